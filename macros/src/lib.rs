@@ -1,0 +1,1 @@
+//! The attribute macros of redspan; use them through the `redspan` crate.
