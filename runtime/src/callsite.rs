@@ -1,0 +1,186 @@
+//! One annotated function.
+
+use crate::red::Cells;
+use opentelemetry::trace::SpanKind;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use tracing_core::callsite::{Callsite, Identifier};
+use tracing_core::field::FieldSet;
+use tracing_core::metadata::Kind as MetadataKind;
+use tracing_core::{Interest, Level, Metadata};
+
+/// What a span does: OpenTelemetry's span kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Work inside the process; the default.
+    Internal,
+    /// Answers a remote request.
+    Server,
+    /// Makes a remote request.
+    Client,
+    /// Hands a message over for later.
+    Producer,
+    /// Takes a message that was handed over.
+    Consumer,
+}
+
+impl From<Kind> for SpanKind {
+    fn from(kind: Kind) -> SpanKind {
+        match kind {
+            Kind::Internal => SpanKind::Internal,
+            Kind::Server => SpanKind::Server,
+            Kind::Client => SpanKind::Client,
+            Kind::Producer => SpanKind::Producer,
+            Kind::Consumer => SpanKind::Consumer,
+        }
+    }
+}
+
+/// One annotated function, known at link time: who it is, and its numbers.
+///
+/// The attribute writes one as a `static`; nobody else makes them.
+pub struct CallSite {
+    metadata: Metadata<'static>,
+    function: &'static str,
+    kind: Kind,
+    cells: Cells,
+    interest: AtomicU8,
+}
+
+const NEVER: u8 = 0;
+const SOMETIMES: u8 = 1;
+const ALWAYS: u8 = 2;
+const UNREGISTERED: u8 = 3;
+
+impl CallSite {
+    /// Describes a site. `this` is the static that is being written.
+    #[expect(clippy::too_many_arguments, reason = "written by the attribute, once a function")]
+    pub const fn new(
+        name: &'static str,
+        function: &'static str,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        level: Level,
+        kind: Kind,
+        fields: &'static [&'static str],
+        this: &'static CallSite,
+    ) -> Self {
+        let fields = FieldSet::new(fields, Identifier(this));
+        CallSite {
+            metadata: Metadata::new(
+                name,
+                module,
+                level,
+                Some(file),
+                Some(line),
+                Some(module),
+                fields,
+                MetadataKind::SPAN,
+            ),
+            function,
+            kind,
+            cells: Cells::new(),
+            interest: AtomicU8::new(UNREGISTERED),
+        }
+    }
+
+    /// The span's name: the option `name`, or else the function's.
+    pub fn name(&self) -> &'static str {
+        self.metadata.name()
+    }
+
+    /// The function's name: the label `function`.
+    pub fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The path of the module that holds the function: the label `module`.
+    pub fn module(&self) -> &'static str {
+        self.metadata.target()
+    }
+
+    /// The source file, as the compiler named it.
+    pub fn file(&self) -> &'static str {
+        self.metadata.file().unwrap_or_default()
+    }
+
+    /// The line of the attribute.
+    pub fn line(&self) -> u32 {
+        self.metadata.line().unwrap_or_default()
+    }
+
+    /// The level from which a span is made.
+    pub fn level(&self) -> Level {
+        *self.metadata.level()
+    }
+
+    /// The span's kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    pub(crate) fn metadata(&'static self) -> &'static Metadata<'static> {
+        &self.metadata
+    }
+
+    /// Whether a tracing subscriber may want a span of this site.
+    ///
+    /// The first call registers the site; afterwards it is one load.
+    pub(crate) fn wanted(&'static self) -> bool {
+        match self.interest.load(Relaxed) {
+            NEVER => false,
+            ALWAYS => true,
+            UNREGISTERED => self.register(),
+            _ => self.enabled(),
+        }
+    }
+
+    #[cold]
+    fn register(&'static self) -> bool {
+        // Whoever comes meanwhile asks the subscriber. No lock: a subscriber may itself call an
+        // instrumented function while it registers this one.
+        if self.interest.compare_exchange(UNREGISTERED, SOMETIMES, Relaxed, Relaxed).is_ok() {
+            crate::catalog::add(self);
+            tracing_core::callsite::register(self);
+        }
+        self.interest.load(Relaxed) != NEVER && self.enabled()
+    }
+
+    fn enabled(&self) -> bool {
+        tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(&self.metadata))
+    }
+
+    /// Whether `metadata` describes a site rather than somebody else's span.
+    pub(crate) fn describes(metadata: &Metadata<'_>) -> bool {
+        crate::catalog::contains(metadata)
+    }
+}
+
+impl Callsite for CallSite {
+    fn set_interest(&self, interest: Interest) {
+        let interest = match () {
+            () if interest.is_never() => NEVER,
+            () if interest.is_always() => ALWAYS,
+            () => SOMETIMES,
+        };
+        self.interest.store(interest, Relaxed);
+    }
+
+    fn metadata(&self) -> &Metadata<'_> {
+        &self.metadata
+    }
+}
+
+impl fmt::Debug for CallSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallSite")
+            .field("function", &self.function)
+            .field("module", &self.module())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! Whether a testing scope is open anywhere in the process.
+//!
+//! A scope is a set of values in OpenTelemetry's `Context`: each room keeps its own (its store, its
+//! spans, its log lines) and looks for it only while a scope is open, so production pays one load.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the current context may hold a scope's values.
+#[inline]
+pub(crate) fn any_open() -> bool {
+    OPEN.load(Relaxed) != 0
+}
+
+/// Keeps [`any_open`] true while it lives.
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+#[derive(Debug)]
+pub(crate) struct Open(());
+
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+impl Open {
+    pub(crate) fn new() -> Self {
+        OPEN.fetch_add(1, Relaxed);
+        Open(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Relaxed);
+    }
+}

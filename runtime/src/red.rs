@@ -1,0 +1,237 @@
+//! The numbers of one site: rate, errors, duration, and how many calls are in flight.
+//!
+//! Threads write to shards, so that those which hammer one function share no written cache line;
+//! a reader adds the shards up. Nothing is hashed, and nothing is allocated after a shard's first
+//! use.
+
+use crate::exemplar::{Exemplar, Slot};
+use crate::outcome::Outcome;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Upper bounds of the duration buckets in nanoseconds; they reach below a millisecond because
+/// most functions of a service do.
+const BOUNDS_NS: [u64; 17] = [
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// The same bounds in seconds, as they are shown.
+pub(crate) const BOUNDS: [f64; BOUNDS_NS.len()] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0,
+];
+
+/// With the bucket for everything above the last bound.
+pub(crate) const BUCKETS: usize = BOUNDS_NS.len() + 1;
+
+const OUTCOMES: usize = Outcome::ALL.len();
+
+/// Enough that the threads of a busy service rarely meet in one.
+const SHARDS: usize = 16;
+
+fn bucket(nanos: u64) -> usize {
+    BOUNDS_NS.partition_point(|&bound| bound < nanos)
+}
+
+// Aligned to two cache lines: neighbours prefetch in pairs.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard {
+    started: AtomicU64,
+    sum_ns: [AtomicU64; OUTCOMES],
+    // Ended calls are counted here only: a counter of its own could disagree with the histogram.
+    ended: [[AtomicU64; BUCKETS]; OUTCOMES],
+}
+
+#[derive(Default)]
+struct Slots {
+    outcomes: [Slot; OUTCOMES],
+    buckets: [Slot; BUCKETS],
+}
+
+/// The numbers of one site.
+pub(crate) struct Cells {
+    shards: [OnceLock<Box<Shard>>; SHARDS],
+    // Written by the pipeline, read by a scrape: never on a call's path.
+    exemplars: Mutex<Option<Box<Slots>>>,
+}
+
+thread_local! {
+    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // A destructor of another thread-local may call an instrumented function: shard 0 serves then.
+    SHARD
+        .try_with(|shard| {
+            let mut index = shard.get();
+            if index == usize::MAX {
+                index = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+                shard.set(index);
+            }
+            index
+        })
+        .unwrap_or(0)
+}
+
+impl Cells {
+    pub(crate) const fn new() -> Self {
+        Cells { shards: [const { OnceLock::new() }; SHARDS], exemplars: Mutex::new(None) }
+    }
+
+    fn shard(&self) -> &Shard {
+        self.shards[shard_of_this_thread()].get_or_init(Box::default)
+    }
+
+    pub(crate) fn start(&self) {
+        self.shard().started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self, outcome: Outcome, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let shard = self.shard();
+        shard.sum_ns[outcome as usize].fetch_add(nanos, Ordering::Relaxed);
+        // Release, so that a reader which counts this end also counts its start (`read`).
+        shard.ended[outcome as usize][bucket(nanos)].fetch_add(1, Ordering::Release);
+    }
+
+    /// Publishes the exemplar of a call whose span was handed over.
+    pub(crate) fn publish(&self, outcome: Outcome, duration: Duration, exemplar: Exemplar) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let mut slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = slots.get_or_insert_default();
+        slots.outcomes[outcome as usize].offer(exemplar);
+        slots.buckets[bucket(nanos)].offer(exemplar);
+    }
+
+    pub(crate) fn read(&self) -> Red {
+        let mut red = Red::default();
+        let shards = || self.shards.iter().filter_map(OnceLock::get);
+        // All ends before any start: a call may end in another shard than it started in, and the
+        // calls in flight must never come out negative.
+        for shard in shards() {
+            for outcome in Outcome::ALL {
+                for (count, cell) in
+                    red.ended[outcome as usize].iter_mut().zip(&shard.ended[outcome as usize])
+                {
+                    *count += cell.load(Ordering::Acquire);
+                }
+                red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
+            }
+        }
+        for shard in shards() {
+            red.started += shard.started.load(Ordering::Relaxed);
+        }
+        let slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slots) = &*slots {
+            red.by_outcome = slots.outcomes;
+            red.by_bucket = slots.buckets;
+        }
+        red
+    }
+}
+
+/// What a site's cells held when they were read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Red {
+    pub(crate) started: u64,
+    pub(crate) ended: [[u64; BUCKETS]; OUTCOMES],
+    pub(crate) sum_ns: u128,
+    pub(crate) by_outcome: [Slot; OUTCOMES],
+    pub(crate) by_bucket: [Slot; BUCKETS],
+}
+
+impl Red {
+    pub(crate) fn count(&self, outcome: Outcome) -> u64 {
+        self.ended[outcome as usize].iter().sum()
+    }
+
+    pub(crate) fn finished(&self) -> u64 {
+        self.ended.iter().flatten().sum()
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.started.saturating_sub(self.finished())
+    }
+
+    /// Calls by duration bucket, whatever their outcome.
+    pub(crate) fn buckets(&self) -> [u64; BUCKETS] {
+        let mut all = [0; BUCKETS];
+        for counts in &self.ended {
+            for (sum, count) in all.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        all
+    }
+
+    pub(crate) fn sum_seconds(&self) -> f64 {
+        self.sum_ns as f64 / 1e9
+    }
+
+    /// Adds a site that shows the same labels: two methods of one name in one module do.
+    pub(crate) fn merge(&mut self, other: &Red) {
+        self.started += other.started;
+        self.sum_ns += other.sum_ns;
+        for (mine, theirs) in self.ended.iter_mut().flatten().zip(other.ended.iter().flatten()) {
+            *mine += theirs;
+        }
+        let mine = self.by_outcome.iter_mut().chain(&mut self.by_bucket);
+        for (slot, theirs) in mine.zip(other.by_outcome.iter().chain(&other.by_bucket)) {
+            if let Some(exemplar) = theirs.get() {
+                slot.offer(exemplar);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_its_own_bucket() {
+        assert_eq!(bucket(0), 0);
+        assert_eq!(bucket(50_000), 0);
+        assert_eq!(bucket(50_001), 1);
+        assert_eq!(bucket(10_000_000_000), BUCKETS - 2);
+        assert_eq!(bucket(10_000_000_001), BUCKETS - 1);
+        for (seconds, nanos) in BOUNDS.iter().zip(BOUNDS_NS) {
+            assert_eq!((seconds * 1e9).round() as u64, nanos);
+        }
+    }
+
+    #[test]
+    fn ends_on_another_thread_than_starts_add_up() {
+        static CELLS: Cells = Cells::new();
+        for _ in 0..3 {
+            CELLS.start();
+        }
+        std::thread::spawn(|| CELLS.end(Outcome::Error, Duration::from_millis(3))).join().unwrap();
+        CELLS.end(Outcome::Ok, Duration::from_secs(60));
+        let red = CELLS.read();
+        assert_eq!((red.started, red.finished(), red.in_flight()), (3, 2, 1));
+        assert_eq!((red.count(Outcome::Error), red.count(Outcome::Ok)), (1, 1));
+        assert_eq!(red.buckets()[BUCKETS - 1], 1);
+        assert!((red.sum_seconds() - 60.003).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,3 @@
+//! Spans out: one recording span behind three doors, and the way to the exporter.
+
+pub(crate) mod export;
