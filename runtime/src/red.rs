@@ -6,8 +6,8 @@
 
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sharded::{SHARDS, shard_of_this_thread};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,9 +44,6 @@ pub(crate) const BUCKETS: usize = BOUNDS_NS.len() + 1;
 
 const OUTCOMES: usize = Outcome::ALL.len();
 
-/// Enough that the threads of a busy service rarely meet in one.
-const SHARDS: usize = 16;
-
 fn bucket(nanos: u64) -> usize {
     BOUNDS_NS.partition_point(|&bound| bound < nanos)
 }
@@ -72,25 +69,6 @@ pub(crate) struct Cells {
     shards: [OnceLock<Box<Shard>>; SHARDS],
     // Written by the pipeline, read by a scrape: never on a call's path.
     exemplars: Mutex<Option<Box<Slots>>>,
-}
-
-thread_local! {
-    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-fn shard_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // A destructor of another thread-local may call an instrumented function: shard 0 serves then.
-    SHARD
-        .try_with(|shard| {
-            let mut index = shard.get();
-            if index == usize::MAX {
-                index = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-                shard.set(index);
-            }
-            index
-        })
-        .unwrap_or(0)
 }
 
 impl Cells {

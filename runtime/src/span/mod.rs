@@ -1,3 +1,18 @@
 //! Spans out: one recording span behind three doors, and the way to the exporter.
 
-pub(crate) mod export;
+mod buffer;
+mod chain;
+pub(crate) mod engine;
+pub mod export;
+pub(crate) mod failed;
+pub(crate) mod pipeline;
+pub(crate) mod record;
+pub(crate) mod scoped;
+#[expect(clippy::module_inception, reason = "the span itself")]
+pub(crate) mod span;
+mod stats;
+pub(crate) mod tracer;
+
+pub use span::Span;
+pub use stats::SpanStats;
+pub use tracer::{Tracer, TracerProvider};

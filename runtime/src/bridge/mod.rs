@@ -1,0 +1,3 @@
+//! tracing in: spans and events of other crates, and `tracing::Span::current()`.
+
+pub(crate) mod subscriber;

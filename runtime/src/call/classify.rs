@@ -1,0 +1,226 @@
+//! Whether a returned value is an error.
+//!
+//! Chosen at compile time by autoref: of the implementations below the first one that fits the
+//! type wins. The generated code writes `(&&&&&&Returned(&value)).verdict()` with the traits in
+//! scope.
+
+use crate::span::failed::Failed;
+use std::any::type_name;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How a call that returned has ended.
+#[derive(Debug)]
+#[must_use]
+pub struct Verdict<'a>(Option<Failure<'a>>);
+
+/// What is known of an error.
+#[derive(Debug)]
+pub(crate) struct Failure<'a> {
+    pub(super) error_type: &'static str,
+    pub(super) message: Option<Shown<'a>>,
+    pub(super) source: Option<&'a (dyn Error + 'static)>,
+}
+
+impl Failure<'_> {
+    /// Renders the texts: user code, which may panic, and then tells nothing.
+    #[cold]
+    pub(super) fn describe(self) -> Failed {
+        let message = self.message.and_then(|Shown(error)| Text::of(error));
+        let mut sources = Vec::new();
+        let mut next = self.source;
+        while let Some(error) = next.filter(|_| sources.len() < MAX_SOURCES) {
+            sources.extend(Text::of(error));
+            next = error.source();
+        }
+        Failed { error_type: Cow::Borrowed(self.error_type), message, sources }
+    }
+}
+
+/// Longer chains are cut: a chain may be a circle.
+const MAX_SOURCES: usize = 32;
+
+/// Bytes of an error's text; the rest is cut.
+const MAX_TEXT: usize = 4096;
+
+struct Text(String);
+
+impl Text {
+    fn of(value: &dyn fmt::Display) -> Option<String> {
+        let mut text = Text(String::new());
+        let written = catch_unwind(AssertUnwindSafe(|| {
+            // An error means that the text was cut, or that the value itself gave up.
+            let _ = fmt::write(&mut text, format_args!("{value}"));
+        }));
+        written.ok().map(|()| text.0)
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = MAX_TEXT.saturating_sub(self.0.len());
+        let fits = more.floor_char_boundary(room);
+        self.0.push_str(&more[..fits]);
+        if fits < more.len() {
+            self.0.push('…');
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+/// An error's text, not made yet.
+pub(super) struct Shown<'a>(pub(super) &'a dyn fmt::Display);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)
+    }
+}
+
+/// `error.type` of an error that tells nothing of itself; the value OpenTelemetry reserves for it.
+/// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>
+const OTHER: &str = "_OTHER";
+
+impl<'a> Verdict<'a> {
+    /// The call succeeded.
+    pub const OK: Verdict<'static> = Verdict(None);
+
+    pub(super) fn failure(self) -> Option<Failure<'a>> {
+        self.0
+    }
+
+    fn error(
+        error_type: &'static str,
+        message: Option<&'a dyn fmt::Display>,
+        source: Option<&'a (dyn Error + 'static)>,
+    ) -> Self {
+        Verdict(Some(Failure { error_type, message: message.map(Shown), source }))
+    }
+
+    /// What `error_if` and `ok_if` decided, with what the value itself says of its error.
+    pub fn overruled(self, is_error: bool) -> Self {
+        match (is_error, self.0) {
+            (false, _) => Verdict::OK,
+            (true, Some(failure)) => Verdict(Some(failure)),
+            (true, None) => Verdict::error(OTHER, None, None),
+        }
+    }
+}
+
+/// Asks `predicate` about a returned value; the argument's type needs no annotation this way.
+#[inline]
+pub fn holds<T: ?Sized>(value: &T, predicate: impl FnOnce(&T) -> bool) -> bool {
+    predicate(value)
+}
+
+/// A returned value, to be judged.
+#[derive(Debug)]
+pub struct Returned<'a, T: ?Sized>(pub &'a T);
+
+/// `Result` with an error that implements [`Error`].
+pub trait ViaError<'a> {
+    /// Judges the value.
+    fn verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T, E: Error> ViaError<'a> for &&&&&Returned<'a, Result<T, E>> {
+    #[inline]
+    fn verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => Verdict::error(type_name::<E>(), Some(error), error.source()),
+        }
+    }
+}
+
+/// `Result` with an error that holds one: `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
+pub trait ViaSendSync<'a> {
+    /// Judges the value.
+    fn verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, 'e: 'a, T, E> ViaSendSync<'a> for &&&&Returned<'a, Result<T, E>>
+where
+    E: AsRef<dyn Error + Send + Sync + 'e>,
+{
+    #[inline]
+    fn verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => {
+                let error = error.as_ref();
+                Verdict::error(type_name::<E>(), Some(error), error.source())
+            }
+        }
+    }
+}
+
+/// `Result` with an error that holds one: `Box<dyn Error>`.
+pub trait ViaBoxed<'a> {
+    /// Judges the value.
+    fn verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, 'e: 'a, T, E> ViaBoxed<'a> for &&&Returned<'a, Result<T, E>>
+where
+    E: AsRef<dyn Error + 'e>,
+{
+    #[inline]
+    fn verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => {
+                let error = error.as_ref();
+                Verdict::error(type_name::<E>(), Some(error), error.source())
+            }
+        }
+    }
+}
+
+/// `Result` with an error that can be shown.
+pub trait ViaDisplay<'a> {
+    /// Judges the value.
+    fn verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T, E: fmt::Display> ViaDisplay<'a> for &&Returned<'a, Result<T, E>> {
+    #[inline]
+    fn verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => Verdict::error(type_name::<E>(), Some(error), None),
+        }
+    }
+}
+
+/// Any other `Result`.
+pub trait ViaResult<'a> {
+    /// Judges the value.
+    fn verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T, E> ViaResult<'a> for &Returned<'a, Result<T, E>> {
+    #[inline]
+    fn verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(_) => Verdict::error(type_name::<E>(), None, None),
+        }
+    }
+}
+
+/// Everything else is no error.
+pub trait ViaAny<'a> {
+    /// Judges the value.
+    fn verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T: ?Sized> ViaAny<'a> for Returned<'a, T> {
+    #[inline]
+    fn verdict(&self) -> Verdict<'a> {
+        Verdict::OK
+    }
+}

@@ -1,0 +1,277 @@
+//! The guards around a synchronous call, and what they share with futures.
+
+use super::classify::Verdict;
+use super::fields;
+use crate::callsite::CallSite;
+use crate::clock::{self, Tick};
+use crate::context::current::{self, Attached, View};
+use crate::context::scope;
+use crate::metrics::store::Store;
+use crate::outcome::Outcome;
+use crate::red::Cells;
+use crate::span::engine;
+use crate::span::failed::Failed;
+use crate::span::span::{self, Ending};
+use crate::span::tracer;
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt;
+use std::sync::Arc;
+use tracing_core::Dispatch;
+use tracing_core::field::Value;
+
+/// A call that has begun. Dropping it ends the call, with the outcome [`Running::if_dropped`].
+pub(super) struct Running {
+    site: &'static CallSite,
+    start: Tick,
+    /// A testing scope's numbers in place of the site's.
+    cells: Option<Arc<Cells>>,
+    /// The context to attach, if the call has one of its own.
+    context: Option<Context>,
+    recording: bool,
+    ended: bool,
+    pub(super) if_dropped: Outcome,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few calls have.
+#[derive(Default)]
+struct Rare {
+    /// The tracing span which a subscriber asked for.
+    wanted: Option<tracing::Span>,
+    /// What `tracing::Span::current()` gave out during an earlier poll.
+    view: Option<View>,
+}
+
+impl Running {
+    #[inline]
+    fn begin(site: &'static CallSite) -> Self {
+        let start = clock::now();
+        let cells = scope::any_open().then(|| Store::scoped_cells(site)).flatten();
+        match &cells {
+            Some(cells) => cells.start(),
+            None => site.cells().start(),
+        }
+        // From here on, whatever happens, the call ends.
+        let mut call = Running {
+            site,
+            start,
+            cells,
+            context: None,
+            recording: false,
+            ended: false,
+            if_dropped: Outcome::Panic,
+            rare: None,
+        };
+        if let Some(engine) = engine::get()
+            && let Some((context, recording)) = engine.start_call(site, start)
+        {
+            call.context = Some(context);
+            call.recording = recording;
+        }
+        if site.wanted() {
+            call.rare = Some(Box::default());
+        }
+        call
+    }
+
+    fn wants_fields(&self) -> bool {
+        self.recording || self.rare.is_some()
+    }
+
+    fn fields(&mut self, values: &[Option<&dyn Value>]) {
+        if self.recording
+            && let Some(context) = &self.context
+        {
+            // Rendered before the span is locked: rendering is user code.
+            let attributes = fields::attributes(self.site, values);
+            context.span().set_attributes(attributes);
+        }
+        self.open_wanted(values);
+    }
+
+    /// Opens the tracing span that somebody's layer wants; to redspan's own layers it is a view.
+    fn open_wanted(&mut self, values: &[Option<&dyn Value>]) {
+        let Some(rare) = self.rare.as_mut().filter(|rare| rare.wanted.is_none()) else { return };
+        let metadata = self.site.metadata();
+        let make = || tracing::Span::new(metadata, &metadata.fields().value_set_all(values));
+        rare.wanted = Some(match &self.context {
+            Some(context) => tracer::making_view(context.clone(), make),
+            None => make(),
+        });
+    }
+
+    fn ready(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.wanted.is_none()) {
+            let none = vec![None; self.site.metadata().fields().len()];
+            self.open_wanted(&none);
+        }
+    }
+
+    /// Makes the call current on this thread.
+    pub(super) fn attach(&mut self) -> Here {
+        let Some(rare) = &mut self.rare else {
+            let attached = self
+                .context
+                .as_ref()
+                .map(|context| current::attach(context, self.site.metadata(), None));
+            return Here { attached, entered: None };
+        };
+        // The wanted span first: its own context must not cover ours.
+        let entered = rare.wanted.as_ref().and_then(Entered::enter);
+        let view = rare.view.take().or_else(|| {
+            let wanted = rare.wanted.as_ref()?;
+            wanted.with_subscriber(|(id, dispatch)| View {
+                id: dispatch.clone_span(id),
+                dispatch: dispatch.clone(),
+            })
+        });
+        let attached = self
+            .context
+            .as_ref()
+            .map(|context| current::attach(context, self.site.metadata(), view));
+        Here { attached, entered }
+    }
+
+    /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
+    pub(super) fn detach(&mut self, here: Here) {
+        let Here { attached, entered } = here;
+        if let Some(view) = attached.and_then(Attached::detach) {
+            self.rare.get_or_insert_default().view = Some(view);
+        }
+        drop(entered);
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Ends the call, once.
+    pub(super) fn end(&mut self, verdict: Verdict<'_>) {
+        match verdict.failure() {
+            None => self.close(Outcome::Ok, None),
+            Some(failure) => {
+                let failed = self.recording.then(|| failure.describe());
+                self.close(Outcome::Error, failed);
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn end_without_value(&mut self, outcome: Outcome) {
+        let failed = (outcome == Outcome::Panic).then(Failed::panic);
+        self.close(outcome, failed);
+    }
+
+    fn close(&mut self, outcome: Outcome, failed: Option<Failed>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let end = clock::now();
+        let duration = end.saturating_duration_since(self.start);
+        match &self.cells {
+            Some(cells) => cells.end(outcome, duration),
+            None => self.site.cells().end(outcome, duration),
+        }
+        // Views and wanted spans close before the span they stand for.
+        self.rare = None;
+        let Some(context) = self.context.take().filter(|_| self.recording) else { return };
+        span::end(&context, Ending { outcome, end, failed });
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end_without_value(self.if_dropped);
+        }
+    }
+}
+
+/// A call that is current on this thread.
+pub(super) struct Here {
+    attached: Option<Attached>,
+    entered: Option<Entered>,
+}
+
+/// A tracing span entered by hand: tracing's own guards borrow or own the span.
+struct Entered {
+    id: tracing_core::span::Id,
+    dispatch: Dispatch,
+}
+
+impl Entered {
+    fn enter(span: &tracing::Span) -> Option<Self> {
+        span.with_subscriber(|(id, dispatch)| {
+            dispatch.enter(id);
+            Entered { id: id.clone(), dispatch: dispatch.clone() }
+        })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.dispatch.exit(&self.id);
+    }
+}
+
+/// A call that has begun and is not current yet.
+#[must_use = "dropping it ends the call as a panic"]
+pub struct Started(pub(super) Running);
+
+/// Counts the start of a call, and decides whether it is recorded.
+#[inline]
+pub fn begin(site: &'static CallSite) -> Started {
+    Started(Running::begin(site))
+}
+
+/// [`begin`] and [`Started::enter`].
+#[inline]
+pub fn enter(site: &'static CallSite) -> Call {
+    begin(site).enter()
+}
+
+impl Started {
+    /// Whether anybody looks at the fields: otherwise their expressions are not evaluated.
+    #[inline]
+    pub fn wants_fields(&self) -> bool {
+        self.0.wants_fields()
+    }
+
+    /// Records the fields, in the order of the site's names. `None` is declared and empty.
+    pub fn fields(&mut self, values: &[Option<&dyn Value>]) {
+        self.0.fields(values);
+    }
+
+    /// Makes the call current on this thread.
+    #[inline]
+    pub fn enter(mut self) -> Call {
+        self.0.ready();
+        let here = self.0.attach();
+        Call { here: Some(here), running: self.0 }
+    }
+
+    pub(super) fn into_running(mut self) -> Running {
+        self.0.ready();
+        self.0
+    }
+}
+
+/// A synchronous call, current on this thread. Dropped without [`Call::finish`], it has panicked:
+/// its body stands in a closure, so nothing else leaves without finishing.
+#[must_use = "dropping it ends the call as a panic"]
+pub struct Call {
+    // Dropped before the call ends: first it is no longer current.
+    here: Option<Here>,
+    running: Running,
+}
+
+impl Call {
+    /// Ends the call as the value it returned says.
+    #[inline]
+    pub fn finish(mut self, verdict: Verdict<'_>) {
+        if let Some(here) = self.here.take() {
+            self.running.detach(here);
+        }
+        self.running.end(verdict);
+    }
+}

@@ -1,0 +1,102 @@
+//! Spans that redspan's integrations make: like a call, but without a site or numbers of its own.
+
+use crate::clock;
+use crate::context::current::{self, Attached, View};
+use crate::outcome::Outcome;
+use crate::span::engine::{self, Start};
+use crate::span::failed::Failed;
+use crate::span::span::{self, Ending};
+use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+use std::borrow::Cow;
+use tracing_core::Metadata;
+
+/// A span of an integration. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
+pub(crate) struct OwnedSpan {
+    context: Context,
+    recording: bool,
+    metadata: &'static Metadata<'static>,
+    view: Option<View>,
+    pub(crate) if_dropped: Outcome,
+    ended: bool,
+}
+
+impl OwnedSpan {
+    /// Starts a span below `parent`. `metadata` is what `tracing::Span::current()` shows inside.
+    pub(crate) fn start(
+        parent: &Context,
+        metadata: &'static Metadata<'static>,
+        name: Cow<'static, str>,
+        kind: SpanKind,
+        attributes: Vec<KeyValue>,
+    ) -> Self {
+        let start = Start {
+            name,
+            kind,
+            tick: clock::now(),
+            at: None,
+            site: None,
+            scope: None,
+            attributes,
+            links: Vec::new(),
+            owned: true,
+        };
+        let opened = engine::get().and_then(|engine| engine.open(parent, start));
+        let (context, recording) = opened.unwrap_or_else(|| (parent.clone(), false));
+        let if_dropped = Outcome::Cancelled;
+        OwnedSpan { context, recording, metadata, view: None, if_dropped, ended: false }
+    }
+
+    /// The context that holds the span.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn set_attributes(&self, attributes: Vec<KeyValue>) {
+        if self.recording {
+            self.context.span().set_attributes(attributes);
+        }
+    }
+
+    pub(crate) fn rename(&self, name: String) {
+        if self.recording {
+            self.context.span().update_name(name);
+        }
+    }
+
+    /// Makes the span current on this thread while the guard lives.
+    pub(crate) fn attach(&mut self) -> Current<'_> {
+        let attached = current::attach(&self.context, self.metadata, self.view.take());
+        Current { span: self, attached: Some(attached) }
+    }
+
+    /// Ends the span.
+    pub(crate) fn finish(&mut self, outcome: Outcome, failed: Option<Failed>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.view = None;
+        if self.recording {
+            span::end(&self.context, Ending { outcome, end: clock::now(), failed });
+        }
+    }
+}
+
+impl Drop for OwnedSpan {
+    fn drop(&mut self) {
+        let failed = (self.if_dropped == Outcome::Panic).then(Failed::panic);
+        self.finish(self.if_dropped, failed);
+    }
+}
+
+/// See [`OwnedSpan::attach`].
+pub(crate) struct Current<'a> {
+    span: &'a mut OwnedSpan,
+    attached: Option<Attached>,
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        self.span.view = self.attached.take().and_then(Attached::detach);
+    }
+}

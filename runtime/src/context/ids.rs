@@ -1,0 +1,61 @@
+//! Trace and span ids.
+
+use opentelemetry::trace::{SpanId, TraceId};
+use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+thread_local! {
+    // Seeded by the operating system's randomness through the standard library's hasher keys.
+    static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
+}
+
+/// wyrand: passes the usual batteries, a multiplication a number. Ids must be unlikely to meet,
+/// not hard to guess.
+fn random() -> u64 {
+    let step = |state: u64| {
+        let state = state.wrapping_add(0xa076_1d64_78bd_642f);
+        let wide = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
+        (state, (wide >> 64) as u64 ^ wide as u64)
+    };
+    STATE
+        .try_with(|cell| {
+            let (state, number) = step(cell.get());
+            cell.set(state);
+            number
+        })
+        // The thread is ending: one number from a fresh seed.
+        .unwrap_or_else(|_| step(RandomState::new().build_hasher().finish()).1)
+}
+
+pub(crate) fn trace_id() -> TraceId {
+    loop {
+        let number = u128::from(random()) << 64 | u128::from(random());
+        if number != 0 {
+            return TraceId::from(number);
+        }
+    }
+}
+
+pub(crate) fn span_id() -> SpanId {
+    loop {
+        let number = random();
+        if number != 0 {
+            return SpanId::from(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn threads_do_not_share_ids() {
+        let threads: Vec<_> = (0..8)
+            .map(|_| std::thread::spawn(|| (0..10_000).map(|_| span_id()).collect::<Vec<_>>()))
+            .collect();
+        let ids: HashSet<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        assert_eq!(ids.len(), 80_000);
+    }
+}

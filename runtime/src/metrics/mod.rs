@@ -1,0 +1,2 @@
+pub(crate) mod candidate;
+pub(crate) mod store;

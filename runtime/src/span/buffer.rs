@@ -1,0 +1,102 @@
+//! A thread's own bounded buffer of ended spans.
+
+use super::record::Record;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Spans a thread may hold until the pipeline comes by (every 100 ms, or when half full).
+const CAPACITY: usize = 2048;
+
+/// One thread's spans. The thread is the only one that adds; the pipeline takes all at once, so the
+/// lock is nearly always free.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    records: Mutex<Vec<Record>>,
+    dropped: AtomicU64,
+}
+
+/// What adding a span came to.
+pub(super) enum Added {
+    Kept,
+    /// Half full: the pipeline should come now.
+    HalfFull,
+    Dropped,
+}
+
+impl Buffer {
+    pub(super) fn add(&self, record: Record) -> Added {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if records.len() >= CAPACITY {
+            drop(records);
+            self.dropped.fetch_add(1, Relaxed);
+            return Added::Dropped;
+        }
+        records.push(record);
+        if records.len() == CAPACITY / 2 { Added::HalfFull } else { Added::Kept }
+    }
+
+    /// Takes all spans, leaving `spare` (empty) in their place.
+    pub(super) fn take(&self, spare: Vec<Record>) -> Vec<Record> {
+        std::mem::replace(&mut self.records.lock().unwrap_or_else(PoisonError::into_inner), spare)
+    }
+
+    pub(super) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Relaxed)
+    }
+}
+
+thread_local! {
+    static OWN: std::cell::OnceCell<Arc<Buffer>> = const { std::cell::OnceCell::new() };
+}
+
+/// All threads' buffers, and one for threads that are already ending.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    all: Mutex<Vec<Arc<Buffer>>>,
+    late: Buffer,
+}
+
+impl Buffers {
+    pub(super) fn add(&self, record: Record) -> Added {
+        let mut record = Some(record);
+        let added = OWN.try_with(|own| {
+            let own = own.get_or_init(|| {
+                let buffer = Arc::new(Buffer::default());
+                let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.push(Arc::clone(&buffer));
+                buffer
+            });
+            record.take().map(|record| own.add(record))
+        });
+        match (added, record) {
+            (Ok(Some(added)), _) => added,
+            (_, Some(record)) => self.late.add(record),
+            (_, None) => Added::Dropped,
+        }
+    }
+
+    /// Hands each thread's spans to `each`; returns how many were dropped since the last time. The
+    /// buffers of threads that are gone are given back once they are empty.
+    pub(super) fn drain(&self, mut each: impl FnMut(Record)) -> u64 {
+        let buffers = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut dropped = 0;
+        let mut spare = Vec::new();
+        for buffer in buffers.iter().map(|buffer| &**buffer).chain([&self.late]) {
+            dropped += buffer.take_dropped();
+            let mut taken = buffer.take(spare);
+            taken.drain(..).for_each(&mut each);
+            // A burst's memory goes back; the usual size is used again for the next thread.
+            taken.shrink_to(CAPACITY / 8);
+            spare = taken;
+        }
+        drop(buffers);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only this list holds it: its thread is gone and can add no more.
+        all.retain(|buffer| {
+            Arc::strong_count(buffer) > 1
+                || !buffer.records.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+                || buffer.dropped.load(Relaxed) > 0
+        });
+        dropped
+    }
+}

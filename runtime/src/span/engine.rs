@@ -1,0 +1,192 @@
+//! The one engine of the process: decides, at a span's start, whether it is recorded, and takes it
+//! when it has ended.
+
+use super::pipeline::Pipeline;
+use super::record::{Limits, Live, Record};
+use super::scoped;
+use super::span::Span;
+use crate::callsite::{CallSite, Kind};
+use crate::clock::Tick;
+use crate::context::ids;
+use crate::sample::{Decision, Sampler, Sampling};
+use opentelemetry::trace::{
+    Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState,
+};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+use tracing_core::LevelFilter;
+
+/// What `install` settled.
+pub(crate) struct Engine {
+    sampler: Box<dyn Sampler>,
+    follows_parent: bool,
+    /// Sites above this level make no span; RED counts them all the same.
+    level: LevelFilter,
+    limits: Limits,
+    pub(crate) pipeline: Pipeline,
+}
+
+static ENGINE: OnceLock<Engine> = OnceLock::new();
+
+impl Engine {
+    pub(crate) fn new(
+        sampler: Box<dyn Sampler>,
+        level: LevelFilter,
+        limits: Limits,
+        pipeline: Pipeline,
+    ) -> Self {
+        let follows_parent = sampler.follows_local_parent();
+        Engine { sampler, follows_parent, level, limits, pipeline }
+    }
+}
+
+/// Installs the engine, once a process. Later ones are handed back.
+pub(crate) fn install(engine: Engine) -> Result<&'static Engine, Box<Engine>> {
+    let mut engine = Some(engine);
+    let installed = ENGINE.get_or_init(|| engine.take().unwrap_or_else(|| unreachable!()));
+    match engine {
+        None => Ok(installed),
+        Some(refused) => Err(Box::new(refused)),
+    }
+}
+
+/// The engine, once `init` has run.
+#[inline]
+pub(crate) fn get() -> Option<&'static Engine> {
+    ENGINE.get()
+}
+
+pub(super) fn limits() -> Limits {
+    get().map_or(Limits::DEFAULT, |engine| engine.limits)
+}
+
+/// A span outside any testing scope has ended.
+pub(super) fn ended(record: Record) {
+    if let Some(engine) = get() {
+        engine.pipeline.push(record);
+    }
+}
+
+/// What a new span is to be.
+pub(crate) struct Start {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: SpanKind,
+    pub(crate) tick: Tick,
+    /// When somebody else said when it starts.
+    pub(crate) at: Option<SystemTime>,
+    pub(crate) site: Option<&'static CallSite>,
+    pub(crate) scope: Option<Arc<InstrumentationScope>>,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) links: Vec<Link>,
+    /// Whether a guard of ours ends it (`span::end`).
+    pub(crate) owned: bool,
+}
+
+/// What came of it.
+pub(crate) enum Started {
+    /// Not sampled, below a parent: whatever is current stays so.
+    Followed,
+    /// An unsampled root. It has ids of its own, or every span below would be decided again.
+    Unsampled(SpanContext),
+    /// To be recorded.
+    Recording(Span),
+}
+
+impl Engine {
+    /// Decides about a span below `parent`, and starts it.
+    pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
+        if parent.is_telemetry_suppressed() {
+            return Started::Followed;
+        }
+        let span = parent.span();
+        let above = span.span_context();
+        let parent_context = above.is_valid().then_some(above);
+        if self.follows_parent
+            && let Some(above) = parent_context
+            && !above.is_sampled()
+            && !above.is_remote()
+        {
+            return Started::Followed;
+        }
+        let scope = scoped::of_context(parent);
+        let sampler = scope.as_ref().map_or(&self.sampler, |scope| &scope.sampler);
+        let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
+        let decision = sampler.sample(&Sampling {
+            parent: parent_context,
+            trace_id,
+            name: &start.name,
+            kind: &start.kind,
+            attributes: &start.attributes,
+            links: &start.links,
+        });
+        let context = |flags| {
+            let state = parent_context.map_or(TraceState::NONE, |p| p.trace_state().clone());
+            SpanContext::new(trace_id, ids::span_id(), flags, false, state)
+        };
+        if decision == Decision::Drop {
+            return match parent_context {
+                Some(_) => Started::Followed,
+                None => Started::Unsampled(context(TraceFlags::NOT_SAMPLED)),
+            };
+        }
+        let live = Live {
+            context: context(TraceFlags::SAMPLED),
+            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
+            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
+            name: start.name,
+            kind: start.kind,
+            start: start.tick,
+            started_at: start.at,
+            site: start.site,
+            scope: start.scope,
+            status: opentelemetry::trace::Status::Unset,
+            extra: None,
+        };
+        if scope.is_none() {
+            self.pipeline.stats().sampled.add(1);
+        }
+        let mut span = Span::recording(live, start.owned, scope);
+        span.adopt(start.attributes, start.links);
+        Started::Recording(span)
+    }
+
+    /// Starts the span of a call below the current context. `None`: the call attaches nothing.
+    #[inline]
+    pub(crate) fn start_call(
+        &self,
+        site: &'static CallSite,
+        tick: Tick,
+    ) -> Option<(Context, bool)> {
+        if self.level < site.level() {
+            return None;
+        }
+        crate::context::current::with(|current| {
+            let start = Start {
+                name: Cow::Borrowed(site.name()),
+                kind: match site.kind() {
+                    Kind::Internal => SpanKind::Internal,
+                    kind => kind.into(),
+                },
+                tick,
+                at: None,
+                site: Some(site),
+                scope: None,
+                attributes: Vec::new(),
+                links: Vec::new(),
+                owned: true,
+            };
+            self.open(current, start)
+        })?
+    }
+
+    /// As [`Engine::start`], with the context to attach and whether its span records.
+    pub(crate) fn open(&self, parent: &Context, start: Start) -> Option<(Context, bool)> {
+        match self.start(parent, start) {
+            Started::Followed => None,
+            Started::Unsampled(context) => Some((parent.with_span(Span::silent(context)), false)),
+            Started::Recording(span) => Some((parent.with_span(span), true)),
+        }
+    }
+}

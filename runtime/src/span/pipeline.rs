@@ -1,0 +1,325 @@
+//! From the threads' buffers to the exporter.
+//!
+//! Two threads, so that an exporter which hangs cannot make the buffers overflow: the collector
+//! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
+//! from it. Callers touch neither.
+
+use super::buffer::{Added, Buffers};
+use super::export::SpanSink;
+use super::record::{Pending, Record};
+use super::stats::{Stats, reason};
+use crate::clock;
+use opentelemetry_sdk::trace::SpanData;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// How often the collector comes by when no buffer calls it earlier.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// How spans are batched (OpenTelemetry's `OTEL_BSP_*`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batching {
+    /// Longest wait of a span in the queue.
+    pub(crate) delay: Duration,
+    /// Most spans waiting; more are dropped and counted.
+    pub(crate) queue: usize,
+    /// Most spans in a batch.
+    pub(crate) batch: usize,
+    /// Longest time for one export.
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Default)]
+struct Queue {
+    spans: VecDeque<(SpanData, Pending)>,
+    /// When the oldest of them came.
+    since: Option<Instant>,
+    /// Spans that ever entered the queue, and those that have left it for good.
+    entered: u64,
+    left: u64,
+    /// Up to here a flush wants them sent, without waiting for a batch to fill.
+    urgent: u64,
+    /// Rounds of the collector that were asked for, and that are done.
+    rounds_wanted: u64,
+    rounds_done: u64,
+    stop: bool,
+    exporter_gone: bool,
+}
+
+struct Shared {
+    buffers: Buffers,
+    queue: Mutex<Queue>,
+    /// Something to send, or a stop.
+    work: Condvar,
+    /// A round or a batch is done.
+    progress: Condvar,
+    closed: AtomicBool,
+    /// The collector has begun its last round.
+    last_round: AtomicBool,
+    batching: Batching,
+    stats: Stats,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way out; `None` inside when nothing takes spans.
+pub(crate) struct Pipeline {
+    shared: Arc<Shared>,
+    collector: Option<Thread>,
+}
+
+impl Pipeline {
+    /// A pipeline whose spans nobody takes: for a process that exports none.
+    pub(crate) fn disconnected(batching: Batching) -> Self {
+        Pipeline { shared: Arc::new(Shared::new(batching)), collector: None }
+    }
+
+    /// Starts the two threads.
+    pub(crate) fn start(sink: Box<dyn SpanSink>, batching: Batching) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(batching));
+        let collector = {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name("redspan-collect".into()).spawn(move || collect(&shared))?
+        };
+        let exporter = Arc::clone(&shared);
+        let spawned = thread::Builder::new()
+            .name("redspan-export".into())
+            .spawn(move || export(&exporter, sink));
+        let collector = collector.thread().clone();
+        if let Err(error) = spawned {
+            shared.queue().stop = true;
+            collector.unpark();
+            return Err(error);
+        }
+        Ok(Pipeline { shared, collector: Some(collector) })
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted.
+    #[inline]
+    pub(super) fn push(&self, record: Record) {
+        self.shared.stats.ended.add(1);
+        let Some(collector) = self.collector.as_ref().filter(|_| !self.shared.closed.load(Relaxed))
+        else {
+            return self.shared.stats.dropped(reason::SHUTDOWN, 1);
+        };
+        if let Added::HalfFull = self.shared.buffers.add(record) {
+            collector.unpark();
+        }
+        // Added after the last round began: nobody else may come for it.
+        if self.shared.last_round.load(SeqCst) {
+            let mut late = 0;
+            let dropped = self.shared.buffers.drain(|_| late += 1);
+            self.shared.stats.dropped(reason::SHUTDOWN, late + dropped);
+        }
+    }
+
+    /// Sends all spans that have ended by now. False if `timeout` passed first.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        let Some(collector) = &self.collector else { return true };
+        let deadline = Instant::now() + timeout;
+        let mut queue = self.shared.queue();
+        queue.rounds_wanted += 1;
+        let round = queue.rounds_wanted;
+        collector.unpark();
+        while queue.rounds_done < round {
+            match self.wait(queue, deadline) {
+                Ok(held) => queue = held,
+                Err(()) => return false,
+            }
+        }
+        let target = queue.entered;
+        queue.urgent = queue.urgent.max(target);
+        self.shared.work.notify_all();
+        while queue.left < target && !queue.exporter_gone {
+            match self.wait(queue, deadline) {
+                Ok(held) => queue = held,
+                Err(()) => return false,
+            }
+        }
+        true
+    }
+
+    fn wait<'a>(
+        &self,
+        queue: MutexGuard<'a, Queue>,
+        deadline: Instant,
+    ) -> Result<MutexGuard<'a, Queue>, ()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(());
+        }
+        let woken = self.shared.progress.wait_timeout(queue, left);
+        Ok(woken.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Flushes, closes the exporter, and counts what was left as dropped. False if `timeout` passed
+    /// first. Idempotent.
+    pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        if self.shared.closed.swap(true, Relaxed) {
+            return true;
+        }
+        let mut done = self.flush(timeout);
+        let mut queue = self.shared.queue();
+        queue.stop = true;
+        self.shared.work.notify_all();
+        if let Some(collector) = &self.collector {
+            collector.unpark();
+            while !queue.exporter_gone {
+                match self.wait(queue, deadline) {
+                    Ok(held) => queue = held,
+                    Err(()) => {
+                        done = false;
+                        queue = self.shared.queue();
+                        break;
+                    }
+                }
+            }
+        }
+        let unsent = queue.spans.len() as u64;
+        queue.spans.clear();
+        queue.left += unsent;
+        drop(queue);
+        self.shared.stats.dropped(reason::SHUTDOWN, unsent);
+        done
+    }
+}
+
+impl Shared {
+    fn new(batching: Batching) -> Self {
+        Shared {
+            buffers: Buffers::default(),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            closed: AtomicBool::new(false),
+            last_round: AtomicBool::new(false),
+            batching,
+            stats: Stats::new(),
+        }
+    }
+}
+
+/// The collector's thread.
+fn collect(shared: &Shared) {
+    let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let mut converted = Vec::new();
+    loop {
+        let (wanted, stop) = {
+            let queue = shared.queue();
+            (queue.rounds_wanted, queue.stop)
+        };
+        clock::settle();
+        if stop {
+            shared.last_round.store(true, SeqCst);
+        }
+        let dropped = shared.buffers.drain(|record| converted.push(record.into_data()));
+        shared.stats.dropped(reason::BUFFER_FULL, dropped);
+
+        let mut queue = shared.queue();
+        let room = shared.batching.queue.saturating_sub(queue.spans.len());
+        let refused =
+            if queue.stop { converted.len() } else { converted.len().saturating_sub(room) };
+        let why = if queue.stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
+        converted.truncate(converted.len() - refused);
+        queue.entered += converted.len() as u64;
+        if !converted.is_empty() {
+            queue.since.get_or_insert_with(Instant::now);
+        }
+        queue.spans.extend(converted.drain(..));
+        queue.rounds_done = queue.rounds_done.max(wanted);
+        drop(queue);
+        shared.stats.dropped(why, refused as u64);
+        shared.work.notify_all();
+        shared.progress.notify_all();
+        if stop {
+            return;
+        }
+        thread::park_timeout(ROUND);
+    }
+}
+
+/// The exporter's thread.
+fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
+    let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let Batching { delay, batch, timeout, .. } = shared.batching;
+    loop {
+        let mut queue = shared.queue();
+        loop {
+            let waited = queue.since.map_or(Duration::ZERO, |since| since.elapsed());
+            let due = queue.spans.len() >= batch || queue.left < queue.urgent || waited >= delay;
+            if queue.stop || (due && !queue.spans.is_empty()) {
+                break;
+            }
+            let left = queue.since.map_or(delay, |_| delay.saturating_sub(waited));
+            let left = left.max(Duration::from_millis(1));
+            let woken = shared.work.wait_timeout(queue, left);
+            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if queue.stop {
+            break;
+        }
+        let count = queue.spans.len().min(batch.max(1));
+        let (spans, pending): (Vec<_>, Vec<_>) = queue
+            .spans
+            .drain(..count)
+            .map(|(span, pending)| {
+                let ids = (span.span_context.trace_id(), span.span_context.span_id());
+                (span, (ids, pending))
+            })
+            .unzip();
+        queue.since = (!queue.spans.is_empty()).then(Instant::now);
+        drop(queue);
+
+        // A sink may be somebody else's: its panic costs a batch, not the exporter.
+        let result = catch_unwind(AssertUnwindSafe(|| sink.export(spans, timeout)));
+        match result {
+            Ok(Ok(())) => {
+                // Before anybody who flushed looks at them.
+                for ((trace_id, span_id), pending) in pending {
+                    pending.publish(trace_id, span_id, None);
+                }
+                shared.stats.exported(count as u64);
+            }
+            Ok(Err(error)) => {
+                shared.stats.dropped(error.kind, count as u64);
+                failed(&error);
+            }
+            Err(_) => shared.stats.dropped(reason::PANICKED, count as u64),
+        }
+        shared.queue().left += count as u64;
+        shared.progress.notify_all();
+    }
+    let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
+    shared.queue().exporter_gone = true;
+    shared.progress.notify_all();
+}
+
+/// Says that spans are being lost, at most once a minute.
+fn failed(error: &super::export::ExportError) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| last.elapsed() > Duration::from_secs(60)) {
+        *last = Some(Instant::now());
+        drop(last);
+        tracing::warn!(
+            target: "redspan",
+            kind = error.kind,
+            reason = error.message,
+            "spans could not be exported and are dropped; this is said at most once a minute"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! What is known of a span that has ended, and its way to the exporter's format.
+
+use crate::callsite::CallSite;
+use crate::clock::{self, Tick};
+use crate::metrics::candidate::Candidate;
+use crate::metrics::store::Store;
+use crate::outcome::Outcome;
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
+use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+/// How much one span may hold: OpenTelemetry's span limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) attributes: usize,
+    pub(crate) events: usize,
+    pub(crate) links: usize,
+    /// In characters; longer string values are cut.
+    pub(crate) value_length: Option<usize>,
+}
+
+impl Limits {
+    /// The specification's defaults.
+    pub(crate) const DEFAULT: Limits =
+        Limits { attributes: 128, events: 128, links: 128, value_length: None };
+
+    pub(crate) fn cut(&self, value: Value) -> Value {
+        let Some(limit) = self.value_length else { return value };
+        match value {
+            Value::String(text) => Value::String(cut(text, limit)),
+            Value::Array(Array::String(texts)) => Value::Array(Array::String(
+                texts.into_iter().map(|text| cut(text, limit)).collect(),
+            )),
+            other => other,
+        }
+    }
+}
+
+fn cut(text: StringValue, limit: usize) -> StringValue {
+    match text.as_str().char_indices().nth(limit) {
+        Some((end, _)) => StringValue::from(text.as_str()[..end].to_owned()),
+        None => text,
+    }
+}
+
+/// What most spans do not have.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) dropped_attributes: u32,
+    pub(crate) events: Vec<Event>,
+    pub(crate) dropped_events: u32,
+    pub(crate) links: Vec<Link>,
+    pub(crate) dropped_links: u32,
+    /// Exemplars of user metrics, waiting for this span to be handed over.
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+/// A span that is being recorded.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) context: SpanContext,
+    pub(crate) parent: SpanId,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: SpanKind,
+    pub(crate) start: Tick,
+    /// When somebody else said when it started.
+    pub(crate) started_at: Option<SystemTime>,
+    pub(crate) site: Option<&'static CallSite>,
+    /// Who made it; none for our own.
+    pub(crate) scope: Option<Arc<InstrumentationScope>>,
+    pub(crate) status: Status,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+impl Live {
+    /// The parent, if it lives in this process.
+    pub(crate) fn local_parent(&self) -> Option<SpanId> {
+        (self.parent != SpanId::INVALID && !self.parent_is_remote).then_some(self.parent)
+    }
+}
+
+/// When and how a span ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) tick: Tick,
+    pub(crate) at: Option<SystemTime>,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// A span that has ended.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) live: Live,
+    pub(crate) end: End,
+}
+
+static OWN_SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
+    InstrumentationScope::builder("redspan").with_version(env!("CARGO_PKG_VERSION")).build()
+});
+
+impl Record {
+    pub(crate) fn duration(&self) -> Duration {
+        self.end.tick.saturating_duration_since(self.live.start)
+    }
+
+    /// Turns the record into what exporters take. Runs on the pipeline's thread: the attributes
+    /// which every span of a site has cost the caller nothing.
+    pub(crate) fn into_data(self) -> (SpanData, Pending) {
+        let duration = self.duration();
+        let Record { live, end } = self;
+        let start_time = live.started_at.unwrap_or_else(|| clock::system_time(live.start));
+        let end_time = end.at.unwrap_or_else(|| clock::system_time(end.tick));
+        let mut extra = live.extra.map(|extra| *extra).unwrap_or_default();
+        if let Some(site) = live.site {
+            // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
+            let function = format!("{}::{}", site.module(), site.function());
+            extra.attributes.extend([
+                KeyValue::new("code.function.name", function),
+                KeyValue::new("code.file.path", site.file()),
+                KeyValue::new("code.line.number", i64::from(site.line())),
+            ]);
+        }
+        if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
+            extra.attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
+        }
+        let pending = Pending {
+            red: live.site.zip(end.outcome).map(|(site, outcome)| (site, outcome, duration)),
+            ended_at: end_time,
+            candidates: extra.candidates,
+        };
+        let mut events = SpanEvents::default();
+        events.events = extra.events;
+        events.dropped_count = extra.dropped_events;
+        let mut links = SpanLinks::default();
+        links.links = extra.links;
+        links.dropped_count = extra.dropped_links;
+        let data = SpanData {
+            span_context: live.context,
+            parent_span_id: live.parent,
+            parent_span_is_remote: live.parent_is_remote,
+            span_kind: live.kind,
+            name: live.name,
+            start_time,
+            // A wall clock that was set meanwhile must not make it end before it started.
+            end_time: end_time.max(start_time),
+            attributes: extra.attributes,
+            dropped_attributes_count: extra.dropped_attributes,
+            events,
+            links,
+            status: live.status,
+            instrumentation_scope: match live.scope {
+                Some(scope) => (*scope).clone(),
+                None => OWN_SCOPE.clone(),
+            },
+        };
+        (data, pending)
+    }
+}
+
+/// What becomes true only when the span was handed over: exemplars.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    red: Option<(&'static CallSite, Outcome, Duration)>,
+    ended_at: SystemTime,
+    candidates: Vec<Candidate>,
+}
+
+impl Pending {
+    /// Publishes the exemplars of the span with these ids: in the cells of `scope`, if it belongs to
+    /// one, or else in the site's own.
+    pub(crate) fn publish(self, trace_id: TraceId, span_id: SpanId, scope: Option<&Store>) {
+        if let Some((site, outcome, duration)) = self.red {
+            let exemplar = crate::exemplar::Exemplar {
+                trace_id,
+                span_id,
+                value: duration.as_secs_f64(),
+                time: self.ended_at,
+            };
+            match scope {
+                Some(store) => store.cells(site).publish(outcome, duration, exemplar),
+                None => site.cells().publish(outcome, duration, exemplar),
+            }
+        }
+        for candidate in self.candidates {
+            candidate.publish(trace_id, span_id, clock::system_time);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Spans of a testing scope: they stay with it and reach no exporter.
+
+use super::record::Record;
+use crate::context::{current, scope};
+use crate::metrics::store::Store;
+use crate::sample::Sampler;
+use opentelemetry_sdk::trace::SpanData;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A scope's own sampler and the spans that ended in it. The scope's context holds it.
+pub(crate) struct ScopedSpans {
+    pub(crate) sampler: Box<dyn Sampler>,
+    store: Arc<Store>,
+    ended: Mutex<Vec<SpanData>>,
+}
+
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+impl ScopedSpans {
+    pub(crate) fn new(sampler: Box<dyn Sampler>, store: Arc<Store>) -> Self {
+        ScopedSpans { sampler, store, ended: Mutex::default() }
+    }
+
+    pub(crate) fn ended(&self) -> Vec<SpanData> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ScopedSpans {
+    pub(super) fn take(&self, record: Record) {
+        let (data, pending) = record.into_data();
+        // The scope is this span's exporter: handed over means kept here.
+        let (trace_id, span_id) = (data.span_context.trace_id(), data.span_context.span_id());
+        pending.publish(trace_id, span_id, Some(&self.store));
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(data);
+    }
+}
+
+impl fmt::Debug for ScopedSpans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScopedSpans")
+    }
+}
+
+/// The scope that the current context belongs to.
+#[inline]
+pub(crate) fn of_context(context: &opentelemetry::Context) -> Option<Arc<ScopedSpans>> {
+    if !scope::any_open() {
+        return None;
+    }
+    context.get::<Arc<ScopedSpans>>().cloned()
+}
+
+/// The scope of this thread's current context.
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+pub(crate) fn current_scope() -> Option<Arc<ScopedSpans>> {
+    current::with(of_context).flatten()
+}

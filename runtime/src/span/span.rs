@@ -1,0 +1,253 @@
+//! redspan's own span: the one type behind the attribute, the tracing bridge and OpenTelemetry's
+//! API.
+
+use super::failed::Failed;
+use super::record::{End, Extra, Live, Record};
+use super::{chain, engine, scoped::ScopedSpans};
+use crate::clock;
+use crate::metrics::candidate;
+use crate::outcome::Outcome;
+use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Exemplar candidates of user metrics that one span may carry.
+const MAX_CANDIDATES: usize = 8;
+
+/// A span. [`Tracer`](crate::span::Tracer) makes them; sites make theirs themselves.
+#[derive(Debug)]
+pub struct Span {
+    context: SpanContext,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not sampled, or ended.
+    Silent,
+    /// Stands for a running span: everything written here goes there.
+    View(Context),
+    Recording {
+        live: Live,
+        /// Whether a guard of ours ends it; then OpenTelemetry's `end` is not heard, because the
+        /// span must end as its call does.
+        owned: bool,
+        to: Option<Arc<ScopedSpans>>,
+    },
+}
+
+/// How a call of ours ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) outcome: Outcome,
+    pub(crate) end: clock::Tick,
+    pub(crate) failed: Option<Failed>,
+}
+
+thread_local! {
+    /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
+    /// object: put it here, ring `end_with_timestamp`, and the span takes it.
+    static ENDING: RefCell<Option<Ending>> = const { RefCell::new(None) };
+}
+
+/// Ends the owned span that is current in `context`.
+pub(crate) fn end(context: &Context, ending: Ending) {
+    let _ = ENDING.try_with(|letter| *letter.borrow_mut() = Some(ending));
+    context.span().end_with_timestamp(SystemTime::UNIX_EPOCH);
+    let _ = ENDING.try_with(|letter| letter.borrow_mut().take());
+}
+
+impl Span {
+    pub(crate) fn silent(context: SpanContext) -> Self {
+        Span { context, state: State::Silent }
+    }
+
+    pub(crate) fn view(of: Context) -> Self {
+        Span { context: of.span().span_context().clone(), state: State::View(of) }
+    }
+
+    pub(crate) fn recording(live: Live, owned: bool, to: Option<Arc<ScopedSpans>>) -> Self {
+        Span { context: live.context.clone(), state: State::Recording { live, owned, to } }
+    }
+
+    /// Takes over what was known at the start.
+    pub(super) fn adopt(&mut self, attributes: Vec<KeyValue>, links: Vec<Link>) {
+        if attributes.is_empty() && links.is_empty() {
+            return;
+        }
+        if let Some(live) = self.live() {
+            let extra = live.extra.get_or_insert_default();
+            attributes.into_iter().for_each(|pair| extra.set(pair));
+            links.into_iter().for_each(|link| extra.link(link.span_context, link.attributes));
+        }
+    }
+
+    /// Hands a view's first attributes to the span it stands for.
+    pub(super) fn forward(&self, attributes: impl Iterator<Item = KeyValue>) {
+        if let State::View(of) = &self.state {
+            of.span().set_attributes(attributes);
+        }
+    }
+
+    fn live(&mut self) -> Option<&mut Live> {
+        match &mut self.state {
+            State::Recording { live, .. } => Some(live),
+            _ => None,
+        }
+    }
+
+    fn finish(&mut self, at: Option<SystemTime>, ending: Option<Ending>) {
+        let State::Recording { mut live, to, .. } =
+            std::mem::replace(&mut self.state, State::Silent)
+        else {
+            return;
+        };
+        let (tick, outcome) = match ending {
+            Some(ending) => {
+                if let Some(failed) = ending.failed {
+                    failed.write(&mut live);
+                }
+                (ending.end, Some(ending.outcome))
+            }
+            None => (clock::now(), None),
+        };
+        let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
+        chain::passed_by(&live.context, on_its_way);
+        let record = Record { live, end: End { tick, at, outcome } };
+        match to {
+            Some(scope) => scope.take(record),
+            None => engine::ended(record),
+        }
+    }
+}
+
+impl Extra {
+    /// Sets an attribute: the same key again replaces the value, as the specification asks.
+    pub(crate) fn set(&mut self, pair: KeyValue) {
+        let limits = engine::limits();
+        let value = limits.cut(pair.value);
+        if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
+            held.value = value;
+        } else if self.attributes.len() >= limits.attributes {
+            self.dropped_attributes += 1;
+        } else {
+            self.attributes.push(KeyValue::new(pair.key, value));
+        }
+    }
+
+    pub(crate) fn event(&mut self, name: Cow<'static, str>, at: SystemTime, with: Vec<KeyValue>) {
+        let limits = engine::limits();
+        if self.events.len() >= limits.events {
+            self.dropped_events += 1;
+        } else {
+            let with = with.into_iter().map(|kv| KeyValue::new(kv.key, limits.cut(kv.value)));
+            self.events.push(Event::new(name, at, with.collect(), 0));
+        }
+    }
+
+    pub(crate) fn link(&mut self, to: SpanContext, with: Vec<KeyValue>) {
+        if self.links.len() >= engine::limits().links {
+            self.dropped_links += 1;
+        } else {
+            self.links.push(Link::new(to, with, 0));
+        }
+    }
+}
+
+impl opentelemetry::trace::Span for Span {
+    fn add_event_with_timestamp<T>(&mut self, name: T, at: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        match &mut self.state {
+            State::View(of) => of.span().add_event_with_timestamp(name, at, attributes),
+            State::Recording { live, .. } => {
+                live.extra.get_or_insert_default().event(name.into(), at, attributes);
+            }
+            State::Silent => {}
+        }
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    fn is_recording(&self) -> bool {
+        match &self.state {
+            State::View(of) => of.span().is_recording(),
+            State::Recording { .. } => true,
+            State::Silent => false,
+        }
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        match &mut self.state {
+            State::View(of) => of.span().set_attribute(attribute),
+            State::Recording { live, .. } => live.extra.get_or_insert_default().set(attribute),
+            State::Silent => {}
+        }
+    }
+
+    fn set_status(&mut self, status: Status) {
+        match &mut self.state {
+            State::View(of) => of.span().set_status(status),
+            // `Unset` changes nothing by specification; a user metric rings with it
+            // (`metrics::candidate`).
+            State::Recording { live, .. } if status == Status::Unset => {
+                if let Some(candidate) = candidate::take() {
+                    let extra = live.extra.get_or_insert_default();
+                    if extra.candidates.len() < MAX_CANDIDATES {
+                        extra.candidates.push(candidate);
+                    }
+                }
+            }
+            // Ok > Error > Unset: an earlier Ok is final.
+            State::Recording { live, .. } if live.status != Status::Ok => live.status = status,
+            State::Recording { .. } | State::Silent => {}
+        }
+    }
+
+    fn update_name<T>(&mut self, name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        match &mut self.state {
+            State::View(of) => of.span().update_name(name),
+            State::Recording { live, .. } => live.name = name.into(),
+            State::Silent => {}
+        }
+    }
+
+    fn add_link(&mut self, to: SpanContext, attributes: Vec<KeyValue>) {
+        match &mut self.state {
+            State::View(of) => of.span().add_link(to, attributes),
+            State::Recording { live, .. } if to.is_valid() => {
+                live.extra.get_or_insert_default().link(to, attributes);
+            }
+            State::Recording { .. } | State::Silent => {}
+        }
+    }
+
+    fn end_with_timestamp(&mut self, at: SystemTime) {
+        let State::Recording { owned, .. } = self.state else { return };
+        if !owned {
+            return self.finish(Some(at), None);
+        }
+        let ending = ENDING.try_with(|letter| letter.borrow_mut().take()).ok().flatten();
+        if ending.is_some() {
+            self.finish(None, ending);
+        }
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        // A recording span that nobody ended: its last holder let it go.
+        if self.live().is_some() {
+            self.finish(None, None);
+        }
+    }
+}
