@@ -3,6 +3,7 @@
 
 mod callsite;
 mod catalog;
+mod config;
 mod context;
 mod exemplar;
 mod outcome;
@@ -13,3 +14,9 @@ pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
 pub use outcome::Outcome;
+
+/// Where finished spans go, and how to bring an exporter of one's own.
+pub mod export {
+    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
+    pub use crate::span::export::{ExportError, SpanSink};
+}
