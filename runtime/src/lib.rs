@@ -17,6 +17,9 @@ pub use outcome::Outcome;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
+    pub use crate::config::ConfigError;
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
-    pub use crate::span::export::{ExportError, SpanSink};
+    pub use crate::span::export::{ExportError, SpanSink, from_sdk};
+    #[cfg(feature = "otlp")]
+    pub use crate::span::otlp::OtlpSink;
 }

@@ -1,3 +1,5 @@
 //! Spans out: one recording span behind three doors, and the way to the exporter.
 
 pub(crate) mod export;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
