@@ -6,6 +6,7 @@ mod call;
 mod callsite;
 mod catalog;
 mod clock;
+mod config;
 mod context;
 mod exemplar;
 mod metrics;
@@ -22,4 +23,13 @@ pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
 pub use outcome::Outcome;
-pub use span::{Span, SpanStats, Tracer, TracerProvider, export};
+pub use span::{Span, SpanStats, Tracer, TracerProvider};
+
+/// Where finished spans go, and how to bring an exporter of one's own.
+pub mod export {
+    pub use crate::config::ConfigError;
+    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
+    pub use crate::span::export::{ExportError, SpanSink, from_sdk};
+    #[cfg(feature = "otlp")]
+    pub use crate::span::otlp::OtlpSink;
+}

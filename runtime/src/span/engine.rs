@@ -2,11 +2,12 @@
 //! when it has ended.
 
 use super::pipeline::Pipeline;
-use super::record::{Limits, Live, Record};
+use super::record::{Live, Record};
 use super::scoped;
 use super::span::Span;
 use crate::callsite::{CallSite, Kind};
 use crate::clock::Tick;
+use crate::config::settings::SpanLimits;
 use crate::context::ids;
 use crate::sample::{Decision, Sampler, Sampling};
 use opentelemetry::trace::{
@@ -24,7 +25,7 @@ pub(crate) struct Engine {
     follows_parent: bool,
     /// Sites above this level make no span; RED counts them all the same.
     level: LevelFilter,
-    limits: Limits,
+    limits: SpanLimits,
     pub(crate) pipeline: Pipeline,
 }
 
@@ -34,7 +35,7 @@ impl Engine {
     pub(crate) fn new(
         sampler: Box<dyn Sampler>,
         level: LevelFilter,
-        limits: Limits,
+        limits: SpanLimits,
         pipeline: Pipeline,
     ) -> Self {
         let follows_parent = sampler.follows_local_parent();
@@ -58,8 +59,8 @@ pub(crate) fn get() -> Option<&'static Engine> {
     ENGINE.get()
 }
 
-pub(super) fn limits() -> Limits {
-    get().map_or(Limits::DEFAULT, |engine| engine.limits)
+pub(super) fn limits() -> SpanLimits {
+    get().map_or_else(SpanLimits::default, |engine| engine.limits)
 }
 
 /// A span outside any testing scope has ended.

@@ -3,8 +3,10 @@
 mod buffer;
 mod chain;
 pub(crate) mod engine;
-pub mod export;
+pub(crate) mod export;
 pub(crate) mod failed;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 pub(crate) mod pipeline;
 pub(crate) mod record;
 pub(crate) mod scoped;

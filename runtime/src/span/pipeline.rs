@@ -9,6 +9,7 @@ use super::export::SpanSink;
 use super::record::{Pending, Record};
 use super::stats::{Stats, reason};
 use crate::clock;
+use crate::config::settings::BatchSettings;
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
 use std::io;
@@ -20,19 +21,6 @@ use std::time::{Duration, Instant};
 
 /// How often the collector comes by when no buffer calls it earlier.
 const ROUND: Duration = Duration::from_millis(100);
-
-/// How spans are batched (OpenTelemetry's `OTEL_BSP_*`).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Batching {
-    /// Longest wait of a span in the queue.
-    pub(crate) delay: Duration,
-    /// Most spans waiting; more are dropped and counted.
-    pub(crate) queue: usize,
-    /// Most spans in a batch.
-    pub(crate) batch: usize,
-    /// Longest time for one export.
-    pub(crate) timeout: Duration,
-}
 
 #[derive(Default)]
 struct Queue {
@@ -61,7 +49,7 @@ struct Shared {
     closed: AtomicBool,
     /// The collector has begun its last round.
     last_round: AtomicBool,
-    batching: Batching,
+    batching: BatchSettings,
     stats: Stats,
 }
 
@@ -79,12 +67,12 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// A pipeline whose spans nobody takes: for a process that exports none.
-    pub(crate) fn disconnected(batching: Batching) -> Self {
+    pub(crate) fn disconnected(batching: BatchSettings) -> Self {
         Pipeline { shared: Arc::new(Shared::new(batching)), collector: None }
     }
 
     /// Starts the two threads.
-    pub(crate) fn start(sink: Box<dyn SpanSink>, batching: Batching) -> io::Result<Self> {
+    pub(crate) fn start(sink: Box<dyn SpanSink>, batching: BatchSettings) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(batching));
         let collector = {
             let shared = Arc::clone(&shared);
@@ -199,7 +187,7 @@ impl Pipeline {
 }
 
 impl Shared {
-    fn new(batching: Batching) -> Self {
+    fn new(batching: BatchSettings) -> Self {
         Shared {
             buffers: Buffers::default(),
             queue: Mutex::default(),
@@ -255,7 +243,7 @@ fn collect(shared: &Shared) {
 /// The exporter's thread.
 fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
     let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
-    let Batching { delay, batch, timeout, .. } = shared.batching;
+    let BatchSettings { delay, batch, timeout, .. } = shared.batching;
     loop {
         let mut queue = shared.queue();
         loop {
@@ -295,7 +283,9 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
                 shared.stats.exported(count as u64);
             }
             Ok(Err(error)) => {
-                shared.stats.dropped(error.kind, count as u64);
+                let lost = error.lost.unwrap_or(count).min(count);
+                shared.stats.exported((count - lost) as u64);
+                shared.stats.dropped(error.kind, lost as u64);
                 failed(&error);
             }
             Err(_) => shared.stats.dropped(reason::PANICKED, count as u64),

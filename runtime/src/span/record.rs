@@ -12,30 +12,15 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-/// How much one span may hold: OpenTelemetry's span limits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) attributes: usize,
-    pub(crate) events: usize,
-    pub(crate) links: usize,
-    /// In characters; longer string values are cut.
-    pub(crate) value_length: Option<usize>,
-}
-
-impl Limits {
-    /// The specification's defaults.
-    pub(crate) const DEFAULT: Limits =
-        Limits { attributes: 128, events: 128, links: 128, value_length: None };
-
-    pub(crate) fn cut(&self, value: Value) -> Value {
-        let Some(limit) = self.value_length else { return value };
-        match value {
-            Value::String(text) => Value::String(cut(text, limit)),
-            Value::Array(Array::String(texts)) => Value::Array(Array::String(
-                texts.into_iter().map(|text| cut(text, limit)).collect(),
-            )),
-            other => other,
+/// Cuts a text value to the limit on its characters.
+pub(super) fn cut_value(value: Value, limit: Option<usize>) -> Value {
+    let Some(limit) = limit else { return value };
+    match value {
+        Value::String(text) => Value::String(cut(text, limit)),
+        Value::Array(Array::String(texts)) => {
+            Value::Array(Array::String(texts.into_iter().map(|text| cut(text, limit)).collect()))
         }
+        other => other,
     }
 }
 

@@ -2,7 +2,7 @@
 //! API.
 
 use super::failed::Failed;
-use super::record::{End, Extra, Live, Record};
+use super::record::{End, Extra, Live, Record, cut_value};
 use super::{chain, engine, scoped::ScopedSpans};
 use crate::clock;
 use crate::metrics::candidate;
@@ -128,7 +128,7 @@ impl Extra {
     /// Sets an attribute: the same key again replaces the value, as the specification asks.
     pub(crate) fn set(&mut self, pair: KeyValue) {
         let limits = engine::limits();
-        let value = limits.cut(pair.value);
+        let value = cut_value(pair.value, limits.value_length);
         if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
             held.value = value;
         } else if self.attributes.len() >= limits.attributes {
@@ -143,7 +143,9 @@ impl Extra {
         if self.events.len() >= limits.events {
             self.dropped_events += 1;
         } else {
-            let with = with.into_iter().map(|kv| KeyValue::new(kv.key, limits.cut(kv.value)));
+            let with = with
+                .into_iter()
+                .map(|kv| KeyValue::new(kv.key, cut_value(kv.value, limits.value_length)));
             self.events.push(Event::new(name, at, with.collect(), 0));
         }
     }

@@ -1,0 +1,29 @@
+//! What the program is told from outside: builder beats environment beats default.
+//!
+//! A value that cannot be read is a [`Warning`](env::Warning), then the default; never a panic.
+
+use std::fmt;
+
+pub(crate) mod env;
+pub(crate) mod otlp;
+pub(crate) mod resource;
+pub(crate) mod settings;
+
+/// Why something cannot be set up as asked. It never holds credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "no other part can fail yet"))]
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        ConfigError(message.into())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}

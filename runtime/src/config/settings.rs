@@ -1,0 +1,494 @@
+//! Everything redspan reads from the environment, with its defaults.
+//!
+//! | variable | default |
+//! |---|---|
+//! | `OTEL_SDK_DISABLED` | `false` |
+//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the executable's name |
+//! | `OTEL_TRACES_EXPORTER` | `otlp` if an OTLP endpoint is set, or else `none`: no network without being asked |
+//! | `OTEL_METRICS_EXPORTER` | `none`; `/metrics` is served when asked for |
+//! | `OTEL_EXPORTER_PROMETHEUS_{HOST,PORT}` | `127.0.0.1`, `9464` |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_always_on`, `1.0` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_}PROTOCOL` | `http/protobuf` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_}ENDPOINT` | `http://localhost:4318` + `/v1/traces`; gRPC `http://localhost:4317` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_}TIMEOUT` | 10,000 ms |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_}COMPRESSION` | `none` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_}HEADERS` | none |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | 1,000 ms (the specification: 5,000): what was lost in a crash is then a second, and the export thread batches better than it waits |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE` | 65,536 (the specification: 2,048, which a busy service fills in milliseconds) |
+//! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_EXPORT_TIMEOUT` | 512, 30,000 ms |
+//! | `OTEL_SPAN_{ATTRIBUTE,EVENT,LINK}_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT` | 128 |
+//! | `OTEL_{SPAN_,}ATTRIBUTE_VALUE_LENGTH_LIMIT` | no limit |
+//! | `RUST_LOG` | kept as it is, for the log room |
+
+use super::env::{Env, Warning};
+use super::otlp::{self, OtlpSettings};
+use std::time::Duration;
+
+/// What the environment says, with defaults where it says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    /// No spans and no metrics leave the process; the calls work as ever.
+    pub(crate) sdk_disabled: bool,
+    /// `OTEL_SERVICE_NAME`, or else `service.name` of the resource attributes.
+    pub(crate) service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, in the order given.
+    pub(crate) resource_attributes: Vec<(String, String)>,
+    /// Where spans go.
+    pub(crate) traces_exporter: TracesExporter,
+    /// Where metrics go.
+    pub(crate) metrics_exporter: MetricsExporter,
+    /// The interface of the `/metrics` listener.
+    pub(crate) prometheus_host: String,
+    /// The port of the `/metrics` listener.
+    pub(crate) prometheus_port: u16,
+    /// Which traces are recorded.
+    pub(crate) sampler: SamplerSetting,
+    /// How OTLP is spoken, if it is.
+    pub(crate) otlp: OtlpSettings,
+    /// How spans are gathered before they are exported.
+    pub(crate) batch: BatchSettings,
+    /// What one span may hold.
+    pub(crate) limits: SpanLimits,
+    /// `RUST_LOG`, not looked at.
+    pub(crate) rust_log: Option<String>,
+}
+
+/// Where spans go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TracesExporter {
+    /// To an OTLP receiver.
+    Otlp,
+    /// To stdout, as trees.
+    Console,
+    /// Nowhere.
+    None,
+}
+
+/// Where metrics go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricsExporter {
+    /// Served at `/metrics`.
+    Prometheus,
+    /// Nowhere.
+    None,
+}
+
+/// Which traces are recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SamplerSetting {
+    /// Whether a span with a parent follows it.
+    pub(crate) parent_based: bool,
+    /// What decides about the others: the share of traces, by their id.
+    pub(crate) ratio: f64,
+}
+
+impl SamplerSetting {
+    const ALWAYS_ON: SamplerSetting = SamplerSetting { parent_based: false, ratio: 1.0 };
+    const ALWAYS_OFF: SamplerSetting = SamplerSetting { parent_based: false, ratio: 0.0 };
+}
+
+impl Default for SamplerSetting {
+    fn default() -> Self {
+        SamplerSetting { parent_based: true, ratio: 1.0 }
+    }
+}
+
+/// How spans are gathered before they are exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchSettings {
+    /// The longest time a span waits for others.
+    pub(crate) delay: Duration,
+    /// How many ended spans may wait; more are dropped and counted.
+    pub(crate) queue: usize,
+    /// How many spans go out together, never more than `queue`.
+    pub(crate) batch: usize,
+    /// The time one export may take.
+    pub(crate) timeout: Duration,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        BatchSettings {
+            delay: Duration::from_millis(1_000),
+            queue: 65_536,
+            batch: 512,
+            timeout: Duration::from_millis(30_000),
+        }
+    }
+}
+
+/// What one span may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanLimits {
+    /// Attributes.
+    pub(crate) attributes: usize,
+    /// Events.
+    pub(crate) events: usize,
+    /// Links.
+    pub(crate) links: usize,
+    /// The characters of a text value; `None` for no limit.
+    pub(crate) value_length: Option<usize>,
+}
+
+impl Default for SpanLimits {
+    fn default() -> Self {
+        SpanLimits { attributes: 128, events: 128, links: 128, value_length: None }
+    }
+}
+
+impl Settings {
+    /// Reads everything, and says what could not be used.
+    pub(crate) fn read(mut env: Env) -> (Settings, Vec<Warning>) {
+        let vars = &mut env;
+        let resource_attributes =
+            vars.pairs("OTEL_RESOURCE_ATTRIBUTES", false, |_, _| true).unwrap_or_default();
+        let settings = Settings {
+            sdk_disabled: vars.flag("OTEL_SDK_DISABLED"),
+            service_name: vars
+                .text("OTEL_SERVICE_NAME")
+                .or_else(|| last(&resource_attributes, "service.name")),
+            resource_attributes,
+            traces_exporter: traces_exporter(vars),
+            metrics_exporter: metrics_exporter(vars),
+            prometheus_host: vars
+                .text("OTEL_EXPORTER_PROMETHEUS_HOST")
+                .unwrap_or_else(|| "127.0.0.1".to_owned()),
+            prometheus_port: vars
+                .parsed("OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for a free one", |port| {
+                    port.parse().ok()
+                })
+                .unwrap_or(9464),
+            sampler: sampler(vars),
+            otlp: otlp::read(vars),
+            batch: batch(vars),
+            limits: limits(vars),
+            rust_log: vars.text("RUST_LOG"),
+        };
+        (settings, env.into_warnings())
+    }
+}
+
+fn last(pairs: &[(String, String)], key: &str) -> Option<String> {
+    let pair = pairs.iter().rev().find(|(name, value)| name == key && !value.is_empty());
+    pair.map(|(_, value)| value.clone())
+}
+
+fn traces_exporter(env: &mut Env) -> TracesExporter {
+    let words = [
+        ("otlp", TracesExporter::Otlp),
+        ("console", TracesExporter::Console),
+        ("none", TracesExporter::None),
+    ];
+    let asked = env.word("OTEL_TRACES_EXPORTER", "otlp, console or none", &words);
+    asked.unwrap_or_else(|| {
+        // The specification's default is otlp; a laptop without a Collector would then see nothing
+        // but errors.
+        if otlp::endpoint_is_set(env) { TracesExporter::Otlp } else { TracesExporter::None }
+    })
+}
+
+fn metrics_exporter(env: &mut Env) -> MetricsExporter {
+    let words = [("prometheus", MetricsExporter::Prometheus), ("none", MetricsExporter::None)];
+    let accepted = "prometheus or none: redspan serves metrics at /metrics, where a Collector's \
+                    prometheus receiver can fetch them";
+    env.word("OTEL_METRICS_EXPORTER", accepted, &words).unwrap_or(MetricsExporter::None)
+}
+
+fn sampler(env: &mut Env) -> SamplerSetting {
+    // The argument is read only where it has a meaning: the specification reserves it for others.
+    const RATIO: SamplerSetting = SamplerSetting { parent_based: false, ratio: f64::NAN };
+    let parent_based = |sampler| SamplerSetting { parent_based: true, ..sampler };
+    let words = [
+        ("always_on", SamplerSetting::ALWAYS_ON),
+        ("always_off", SamplerSetting::ALWAYS_OFF),
+        ("traceidratio", RATIO),
+        ("parentbased_always_on", parent_based(SamplerSetting::ALWAYS_ON)),
+        ("parentbased_always_off", parent_based(SamplerSetting::ALWAYS_OFF)),
+        ("parentbased_traceidratio", parent_based(RATIO)),
+    ];
+    let accepted = "always_on, always_off, traceidratio, parentbased_always_on, \
+                    parentbased_always_off or parentbased_traceidratio";
+    let mut sampler = env.word("OTEL_TRACES_SAMPLER", accepted, &words).unwrap_or_default();
+    if sampler.ratio.is_nan() {
+        sampler.ratio = env.ratio("OTEL_TRACES_SAMPLER_ARG").unwrap_or(1.0);
+    }
+    sampler
+}
+
+fn batch(env: &mut Env) -> BatchSettings {
+    let default = BatchSettings::default();
+    let queue = env.positive("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(default.queue);
+    let mut batch = env.positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(default.batch);
+    if batch > queue {
+        // A small queue with the default batch is nobody's mistake.
+        if batch != default.batch {
+            let accepted = "at most OTEL_BSP_MAX_QUEUE_SIZE, which is taken instead";
+            env.warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch.to_string(), accepted);
+        }
+        batch = queue;
+    }
+    BatchSettings {
+        delay: env.interval("OTEL_BSP_SCHEDULE_DELAY").unwrap_or(default.delay),
+        queue,
+        batch,
+        timeout: env.timeout("OTEL_BSP_EXPORT_TIMEOUT").unwrap_or(default.timeout),
+    }
+}
+
+fn limits(env: &mut Env) -> SpanLimits {
+    let default = SpanLimits::default();
+    let mut limit = |variables: &[&'static str]| variables.iter().find_map(|name| env.count(name));
+    SpanLimits {
+        attributes: limit(&["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"])
+            .unwrap_or(default.attributes),
+        events: limit(&["OTEL_SPAN_EVENT_COUNT_LIMIT"]).unwrap_or(default.events),
+        links: limit(&["OTEL_SPAN_LINK_COUNT_LIMIT"]).unwrap_or(default.links),
+        value_length: limit(&[
+            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        ]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::otlp::{Compression, Protocol};
+    use super::*;
+    use std::collections::HashMap;
+
+    fn read(variables: &[(&'static str, &'static str)]) -> (Settings, Vec<Warning>) {
+        let variables: HashMap<_, _> = variables.iter().copied().collect();
+        Settings::read(Env::of(variables))
+    }
+
+    fn default() -> Settings {
+        read(&[]).0
+    }
+
+    #[test]
+    fn with_nothing_set_there_is_no_network_and_no_warning() {
+        let (settings, warnings) = read(&[]);
+        assert_eq!(warnings, []);
+        assert_eq!(settings.traces_exporter, TracesExporter::None);
+        assert_eq!(settings.metrics_exporter, MetricsExporter::None);
+        assert_eq!(settings.sampler, SamplerSetting { parent_based: true, ratio: 1.0 });
+        assert_eq!(settings.otlp, OtlpSettings::http("http://localhost:4318"));
+        assert_eq!(
+            (settings.prometheus_host.as_str(), settings.prometheus_port),
+            ("127.0.0.1", 9464)
+        );
+        assert_eq!(settings.batch.delay, Duration::from_secs(1));
+        assert_eq!((settings.batch.queue, settings.batch.batch), (65_536, 512));
+        assert_eq!(settings.limits, SpanLimits::default());
+        assert!(!settings.sdk_disabled && settings.service_name.is_none());
+    }
+
+    /// A variable, what it may hold, what that changes, and what it may not hold.
+    type Row = (&'static str, &'static str, fn(&mut Settings), &'static str);
+
+    #[test]
+    fn every_variable_is_read_and_its_bad_value_warns_and_changes_nothing() {
+        let rows: &[Row] = &[
+            ("OTEL_SDK_DISABLED", "true", |it| it.sdk_disabled = true, "on"),
+            (
+                "OTEL_TRACES_EXPORTER",
+                "otlp",
+                |it| it.traces_exporter = TracesExporter::Otlp,
+                "zipkin",
+            ),
+            (
+                "OTEL_TRACES_EXPORTER",
+                "Console",
+                |it| it.traces_exporter = TracesExporter::Console,
+                "otlp,console",
+            ),
+            (
+                "OTEL_METRICS_EXPORTER",
+                "prometheus",
+                |it| it.metrics_exporter = MetricsExporter::Prometheus,
+                "otlp",
+            ),
+            ("OTEL_METRICS_EXPORTER", "none", |_| (), "console"),
+            ("OTEL_EXPORTER_PROMETHEUS_PORT", "0", |it| it.prometheus_port = 0, "65536"),
+            (
+                "OTEL_TRACES_SAMPLER",
+                "always_off",
+                |it| it.sampler = SamplerSetting { parent_based: false, ratio: 0.0 },
+                "sometimes",
+            ),
+            (
+                "OTEL_TRACES_SAMPLER",
+                "parentbased_always_off",
+                |it| it.sampler.ratio = 0.0,
+                "jaeger_remote",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_PROTOCOL",
+                "grpc",
+                |it| it.otlp = OtlpSettings::grpc("http://localhost:4317"),
+                "http/json",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+                "grpc",
+                |it| it.otlp = OtlpSettings::grpc("http://localhost:4317"),
+                "kafka",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TIMEOUT",
+                "250",
+                |it| it.otlp.timeout = Duration::from_millis(250),
+                "10s",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+                "250",
+                |it| it.otlp.timeout = Duration::from_millis(250),
+                "-1",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_COMPRESSION",
+                "gzip",
+                |it| it.otlp.compression = Compression::Gzip,
+                "zstd",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+                "gzip",
+                |it| it.otlp.compression = Compression::Gzip,
+                "lz4",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_HEADERS",
+                "a=b%20c",
+                |it| it.otlp = it.otlp.clone().header("a", "b c"),
+                "a b=c",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+                "a=b",
+                |it| it.otlp = it.otlp.clone().header("a", "b"),
+                "a=b%0Ac",
+            ),
+            ("OTEL_BSP_SCHEDULE_DELAY", "5000", |it| it.batch.delay = Duration::from_secs(5), "5s"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "2048", |it| it.batch.queue = 2048, "0"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64", |it| it.batch.batch = 64, "0"),
+            (
+                "OTEL_BSP_EXPORT_TIMEOUT",
+                "100",
+                |it| it.batch.timeout = Duration::from_millis(100),
+                "never",
+            ),
+            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0", |it| it.limits.attributes = 0, "many"),
+            ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.attributes = 9, "-9"),
+            ("OTEL_SPAN_EVENT_COUNT_LIMIT", "9", |it| it.limits.events = 9, "1e3"),
+            ("OTEL_SPAN_LINK_COUNT_LIMIT", "9", |it| it.limits.links = 9, "x"),
+            (
+                "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+                "80",
+                |it| it.limits.value_length = Some(80),
+                "-1",
+            ),
+            (
+                "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+                "80",
+                |it| it.limits.value_length = Some(80),
+                "eighty",
+            ),
+        ];
+        for (variable, good, change, bad) in rows {
+            let mut expected = default();
+            change(&mut expected);
+            assert_eq!(read(&[(variable, good)]), (expected, vec![]), "{variable}={good}");
+            assert_eq!(read(&[(variable, "")]), (default(), vec![]), "{variable} empty");
+            let (settings, warnings) = read(&[(variable, bad)]);
+            assert_eq!(settings, default(), "{variable}={bad}");
+            assert_eq!(warnings.len(), 1, "{variable}={bad}: {warnings:?}");
+            assert_eq!(warnings[0].variable, *variable);
+        }
+    }
+
+    #[test]
+    fn texts_are_taken_as_they_are() {
+        let (settings, warnings) = read(&[
+            ("OTEL_SERVICE_NAME", "shop"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,team=a%2Cb"),
+            ("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"),
+            ("RUST_LOG", "info,[charge]=debug"),
+        ]);
+        assert_eq!(warnings, []);
+        assert_eq!(settings.service_name.as_deref(), Some("shop"));
+        assert_eq!(settings.resource_attributes[1], ("team".to_owned(), "a,b".to_owned()));
+        assert_eq!(settings.prometheus_host, "0.0.0.0");
+        assert_eq!(settings.rust_log.as_deref(), Some("info,[charge]=debug"));
+    }
+
+    #[test]
+    fn an_endpoint_asks_for_otlp_and_the_exporter_variable_beats_it() {
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://tempo:4318");
+        assert_eq!(read(&[base]).0.traces_exporter, TracesExporter::Otlp);
+        assert_eq!(read(&[traces]).0.traces_exporter, TracesExporter::Otlp);
+        let off = ("OTEL_TRACES_EXPORTER", "none");
+        assert_eq!(read(&[base, off]).0.traces_exporter, TracesExporter::None);
+    }
+
+    #[test]
+    fn the_base_endpoint_gets_the_path_and_the_traces_endpoint_is_taken_as_it_is() {
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/prefix/");
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://tempo:4318/in");
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let endpoint = |variables: &[_]| read(variables).0.otlp.endpoint;
+        assert_eq!(endpoint(&[base]), "http://collector:4318/prefix/v1/traces");
+        assert_eq!(endpoint(&[base, traces]), "http://tempo:4318/in");
+        assert_eq!(endpoint(&[base, grpc]), "http://collector:4318/prefix/");
+        assert_eq!(read(&[base, grpc]).0.otlp.protocol, Protocol::Grpc);
+    }
+
+    #[test]
+    fn an_endpoint_without_a_scheme_warns_and_hides_what_may_be_a_password() {
+        for (value, shown) in [("collector:4317", true), ("me:s3cret@collector", false)] {
+            let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", value)]);
+            assert_eq!(settings.otlp, default().otlp);
+            assert_eq!(warnings[0].value == value, shown, "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn the_form_for_traces_beats_the_form_for_all_signals_unless_it_is_bad() {
+        let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000");
+        let timeout = |variables: &[_]| read(variables).0.otlp.timeout;
+        let traces = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
+        assert_eq!(timeout(&[all, (traces, "1000")]), Duration::from_secs(1));
+        assert_eq!(timeout(&[all, (traces, "soon")]), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_ratio_is_read_only_by_the_ratio_samplers() {
+        let arg = "OTEL_TRACES_SAMPLER_ARG";
+        let sampler = |sampler, ratio| {
+            let (settings, warnings) = read(&[("OTEL_TRACES_SAMPLER", sampler), (arg, ratio)]);
+            (settings.sampler.parent_based, settings.sampler.ratio, warnings.len())
+        };
+        assert_eq!(sampler("traceidratio", "0.25"), (false, 0.25, 0));
+        assert_eq!(sampler("parentbased_traceidratio", "0.25"), (true, 0.25, 0));
+        assert_eq!(sampler("traceidratio", ""), (false, 1.0, 0));
+        assert_eq!(sampler("traceidratio", "25%"), (false, 1.0, 1));
+        assert_eq!(sampler("always_on", "25%"), (false, 1.0, 0));
+    }
+
+    #[test]
+    fn a_batch_is_never_larger_than_the_queue() {
+        let (queue, batch) = ("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
+        let (settings, warnings) = read(&[(queue, "100")]);
+        assert_eq!((settings.batch.batch, warnings.len()), (100, 0));
+        let (settings, warnings) = read(&[(queue, "100"), (batch, "200")]);
+        assert_eq!((settings.batch.batch, warnings.len()), (100, 1));
+    }
+
+    #[test]
+    fn headers_never_show_in_debug_output() {
+        let (settings, _) = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret")]);
+        assert!(!format!("{settings:?}").contains("s3cret"));
+    }
+}

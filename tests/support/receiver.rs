@@ -1,0 +1,315 @@
+//! A real OTLP receiver: a tonic server and an HTTP endpoint on loopback ports of their own.
+
+use crate::span::{Span, Transport, spans};
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::server::TcpIncoming;
+
+/// What the receiver does with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Takes every span.
+    #[default]
+    Take,
+    /// Reads the request and never answers.
+    Hang,
+    /// Answers with this HTTP status, or the gRPC code that corresponds to it.
+    Refuse(u16),
+    /// Takes the spans but for so many.
+    TakeBut(u32),
+}
+
+#[derive(Default)]
+struct Received {
+    spans: Vec<Span>,
+    requests: usize,
+    behaviour: Behaviour,
+}
+
+#[derive(Default)]
+struct Shared {
+    received: Mutex<Received>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records what is taken, and says how to answer.
+    fn take(
+        &self,
+        request: ExportTraceServiceRequest,
+        headers: BTreeMap<String, String>,
+        transport: Transport,
+    ) -> Behaviour {
+        let mut received = self.lock();
+        received.requests += 1;
+        let mut spans = spans(request, headers, transport);
+        match received.behaviour {
+            Behaviour::Take => {}
+            Behaviour::TakeBut(rejected) => {
+                spans.truncate(spans.len().saturating_sub(rejected as usize));
+            }
+            Behaviour::Hang | Behaviour::Refuse(_) => spans.clear(),
+        }
+        received.spans.append(&mut spans);
+        self.changed.notify_all();
+        received.behaviour
+    }
+}
+
+/// Takes spans over HTTP and gRPC, in a thread and a runtime of its own.
+///
+/// ```no_run
+/// let mut receiver = redspan_tests::Receiver::start();
+/// // … export to receiver.http() or receiver.grpc() …
+/// let spans = receiver.wait_for(10, std::time::Duration::from_secs(5));
+/// ```
+pub struct Receiver {
+    http: SocketAddr,
+    grpc: SocketAddr,
+    shared: Arc<Shared>,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Receiver {
+    /// Starts on two free loopback ports.
+    pub fn start() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut receiver = Receiver { http: any, grpc: any, shared: Arc::default(), running: None };
+        receiver.restart();
+        receiver
+    }
+
+    /// Two ports where nobody listens, until `restart`.
+    pub fn absent() -> Self {
+        let mut receiver = Receiver::start();
+        receiver.stop();
+        receiver
+    }
+
+    /// The base address of OTLP over HTTP.
+    pub fn http(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// The address of OTLP over gRPC.
+    pub fn grpc(&self) -> String {
+        format!("http://{}", self.grpc)
+    }
+
+    /// Closes both ports and every connection. What was received stays.
+    pub fn stop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            drop(stop);
+            thread.join().expect("the receiver's thread");
+        }
+    }
+
+    /// Starts again on the same ports.
+    pub fn restart(&mut self) {
+        self.stop();
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let (http, grpc, shared) = (self.http, self.grpc, Arc::clone(&self.shared));
+        let thread = std::thread::Builder::new()
+            .name("otlp-receiver".into())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(async {
+                    let http = TcpListener::bind(http).await.expect("the HTTP port");
+                    let grpc = TcpListener::bind(grpc).await.expect("the gRPC port");
+                    let addresses = (http.local_addr(), grpc.local_addr());
+                    tokio::spawn(serve_http(http, Arc::clone(&shared)));
+                    tokio::spawn(serve_grpc(grpc, shared));
+                    ready.send(addresses).expect("the test waits");
+                    // An error too means that it is over.
+                    stopped.await.ok();
+                });
+                // Dropping the runtime drops the connections, as a process that ends does.
+            })
+            .expect("a thread");
+        let (http, grpc) = is_ready.recv().expect("the receiver starts");
+        self.http = http.expect("an address");
+        self.grpc = grpc.expect("an address");
+        self.running = Some((stop, thread));
+    }
+
+    /// Changes what happens to the requests that come from now on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.shared.lock().behaviour = behaviour;
+    }
+
+    /// The spans taken so far, in the order in which they came.
+    pub fn spans(&self) -> Vec<Span> {
+        self.shared.lock().spans.clone()
+    }
+
+    /// How many requests came, whatever became of them.
+    pub fn requests(&self) -> usize {
+        self.shared.lock().requests
+    }
+
+    /// Forgets the spans taken so far.
+    pub fn clear(&self) {
+        let mut received = self.shared.lock();
+        received.spans.clear();
+        received.requests = 0;
+    }
+
+    /// Waits until `count` spans were taken, and returns all of them.
+    ///
+    /// # Panics
+    /// If they have not come within `timeout`: it then says what did.
+    pub fn wait_for(&self, count: usize, timeout: Duration) -> Vec<Span> {
+        let deadline = Instant::now() + timeout;
+        let mut received = self.shared.lock();
+        while received.spans.len() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{} of {count} spans came within {timeout:?}, in {} requests: {:?}",
+                received.spans.len(),
+                received.requests,
+                received.spans.iter().map(|span| &span.name).collect::<Vec<_>>()
+            );
+            let wait = self.shared.changed.wait_timeout(received, left);
+            received = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        received.spans.clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn answer(rejected: u32) -> ExportTraceServiceResponse {
+    let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
+        rejected_spans: rejected.into(),
+        error_message: "told to".into(),
+    });
+    ExportTraceServiceResponse { partial_success }
+}
+
+async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
+    let app =
+        axum::Router::new().route("/v1/traces", axum::routing::post(take_http)).with_state(shared);
+    axum::serve(listener, app).await.expect("HTTP is served");
+}
+
+async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let headers: BTreeMap<String, String> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
+        .collect();
+    if headers.get("content-type").is_none_or(|it| it != "application/x-protobuf") {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    let Ok(body) = to_bytes(request.into_body(), usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let Some(request) = unpacked(body, headers.get("content-encoding").map(String::as_str))
+        .and_then(|body| ExportTraceServiceRequest::decode(body).ok())
+    else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    match shared.take(request, headers, Transport::Http) {
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Refuse(status) => {
+            StatusCode::from_u16(status).expect("an HTTP status").into_response()
+        }
+        Behaviour::Take => protobuf(&answer(0)),
+        Behaviour::TakeBut(rejected) => protobuf(&answer(rejected)),
+    }
+}
+
+fn unpacked(body: Bytes, encoding: Option<&str>) -> Option<Bytes> {
+    match encoding {
+        None => Some(body),
+        Some("gzip") => {
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(body.as_ref()).read_to_end(&mut unpacked).ok()?;
+            Some(unpacked.into())
+        }
+        Some(_) => None,
+    }
+}
+
+fn protobuf(message: &impl Message) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-protobuf")], message.encode_to_vec()).into_response()
+}
+
+struct Grpc(Arc<Shared>);
+
+async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
+    let service = TraceServiceServer::new(Grpc(shared))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(usize::MAX);
+    tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming(TcpIncoming::from(listener))
+        .await
+        .expect("gRPC is served");
+}
+
+#[tonic::async_trait]
+impl TraceService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let (metadata, _, request) = request.into_parts();
+        let headers = metadata
+            .into_headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
+            .collect();
+        match self.0.take(request, headers, Transport::Grpc) {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Refuse(status) => Err(refusal(status)),
+            Behaviour::Take => Ok(tonic::Response::new(answer(0))),
+            Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(answer(rejected))),
+        }
+    }
+}
+
+fn refusal(status: u16) -> tonic::Status {
+    let code = match status {
+        400 => tonic::Code::InvalidArgument,
+        401 => tonic::Code::Unauthenticated,
+        403 => tonic::Code::PermissionDenied,
+        429 => tonic::Code::ResourceExhausted,
+        503 => tonic::Code::Unavailable,
+        500.. => tonic::Code::Internal,
+        _ => tonic::Code::Unknown,
+    };
+    tonic::Status::new(code, "told to")
+}
