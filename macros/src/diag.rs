@@ -1,0 +1,33 @@
+//! Collects every mistake of one attribute, so that one run of the compiler shows them all.
+
+use proc_macro2::{Span, TokenStream};
+
+/// The mistakes found so far, each at the token that has to change.
+#[must_use = "mistakes that are not emitted are hidden from the user"]
+#[derive(Default)]
+pub(crate) struct Diag {
+    errors: Vec<syn::Error>,
+}
+
+impl Diag {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a mistake. House form: lower case, no full stop, the accepted form in the text.
+    pub(crate) fn at(&mut self, span: Span, message: impl std::fmt::Display) {
+        self.errors.push(syn::Error::new(span, message));
+    }
+
+    pub(crate) fn push(&mut self, error: syn::Error) {
+        self.errors.push(error);
+    }
+
+    /// The errors as `compile_error!` items, or `None` if there was no mistake.
+    pub(crate) fn into_errors(self) -> Option<TokenStream> {
+        if self.errors.is_empty() {
+            return None;
+        }
+        Some(self.errors.iter().map(syn::Error::to_compile_error).collect())
+    }
+}

@@ -1,0 +1,128 @@
+//! The user's body in its new place: a closure, or the async block that is driven.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+
+use super::expand;
+use super::model::{Model, Output};
+use super::params::{Param, Shape, Typed};
+use crate::paths;
+
+/// As many parameters as the runtime has `callN` for.
+const MOST: usize = 16;
+
+/// The call of the body, as an expression of the function's return type.
+pub(crate) fn sync(model: &Model) -> TokenStream {
+    let private = paths::private();
+    let typed: Vec<&Typed> = typed(model).collect();
+    // A parameter under `#[cfg]` may be no argument at all, but it may be a statement.
+    let rebind = typed.len() > MOST || typed.iter().any(|param| param.conditional);
+    let before = before(model, rebind);
+    let body = &model.body;
+    let at = Span::mixed_site();
+    // A body with nothing before it is not put into another block: that would be a lint.
+    let block = match before {
+        Some(before) => quote_spanned!(at=> { #before #body }),
+        None => body.to_token_stream(),
+    };
+    let output = match &model.output {
+        Output::Unit => quote_spanned!(at=> -> ()),
+        Output::Never => quote_spanned!(at=> -> !),
+        Output::Type(ty) | Output::Opaque(ty) => quote_spanned!(at=> -> #ty),
+    };
+    if rebind {
+        return quote_spanned!(at=> #private::call0(move || #output #block));
+    }
+    let call = quote::format_ident!("call{}", typed.len(), span = at);
+    let outer = typed.iter().map(|param| &param.outer);
+    let inner = typed.iter().map(|param| {
+        let (attrs, pattern) = (&param.attrs, &param.pattern);
+        quote_spanned!(at=> #attrs #pattern)
+    });
+    quote_spanned!(at=> #private::#call(#(#outer,)* move |#(#inner),*| #output #block))
+}
+
+/// The body as an async block in which every parameter is bound again, which is how the compiler
+/// itself writes an `async fn`: unused parameters move in, live as long and drop in the same order.
+pub(crate) fn future(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let before = before(model, true);
+    let body = &model.body;
+    // An async block states no type; a `return` that never runs does, and the returns and the tail
+    // behind it coerce to that.
+    let (returns, body) = match &model.output {
+        Output::Unit => (quote_spanned!(at=> if false { return; }), body.to_token_stream()),
+        // `!` is no type argument on stable, and an async block of it would fall back to `()`.
+        Output::Never => (
+            TokenStream::new(),
+            quote_spanned!(at=>
+                let __redspan_never: ::core::convert::Infallible = #body;
+                __redspan_never
+            ),
+        ),
+        Output::Type(ty) => {
+            let returns = quote_spanned!(at=>
+                if let ::core::option::Option::Some(__redspan_typed) =
+                    ::core::option::Option::<#ty>::None
+                {
+                    return __redspan_typed;
+                }
+            );
+            (returns, body.to_token_stream())
+        }
+        // `before` has stated it.
+        Output::Opaque(_) => (TokenStream::new(), body.to_token_stream()),
+    };
+    // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
+    // before the parameters bound above, as in a bare function of any edition.
+    quote_spanned!(at=> async move { #before #returns #body })
+}
+
+fn typed(model: &Model) -> impl Iterator<Item = &Typed> {
+    model.params.iter().filter_map(|param| match param {
+        Param::Typed(typed) => Some(typed),
+        Param::Receiver { .. } => None,
+    })
+}
+
+/// What stands before the body: `self` captured whole, parameters bound again where asked, a use of
+/// what `fields(…)` mentions (or it would be "unused" to the compiler), and the opaque return.
+fn before(model: &Model, rebind: bool) -> Option<TokenStream> {
+    let at = Span::mixed_site();
+    let mut before = TokenStream::new();
+    for param in &model.params {
+        match param {
+            Param::Receiver { token, owned } => {
+                if *owned {
+                    before.extend(quote_spanned!(at=> let _ = &#token;));
+                }
+            }
+            Param::Typed(param) => {
+                if rebind {
+                    before.extend(bind(param));
+                }
+                for name in &param.recorded {
+                    let attrs = &param.attrs;
+                    before.extend(quote_spanned!(at=> #attrs let _ = &#name;));
+                }
+            }
+        }
+    }
+    if matches!(model.output, Output::Opaque(_)) {
+        before.extend(expand::opaque_return());
+    }
+    (!before.is_empty()).then_some(before)
+}
+
+fn bind(param: &Typed) -> TokenStream {
+    let at = Span::mixed_site();
+    let Typed { attrs, outer, pattern, .. } = param;
+    match param.shape {
+        Shape::Plain => quote_spanned!(at=> #attrs let #pattern = #outer;),
+        Shape::Wild => quote_spanned!(at=> #attrs let #outer = #outer;),
+        Shape::Pattern(_) => quote_spanned!(at=>
+            #attrs let #outer = #outer;
+            #attrs let #pattern = #outer;
+        ),
+    }
+}

@@ -1,0 +1,162 @@
+//! The function around the body: the site, its entry in the link section, begin and finish.
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::quote_spanned;
+
+use super::model::{Judge, Model, Output};
+use super::params::{Param, Shape};
+use super::{body, fields, parse};
+use crate::paths;
+
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let Model { attrs, inner_attrs, vis, default, sig, .. } = model;
+    let inner_attrs = inner_attrs.iter().map(|attr| {
+        let meta = &attr.meta;
+        quote_spanned!(at=> #[#meta])
+    });
+    let site = site(model);
+    let opaque = matches!(model.output, Output::Opaque(_)).then(state_opaque_type);
+    let rest = if sig.asyncness.is_some() { asynchronous(model) } else { synchronous(model) };
+    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig { #site #opaque #rest })
+}
+
+fn synchronous(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let begin = match begin(model) {
+        Some(begin) => quote_spanned!(at=>
+            #begin
+            let __redspan_call = __redspan_started.enter();
+        ),
+        None => quote_spanned!(at=> let __redspan_call = #private::enter(&__REDSPAN_SITE);),
+    };
+    let call = body::sync(model);
+    if let Output::Never = model.output {
+        // Nothing comes back: the call ends when unwinding drops it.
+        return quote_spanned!(at=> #begin #call);
+    }
+    let verdict = verdict(model, &quote_spanned!(at=> &__redspan_out));
+    quote_spanned!(at=>
+        #begin
+        let __redspan_out = #call;
+        __redspan_call.finish(#verdict);
+        __redspan_out
+    )
+}
+
+fn asynchronous(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let begin = begin(model).unwrap_or_else(
+        || quote_spanned!(at=> let __redspan_started = #private::begin(&__REDSPAN_SITE);),
+    );
+    let future = body::future(model);
+    if let Output::Never = model.output {
+        return quote_spanned!(at=>
+            #begin
+            match #private::drive(__redspan_started, #future, |__redspan_out| match *__redspan_out {})
+                .await {}
+        );
+    }
+    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
+    quote_spanned!(at=>
+        #begin
+        #private::drive(__redspan_started, #future, |__redspan_out| #verdict).await
+    )
+}
+
+fn site(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let ident = &model.sig.ident;
+    let function = syn::ext::IdentExt::unraw(ident).to_string();
+    let name = Literal::string(model.options.name.as_ref().unwrap_or(&function));
+    let function = Literal::string(&function);
+    let (file, line) = parse::position(ident.span());
+    let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
+    let (level, kind) = (model.options.level(), model.options.kind());
+    let fields = fields::names(&model.options.fields);
+    quote_spanned!(at=>
+        static __REDSPAN_SITE: #private::CallSite = #private::CallSite::new(
+            #name, #function, ::core::module_path!(), #file, #line,
+            #private::Level::#level, #private::Kind::#kind, #fields, &__REDSPAN_SITE,
+        );
+        #[used]
+        #[cfg_attr(
+            any(
+                target_os = "linux", target_os = "android", target_os = "freebsd",
+                target_os = "netbsd", target_os = "openbsd", target_os = "dragonfly",
+                target_os = "illumos"
+            ),
+            unsafe(link_section = "redspan_sites")
+        )]
+        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
+        #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
+        static __REDSPAN_ENTRY: &#private::CallSite = &__REDSPAN_SITE;
+    )
+}
+
+/// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to record.
+fn begin(model: &Model) -> Option<TokenStream> {
+    let fields = &model.options.fields;
+    if fields.iter().all(|field| field.value.tokens().is_none()) {
+        return None;
+    }
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let values = fields::values(fields);
+    let peeks = model.params.iter().filter_map(|param| match param {
+        Param::Typed(typed) => match &typed.shape {
+            Shape::Pattern(Some(peek)) => {
+                let (attrs, outer) = (&typed.attrs, &typed.outer);
+                // The name may be mentioned without being used, in a string or as a method.
+                Some(quote_spanned!(at=>
+                    #attrs #[allow(unused_variables)] let #peek = &#outer;
+                ))
+            }
+            _ => None,
+        },
+        Param::Receiver { .. } => None,
+    });
+    Some(quote_spanned!(at=>
+        let mut __redspan_started = #private::begin(&__REDSPAN_SITE);
+        if __redspan_started.wants_fields() {
+            #(#peeks)*
+            __redspan_started.fields(#values);
+        }
+    ))
+}
+
+fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let found = quote_spanned!(at=> {
+        use #private::classify::*;
+        (&&&&&&#private::Returned(#value)).verdict()
+    });
+    match &model.options.judge {
+        None => found,
+        Some(Judge::OkIf(predicate)) => {
+            quote_spanned!(at=> #private::judged(!#private::holds(#value, #predicate), #found))
+        }
+        Some(Judge::ErrorIf(predicate)) => {
+            quote_spanned!(at=> #private::judged(#private::holds(#value, #predicate), #found))
+        }
+    }
+}
+
+/// An `impl Trait` cannot be named, but a `return` of the function itself knows it. What is inside
+/// returns the same, so that `|s| s.len()` still learns its type from `-> impl Fn(&str) -> usize`.
+fn state_opaque_type() -> TokenStream {
+    let private = paths::private();
+    let returns = opaque_return();
+    quote_spanned!(Span::mixed_site()=>
+        let __redspan_typed = #private::typed();
+        #returns
+    )
+}
+
+pub(crate) fn opaque_return() -> TokenStream {
+    quote_spanned!(Span::mixed_site()=> if false { return __redspan_typed(); })
+}

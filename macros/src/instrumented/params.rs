@@ -1,0 +1,172 @@
+//! The function's parameters: one name each outside, the user's own patterns inside.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote_spanned};
+use syn::punctuated::Punctuated;
+use syn::{FnArg, Ident, Pat, PatIdent, ReceiverKind, Signature, Token};
+
+use super::fields::Field;
+use super::parse;
+
+pub(crate) enum Param {
+    Receiver {
+        token: TokenStream,
+        /// By value: a closure that uses `self.a` would capture that part only, and the rest would
+        /// live longer than in the bare function.
+        owned: bool,
+    },
+    Typed(Typed),
+}
+
+pub(crate) struct Typed {
+    /// `#[allow(…)]` and such; they belong to the pattern.
+    pub(crate) attrs: TokenStream,
+    /// Present under a condition that only the compiler knows.
+    pub(crate) conditional: bool,
+    /// The name outside: the user's, or ours where the pattern is not a plain name.
+    pub(crate) outer: Ident,
+    /// The pattern as the user wrote it.
+    pub(crate) pattern: TokenStream,
+    pub(crate) shape: Shape,
+    /// Names bound here that `fields(…)` mentions.
+    pub(crate) recorded: Vec<Ident>,
+}
+
+pub(crate) enum Shape {
+    Plain,
+    Wild,
+    /// With the pattern that borrows what `fields(…)` mentions, if it mentions anything.
+    Pattern(Option<TokenStream>),
+}
+
+/// Takes the patterns out of the signature and leaves plain names in it.
+pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
+    let mut params = Vec::new();
+    for (index, input) in sig.inputs.iter_mut().enumerate() {
+        match input {
+            FnArg::Receiver(receiver) => {
+                // `self: &Self` and the like need no care, but to tell them apart buys nothing.
+                let owned = !matches!(receiver.kind, ReceiverKind::Reference(..));
+                params
+                    .push(Param::Receiver { token: receiver.self_token.to_token_stream(), owned });
+            }
+            FnArg::Typed(typed) => {
+                let attrs = typed.attrs.iter().map(ToTokens::to_token_stream).collect();
+                let conditional = typed.attrs.iter().any(|attr| attr.path().is_ident("cfg"));
+                let pattern = typed.pat.to_token_stream();
+                let mut recorded = Vec::new();
+                bindings(&typed.pat, fields, &mut recorded);
+                let (outer, shape) = match &*typed.pat {
+                    Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
+                        (plain.ident.clone(), Shape::Plain)
+                    }
+                    Pat::Wild(_) => (ours(index), Shape::Wild),
+                    other => {
+                        let peek = (!recorded.is_empty()).then(|| peek(other, &recorded));
+                        (ours(index), Shape::Pattern(peek))
+                    }
+                };
+                *typed.pat = Pat::Ident(PatIdent {
+                    attrs: Vec::new(),
+                    by_ref: None,
+                    mutability: None,
+                    ident: outer.clone(),
+                    subpat: None,
+                });
+                params.push(Param::Typed(Typed {
+                    attrs,
+                    conditional,
+                    outer,
+                    pattern,
+                    shape,
+                    recorded,
+                }));
+            }
+        }
+    }
+    params
+}
+
+fn ours(index: usize) -> Ident {
+    format_ident!("__redspan_arg{index}", span = Span::mixed_site())
+}
+
+/// The names that a pattern binds and a field mentions.
+fn bindings(pat: &Pat, fields: &[Field], found: &mut Vec<Ident>) {
+    match pat {
+        Pat::Ident(bound) => {
+            let mut values = fields.iter().filter_map(|field| field.value.tokens());
+            if values.any(|tokens| parse::mentions(tokens, &bound.ident)) {
+                found.push(bound.ident.clone());
+            }
+            if let Some((_, sub)) = &bound.subpat {
+                bindings(sub, fields, found);
+            }
+        }
+        Pat::Paren(inner) => bindings(&inner.pat, fields, found),
+        Pat::Reference(inner) => bindings(&inner.pat, fields, found),
+        Pat::Slice(list) => list.elems.iter().for_each(|pat| bindings(pat, fields, found)),
+        Pat::Tuple(list) => list.elems.iter().for_each(|pat| bindings(pat, fields, found)),
+        Pat::TupleStruct(list) => list.elems.iter().for_each(|pat| bindings(pat, fields, found)),
+        Pat::Struct(list) => {
+            list.fields.iter().for_each(|field| bindings(&field.pat, fields, found))
+        }
+        // Both sides of an or-pattern bind the same names.
+        Pat::Or(list) => {
+            list.cases.first().into_iter().for_each(|pat| bindings(pat, fields, found))
+        }
+        _ => {}
+    }
+}
+
+/// The pattern that binds the recorded names by reference and nothing else.
+///
+/// Fields are recorded before the body may move anything, so the value is matched as a reference;
+/// without `&`, `ref` and `mut` a pattern matches a reference in every edition.
+fn peek(pat: &Pat, recorded: &[Ident]) -> TokenStream {
+    let at = Span::mixed_site();
+    let list = |elems: &Punctuated<Pat, Token![,]>| {
+        let elems = elems.iter().map(|pat| peek(pat, recorded));
+        quote_spanned!(at=> #(#elems,)*)
+    };
+    match pat {
+        Pat::Ident(bound) => {
+            let ident = recorded.contains(&bound.ident).then_some(&bound.ident);
+            let sub = bound.subpat.as_ref().map(|(_, sub)| peek(sub, recorded));
+            match (ident, sub) {
+                (Some(ident), Some(sub)) => quote_spanned!(at=> #ident @ #sub),
+                (Some(ident), None) => ident.to_token_stream(),
+                (None, Some(sub)) => sub,
+                (None, None) => quote_spanned!(at=> _),
+            }
+        }
+        Pat::Paren(inner) => peek(&inner.pat, recorded),
+        Pat::Reference(inner) => peek(&inner.pat, recorded),
+        Pat::Slice(slice) => {
+            let elems = list(&slice.elems);
+            quote_spanned!(at=> [#elems])
+        }
+        Pat::Tuple(tuple) => {
+            let elems = list(&tuple.elems);
+            quote_spanned!(at=> (#elems))
+        }
+        Pat::TupleStruct(tuple) => {
+            let (path, elems) = (&tuple.path, list(&tuple.elems));
+            quote_spanned!(at=> #path(#elems))
+        }
+        Pat::Struct(record) => {
+            let path = &record.path;
+            let fields = record.fields.iter().map(|field| {
+                let (member, pat) = (&field.member, peek(&field.pat, recorded));
+                quote_spanned!(at=> #member: #pat,)
+            });
+            let rest = &record.rest;
+            quote_spanned!(at=> #path { #(#fields)* #rest })
+        }
+        Pat::Or(or) => {
+            let cases = or.cases.iter().map(|pat| peek(pat, recorded));
+            quote_spanned!(at=> (#(#cases)|*))
+        }
+        other => other.to_token_stream(),
+    }
+}

@@ -1,0 +1,134 @@
+//! Reads the header of the function and leaves its body as it is.
+//!
+//! A body parsed into `syn::Block` and printed again is most of what an attribute macro costs at
+//! compile time, and syntax that syn does not know yet would fail there. Nothing here needs it.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
+
+use crate::diag::Diag;
+
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    /// `#![…]` at the start of the body: legal in a function, not in the closure that it becomes.
+    pub(crate) inner_attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) default: Option<Token![default]>,
+    pub(crate) sig: Signature,
+    /// `None`: a trait method without a default.
+    pub(crate) body: Option<Group>,
+}
+
+pub(crate) fn function(item: TokenStream, diag: &mut Diag) -> Option<Function> {
+    match header.parse2(item) {
+        Ok(function) => Some(function),
+        Err(error) => {
+            diag.push(error);
+            None
+        }
+    }
+}
+
+fn header(input: ParseStream) -> syn::Result<Function> {
+    let attrs = input.call(Attribute::parse_outer)?;
+    let vis: Visibility = input.parse()?;
+    let start = input.span();
+    if !is_function(input) {
+        skip(input)?;
+        return Err(syn::Error::new(
+            start,
+            "expected a function or a method: `#[instrumented]` goes on `fn`",
+        ));
+    }
+    // `default` is a keyword only in front of a function (specialization).
+    let default = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
+    let sig: Signature = input.parse()?;
+    let mut rest = Vec::new();
+    while !input.is_empty() {
+        rest.push(input.parse::<TokenTree>()?);
+    }
+    let mut inner_attrs = Vec::new();
+    let body = match rest.pop().and_then(brace) {
+        Some(body) => Some(strip_inner_attrs(body, &mut inner_attrs)?),
+        None => None,
+    };
+    Ok(Function { attrs, inner_attrs, vis, default, sig, body })
+}
+
+/// Walks over the qualifiers, because `const` or `unsafe` may also begin another item.
+fn is_function(input: ParseStream) -> bool {
+    let ahead = input.fork();
+    loop {
+        if ahead.peek(Token![fn]) {
+            return true;
+        }
+        let qualifier = ahead.peek(Token![const])
+            || ahead.peek(Token![async])
+            || ahead.peek(Token![unsafe])
+            || ahead.peek(Token![extern])
+            || ahead.peek(Token![default])
+            || ahead.peek(LitStr);
+        if !qualifier || ahead.parse::<TokenTree>().is_err() {
+            return false;
+        }
+    }
+}
+
+fn skip(input: ParseStream) -> syn::Result<()> {
+    while !input.is_empty() {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
+}
+
+/// A `$body:block` of `macro_rules` arrives in an invisible group.
+fn brace(token: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            let first = tokens.next()?;
+            if tokens.next().is_some() { None } else { brace(first) }
+        }
+        _ => None,
+    }
+}
+
+fn strip_inner_attrs(body: Group, found: &mut Vec<Attribute>) -> syn::Result<Group> {
+    let mut tokens = body.stream().into_iter();
+    let inner = matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#')
+        && matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '!');
+    if !inner {
+        return Ok(body);
+    }
+    let parser = |input: ParseStream| {
+        found.extend(input.call(Attribute::parse_inner)?);
+        input.parse::<TokenStream>()
+    };
+    let mut stripped = Group::new(Delimiter::Brace, parser.parse2(body.stream())?);
+    stripped.set_span(body.span());
+    Ok(stripped)
+}
+
+/// The names that a list of tokens mentions, also inside `"{name}"` of a format string.
+pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+    let text = name.to_string();
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Literal(literal) => literal.to_string().contains(&text),
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        TokenTree::Punct(_) => false,
+    })
+}
+
+/// Where the item's name stands, as `file!()` and `line!()` would say without nested macros.
+pub(crate) fn position(span: Span) -> (String, u32) {
+    // Only a running macro has spans with places; a unit test has not.
+    if !proc_macro::is_available() {
+        return (String::new(), 0);
+    }
+    let span = span.unwrap();
+    (span.file(), u32::try_from(span.line()).unwrap_or(0))
+}
