@@ -255,6 +255,7 @@ fn headers_arrive_as_they_are_and_show_nowhere() {
         let headers = &receiver.wait_for(1, LONG)[0].headers;
         assert_eq!(headers["authorization"], "Bearer s3cret%20%25", "decoded once, not twice");
         assert_eq!(headers["x-team"], "shop");
+        assert!(!headers.contains_key("x-env"), "{headers:?}");
         assert!(headers["user-agent"].starts_with("redspan/"), "{headers:?}");
 
         receiver.behave(Behaviour::Refuse(401));
@@ -262,6 +263,25 @@ fn headers_arrive_as_they_are_and_show_nowhere() {
         let shown = format!("{} {sink:?} {settings:?} {error} {error:?}", sink.describe());
         assert!(!shown.contains("s3cret"), "{shown}");
     }
+}
+
+/// The exporter reads these variables by itself; a process of its own, since the environment is one
+/// for all threads.
+#[test]
+fn the_environment_does_not_come_in_past_the_settings() {
+    let test = "headers_arrive_as_they_are_and_show_nowhere";
+    let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", test])
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=env,x-env=1")
+        .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=env,x-env=1")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        .env("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[test]

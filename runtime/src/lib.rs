@@ -29,6 +29,7 @@ pub use span::{Span, SpanStats, Tracer, TracerProvider};
 pub mod export {
     pub use crate::config::ConfigError;
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
+    pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]
     pub use crate::span::otlp::OtlpSink;

@@ -3,6 +3,7 @@
 mod buffer;
 mod chain;
 pub(crate) mod engine;
+pub(crate) mod console;
 pub(crate) mod export;
 pub(crate) mod failed;
 #[cfg(feature = "otlp")]

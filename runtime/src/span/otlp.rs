@@ -13,7 +13,7 @@ mod client;
 use super::export::{ExportError, SpanSink};
 use crate::config::ConfigError;
 use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
-use client::{Answer, Answers, Client};
+use client::{Answer, Answers, Client, Connector};
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Scheme, Uri};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
@@ -65,7 +65,7 @@ impl OtlpSink {
         let inside = runtime.enter();
         let exporter = match settings.protocol {
             Protocol::HttpProtobuf => over_http(&settings, headers, answers.clone()),
-            Protocol::Grpc => over_grpc(&settings, headers),
+            Protocol::Grpc => over_grpc(&settings, headers, answers.clone()),
         };
         drop(inside);
         let protocol = match settings.protocol {
@@ -144,7 +144,11 @@ fn over_http(
     builder.build().map_err(|error| ConfigError::new(error.to_string()))
 }
 
-fn over_grpc(settings: &OtlpSettings, headers: HeaderMap) -> Result<SpanExporter, ConfigError> {
+fn over_grpc(
+    settings: &OtlpSettings,
+    headers: HeaderMap,
+    answers: Answers,
+) -> Result<SpanExporter, ConfigError> {
     let agent = headers.get(USER_AGENT).cloned();
     let channel = transport::Endpoint::from_shared(settings.endpoint.clone())
         .and_then(|endpoint| match agent {
@@ -152,7 +156,7 @@ fn over_grpc(settings: &OtlpSettings, headers: HeaderMap) -> Result<SpanExporter
             None => Ok(endpoint),
         })
         .map_err(|error| ConfigError::new(format!("the OTLP endpoint is no address: {error}")))?
-        .connect_lazy();
+        .connect_with_connector_lazy(Connector::new(answers));
     let metadata = MetadataMap::from_headers(headers);
     let mut builder = SpanExporter::builder()
         .with_tonic()

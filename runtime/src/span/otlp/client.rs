@@ -1,19 +1,24 @@
-//! The HTTP client the exporter is given: hyper, and a note of what really happened.
+//! What the exporter is given to reach the receiver: hyper for HTTP, a connector for gRPC, and with
+//! both a note of what really happened.
 //!
 //! The exporter would choose a client by the features that any crate in the tree turned on, and it
 //! reduces every failure to one text. The note keeps what the counters need.
 
 use async_trait::async_trait;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
+use tower_service::Service;
 
 /// How the last attempt ended.
 #[derive(Debug, Default)]
@@ -80,6 +85,47 @@ impl HttpClient for Client {
             Err(error) => Answer::Unreachable(chain(&**error)),
         });
         result
+    }
+}
+
+/// Connects for gRPC, and notes when that fails: an export that is cut off between two attempts
+/// would otherwise have no reason to show.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    inner: HttpConnector,
+    answers: Answers,
+}
+
+impl Connector {
+    pub(super) fn new(answers: Answers) -> Self {
+        let mut inner = HttpConnector::new();
+        // Requests are one write and an answer: waiting to fill a packet only delays them.
+        inner.set_nodelay(true);
+        Connector { inner, answers }
+    }
+}
+
+type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+impl Service<Uri> for Connector {
+    type Response = <HttpConnector as Service<Uri>>::Response;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = Connecting<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, answers) = (self.inner.call(uri), self.answers.clone());
+        Box::pin(async move {
+            let result = connecting.await;
+            answers.put(match &result {
+                Ok(_) => Answer::None,
+                Err(error) => Answer::Unreachable(chain(error)),
+            });
+            result
+        })
     }
 }
 
