@@ -1,1 +1,4 @@
-//! One attribute, one `init`: every call becomes a span, a RED measurement with exemplars, and correlated logs.
+//! stand-in
+pub use redspan_macros::instrumented;
+#[doc(hidden)]
+pub mod __private;
