@@ -19,6 +19,8 @@ mod span;
 #[doc(hidden)]
 pub mod __private;
 
+pub use redspan_macros::instrumented;
+
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;

@@ -33,6 +33,16 @@ pub(super) struct Running {
     rare: Option<Box<Rare>>,
 }
 
+/// The numbers of the testing scope that the call is in.
+#[cold]
+fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
+    let cells = Store::scoped_cells(site);
+    if cells.is_none() {
+        scope::ran_outside(site);
+    }
+    cells
+}
+
 /// What few calls have.
 #[derive(Default)]
 struct Rare {
@@ -46,7 +56,7 @@ impl Running {
     #[inline]
     fn begin(site: &'static CallSite) -> Self {
         let start = clock::now();
-        let cells = scope::any_open().then(|| Store::scoped_cells(site)).flatten();
+        let cells = if scope::any_open() { scoped_cells(site) } else { None };
         match &cells {
             Some(cells) => cells.start(),
             None => site.cells().start(),

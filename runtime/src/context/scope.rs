@@ -3,7 +3,10 @@
 //! A scope is a set of values in OpenTelemetry's `Context`: each room keeps its own (its store, its
 //! spans, its log lines) and looks for it only while a scope is open, so production pays one load.
 
+use crate::callsite::CallSite;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -30,4 +33,20 @@ impl Drop for Open {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Relaxed);
     }
+}
+
+/// Calls that began outside every scope while one was open, by function.
+static OUTSIDE: Mutex<BTreeMap<(&'static str, &'static str), u64>> = Mutex::new(BTreeMap::new());
+
+/// A call began outside every scope while one was open.
+#[cold]
+pub(crate) fn ran_outside(site: &'static CallSite) {
+    let mut outside = OUTSIDE.lock().unwrap_or_else(PoisonError::into_inner);
+    *outside.entry((site.module(), site.function())).or_default() += 1;
+}
+
+/// All calls that [`ran_outside`] was told of.
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+pub(crate) fn outside() -> BTreeMap<(&'static str, &'static str), u64> {
+    OUTSIDE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -2,8 +2,8 @@
 
 mod buffer;
 mod chain;
-pub(crate) mod engine;
 pub(crate) mod console;
+pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod failed;
 #[cfg(feature = "otlp")]

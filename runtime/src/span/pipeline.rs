@@ -186,6 +186,13 @@ impl Pipeline {
     }
 }
 
+impl Drop for Pipeline {
+    /// One that was never installed: its threads end.
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}
+
 impl Shared {
     fn new(batching: BatchSettings) -> Self {
         Shared {

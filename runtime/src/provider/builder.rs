@@ -1,0 +1,326 @@
+//! From settings to a running redspan.
+
+use super::error::InitError;
+use super::guard::Telemetry;
+use crate::bridge::events::Events;
+use crate::bridge::subscriber::{BridgeFilter, Front};
+use crate::clock;
+use crate::config::env::{Env, Warning};
+use crate::config::resource::{Identity, resource};
+use crate::config::settings::{MetricsExporter, Settings, TracesExporter};
+use crate::context::propagation::TraceContext;
+use crate::log;
+use crate::metrics::candidate;
+use crate::sample::{self, Sampler};
+use crate::span::engine::{self, Engine};
+use crate::span::export::{Console, SpanSink};
+use crate::span::pipeline::Pipeline;
+use crate::span::tracer::TracerProvider;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{Key, KeyValue, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::{BaggagePropagator, TextMapCompositePropagator};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::Location;
+use std::sync::{Mutex, PoisonError};
+use tracing_core::{Dispatch, LevelFilter, Subscriber};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+
+/// A layer of the application, on the registry that redspan sets up.
+type UserLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Starts a configuration: what is said here beats the environment, which beats the defaults.
+///
+/// ```no_run
+/// fn main() -> Result<(), redspan::InitError> {
+///     let _telemetry = redspan::builder()
+///         .service_name("checkout")
+///         .sampler(redspan::sample::parent_based(redspan::sample::trace_id_ratio(0.1)))
+///         .install()?;
+///     Ok(())
+/// }
+/// ```
+pub fn builder() -> Builder {
+    Builder::default()
+}
+
+/// See [`builder`].
+#[derive(Default)]
+#[must_use = "nothing happens before `install`"]
+pub struct Builder {
+    package: Option<(&'static str, &'static str)>,
+    service_name: Option<String>,
+    service_version: Option<String>,
+    attributes: Vec<KeyValue>,
+    sampler: Option<Box<dyn Sampler>>,
+    sink: Option<Box<dyn SpanSink>>,
+    metrics_address: Option<SocketAddr>,
+    logs: log::Output,
+    layers: Vec<UserLayer>,
+}
+
+impl Builder {
+    /// The calling package, whose name and version are the service's unless something else is said.
+    /// [`init!`](crate::init) fills it in.
+    pub fn package(mut self, name: &'static str, version: &'static str) -> Self {
+        self.package = Some((name, version));
+        self
+    }
+
+    /// The resource's `service.name`. Environment: `OTEL_SERVICE_NAME`.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.service_name = Some(name.into());
+        self
+    }
+
+    /// The resource's `service.version`.
+    pub fn service_version(mut self, version: impl Into<String>) -> Self {
+        self.service_version = Some(version.into());
+        self
+    }
+
+    /// One more attribute of the resource. Environment: `OTEL_RESOURCE_ATTRIBUTES`.
+    pub fn resource_attribute(
+        mut self,
+        key: impl Into<Key>,
+        value: impl Into<opentelemetry::Value>,
+    ) -> Self {
+        self.attributes.push(KeyValue::new(key, value));
+        self
+    }
+
+    /// What decides which spans are recorded. Environment: `OTEL_TRACES_SAMPLER`; by default all
+    /// are, unless the caller's trace is not.
+    pub fn sampler(mut self, sampler: impl Sampler) -> Self {
+        self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// Where spans go. Environment: `OTEL_TRACES_EXPORTER`; by default nowhere.
+    pub fn spans_to(mut self, sink: impl SpanSink) -> Self {
+        self.sink = Some(Box::new(sink));
+        self
+    }
+
+    /// Prints spans to stdout, as trees.
+    pub fn spans_to_stdout(self) -> Self {
+        self.spans_to(Console::stdout())
+    }
+
+    /// Serves `/metrics` there. Environment: `OTEL_METRICS_EXPORTER=prometheus` with
+    /// `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
+    /// one ([`Telemetry::metrics_address`]).
+    #[cfg(feature = "prometheus")]
+    pub fn metrics_at(mut self, address: SocketAddr) -> Self {
+        self.metrics_address = Some(address);
+        self
+    }
+
+    /// How log lines look and where they go. By default: pretty on a terminal, otherwise JSON, to
+    /// stdout.
+    pub fn logs(mut self, output: log::Output) -> Self {
+        self.logs = output;
+        self
+    }
+
+    /// A `tracing_subscriber` layer of the application, beside redspan's own.
+    ///
+    /// A layer without a filter of its own asks for a tracing span in every call, which costs: give
+    /// it one (`Layer::with_filter`) if it does not need them.
+    pub fn layer(mut self, layer: impl Layer<Registry> + Send + Sync + 'static) -> Self {
+        self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// Installs everything, once a process.
+    ///
+    /// The guard flushes and closes everything when it is dropped: keep it until the end of `main`.
+    ///
+    /// # Errors
+    /// When redspan or another global subscriber is installed already, when a setting cannot be
+    /// used, or when a thread or the listener cannot be started. Nothing is installed then.
+    #[track_caller]
+    pub fn install(self) -> Result<Telemetry, InitError> {
+        static INSTALLED: Mutex<Option<&'static Location<'static>>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = *installed {
+            return Err(InitError::AlreadyInstalled(first));
+        }
+        let (settings, warnings) = Settings::read(Env::process());
+        let telemetry = self.put_together(settings, warnings)?;
+        *installed = Some(Location::caller());
+        Ok(telemetry)
+    }
+
+    fn put_together(
+        mut self,
+        settings: Settings,
+        mut warnings: Vec<Warning>,
+    ) -> Result<Telemetry, InitError> {
+        // The clock is calibrated here, not in the first call.
+        clock::settle();
+        let identity = self.identity(&settings);
+        let service = crate::metrics::snapshot::Identity {
+            service_name: identity.service_name.clone().unwrap_or_default(),
+            version: identity.service_version.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        let resource = resource(&settings, identity);
+
+        let mut says = Vec::new();
+        let sink = self.sink(&settings, &mut says)?;
+        let sampler = self.sampler(&settings, sink.is_some(), &mut says);
+        let pipeline = match sink {
+            Some(mut sink) => {
+                sink.set_resource(&resource);
+                Pipeline::start(sink, settings.batch).map_err(InitError::Thread)?
+            }
+            None => Pipeline::disconnected(settings.batch),
+        };
+
+        let (log_filter, bad_directive) = log::filter(settings.rust_log.as_deref());
+        let level = log_filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+        let (events_filter, _) = log::filter(settings.rust_log.as_deref());
+        let (log_layer, log_writer) = self.logs.build(&service.service_name);
+        let layers = Layers { events_filter, log_filter, log_layer };
+        // An empty list of layers would switch everything off, and `None` as a layer everything on.
+        let subscriber = if self.layers.is_empty() {
+            layers.onto(Registry::default())
+        } else {
+            layers.onto(Registry::default().with(std::mem::take(&mut self.layers)))
+        };
+
+        let engine = Engine::new(sampler, level, settings.limits, pipeline);
+        let admin = self.listener(&settings, &service, &mut says)?;
+        if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
+            return Err(InitError::SubscriberSet);
+        }
+        // Only `install` sets it, and only once.
+        let engine = engine::install(engine).unwrap_or_else(|_| unreachable!());
+        candidate::enable();
+        global::set_tracer_provider(TracerProvider::new());
+        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+            Box::new(TraceContext::new()),
+            Box::new(BaggagePropagator::new()),
+        ]));
+        let _ = tracing_log::LogTracer::init();
+        if ::metrics::set_global_recorder(crate::recorder()).is_err() {
+            says.push("another metrics recorder is installed and keeps the `metrics` macros".into());
+        }
+        let said = says.join(", ");
+        for warning in warnings.drain(..) {
+            tracing::warn!(target: "redspan", "{warning}");
+        }
+        if let Some(warning) = bad_directive {
+            tracing::warn!(target: "redspan", "{warning}");
+        }
+        tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
+        Ok(Telemetry::new(engine, admin, log_writer, said))
+    }
+}
+
+impl Builder {
+    /// The package is a default: both the environment and the builder beat it.
+    fn identity(&mut self, settings: &Settings) -> Identity {
+        let (name, version) = self.package.unzip();
+        let said = |key: &str| settings.resource_attributes.iter().any(|(k, _)| k == key);
+        let default_name = name.filter(|_| settings.service_name.is_none());
+        let default_version = version.filter(|_| !said("service.version"));
+        Identity {
+            service_name: self.service_name.take().or(default_name.map(str::to_owned)),
+            service_version: self.service_version.take().or(default_version.map(str::to_owned)),
+            attributes: std::mem::take(&mut self.attributes),
+        }
+    }
+
+    fn sink(
+        &mut self,
+        settings: &Settings,
+        says: &mut Vec<String>,
+    ) -> Result<Option<Box<dyn SpanSink>>, InitError> {
+        let sink = if settings.sdk_disabled {
+            None
+        } else if let Some(sink) = self.sink.take() {
+            Some(sink)
+        } else {
+            match settings.traces_exporter {
+                TracesExporter::Otlp => otlp(settings)?,
+                TracesExporter::Console => Some(Box::new(Console::stdout()) as Box<dyn SpanSink>),
+                TracesExporter::None => None,
+            }
+        };
+        says.push(match (&sink, settings.sdk_disabled) {
+            (Some(sink), _) => format!("spans to {}", sink.describe()),
+            (None, true) => String::from("OTEL_SDK_DISABLED is set, nothing is exported"),
+            (None, false) => String::from("spans are not exported"),
+        });
+        Ok(sink)
+    }
+
+    fn sampler(
+        &mut self,
+        settings: &Settings,
+        exported: bool,
+        says: &mut Vec<String>,
+    ) -> Box<dyn Sampler> {
+        if !exported {
+            // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
+            return Box::new(sample::AlwaysOff);
+        }
+        let sampler = self.sampler.take().unwrap_or_else(|| {
+            let root: Box<dyn Sampler> = match settings.sampler.ratio {
+                ratio if ratio >= 1.0 => Box::new(sample::AlwaysOn),
+                ratio if ratio <= 0.0 => Box::new(sample::AlwaysOff),
+                ratio => Box::new(sample::trace_id_ratio(ratio)),
+            };
+            match settings.sampler.parent_based {
+                true => Box::new(sample::parent_based(root)),
+                false => root,
+            }
+        });
+        says.push(format!("sampled by {}", sampler.describe()));
+        sampler
+    }
+}
+
+#[cfg(feature = "otlp")]
+fn otlp(settings: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
+    Ok(Some(Box::new(crate::span::otlp::OtlpSink::new(settings.otlp.clone())?)))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn otlp(_: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
+    Err(InitError::Config(crate::config::ConfigError::new(
+        "the environment asks for OTLP, and this program was built without it: turn on redspan's \
+         feature `otlp`, or set OTEL_TRACES_EXPORTER=none",
+    )))
+}
+
+/// redspan's own layers, each with a filter of its own: one filter for all would turn tracing spans
+/// on in every call.
+struct Layers {
+    events_filter: EnvFilter,
+    log_filter: EnvFilter,
+    log_layer: log::Layer,
+}
+
+impl Layers {
+    fn onto<S>(self, base: S) -> Dispatch
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        let bridge = tracing_opentelemetry::layer()
+            .with_tracer(TracerProvider::new().tracer("tracing-opentelemetry"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false);
+        Dispatch::new(Front::new(
+            base.with(bridge.with_filter(BridgeFilter))
+                .with(Events::new().with_filter(self.events_filter))
+                .with(self.log_layer.with_filter(self.log_filter)),
+        ))
+    }
+}

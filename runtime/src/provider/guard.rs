@@ -1,0 +1,97 @@
+//! What keeps redspan running, and ends it in good order.
+
+use crate::log;
+use crate::span::SpanStats;
+use crate::span::engine::Engine;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long dropping the guard may take.
+const AT_DROP: Duration = Duration::from_secs(5);
+
+/// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener,
+/// within five seconds. Keep it until the end of `main`.
+#[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
+pub struct Telemetry {
+    engine: &'static Engine,
+    #[cfg(feature = "prometheus")]
+    admin: Option<crate::expose::http::AdminListener>,
+    logs: log::Writer,
+    said: String,
+    shut: AtomicBool,
+}
+
+impl Telemetry {
+    pub(super) fn new(engine: &'static Engine, logs: log::Writer, said: String) -> Self {
+        Telemetry {
+            engine,
+            #[cfg(feature = "prometheus")]
+            admin: None,
+            logs,
+            said,
+            shut: AtomicBool::new(false),
+        }
+    }
+
+    #[cfg(feature = "prometheus")]
+    pub(super) fn serving(mut self, admin: Option<crate::expose::http::AdminListener>) -> Self {
+        self.admin = admin;
+        self
+    }
+
+    /// Sends what has ended and writes what was logged by now. False if `timeout` passed first.
+    ///
+    /// It blocks the calling thread, and needs nothing of the caller's async runtime.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let spans = self.engine.pipeline.flush(timeout);
+        let logs = self.logs.flush(deadline.saturating_duration_since(Instant::now()));
+        spans && logs
+    }
+
+    /// Flushes, and closes everything. Spans that end later are counted as dropped. False if
+    /// `timeout` passed first. Again, it does nothing.
+    pub fn shutdown(&self, timeout: Duration) -> bool {
+        if self.shut.swap(true, Relaxed) {
+            return true;
+        }
+        let deadline = Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let spans = self.engine.pipeline.shutdown(timeout);
+        #[cfg(feature = "prometheus")]
+        if let Some(admin) = &self.admin {
+            admin.shutdown(left());
+        }
+        let logs = self.logs.flush(left());
+        spans && logs
+    }
+
+    /// What became of the sampled spans.
+    pub fn spans(&self) -> SpanStats {
+        self.engine.pipeline.stats().read()
+    }
+
+    /// Where `/metrics` is served, if it is.
+    #[cfg(feature = "prometheus")]
+    pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
+        self.admin.as_ref().map(crate::expose::http::AdminListener::local_addr)
+    }
+
+    /// What is in effect, for people; without credentials.
+    pub fn describe(&self) -> &str {
+        &self.said
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.shutdown(AT_DROP);
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Telemetry").field(&self.said).finish()
+    }
+}

@@ -1,0 +1,227 @@
+//! What was seen in a scope.
+
+use super::span::SeenSpan;
+use crate::context::scope::{self, Open};
+use crate::exemplar::Exemplar;
+use crate::log::{LogRecord, ScopedLogs};
+use crate::metrics::snapshot::{Identity, Point, Snapshot};
+use crate::metrics::store::Store;
+use crate::outcome::Outcome;
+use crate::span::scoped::ScopedSpans;
+use opentelemetry::trace::SpanId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// What was seen in a scope: spans, metrics and logs together.
+///
+/// It is live: what still runs in the scope's context after [`scope`](super::scope) has returned
+/// shows up as it ends.
+pub struct Seen {
+    #[expect(dead_code, reason = "work that is still running in the scope finds it by this")]
+    pub(super) open: Open,
+    pub(super) before: BTreeMap<(&'static str, &'static str), u64>,
+    pub(super) store: Arc<Store>,
+    pub(super) spans: Arc<ScopedSpans>,
+    pub(super) logs: ScopedLogs,
+}
+
+/// How the calls of a function ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All that began.
+    pub started: u64,
+    /// Returned without an error.
+    pub ok: u64,
+    /// Returned an error.
+    pub error: u64,
+    /// Unwound.
+    pub panic: u64,
+    /// Were dropped.
+    pub cancelled: u64,
+    /// Began and have not ended.
+    pub in_flight: u64,
+}
+
+/// What a histogram holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distribution {
+    /// How many values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+}
+
+impl Seen {
+    /// All spans that have ended, in the order of their ends.
+    pub fn spans(&self) -> Vec<SeenSpan> {
+        self.spans.ended().into_iter().map(SeenSpan).collect()
+    }
+
+    /// All spans of that name.
+    pub fn spans_named(&self, name: &str) -> Vec<SeenSpan> {
+        self.spans().into_iter().filter(|span| span.name() == name).collect()
+    }
+
+    /// The one span of that name.
+    ///
+    /// # Panics
+    /// When there is none, or more than one; the message shows what there is.
+    #[track_caller]
+    pub fn span(&self, name: &str) -> SeenSpan {
+        let mut found = self.spans_named(name);
+        match (found.pop(), found.len()) {
+            (Some(span), 0) => span,
+            (_, more) => panic!(
+                "{} spans are named `{name}`, not one; seen:\n{self:?}",
+                if more == 0 { 0 } else { more + 1 }
+            ),
+        }
+    }
+
+    /// The parent of a span, if it ended in this scope.
+    pub fn parent_of(&self, span: &SeenSpan) -> Option<SeenSpan> {
+        let parent = span.parent_id()?;
+        self.spans().into_iter().find(|candidate| candidate.span_id() == parent)
+    }
+
+    /// The spans as indented names, children in the order of their starts.
+    pub fn tree(&self) -> String {
+        let mut spans = self.spans();
+        spans.sort_by_key(|span| span.data().start_time);
+        let known: Vec<SpanId> = spans.iter().map(SeenSpan::span_id).collect();
+        let mut text = String::new();
+        for root in &spans {
+            if root.parent_id().is_none_or(|parent| !known.contains(&parent)) {
+                branch(&spans, root, 0, &mut text);
+            }
+        }
+        text
+    }
+
+    /// How the calls of the function ended. Sites of one function name are added up.
+    pub fn calls(&self, function: &str) -> Calls {
+        let mut calls = Calls::default();
+        for (site, red) in self.store.red() {
+            if site.function() == function {
+                calls.started += red.started;
+                calls.ok += red.count(Outcome::Ok);
+                calls.error += red.count(Outcome::Error);
+                calls.panic += red.count(Outcome::Panic);
+                calls.cancelled += red.count(Outcome::Cancelled);
+                calls.in_flight += red.in_flight();
+            }
+        }
+        calls
+    }
+
+    /// The value of a counter made through the `metrics` crate; `None` if nobody made it.
+    pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+        match self.point(name, labels)? {
+            Point::Counter { total, .. } => Some(total),
+            _ => None,
+        }
+    }
+
+    /// The value of a gauge made through the `metrics` crate.
+    pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        match self.point(name, labels)? {
+            Point::Gauge(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What a histogram made through the `metrics` crate holds.
+    pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<Distribution> {
+        match self.point(name, labels)? {
+            Point::Histogram { buckets, sum, .. } => {
+                Some(Distribution { count: buckets.iter().sum(), sum })
+            }
+            _ => None,
+        }
+    }
+
+    /// The exemplars of a metric: of a function's (`function_calls_total`,
+    /// `function_calls_duration_seconds`) or of one made through the `metrics` crate.
+    pub fn exemplars(&self, name: &str, labels: &[(&str, &str)]) -> Vec<Exemplar> {
+        match self.point(name, labels) {
+            Some(Point::Counter { exemplar, .. }) => exemplar.into_iter().collect(),
+            Some(Point::Histogram { exemplars, .. }) => exemplars.into_iter().flatten().collect(),
+            Some(Point::Gauge(_)) | None => Vec::new(),
+        }
+    }
+
+    fn point(&self, name: &str, labels: &[(&str, &str)]) -> Option<Point> {
+        let family_name = name.strip_suffix("_total").unwrap_or(name);
+        let snapshot = Snapshot::gather(&self.store, &Identity::default());
+        let family = snapshot.families.into_iter().find(|family| family.name == family_name)?;
+        let fits = |held: &[(String, String)]| {
+            labels.iter().all(|&(k, v)| held.iter().any(|(key, value)| key == k && value == v))
+        };
+        family.series.into_iter().find(|series| fits(&series.labels)).map(|series| series.point)
+    }
+
+    /// All log records, in their order.
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.logs.records()
+    }
+
+    /// The first log record whose message contains `text`.
+    ///
+    /// # Panics
+    /// When there is none; the message shows what there is.
+    #[track_caller]
+    pub fn log(&self, text: &str) -> LogRecord {
+        let logs = self.logs();
+        match logs.iter().find(|record| record.message.contains(text)) {
+            Some(record) => record.clone(),
+            None => panic!("no log record says `{text}`; seen:\n{self:?}"),
+        }
+    }
+
+    /// Functions that were called outside every scope since this one was opened, by path, with how
+    /// often: usually what a plain `spawn` started, or what another test runs without a scope.
+    pub fn outside(&self) -> Vec<(String, u64)> {
+        let mut outside = Vec::new();
+        for ((module, function), count) in scope::outside() {
+            let more = count - self.before.get(&(module, function)).copied().unwrap_or(0);
+            if more > 0 {
+                outside.push((format!("{module}::{function}"), more));
+            }
+        }
+        outside
+    }
+
+    /// # Panics
+    /// When something ran outside, naming it.
+    #[track_caller]
+    pub fn assert_nothing_outside(&self) {
+        let outside = self.outside();
+        assert!(
+            outside.is_empty(),
+            "these were called outside every scope: {outside:?}; carry the context to where they \
+             run, with `FutureExt::with_current_context` or `Context::attach`"
+        );
+    }
+}
+
+fn branch(spans: &[SeenSpan], span: &SeenSpan, depth: usize, text: &mut String) {
+    let _ = writeln!(text, "{:indent$}{}", "", span.name(), indent = depth * 2);
+    for child in spans.iter().filter(|child| child.parent_id() == Some(span.span_id())) {
+        branch(spans, child, depth + 1, text);
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "spans:\n{}logs:", self.tree())?;
+        for record in self.logs() {
+            writeln!(f, "{} {}", record.severity, record.message)?;
+        }
+        for (function, count) in self.outside() {
+            writeln!(f, "outside: {function} {count} times")?;
+        }
+        Ok(())
+    }
+}
