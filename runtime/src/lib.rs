@@ -25,6 +25,7 @@ pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
 pub use outcome::Outcome;
+pub use red::Red;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
 
 /// Where finished spans go, and how to bring an exporter of one's own.
