@@ -1,0 +1,3 @@
+//! What comes in through `tracing`.
+
+pub(crate) mod events;
