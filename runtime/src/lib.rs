@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod context;
 mod exemplar;
+pub mod log;
 mod metrics;
 mod outcome;
 mod red;

@@ -1,3 +1,4 @@
 //! tracing in: spans and events of other crates, and `tracing::Span::current()`.
 
+pub(crate) mod events;
 pub(crate) mod subscriber;
