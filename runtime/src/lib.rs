@@ -12,10 +12,13 @@ mod exemplar;
 pub mod log;
 mod metrics;
 mod outcome;
+mod provider;
 mod red;
 pub mod sample;
 mod sharded;
 mod span;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;
@@ -26,6 +29,7 @@ pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
 pub use outcome::Outcome;
+pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
 
