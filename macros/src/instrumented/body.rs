@@ -3,7 +3,6 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 
-use super::expand;
 use super::model::{Model, Output};
 use super::params::{Param, Shape, Typed};
 use crate::paths;
@@ -28,7 +27,7 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
     let output = match &model.output {
         Output::Unit => quote_spanned!(at=> -> ()),
         Output::Never => quote_spanned!(at=> -> !),
-        Output::Type(ty) | Output::Opaque(ty) => quote_spanned!(at=> -> #ty),
+        Output::Type(ty) => quote_spanned!(at=> -> #ty),
     };
     if rebind {
         return quote_spanned!(at=> #private::call0(move || #output #block));
@@ -49,30 +48,19 @@ pub(crate) fn future(model: &Model) -> TokenStream {
     let before = before(model, true);
     let body = &model.body;
     // An async block states no type; a `return` that never runs does, and the returns and the tail
-    // behind it coerce to that.
-    let (returns, body) = match &model.output {
-        Output::Unit => (quote_spanned!(at=> if false { return; }), body.to_token_stream()),
-        // `!` is no type argument on stable, and an async block of it would fall back to `()`.
-        Output::Never => (
-            TokenStream::new(),
-            quote_spanned!(at=>
-                let __redspan_never: ::core::convert::Infallible = #body;
-                __redspan_never
-            ),
-        ),
-        Output::Type(ty) => {
-            let returns = quote_spanned!(at=>
-                if let ::core::option::Option::Some(__redspan_typed) =
-                    ::core::option::Option::<#ty>::None
-                {
-                    return __redspan_typed;
-                }
-            );
-            (returns, body.to_token_stream())
-        }
-        // `before` has stated it.
-        Output::Opaque(_) => (TokenStream::new(), body.to_token_stream()),
+    // behind it coerce to that. `!` is no type argument on stable, but it coerces as well.
+    let output = match &model.output {
+        Output::Unit => quote_spanned!(at=> ()),
+        Output::Never => quote_spanned!(at=> ::core::convert::Infallible),
+        Output::Type(ty) => ty.clone(),
     };
+    let returns = quote_spanned!(at=>
+        if let ::core::option::Option::Some(__redspan_typed) =
+            ::core::option::Option::<#output>::None
+        {
+            return __redspan_typed;
+        }
+    );
     // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
     // before the parameters bound above, as in a bare function of any edition.
     quote_spanned!(at=> async move { #before #returns #body })
@@ -86,7 +74,7 @@ fn typed(model: &Model) -> impl Iterator<Item = &Typed> {
 }
 
 /// What stands before the body: `self` captured whole, parameters bound again where asked, a use of
-/// what `fields(…)` mentions (or it would be "unused" to the compiler), and the opaque return.
+/// what `fields(…)` mentions (or it would be "unused" to the compiler).
 fn before(model: &Model, rebind: bool) -> Option<TokenStream> {
     let at = Span::mixed_site();
     let mut before = TokenStream::new();
@@ -107,9 +95,6 @@ fn before(model: &Model, rebind: bool) -> Option<TokenStream> {
                 }
             }
         }
-    }
-    if matches!(model.output, Output::Opaque(_)) {
-        before.extend(expand::opaque_return());
     }
     (!before.is_empty()).then_some(before)
 }

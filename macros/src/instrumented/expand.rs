@@ -16,9 +16,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         quote_spanned!(at=> #[#meta])
     });
     let site = site(model);
-    let opaque = matches!(model.output, Output::Opaque(_)).then(state_opaque_type);
     let rest = if sig.asyncness.is_some() { asynchronous(model) } else { synchronous(model) };
-    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig { #site #opaque #rest })
+    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig { #site #rest })
 }
 
 fn synchronous(model: &Model) -> TokenStream {
@@ -27,7 +26,7 @@ fn synchronous(model: &Model) -> TokenStream {
     let begin = match begin(model) {
         Some(begin) => quote_spanned!(at=>
             #begin
-            let __redspan_call = __redspan_started.enter();
+            let __redspan_call = #private::Started::enter(__redspan_started);
         ),
         None => quote_spanned!(at=> let __redspan_call = #private::enter(&__REDSPAN_SITE);),
     };
@@ -40,7 +39,7 @@ fn synchronous(model: &Model) -> TokenStream {
     quote_spanned!(at=>
         #begin
         let __redspan_out = #call;
-        __redspan_call.finish(#verdict);
+        #private::Call::finish(__redspan_call, #verdict);
         __redspan_out
     )
 }
@@ -97,6 +96,8 @@ fn site(model: &Model) -> TokenStream {
     )
 }
 
+// Methods are called by path: a trait of the user for every `T` may have a method of that name.
+
 /// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to record.
 fn begin(model: &Model) -> Option<TokenStream> {
     let fields = &model.options.fields;
@@ -121,9 +122,9 @@ fn begin(model: &Model) -> Option<TokenStream> {
     });
     Some(quote_spanned!(at=>
         let mut __redspan_started = #private::begin(&__REDSPAN_SITE);
-        if __redspan_started.wants_fields() {
+        if #private::Started::wants_fields(&__redspan_started) {
             #(#peeks)*
-            __redspan_started.fields(#values);
+            #private::Started::fields(&mut __redspan_started, #values);
         }
     ))
 }
@@ -144,19 +145,4 @@ fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
             quote_spanned!(at=> #private::judged(#private::holds(#value, #predicate), #found))
         }
     }
-}
-
-/// An `impl Trait` cannot be named, but a `return` of the function itself knows it. What is inside
-/// returns the same, so that `|s| s.len()` still learns its type from `-> impl Fn(&str) -> usize`.
-fn state_opaque_type() -> TokenStream {
-    let private = paths::private();
-    let returns = opaque_return();
-    quote_spanned!(Span::mixed_site()=>
-        let __redspan_typed = #private::typed();
-        #returns
-    )
-}
-
-pub(crate) fn opaque_return() -> TokenStream {
-    quote_spanned!(Span::mixed_site()=> if false { return __redspan_typed(); })
 }

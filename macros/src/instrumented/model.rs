@@ -8,6 +8,7 @@ use syn::{Attribute, Expr, Ident, ReturnType, Signature, Token, Type, Visibility
 use super::fields::{self, Field};
 use super::params::{self, Param};
 use super::parse::Function;
+use super::returns;
 use crate::attrs::{self, Entry, Known};
 use crate::diag::Diag;
 
@@ -52,9 +53,8 @@ pub(crate) struct Model {
 pub(crate) enum Output {
     Unit,
     Never,
+    /// The type, with every `impl Trait` in it replaced by `_`.
     Type(TokenStream),
-    /// With `impl Trait` somewhere: the type with every `impl Trait` replaced by `_`.
-    Opaque(TokenStream),
 }
 
 pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
@@ -166,9 +166,7 @@ fn output(output: &ReturnType) -> Output {
     if is_never(ty) {
         return Output::Never;
     }
-    let mut opaque = false;
-    let tokens = super::returns::without_impl(ty.to_token_stream(), &mut opaque);
-    if opaque { Output::Opaque(tokens) } else { Output::Type(tokens) }
+    Output::Type(returns::without_impl(ty.to_token_stream()))
 }
 
 fn is_never(ty: &Type) -> bool {

@@ -158,7 +158,10 @@ fn peek(pat: &Pat, recorded: &[Ident]) -> TokenStream {
             let path = &record.path;
             let fields = record.fields.iter().map(|field| {
                 let (member, pat) = (&field.member, peek(&field.pat, recorded));
-                quote_spanned!(at=> #member: #pat,)
+                // `a: a` would be a lint where the user wrote `a`.
+                let shorthand = field.colon_token.is_none() && pat.to_string() != "_";
+                let member = (!shorthand).then(|| quote_spanned!(at=> #member:));
+                quote_spanned!(at=> #member #pat,)
             });
             let rest = &record.rest;
             quote_spanned!(at=> #path { #(#fields)* #rest })

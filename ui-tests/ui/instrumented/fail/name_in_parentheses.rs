@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(name("checkout"))]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(name = "")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(name = 3)]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(kind = "servre")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(nmae = "checkout")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(colour = "red")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}
