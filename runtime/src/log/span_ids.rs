@@ -104,7 +104,12 @@ impl Bridge {
         // Starting a span runs the tracer's code, whose sampler or processor may log: that line has no
         // ids, rather than waiting for the span that is being started.
         let _looking = Looking::begin()?;
-        let dispatch = self.dispatch.get()?.upgrade()?;
+        // `Option<Layer>` and `Vec<Layer>` (tracing-subscriber 0.3.23) do not pass on the registration. The
+        // default is the same subscriber then, but inside a scoped one it answers nobody who asks twice.
+        let dispatch = match self.dispatch.get() {
+            Some(dispatch) => dispatch.upgrade()?,
+            None => tracing_core::dispatcher::get_default(Dispatch::clone),
+        };
         // The bridge panics for a span that the registry does not know. `layers.span(id)` would not do:
         // it hides the spans that this layer's own filter does not want.
         let span = dispatch.downcast_ref::<S>()?.span(id)?;
