@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -365,7 +366,7 @@ fn an_open_scope_has_the_lines_instead_of_the_writer() {
 #[test]
 fn pretty_is_one_line_that_no_value_can_break_or_paint() {
     let output = Output::default();
-    let layer = layer().with_writer(output.clone()).pretty();
+    let layer = layer().pretty().with_writer(output.clone());
     let handle = layer.handle();
     with_default(registry().with(layer), || {
         let _span = inside(1, 2, TraceFlags::SAMPLED);
@@ -514,6 +515,55 @@ fn eight_threads_never_mix_within_a_line_and_every_line_is_accounted_for() {
         let thread = line.get("thread").unwrap().as_u64().unwrap();
         assert_eq!(line.ids(), Some((format!("{thread:032x}"), format!("{thread:016x}"))));
     }
+}
+
+#[test]
+fn an_optional_layer_finds_named_parents_too() {
+    in_own_process("log::tests::an_optional_layer_finds_named_parents_too", || {
+        let output = Output::default();
+        let (layer, handle) = output.layer();
+        let bridge = tracing_opentelemetry::layer().with_tracer(tracer());
+        registry().with(bridge).with(Some(layer)).init();
+        let other = info_span!(parent: None, "other");
+        info!(parent: &other, "x");
+        let lines = parse(&output.take(&handle));
+        assert_eq!(lines[0].ids(), Some(ids(&other)));
+    });
+}
+
+#[test]
+fn a_tracer_that_logs_while_it_starts_a_span_does_not_deadlock() {
+    in_own_process(
+        "log::tests::a_tracer_that_logs_while_it_starts_a_span_does_not_deadlock",
+        || {
+            #[derive(Debug)]
+            struct Talks(AtomicU64);
+            impl opentelemetry_sdk::trace::IdGenerator for Talks {
+                fn new_trace_id(&self) -> TraceId {
+                    warn!(target: "opentelemetry_sdk", "from the SDK");
+                    TraceId::from(1_u128)
+                }
+
+                fn new_span_id(&self) -> SpanId {
+                    SpanId::from(self.0.fetch_add(1, Relaxed))
+                }
+            }
+            let output = Output::default();
+            let (layer, handle) = output.layer();
+            let tracer = SdkTracerProvider::builder()
+                .with_id_generator(Talks(AtomicU64::new(1)))
+                .build()
+                .tracer("test");
+            registry().with(tracing_opentelemetry::layer().with_tracer(tracer)).with(layer).init();
+            info_span!("entered").in_scope(|| info!("in entered"));
+            let named = info_span!(parent: None, "named");
+            info!(parent: &named, "in named");
+            let lines = parse(&output.take(&handle));
+            let found: Vec<_> =
+                lines.iter().map(|line| line.get("message").unwrap().as_str().unwrap()).collect();
+            assert_eq!(found, ["from the SDK", "in entered", "from the SDK", "in named"]);
+        },
+    );
 }
 
 /// Runs the test of that name in a process of its own, where it may set the global subscriber: only there
