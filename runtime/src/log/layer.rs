@@ -79,6 +79,17 @@ impl LogLayer {
         self
     }
 
+    /// Finds ids where a tracing-opentelemetry layer has `with_context_activation(false)`.
+    ///
+    /// The current OpenTelemetry context is empty there, so each line asks for its tracing span's ids; that
+    /// starts a span which has not started yet, as tracing-opentelemetry's `context()` does. With this, a
+    /// sampler, id generator or span processor must not log through `tracing`, unless with a target that
+    /// begins with `opentelemetry`: it would wait for the span that it is starting.
+    pub fn without_context_activation(mut self) -> Self {
+        self.bridge.set_inactive();
+        self
+    }
+
     /// What became of the lines, and a way to wait for them at the end of `main`.
     pub fn handle(&self) -> LogHandle {
         self.writer.handle()
