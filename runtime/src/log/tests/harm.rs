@@ -13,7 +13,7 @@ use tracing::{info, info_span, subscriber::with_default, warn};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry;
 
-use super::{LONG, Object, Output, ids, inside, parse, tracer};
+use super::{LONG, Output, ids, inside, parse, tracer};
 
 /// A small generator, so that a failure repeats.
 struct Random(u64);
