@@ -331,6 +331,44 @@ mod tests {
     }
 
     #[test]
+    fn the_strict_parser_takes_exemplars() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let store = Store::scoped();
+        let counter = store.counter(&Key::from_parts("c", &[("k", "{}\\\"")])).unwrap();
+        counter.publish(exemplar(2.0));
+        let histogram = store.histogram(&Key::from_name("h")).unwrap();
+        for value in [-1.0, 0.2, 1e12] {
+            histogram.record(value);
+            histogram.publish(exemplar(value));
+        }
+        let page = page(&store, Format::OpenMetrics);
+        assert_eq!(page.matches(" # {").count(), 4);
+        let python = std::env::var("REDSPAN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let script = "import sys; from prometheus_client.openmetrics.parser import \
+                      text_string_to_metric_families as read; \
+                      print(sum(1 for f in read(sys.stdin.read()) for s in f.samples if s.exemplar))";
+        let has = Command::new(&python)
+            .args(["-c", "import prometheus_client"])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if !has {
+            eprintln!("SKIPPED: {python} has no prometheus_client: pip install prometheus-client");
+            return;
+        }
+        let mut reader = Command::new(&python)
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        reader.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let output = reader.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "4", "{page}");
+    }
+
+    #[test]
     fn a_large_page_is_handed_over_in_pieces() {
         struct Pieces(usize, usize);
         impl Write for Pieces {
