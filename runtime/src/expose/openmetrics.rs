@@ -56,11 +56,24 @@ impl Recorder {
 
     fn render(self, format: Format) -> String {
         let snapshot = Snapshot::gather(&Store::current(), &Identity::of_process());
-        let mut page = String::new();
+        // A large page that grows by doubling is copied as long as it is written.
+        let mut page = String::with_capacity(snapshot.families.iter().map(size).sum());
         // Writing to a string does not fail.
         let _ = write(&snapshot, format, &mut page);
         page
     }
+}
+
+/// About as many bytes as a family takes on a page.
+fn size(family: &Family) -> usize {
+    let Some(series) = family.series.first() else { return 0 };
+    let labels: usize =
+        series.labels.iter().map(|label| label.key().len() + label.value().len() + 4).sum();
+    let lines = match &series.value {
+        Value::Histogram(buckets) => buckets.counts.len() + 2,
+        Value::Counter { .. } | Value::Gauge(_) => 1,
+    };
+    256 + family.help.len() + family.series.len() * lines * (family.name.len() + labels + 32)
 }
 
 /// How much is handed to the sink at once.
