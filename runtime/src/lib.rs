@@ -9,6 +9,8 @@ mod clock;
 mod config;
 mod context;
 mod exemplar;
+#[cfg(feature = "_http")]
+mod integrations;
 pub mod log;
 mod metrics;
 mod outcome;
@@ -28,6 +30,12 @@ pub use redspan_macros::instrumented;
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
+#[cfg(feature = "axum")]
+pub use integrations::axum;
+#[cfg(feature = "reqwest")]
+pub use integrations::reqwest;
+#[cfg(feature = "tower")]
+pub use integrations::tower;
 pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
