@@ -8,8 +8,12 @@ use crate::bridge::subscriber::Front;
 use crate::clock;
 use crate::config::env::{Env, Warning};
 use crate::config::resource::{Identity, resource};
-use crate::config::settings::{MetricsExporter, Settings, TracesExporter};
+#[cfg(feature = "prometheus")]
+use crate::config::settings::MetricsExporter;
+use crate::config::settings::{Settings, TracesExporter};
 use crate::context::propagation::TraceContext;
+#[cfg(feature = "prometheus")]
+use crate::expose::http::AdminListener;
 use crate::log::{self, LogLayer};
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
@@ -23,15 +27,20 @@ use crate::span::tracer::TracerProvider;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::BaggagePropagator;
-use std::io;
+#[cfg(feature = "prometheus")]
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "prometheus")]
+use std::time::Duration;
 use tracing_core::{Dispatch, LevelFilter, Subscriber};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
+
+/// How long a scrape waits for the exporter.
+#[cfg(feature = "prometheus")]
+const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 
 /// A layer of the application, on the registry that redspan sets up.
 type UserLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -58,9 +67,12 @@ pub struct Builder {
     package: Option<(&'static str, &'static str)>,
     service_name: Option<String>,
     service_version: Option<String>,
+    commit: String,
+    branch: String,
     attributes: Vec<KeyValue>,
     sampler: Option<Box<dyn Sampler>>,
     sink: Option<Box<dyn SpanSink>>,
+    #[cfg(feature = "prometheus")]
     metrics_address: Option<SocketAddr>,
     logs: Option<LogLayer>,
     layers: Vec<UserLayer>,
@@ -84,6 +96,12 @@ impl Builder {
     /// The resource's `service.version`.
     pub fn service_version(mut self, version: impl Into<String>) -> Self {
         self.service_version = Some(version.into());
+        self
+    }
+
+    /// The labels `commit` and `branch` of the metric `build_info`, as a build script knows them.
+    pub fn revision(mut self, commit: impl Into<String>, branch: impl Into<String>) -> Self {
+        (self.commit, self.branch) = (commit.into(), branch.into());
         self
     }
 
@@ -183,7 +201,8 @@ impl Builder {
         let service = Service {
             service_name: said_of_itself("service.name"),
             version: said_of_itself("service.version"),
-            ..Service::default()
+            commit: std::mem::take(&mut self.commit),
+            branch: std::mem::take(&mut self.branch),
         };
 
         let mut says = Vec::new();
@@ -221,6 +240,7 @@ impl Builder {
         // Only `install` sets it, and only once.
         let engine = engine::install(engine).unwrap_or_else(|_| unreachable!());
         candidate::enable();
+        service.settle();
         global::set_tracer_provider(TracerProvider::new());
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContext::new()) as Box<dyn TextMapPropagator + Send + Sync>,
@@ -240,7 +260,10 @@ impl Builder {
             tracing::warn!(target: "redspan", "{warning}");
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        Ok(Telemetry::new(engine, lines, said))
+        let telemetry = Telemetry::new(engine, lines, said);
+        #[cfg(feature = "prometheus")]
+        let telemetry = telemetry.serving(admin);
+        Ok(telemetry)
     }
 }
 
@@ -307,6 +330,45 @@ impl Builder {
         });
         says.push(format!("sampled by {}", sampler.describe()));
         sampler
+    }
+}
+
+#[cfg(feature = "prometheus")]
+impl Builder {
+    fn listener(
+        &self,
+        settings: &Settings,
+        service: &Service,
+        says: &mut Vec<String>,
+    ) -> Result<Option<AdminListener>, InitError> {
+        let asked = settings.metrics_exporter == MetricsExporter::Prometheus;
+        let address = match self.metrics_address {
+            _ if settings.sdk_disabled => return Ok(None),
+            Some(address) => address,
+            None if asked => {
+                let host = settings.prometheus_host.as_str();
+                let resolved = (host, settings.prometheus_port).to_socket_addrs();
+                let first = resolved.ok().and_then(|mut addresses| addresses.next());
+                first.ok_or_else(|| {
+                    InitError::Listener(format!(
+                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
+                         set a host name or an IP address, such as 127.0.0.1"
+                    ))
+                })?
+            }
+            None => return Ok(None),
+        };
+        let listener = AdminListener::start(address, service.clone(), || {
+            // A scrape shows exemplars of what has been handed over: let that be all there is. An
+            // exporter that hangs must not hold it up.
+            if let Some(engine) = engine::get() {
+                engine.pipeline.flush(BEFORE_SCRAPE);
+                engine.pipeline.publish_stats();
+            }
+        })
+        .map_err(|error| InitError::Listener(error.to_string()))?;
+        says.push(format!("metrics at http://{}/metrics", listener.local_addr()));
+        Ok(Some(listener))
     }
 }
 
