@@ -10,6 +10,8 @@ mod config;
 mod context;
 mod exemplar;
 mod expose;
+#[cfg(feature = "_http")]
+mod integrations;
 pub mod log;
 mod metrics;
 mod outcome;
@@ -30,6 +32,12 @@ pub use redspan_macros::instrumented;
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
+#[cfg(feature = "axum")]
+pub use integrations::axum;
+#[cfg(feature = "reqwest")]
+pub use integrations::reqwest;
+#[cfg(feature = "tower")]
+pub use integrations::tower;
 pub use metrics::recorder::{Recorder, recorder};
 pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
