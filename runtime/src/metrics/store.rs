@@ -153,6 +153,7 @@ impl Store {
     }
 
     /// An empty store for a testing scope.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn scoped() -> Arc<Store> {
         Arc::new(Store::new(Limits::DEFAULT, Some(Mutex::default())))
     }
