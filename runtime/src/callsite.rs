@@ -1,6 +1,6 @@
 //! One annotated function.
 
-use crate::red::Cells;
+use crate::red::{Cells, Red};
 use opentelemetry::trace::SpanKind;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -118,6 +118,11 @@ impl CallSite {
     /// The span's kind.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The function's numbers so far, in this process. Calls in testing scopes are not among them.
+    pub fn red(&self) -> Red {
+        self.cells.read()
     }
 
     pub(crate) fn cells(&self) -> &Cells {

@@ -9,12 +9,16 @@ mod clock;
 mod config;
 mod context;
 mod exemplar;
+pub mod log;
 mod metrics;
 mod outcome;
+mod provider;
 mod red;
 pub mod sample;
 mod sharded;
 mod span;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;
@@ -25,6 +29,8 @@ pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
 pub use outcome::Outcome;
+pub use provider::{Builder, InitError, Telemetry, builder};
+pub use red::Red;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
 
 /// Where finished spans go, and how to bring an exporter of one's own.

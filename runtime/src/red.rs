@@ -128,9 +128,9 @@ impl Cells {
     }
 }
 
-/// What a site's cells held when they were read.
+/// The numbers of a function, as they were when they were read.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Red {
+pub struct Red {
     pub(crate) started: u64,
     pub(crate) ended: [[u64; BUCKETS]; OUTCOMES],
     pub(crate) sum_ns: u128,
@@ -139,16 +139,59 @@ pub(crate) struct Red {
 }
 
 impl Red {
-    pub(crate) fn count(&self, outcome: Outcome) -> u64 {
+    /// Calls that have begun.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// Calls that ended with this outcome.
+    pub fn count(&self, outcome: Outcome) -> u64 {
         self.ended[outcome as usize].iter().sum()
     }
 
-    pub(crate) fn finished(&self) -> u64 {
+    /// Calls that have ended.
+    pub fn finished(&self) -> u64 {
         self.ended.iter().flatten().sum()
     }
 
-    pub(crate) fn in_flight(&self) -> u64 {
+    /// Calls that have begun and not ended.
+    pub fn in_flight(&self) -> u64 {
         self.started.saturating_sub(self.finished())
+    }
+
+    /// The time all finished calls took together.
+    pub fn total_time(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.sum_ns).unwrap_or(u64::MAX))
+    }
+
+    /// An estimate of the duration below which the share `q` (0.0 to 1.0) of the calls stayed, as
+    /// Prometheus's `histogram_quantile` makes it: linear within a bucket, and the last bound where
+    /// it lies above that. `None` before the first call has ended.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        let buckets = self.buckets();
+        let rank = q.clamp(0.0, 1.0) * self.finished() as f64;
+        let mut below = 0;
+        for (index, &count) in buckets.iter().enumerate().filter(|&(_, &count)| count > 0) {
+            if (below + count) as f64 >= rank {
+                let from = index.checked_sub(1).map_or(0.0, |previous| BOUNDS[previous]);
+                let to = BOUNDS.get(index).copied().unwrap_or(from);
+                let share = (rank - below as f64) / count as f64;
+                return Some(Duration::from_secs_f64(from + (to - from) * share.max(0.0)));
+            }
+            below += count;
+        }
+        None
+    }
+
+    /// The newest exemplar: a call whose span was handed to the exporter.
+    pub fn exemplar(&self) -> Option<Exemplar> {
+        let exemplars = self.by_outcome.iter().filter_map(Slot::get);
+        exemplars.max_by_key(|exemplar| exemplar.time)
+    }
+
+    /// The newest exemplar of this outcome.
+    pub fn exemplar_of(&self, outcome: Outcome) -> Option<Exemplar> {
+        self.by_outcome[outcome as usize].get()
     }
 
     /// Calls by duration bucket, whatever their outcome.

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::Ident;
 
 use super::model::{Model, Output};
 use super::params::{Param, Shape, Typed};
@@ -89,7 +90,8 @@ fn before(model: &Model, rebind: bool) -> Option<TokenStream> {
                 if rebind {
                     before.extend(bind(param));
                 }
-                for name in &param.recorded {
+                let unused = |name: &&Ident| !name.to_string().starts_with('_');
+                for name in param.recorded.iter().filter(unused) {
                     let attrs = &param.attrs;
                     before.extend(quote_spanned!(at=> #attrs let _ = &#name;));
                 }
@@ -103,6 +105,10 @@ fn bind(param: &Typed) -> TokenStream {
     let at = Span::mixed_site();
     let Typed { attrs, outer, pattern, .. } = param;
     match param.shape {
+        // Clippy knows a parameter of an `async fn` from a pointless `let`, but not in our words.
+        Shape::Plain if outer.to_string().starts_with('_') => quote_spanned!(at=>
+            #attrs #[allow(clippy::no_effect_underscore_binding)] let #pattern = #outer;
+        ),
         Shape::Plain => quote_spanned!(at=> #attrs let #pattern = #outer;),
         Shape::Wild => quote_spanned!(at=> #attrs let #outer = #outer;),
         Shape::Pattern(_) => quote_spanned!(at=>

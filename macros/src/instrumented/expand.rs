@@ -1,7 +1,8 @@
 //! The function around the body: the site, its entry in the link section, begin and finish.
 
-use proc_macro2::{Literal, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::quote_spanned;
+use syn::spanned::Spanned;
 
 use super::model::{Judge, Model, Output};
 use super::params::{Param, Shape};
@@ -17,7 +18,10 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     });
     let site = site(model);
     let rest = if sig.asyncness.is_some() { asynchronous(model) } else { synchronous(model) };
-    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig { #site #rest })
+    // The user's braces, so that the item spans from its first to its last token as written.
+    let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #site #rest));
+    block.set_span(model.body.span());
+    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig #block)
 }
 
 fn synchronous(model: &Model) -> TokenStream {
@@ -136,13 +140,13 @@ fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
         use #private::classify::*;
         (&&&&&&#private::Returned(#value)).verdict()
     });
-    match &model.options.judge {
-        None => found,
-        Some(Judge::OkIf(predicate)) => {
-            quote_spanned!(at=> #private::judged(!#private::holds(#value, #predicate), #found))
-        }
-        Some(Judge::ErrorIf(predicate)) => {
-            quote_spanned!(at=> #private::judged(#private::holds(#value, #predicate), #found))
-        }
-    }
+    let (predicate, not) = match &model.options.judge {
+        None => return found,
+        Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
+        Some(Judge::ErrorIf(predicate)) => (predicate, None),
+    };
+    let place = at.located_at(predicate.span());
+    let private_there = paths::private_at(place);
+    let holds = quote_spanned!(place=> #private_there::holds(#value, #predicate));
+    quote_spanned!(at=> #private::judged(#not #holds, #found))
 }

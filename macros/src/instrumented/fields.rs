@@ -165,11 +165,11 @@ pub(crate) fn names(fields: &[Field]) -> TokenStream {
 
 /// The values, in the order of the names.
 pub(crate) fn values(fields: &[Field]) -> TokenStream {
-    let private = paths::private();
     let values = fields.iter().map(|field| {
         // The expression's place: a missing trait is then reported at the user's token.
         let place = field.value.tokens().map_or_else(Span::mixed_site, Spanned::span);
         let at = Span::mixed_site().located_at(place);
+        let private = paths::private_at(at);
         match &field.value {
             Value::Empty => quote_spanned!(at=> ::core::option::Option::None),
             Value::Plain(expr) => {

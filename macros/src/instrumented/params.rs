@@ -58,7 +58,7 @@ pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
                 bindings(&typed.pat, fields, &mut recorded);
                 let (outer, shape) = match &*typed.pat {
                     Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
-                        (plain.ident.clone(), Shape::Plain)
+                        (plain_outer(&plain.ident, recorded.is_empty()), Shape::Plain)
                     }
                     Pat::Wild(_) => (ours(index), Shape::Wild),
                     other => {
@@ -89,6 +89,18 @@ pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
 
 fn ours(index: usize) -> Ident {
     format_ident!("__redspan_arg{index}", span = Span::mixed_site())
+}
+
+/// The user's name, so that documentation and messages show it. `_name` is read here only by us,
+/// which must not count as a use of an underscored name; `fields(_name)` does count, and is theirs.
+fn plain_outer(ident: &Ident, unrecorded: bool) -> Ident {
+    let mut outer = ident.clone();
+    let text = ident.to_string();
+    // Two underscores are no such lint, and could be a name of ours.
+    if unrecorded && text.starts_with('_') && !text.starts_with("__") {
+        outer.set_span(Span::mixed_site().located_at(ident.span()));
+    }
+    outer
 }
 
 /// The names that a pattern binds and a field mentions.

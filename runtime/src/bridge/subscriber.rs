@@ -4,7 +4,6 @@
 //! inside a call. No tracing span exists there, so one is opened when somebody asks: a *view*, seen
 //! by no layer but the bridge to OpenTelemetry, whose tracer makes it stand for the running span.
 
-use crate::callsite::CallSite;
 use crate::context::current::{self, Innermost, View};
 use crate::span::tracer;
 use opentelemetry::Context;
@@ -13,7 +12,6 @@ use std::sync::OnceLock;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::subscriber::{Interest, Subscriber};
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, dispatcher::WeakDispatch};
-use tracing_subscriber::layer::Filter;
 
 /// See the module.
 pub(crate) struct Front<S> {
@@ -119,29 +117,5 @@ impl<S: Subscriber> Subscriber for Front<S> {
         }
         // SAFETY: the inner subscriber keeps the promise of this method, and lives as long as this.
         unsafe { self.inner.downcast_raw(id) }
-    }
-}
-
-/// What the bridge to OpenTelemetry hears: spans of others; a site's only as a view, since its own
-/// span is made without it. Events have a layer of their own.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BridgeFilter;
-
-impl<S> Filter<S> for BridgeFilter {
-    fn enabled(
-        &self,
-        metadata: &Metadata<'_>,
-        _: &tracing_subscriber::layer::Context<'_, S>,
-    ) -> bool {
-        metadata.is_span() && (tracer::is_making_view() || !CallSite::describes(metadata))
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if metadata.is_span() && !CallSite::describes(metadata) {
-            Interest::always()
-        } else {
-            // A view is never asked for through the cached interest.
-            Interest::never()
-        }
     }
 }

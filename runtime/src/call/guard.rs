@@ -36,7 +36,7 @@ pub(super) struct Running {
 /// The numbers of the testing scope that the call is in.
 #[cold]
 fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
-    let cells = Store::scoped_cells(site);
+    let cells = Store::of_scope().map(|store| store.cells(site));
     if cells.is_none() {
         scope::ran_outside(site);
     }
@@ -103,7 +103,12 @@ impl Running {
     fn open_wanted(&mut self, values: &[Option<&dyn Value>]) {
         let Some(rare) = self.rare.as_mut().filter(|rare| rare.wanted.is_none()) else { return };
         let metadata = self.site.metadata();
-        let make = || tracing::Span::new(metadata, &metadata.fields().value_set_all(values));
+        let make = || {
+            // Asked again, as tracing's macros ask just before: per-layer filters remember their
+            // answer until the span is made, and the bridge's is another one for a view.
+            tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata));
+            tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+        };
         rare.wanted = Some(match &self.context {
             Some(context) => tracer::making_view(context.clone(), make),
             None => make(),

@@ -1,10 +1,263 @@
-use opentelemetry::trace::{SpanId, TraceId};
+//! Exemplar candidates of user metrics, on their way to the span they were measured in.
+//!
+//! A value must not become an exemplar before its span was handed to an exporter, so it travels
+//! with the span's record. The span's room lies above this one and cannot be named here; the
+//! candidate therefore waits in a mailbox of this thread while we ring the current span:
+//! `set_status(Unset)` is a no-op by OpenTelemetry's specification, and our own span takes the
+//! candidate out of the mailbox when it hears it.
+
+use crate::exemplar::Exemplar;
+use crate::metrics::series::{Counter, Histogram};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, Status, TraceContextExt, TraceId};
+use quanta::Instant;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
-#[derive(Debug)]
-pub(crate) struct Candidate(());
-pub(crate) fn take() -> Option<Candidate> {
-    None
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static MAILBOX: RefCell<Option<Candidate>> = const { RefCell::new(None) };
+    static MUTED: Cell<bool> = const { Cell::new(false) };
+    static ALIVE: Alive = Alive::new();
 }
+
+/// Lets values become candidates: from now on spans are exported that can carry them.
+pub(crate) fn enable() {
+    ENABLED.store(true, Relaxed);
+}
+
+/// The series a candidate belongs to.
+#[derive(Clone)]
+pub(crate) enum Series {
+    Counter(Arc<Counter>),
+    Histogram(Arc<Histogram>),
+}
+
+/// A measured value that becomes an exemplar if the span it was measured in is exported.
+pub(crate) struct Candidate {
+    series: Series,
+    value: f64,
+    time: Instant,
+}
+
 impl Candidate {
-    pub(crate) fn publish(self, _: TraceId, _: SpanId, _: impl Fn(quanta::Instant) -> SystemTime) {}
+    /// The span was handed over: the value becomes its series' exemplar.
+    pub(crate) fn publish(
+        self,
+        trace_id: TraceId,
+        span_id: SpanId,
+        to_system_time: impl Fn(Instant) -> SystemTime,
+    ) {
+        let time = to_system_time(self.time);
+        let exemplar = Exemplar { trace_id, span_id, value: self.value, time };
+        match self.series {
+            Series::Counter(series) => series.publish(exemplar),
+            Series::Histogram(series) => series.publish(exemplar),
+        }
+    }
+}
+
+/// Gives a value that was just recorded to the current span, if that is sampled.
+///
+/// `series` is asked for only then.
+#[inline]
+pub(crate) fn offer(value: f64, series: impl FnOnce() -> Option<Series>) {
+    if ENABLED.load(Relaxed) {
+        ring(value, series);
+    }
+}
+
+fn ring(value: f64, series: impl FnOnce() -> Option<Series>) {
+    if MUTED.try_with(Cell::get).unwrap_or(true) {
+        return;
+    }
+    with_context(|cx| {
+        // `has_active_span` first: without a span, `span()` would still say "not sampled", but
+        // most increments of a program happen outside of any.
+        if !cx.has_active_span() || !cx.span().span_context().is_sampled() {
+            return;
+        }
+        let Some(series) = series() else { return };
+        put(Some(Candidate { series, value, time: Instant::now() }));
+        cx.span().set_status(Status::Unset);
+        // Nobody heard the bell: the span is another implementation's.
+        put(None);
+    });
+}
+
+fn put(candidate: Option<Candidate>) {
+    // What was there is dropped outside of the borrow.
+    let _old = MAILBOX.try_with(|mailbox| {
+        mailbox.try_borrow_mut().ok().and_then(|mut m| std::mem::replace(&mut *m, candidate))
+    });
+}
+
+/// What waits in this thread's mailbox: for our span, when it hears `set_status(Unset)`.
+pub(crate) fn take() -> Option<Candidate> {
+    MAILBOX.try_with(|mailbox| mailbox.try_borrow_mut().ok()?.take()).ok().flatten()
+}
+
+/// Runs `f` without ringing the span.
+///
+/// A span runs user code under OpenTelemetry's own lock (an error's `Display` in `record_error`);
+/// if that code counted something, the bell would wait for the lock that this thread holds.
+pub(crate) fn muted<T>(f: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = MUTED.try_with(|muted| muted.set(self.0));
+        }
+    }
+    let _restore = Restore(MUTED.try_with(|muted| muted.replace(true)).unwrap_or(true));
+    f()
+}
+
+/// `Context::map_current` for code that may run while its thread ends: OpenTelemetry's panics
+/// once the thread's context is gone, and a destructor that panics ends the process.
+pub(crate) fn with_context<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
+    match ALIVE.try_with(|alive| alive.0) {
+        Ok(true) => Some(Context::map_current(f)),
+        _ => None,
+    }
+}
+
+/// Made after the thread's context, so destroyed before it.
+struct Alive(bool);
+
+impl Alive {
+    fn new() -> Self {
+        // The thread may already have lost its context before it first came here.
+        Alive(std::panic::catch_unwind(|| Context::map_current(|_| ())).is_ok())
+    }
+}
+
+impl Drop for Alive {
+    // Only its presence matters: without a destructor the value would outlive the context.
+    fn drop(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::store::Store;
+    use metrics::{CounterFn, HistogramFn, Key};
+    use opentelemetry::KeyValue;
+    use opentelemetry::trace::{Span, SpanContext, TraceFlags, TraceState};
+    use std::borrow::Cow;
+    use std::sync::Mutex;
+
+    struct Ours(SpanContext, Arc<Mutex<Vec<Candidate>>>);
+
+    impl Span for Ours {
+        fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(
+            &mut self,
+            _: T,
+            _: SystemTime,
+            _: Vec<KeyValue>,
+        ) {
+        }
+        fn span_context(&self) -> &SpanContext {
+            &self.0
+        }
+        fn is_recording(&self) -> bool {
+            true
+        }
+        fn set_attribute(&mut self, _: KeyValue) {}
+        fn set_status(&mut self, status: Status) {
+            if status == Status::Unset {
+                self.1.lock().unwrap().extend(take());
+            }
+        }
+        fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
+        fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
+        fn end_with_timestamp(&mut self, _: SystemTime) {}
+    }
+
+    fn ids(sampled: bool) -> SpanContext {
+        let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+        SpanContext::new(
+            TraceId::from_bytes([1; 16]),
+            SpanId::from_bytes([2; 8]),
+            flags,
+            false,
+            TraceState::NONE,
+        )
+    }
+
+    fn heard(sampled: bool, f: impl FnOnce()) -> Vec<Candidate> {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let attached = Context::current_with_span(Ours(ids(sampled), heard.clone())).attach();
+        f();
+        drop(attached);
+        assert!(take().is_none(), "the mailbox is left empty");
+        std::mem::take(&mut *heard.lock().unwrap())
+    }
+
+    #[test]
+    fn a_sampled_span_gets_what_is_recorded_in_it_and_publishing_shows_it() {
+        enable();
+        let store = Store::scoped();
+        let counter = store.counter(&Key::from_name("c")).unwrap();
+        let histogram = store.histogram(&Key::from_name("h")).unwrap();
+        let candidates = heard(true, || {
+            CounterFn::increment(&*counter, 3);
+            CounterFn::increment(&*counter, 0);
+            HistogramFn::record(&*histogram, 0.2);
+            muted(|| CounterFn::increment(&*counter, 1));
+        });
+        assert_eq!(
+            candidates.len(),
+            2,
+            "adding nothing is no example, and nobody rings when muted"
+        );
+        assert!(counter.exemplar().is_none(), "not before the span is handed over");
+        for candidate in candidates {
+            candidate
+                .publish(ids(true).trace_id(), ids(true).span_id(), |_| SystemTime::UNIX_EPOCH);
+        }
+        assert_eq!(counter.exemplar().unwrap().value, 3.0);
+        let shown: Vec<_> =
+            histogram.exemplars().unwrap().iter().filter_map(|slot| slot.get()).collect();
+        assert_eq!(shown.len(), 1);
+        assert_eq!((shown[0].value, shown[0].trace_id), (0.2, ids(true).trace_id()));
+    }
+
+    #[test]
+    fn nothing_is_offered_without_a_sampled_span() {
+        enable();
+        let counter = Store::scoped().counter(&Key::from_name("c")).unwrap();
+        assert!(heard(false, || CounterFn::increment(&*counter, 1)).is_empty());
+        CounterFn::increment(&*counter, 1);
+        assert!(take().is_none());
+        // A bare span context hears nothing, and leaves nothing behind.
+        let _bare = Context::new().with_remote_span_context(ids(true)).attach();
+        CounterFn::increment(&*counter, 1);
+        assert!(take().is_none());
+        assert_eq!(counter.value(), 3);
+    }
+
+    #[test]
+    fn counting_while_the_thread_ends_is_harmless() {
+        struct Late(Arc<Counter>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                CounterFn::increment(&*self.0, 1);
+            }
+        }
+        thread_local!(static LATE: RefCell<Option<Late>> = const { RefCell::new(None) });
+        enable();
+        let counter = Store::scoped().counter(&Key::from_name("c")).unwrap();
+        let (early, inside) = (counter.clone(), counter.clone());
+        std::thread::spawn(move || {
+            // First in, so last out: after the thread's context.
+            LATE.with(|late| *late.borrow_mut() = Some(Late(early)));
+            CounterFn::increment(&*inside, 1);
+        })
+        .join()
+        .unwrap();
+        assert_eq!(counter.value(), 2);
+    }
 }

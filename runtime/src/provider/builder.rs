@@ -2,24 +2,29 @@
 
 use super::error::InitError;
 use super::guard::Telemetry;
-use crate::bridge::events::Events;
-use crate::bridge::subscriber::{BridgeFilter, Front};
+use crate::bridge::events::EventLayer;
+use crate::bridge::filter::{BridgeFilter, EventFilter};
+use crate::bridge::subscriber::Front;
 use crate::clock;
 use crate::config::env::{Env, Warning};
 use crate::config::resource::{Identity, resource};
 use crate::config::settings::{MetricsExporter, Settings, TracesExporter};
 use crate::context::propagation::TraceContext;
-use crate::log;
+use crate::log::{self, LogLayer};
 use crate::metrics::candidate;
+use crate::metrics::recorder::recorder;
+use crate::metrics::snapshot::Identity as Service;
 use crate::sample::{self, Sampler};
+use crate::span::console::ConsoleSink;
 use crate::span::engine::{self, Engine};
-use crate::span::export::{Console, SpanSink};
+use crate::span::export::SpanSink;
 use crate::span::pipeline::Pipeline;
 use crate::span::tracer::TracerProvider;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::{BaggagePropagator, TextMapCompositePropagator};
+use opentelemetry_sdk::propagation::BaggagePropagator;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
@@ -57,8 +62,9 @@ pub struct Builder {
     sampler: Option<Box<dyn Sampler>>,
     sink: Option<Box<dyn SpanSink>>,
     metrics_address: Option<SocketAddr>,
-    logs: log::Output,
+    logs: Option<LogLayer>,
     layers: Vec<UserLayer>,
+    env: Option<Env>,
 }
 
 impl Builder {
@@ -106,7 +112,7 @@ impl Builder {
 
     /// Prints spans to stdout, as trees.
     pub fn spans_to_stdout(self) -> Self {
-        self.spans_to(Console::stdout())
+        self.spans_to(ConsoleSink::stdout())
     }
 
     /// Serves `/metrics` there. Environment: `OTEL_METRICS_EXPORTER=prometheus` with
@@ -118,10 +124,10 @@ impl Builder {
         self
     }
 
-    /// How log lines look and where they go. By default: pretty on a terminal, otherwise JSON, to
-    /// stdout.
-    pub fn logs(mut self, output: log::Output) -> Self {
-        self.logs = output;
+    /// How log lines look and where they go: [`redspan::log::layer`](crate::log::layer). By default
+    /// to stdout, pretty on a terminal and JSON elsewhere, from the level of `RUST_LOG` on (`info`).
+    pub fn logs(mut self, layer: LogLayer) -> Self {
+        self.logs = Some(layer);
         self
     }
 
@@ -134,6 +140,13 @@ impl Builder {
         self
     }
 
+    /// Other variables than the process's.
+    #[cfg(feature = "testing")]
+    pub(super) fn env(mut self, env: Env) -> Self {
+        self.env = Some(env);
+        self
+    }
+
     /// Installs everything, once a process.
     ///
     /// The guard flushes and closes everything when it is dropped: keep it until the end of `main`.
@@ -142,13 +155,13 @@ impl Builder {
     /// When redspan or another global subscriber is installed already, when a setting cannot be
     /// used, or when a thread or the listener cannot be started. Nothing is installed then.
     #[track_caller]
-    pub fn install(self) -> Result<Telemetry, InitError> {
+    pub fn install(mut self) -> Result<Telemetry, InitError> {
         static INSTALLED: Mutex<Option<&'static Location<'static>>> = Mutex::new(None);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = *installed {
             return Err(InitError::AlreadyInstalled(first));
         }
-        let (settings, warnings) = Settings::read(Env::process());
+        let (settings, warnings) = Settings::read(self.env.take().unwrap_or_else(Env::process));
         let telemetry = self.put_together(settings, warnings)?;
         *installed = Some(Location::caller());
         Ok(telemetry)
@@ -162,16 +175,20 @@ impl Builder {
         // The clock is calibrated here, not in the first call.
         clock::settle();
         let identity = self.identity(&settings);
-        let service = crate::metrics::snapshot::Identity {
-            service_name: identity.service_name.clone().unwrap_or_default(),
-            version: identity.service_version.clone().unwrap_or_default(),
-            ..Default::default()
-        };
         let resource = resource(&settings, identity);
+        let said_of_itself = |key| {
+            let value = resource.get(&Key::from_static_str(key));
+            value.map(|value| value.to_string()).unwrap_or_default()
+        };
+        let service = Service {
+            service_name: said_of_itself("service.name"),
+            version: said_of_itself("service.version"),
+            ..Service::default()
+        };
 
         let mut says = Vec::new();
         let sink = self.sink(&settings, &mut says)?;
-        let sampler = self.sampler(&settings, sink.is_some(), &mut says);
+        let sampler = self.decided_by(&settings, sink.is_some(), &mut says);
         let pipeline = match sink {
             Some(mut sink) => {
                 sink.set_resource(&resource);
@@ -180,10 +197,13 @@ impl Builder {
             None => Pipeline::disconnected(settings.batch),
         };
 
-        let (log_filter, bad_directive) = log::filter(settings.rust_log.as_deref());
-        let level = log_filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-        let (events_filter, _) = log::filter(settings.rust_log.as_deref());
-        let (log_layer, log_writer) = self.logs.build(&service.service_name);
+        let (log_filter, bad_directive) = EventFilter::new(settings.rust_log.as_deref());
+        let (events_filter, _) = EventFilter::new(settings.rust_log.as_deref());
+        // Quieter logs do not switch spans off; more detailed ones bring more detailed spans.
+        let level = log_filter.max_level().max(LevelFilter::INFO);
+        let log_layer = self.logs.take().unwrap_or_else(log::layer);
+        let log_layer = log_layer.with_service_name(&service.service_name);
+        let lines = log_layer.handle();
         let layers = Layers { events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
         let subscriber = if self.layers.is_empty() {
@@ -193,6 +213,7 @@ impl Builder {
         };
 
         let engine = Engine::new(sampler, level, settings.limits, pipeline);
+        #[cfg(feature = "prometheus")]
         let admin = self.listener(&settings, &service, &mut says)?;
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);
@@ -202,12 +223,14 @@ impl Builder {
         candidate::enable();
         global::set_tracer_provider(TracerProvider::new());
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContext::new()),
+            Box::new(TraceContext::new()) as Box<dyn TextMapPropagator + Send + Sync>,
             Box::new(BaggagePropagator::new()),
         ]));
         let _ = tracing_log::LogTracer::init();
-        if ::metrics::set_global_recorder(crate::recorder()).is_err() {
-            says.push("another metrics recorder is installed and keeps the `metrics` macros".into());
+        if ::metrics::set_global_recorder(recorder()).is_err() {
+            says.push(
+                "another metrics recorder is installed and keeps the `metrics` macros".into(),
+            );
         }
         let said = says.join(", ");
         for warning in warnings.drain(..) {
@@ -217,7 +240,7 @@ impl Builder {
             tracing::warn!(target: "redspan", "{warning}");
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        Ok(Telemetry::new(engine, admin, log_writer, said))
+        Ok(Telemetry::new(engine, lines, said))
     }
 }
 
@@ -247,7 +270,9 @@ impl Builder {
         } else {
             match settings.traces_exporter {
                 TracesExporter::Otlp => otlp(settings)?,
-                TracesExporter::Console => Some(Box::new(Console::stdout()) as Box<dyn SpanSink>),
+                TracesExporter::Console => {
+                    Some(Box::new(ConsoleSink::stdout()) as Box<dyn SpanSink>)
+                }
                 TracesExporter::None => None,
             }
         };
@@ -259,7 +284,7 @@ impl Builder {
         Ok(sink)
     }
 
-    fn sampler(
+    fn decided_by(
         &mut self,
         settings: &Settings,
         exported: bool,
@@ -301,9 +326,9 @@ fn otlp(_: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
 /// redspan's own layers, each with a filter of its own: one filter for all would turn tracing spans
 /// on in every call.
 struct Layers {
-    events_filter: EnvFilter,
-    log_filter: EnvFilter,
-    log_layer: log::Layer,
+    events_filter: EventFilter,
+    log_filter: EventFilter,
+    log_layer: LogLayer,
 }
 
 impl Layers {
@@ -319,7 +344,7 @@ impl Layers {
             .with_tracked_inactivity(false);
         Dispatch::new(Front::new(
             base.with(bridge.with_filter(BridgeFilter))
-                .with(Events::new().with_filter(self.events_filter))
+                .with(EventLayer::new().with_filter(self.events_filter))
                 .with(self.log_layer.with_filter(self.log_filter)),
         ))
     }

@@ -1,6 +1,6 @@
 //! What keeps redspan running, and ends it in good order.
 
-use crate::log;
+use crate::log::LogHandle;
 use crate::span::SpanStats;
 use crate::span::engine::Engine;
 use std::fmt;
@@ -17,13 +17,13 @@ pub struct Telemetry {
     engine: &'static Engine,
     #[cfg(feature = "prometheus")]
     admin: Option<crate::expose::http::AdminListener>,
-    logs: log::Writer,
+    logs: LogHandle,
     said: String,
     shut: AtomicBool,
 }
 
 impl Telemetry {
-    pub(super) fn new(engine: &'static Engine, logs: log::Writer, said: String) -> Self {
+    pub(super) fn new(engine: &'static Engine, logs: LogHandle, said: String) -> Self {
         Telemetry {
             engine,
             #[cfg(feature = "prometheus")]

@@ -2,8 +2,12 @@
 
 mod builder;
 mod error;
+#[cfg(feature = "testing")]
+mod for_tests;
 mod guard;
 
 pub use builder::{Builder, builder};
 pub use error::InitError;
+#[cfg(feature = "testing")]
+pub(crate) use for_tests::install_for_tests;
 pub use guard::Telemetry;

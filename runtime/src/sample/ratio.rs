@@ -35,8 +35,10 @@ impl Sampler for TraceIdRatio {
 mod tests {
     use super::*;
     use opentelemetry::Context;
-    use opentelemetry::trace::{SamplingDecision as SdkDecision, SpanKind, TraceId};
-    use opentelemetry_sdk::trace::{Sampler as SdkSampler, ShouldSample};
+    use opentelemetry::trace::{SpanKind, TraceId};
+    use opentelemetry_sdk::trace::{
+        Sampler as SdkSampler, SamplingDecision as SdkDecision, ShouldSample,
+    };
 
     #[test]
     fn decides_as_the_sdk_does() {

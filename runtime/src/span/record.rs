@@ -9,6 +9,7 @@ use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, T
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -31,6 +32,16 @@ fn cut(text: StringValue, limit: usize) -> StringValue {
     }
 }
 
+/// Exemplars that wait for their span. They show nothing of themselves.
+#[derive(Default)]
+pub(crate) struct Candidates(pub(crate) Vec<Candidate>);
+
+impl fmt::Debug for Candidates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} candidates", self.0.len())
+    }
+}
+
 /// What most spans do not have.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
@@ -41,7 +52,7 @@ pub(crate) struct Extra {
     pub(crate) links: Vec<Link>,
     pub(crate) dropped_links: u32,
     /// Exemplars of user metrics, waiting for this span to be handed over.
-    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) candidates: Candidates,
 }
 
 /// A span that is being recorded.
@@ -152,7 +163,7 @@ impl Record {
 pub(crate) struct Pending {
     red: Option<(&'static CallSite, Outcome, Duration)>,
     ended_at: SystemTime,
-    candidates: Vec<Candidate>,
+    candidates: Candidates,
 }
 
 impl Pending {
@@ -171,7 +182,7 @@ impl Pending {
                 None => site.cells().publish(outcome, duration, exemplar),
             }
         }
-        for candidate in self.candidates {
+        for candidate in self.candidates.0 {
             candidate.publish(trace_id, span_id, clock::system_time);
         }
     }

@@ -201,8 +201,8 @@ impl opentelemetry::trace::Span for Span {
             State::Recording { live, .. } if status == Status::Unset => {
                 if let Some(candidate) = candidate::take() {
                     let extra = live.extra.get_or_insert_default();
-                    if extra.candidates.len() < MAX_CANDIDATES {
-                        extra.candidates.push(candidate);
+                    if extra.candidates.0.len() < MAX_CANDIDATES {
+                        extra.candidates.0.push(candidate);
                     }
                 }
             }

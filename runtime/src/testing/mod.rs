@@ -96,7 +96,7 @@ impl Scope {
         if let Err(error) = crate::provider::install_for_tests() {
             panic!("{error}");
         }
-        let store = Arc::new(Store::new());
+        let store = Store::scoped();
         let spans = Arc::new(ScopedSpans::new(self.sampler, Arc::clone(&store)));
         let logs = ScopedLogs::default();
         // Fresh: a scope inside a scope, or inside a span, begins anew.

@@ -3,8 +3,9 @@
 use super::span::SeenSpan;
 use crate::context::scope::{self, Open};
 use crate::exemplar::Exemplar;
+use crate::exemplar::Slot;
 use crate::log::{LogRecord, ScopedLogs};
-use crate::metrics::snapshot::{Identity, Point, Snapshot};
+use crate::metrics::snapshot::{Identity, Snapshot, Value};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::span::scoped::ScopedSpans;
@@ -119,7 +120,7 @@ impl Seen {
     /// The value of a counter made through the `metrics` crate; `None` if nobody made it.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
         match self.point(name, labels)? {
-            Point::Counter { total, .. } => Some(total),
+            Value::Counter { value, .. } => Some(value),
             _ => None,
         }
     }
@@ -127,7 +128,7 @@ impl Seen {
     /// The value of a gauge made through the `metrics` crate.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         match self.point(name, labels)? {
-            Point::Gauge(value) => Some(value),
+            Value::Gauge(value) => Some(value),
             _ => None,
         }
     }
@@ -135,8 +136,8 @@ impl Seen {
     /// What a histogram made through the `metrics` crate holds.
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<Distribution> {
         match self.point(name, labels)? {
-            Point::Histogram { buckets, sum, .. } => {
-                Some(Distribution { count: buckets.iter().sum(), sum })
+            Value::Histogram(buckets) => {
+                Some(Distribution { count: buckets.counts.iter().sum(), sum: buckets.sum })
             }
             _ => None,
         }
@@ -146,20 +147,25 @@ impl Seen {
     /// `function_calls_duration_seconds`) or of one made through the `metrics` crate.
     pub fn exemplars(&self, name: &str, labels: &[(&str, &str)]) -> Vec<Exemplar> {
         match self.point(name, labels) {
-            Some(Point::Counter { exemplar, .. }) => exemplar.into_iter().collect(),
-            Some(Point::Histogram { exemplars, .. }) => exemplars.into_iter().flatten().collect(),
-            Some(Point::Gauge(_)) | None => Vec::new(),
+            Some(Value::Counter { exemplar, .. }) => exemplar.into_iter().collect(),
+            Some(Value::Histogram(buckets)) => {
+                buckets.exemplars.iter().flatten().filter_map(Slot::get).collect()
+            }
+            Some(Value::Gauge(_)) | None => Vec::new(),
         }
     }
 
-    fn point(&self, name: &str, labels: &[(&str, &str)]) -> Option<Point> {
+    fn point(&self, name: &str, labels: &[(&str, &str)]) -> Option<Value> {
         let family_name = name.strip_suffix("_total").unwrap_or(name);
         let snapshot = Snapshot::gather(&self.store, &Identity::default());
         let family = snapshot.families.into_iter().find(|family| family.name == family_name)?;
-        let fits = |held: &[(String, String)]| {
-            labels.iter().all(|&(k, v)| held.iter().any(|(key, value)| key == k && value == v))
-        };
-        family.series.into_iter().find(|series| fits(&series.labels)).map(|series| series.point)
+        let mut series = family.series.into_iter();
+        let found = series.find(|series| {
+            labels.iter().all(|&(key, value)| {
+                series.labels.iter().any(|label| label.key() == key && label.value() == value)
+            })
+        });
+        found.map(|series| series.value)
     }
 
     /// All log records, in their order.

@@ -1,0 +1,74 @@
+//! Which events become lines: `RUST_LOG`.
+
+use tracing_core::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+
+/// The filter that the value of `RUST_LOG` describes, and a warning if parts of it cannot be used.
+///
+/// Without a value, or with an empty one, `info`. Directives that cannot be read are named in the warning;
+/// the others count. If none can be read, `info`.
+///
+/// ```
+/// let (filter, warning) = redspan::log::filter(Some("warn,my_app=loud"));
+/// assert_eq!(filter.to_string(), "warn");
+/// assert!(warning.unwrap().contains("my_app=loud"));
+/// ```
+pub fn filter(spec: Option<&str>) -> (EnvFilter, Option<String>) {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    // `EnvFilter` splits at every comma too, and would print what it cannot read to stderr.
+    for part in spec.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match part.parse::<Directive>() {
+            Ok(_) => good.push(part),
+            Err(_) => bad.push(part),
+        }
+    }
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(good.join(","))
+        .unwrap_or_else(|_| EnvFilter::default().add_directive(LevelFilter::INFO.into()));
+    let warning = (!bad.is_empty()).then(|| {
+        format!(
+            "RUST_LOG: ignored {bad:?} of {:?}; accepted are directives `level`, `target=level` and \
+             `target[span{{field=value}}]=level`, separated by commas, where level is one of trace, debug, \
+             info, warn, error, off",
+            spec.unwrap_or_default(),
+        )
+    });
+    (filter, warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn nothing_set_means_info() {
+        for spec in [None, Some(""), Some(" , ")] {
+            let (filter, warning) = filter(spec);
+            assert_eq!(filter.to_string(), "info");
+            assert_eq!(warning, None);
+        }
+    }
+
+    #[test]
+    fn a_bad_directive_is_named_and_the_good_ones_count() {
+        let (filter, warning) = filter(Some("debug, hyper=loud ,h2=warn"));
+        let mut directives: Vec<_> =
+            filter.to_string().split(',').map(str::to_owned).collect::<Vec<_>>();
+        directives.sort();
+        assert_eq!(directives, ["debug", "h2=warn"]);
+        let warning = warning.unwrap();
+        for part in ["RUST_LOG", "hyper=loud", "target=level"] {
+            assert!(warning.contains(part), "{warning}");
+        }
+    }
+
+    #[test]
+    fn only_bad_directives_mean_info() {
+        let (filter, warning) = filter(Some("a=b=c=d"));
+        assert_eq!(filter.to_string(), "info");
+        assert!(warning.is_some());
+    }
+}

@@ -1,0 +1,67 @@
+//! Logs: one line an event, with the ids of the span it happened in.
+//!
+//! A JSON line has these keys, in this order: `timestamp` (RFC 3339, UTC, microseconds), `severity`
+//! (`TRACE` … `ERROR`), `message` (the event's name if it has none), `target`; inside a span `trace_id`,
+//! `span_id`, `trace_flags` (`"01"` or `"00"`) and `sampled`; `service.name` if one is given; then the
+//! event's fields, in its order, with their types. `sampled` is `true` or `false`; a third value,
+//! `"pending"`, is reserved for traces whose sampling is decided at their end.
+//!
+//! A field whose name is one of these keys, or occurs twice, gets the suffix `_2`, `_3`, …: no field can
+//! forge or repeat a key. A value is cut after 16 KiB and says so. NaN and the infinities are the strings
+//! `"NaN"`, `"Infinity"` and `"-Infinity"`. A field that is a `dyn Error` is its message, and its sources
+//! are a list under `<field>.chain`.
+//!
+//! The ids are those of the current OpenTelemetry span, or of the parent that the event names
+//! (`info!(parent: &span, …)`); with `parent: None` there are none. What the OpenTelemetry crates say
+//! about themselves has no ids.
+
+mod clock;
+pub(crate) mod fields;
+mod filter;
+mod json;
+mod layer;
+mod line;
+mod pretty;
+mod record;
+pub(crate) mod span_ids;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use filter::filter;
+pub use layer::LogLayer;
+pub use record::LogRecord;
+pub(crate) use record::ScopedLogs;
+pub use writer::LogHandle;
+
+/// A layer that writes each event as one line to stdout: pretty on a terminal, JSON elsewhere.
+///
+/// It works over any subscriber, with or without `redspan::init!`. It never blocks and never fails: lines
+/// wait for a thread of its own, and those that do not fit are dropped and [counted](LogHandle::dropped).
+/// Give it a filter of its own, so that spans stay off where only lines are wanted.
+///
+/// ```
+/// use std::time::Duration;
+/// use tracing_subscriber::prelude::*;
+///
+/// let layer = redspan::log::layer().with_service_name("shop").json();
+/// let lines = layer.handle();
+/// let subscriber = tracing_subscriber::registry()
+///     .with(layer.with_filter(redspan::log::filter(std::env::var("RUST_LOG").ok().as_deref()).0));
+///
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info!(order = 17, "order placed");
+/// });
+///
+/// assert!(lines.flush(Duration::from_secs(5)), "at the end of main");
+/// assert_eq!(lines.dropped(), 0);
+/// ```
+///
+/// In an application with its own tracing-opentelemetry layer, the ids are that layer's, also if it does
+/// not activate contexts. A span that has not started yet is started by its first line, as by
+/// tracing-opentelemetry's own `context()`. A sampler, id generator or span processor that logs through
+/// `tracing` about the very span which is being started must use a target beginning with `opentelemetry`,
+/// as the SDK does: tracing-opentelemetry holds that span's lock meanwhile.
+pub fn layer() -> LogLayer {
+    LogLayer::stdout()
+}

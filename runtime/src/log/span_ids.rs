@@ -1,0 +1,133 @@
+//! Which span an event belongs to: the one current OpenTelemetry span, or the parent it names.
+
+use std::panic;
+use std::sync::OnceLock;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId};
+use tracing_core::dispatcher::WeakDispatch;
+use tracing_core::{Dispatch, Event, Subscriber, span};
+use tracing_subscriber::layer;
+use tracing_subscriber::registry::LookupSpan;
+
+/// The ids of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) sampled: bool,
+}
+
+impl Ids {
+    fn of(span: &SpanContext) -> Option<Ids> {
+        span.is_valid().then(|| Ids {
+            trace_id: span.trace_id(),
+            span_id: span.span_id(),
+            sampled: span.is_sampled(),
+        })
+    }
+}
+
+/// Whether the event comes from the OpenTelemetry crates themselves.
+///
+/// They log while the thread's context stack is mutably borrowed (looking at it would panic) and while a
+/// span is being started under the bridge's lock (asking for its ids would wait for ever). Their messages
+/// are about telemetry, not about a request: they are written without ids.
+pub(crate) fn from_opentelemetry(target: &str) -> bool {
+    target.starts_with("opentelemetry")
+}
+
+thread_local! {
+    // `Context::map_current` panics once the thread's context is destroyed, and a panic in a destructor
+    // aborts the process. Destructors run last-registered first, and this one registers after the context:
+    // while it is alive, so is the context.
+    static CONTEXT: Alive = Alive(
+        panic::catch_unwind(|| Context::map_current(|_| ())).is_ok(),
+    );
+}
+
+struct Alive(bool);
+
+impl Drop for Alive {
+    fn drop(&mut self) {}
+}
+
+/// Applies `f` to the current context, or answers `None` if the thread is past having one.
+pub(crate) fn current<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
+    match CONTEXT.try_with(|alive| alive.0) {
+        Ok(true) => Some(Context::map_current(f)),
+        _ => None,
+    }
+}
+
+/// Finds the OpenTelemetry context behind a tracing span. A layer keeps one.
+#[derive(Debug, Default)]
+pub(crate) struct Bridge {
+    dispatch: OnceLock<WeakDispatch>,
+}
+
+impl Bridge {
+    /// To be called from `Layer::on_register_dispatch`.
+    pub(crate) fn register(&self, dispatch: &Dispatch) {
+        // A second registration would be another subscriber with the same layer; the first stays.
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    /// The ids of the span that the event belongs to.
+    ///
+    /// A contextual event belongs to the current OpenTelemetry span. Where that is empty, the tracing span
+    /// is asked: its tracing-opentelemetry layer may be one that does not activate contexts.
+    pub(crate) fn ids<S>(&self, event: &Event<'_>, layers: &layer::Context<'_, S>) -> Option<Ids>
+    where
+        S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    {
+        if event.is_root() {
+            return None;
+        }
+        if let Some(parent) = event.parent() {
+            return Ids::of(self.context::<S>(parent)?.span().span_context());
+        }
+        let (ids, suppressed) =
+            current(|cx| (Ids::of(cx.span().span_context()), cx.is_telemetry_suppressed()))?;
+        if ids.is_some() || suppressed {
+            return ids;
+        }
+        let span = layers.current_span();
+        Ids::of(self.context::<S>(span.id()?)?.span().span_context())
+    }
+
+    /// The OpenTelemetry context of the span, or of its nearest ancestor that has one.
+    pub(crate) fn context<S>(&self, id: &span::Id) -> Option<Context>
+    where
+        S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    {
+        // Starting a span runs the tracer's code, whose sampler or processor may log: that line has no
+        // ids, rather than waiting for the span that is being started.
+        let _looking = Looking::begin()?;
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        // The bridge panics for a span that the registry does not know. `layers.span(id)` would not do:
+        // it hides the spans that this layer's own filter does not want.
+        let span = dispatch.downcast_ref::<S>()?.span(id)?;
+        span.scope()
+            .filter_map(|span| tracing_opentelemetry::get_otel_context(&span.id(), &dispatch))
+            .find(|cx| cx.span().span_context().is_valid())
+    }
+}
+
+struct Looking(());
+
+thread_local! {
+    static LOOKING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+impl Looking {
+    fn begin() -> Option<Looking> {
+        (!LOOKING.replace(true)).then_some(Looking(()))
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        LOOKING.set(false);
+    }
+}

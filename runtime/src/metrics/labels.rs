@@ -1,0 +1,101 @@
+//! Names and labels as Prometheus allows them.
+
+use metrics::{Key, Label};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The labels of one series: valid, sorted by name, no name twice, no empty value.
+///
+/// Sorted, so that equal series compare equal; without empty values, because Prometheus reads
+/// `{a=""}` and `{}` as the same series and would see a duplicate.
+pub(crate) type Labels = Arc<[Label]>;
+
+/// A metric's name as Prometheus allows it: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
+    valid(name, |byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':')
+}
+
+fn label_name(name: &str, histogram: bool) -> Cow<'_, str> {
+    let name = valid(name, |byte| byte.is_ascii_alphabetic() || byte == b'_');
+    // `le` is the histogram's own, and names with two underscores are Prometheus' own; it renames
+    // such labels in the same way when it scrapes.
+    match () {
+        () if histogram && name == "le" => Cow::Borrowed("exported_le"),
+        () if name.starts_with("__") => Cow::Owned(format!("exported{name}")),
+        () => name,
+    }
+}
+
+fn valid(name: &str, start: fn(u8) -> bool) -> Cow<'_, str> {
+    let fits = |at: usize, byte: u8| start(byte) || (at > 0 && byte.is_ascii_digit());
+    if !name.is_empty() && name.bytes().enumerate().all(|(at, byte)| fits(at, byte)) {
+        return Cow::Borrowed(name);
+    }
+    let valid: String = name
+        .chars()
+        .enumerate()
+        .map(|(at, c)| match u8::try_from(c) {
+            Ok(byte) if fits(at, byte) => c,
+            _ => '_',
+        })
+        .collect();
+    if valid.is_empty() { Cow::Borrowed("_") } else { Cow::Owned(valid) }
+}
+
+/// The labels of `key` as they are shown.
+pub(crate) fn canonical(key: &Key, histogram: bool) -> Labels {
+    let mut labels: Vec<Label> = key
+        .labels()
+        .filter(|label| !label.value().is_empty())
+        .map(|label| match label_name(label.key(), histogram) {
+            Cow::Borrowed(name) if name == label.key() => label.clone(),
+            name => Label::new(name.into_owned(), label.clone().into_parts().1),
+        })
+        .collect();
+    // Stable, so that of two labels which share a name the one written first stays.
+    labels.sort_by(|a, b| a.key().cmp(b.key()));
+    labels.dedup_by(|a, b| a.key() == b.key());
+    labels.into()
+}
+
+/// Labels of our own making, whose names are known to be valid.
+pub(crate) fn own<const N: usize>(labels: [Label; N]) -> Labels {
+    let mut labels = labels;
+    labels.sort_by(|a, b| a.key().cmp(b.key()));
+    Arc::from(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_valid() {
+        for (given, shown) in [
+            ("http.server.duration", "http_server_duration"),
+            ("a:b_1", "a:b_1"),
+            ("1st", "_st"),
+            ("größe", "gr__e"),
+            ("", "_"),
+        ] {
+            assert_eq!(metric_name(given), shown);
+        }
+        assert_eq!(label_name("a:b", false), "a_b");
+    }
+
+    #[test]
+    fn reserved_label_names_are_moved_away() {
+        assert_eq!(label_name("le", true), "exported_le");
+        assert_eq!(label_name("le", false), "le");
+        assert_eq!(label_name("__name__", false), "exported__name__");
+        assert_eq!(label_name("..x", false), "exported__x");
+    }
+
+    #[test]
+    fn of_two_labels_with_one_name_the_first_stays() {
+        let key = Key::from_parts("m", &[("b.c", "1"), ("b_c", "2"), ("a", "3"), ("empty", "")]);
+        let labels = canonical(&key, false);
+        let shown: Vec<_> = labels.iter().map(|label| (label.key(), label.value())).collect();
+        assert_eq!(shown, [("a", "3"), ("b_c", "1")]);
+    }
+}

@@ -1,0 +1,66 @@
+//! The `metrics` crate's way into the store.
+
+use crate::metrics::store::{Kind, Store};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+
+/// Takes what `metrics::counter!`, `gauge!` and `histogram!` record, and shows it to Prometheus.
+///
+/// `redspan::init!` installs it. By itself it is a recorder like any other, also for a program
+/// that uses nothing else of redspan: bounded in memory, without upkeep, and with exemplars.
+///
+/// ```
+/// metrics::set_global_recorder(redspan::recorder())?;
+///
+/// metrics::describe_counter!("orders_placed", "Orders placed");
+/// metrics::counter!("orders_placed", "region" => "eu").increment(2);
+/// metrics::histogram!("basket_items").record(3.0);
+///
+/// let page = redspan::recorder().render_openmetrics();
+/// assert!(page.contains("# HELP orders_placed Orders placed\n"));
+/// assert!(page.contains("orders_placed_total{region=\"eu\"} 2\n"));
+/// assert!(page.contains("basket_items_sum 3.0\n"));
+/// assert!(page.ends_with("# EOF\n"));
+/// # Ok::<(), metrics::SetRecorderError<redspan::Recorder>>(())
+/// ```
+///
+/// All values of this type stand for the one store of the process. What it keeps is bounded: over
+/// 2,000 label sets of a metric, 2,000 metrics or 200,000 series in all, further label sets
+/// share one series whose labels say `__overflow__`, and `redspan_metric_overflow_total{metric}`
+/// counts how often that happened. A value of a histogram that is infinite or no number is not
+/// recorded, and counted in `redspan_metric_refused_total{metric}`.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Recorder;
+
+/// The recorder of this process; see [`Recorder`].
+pub fn recorder() -> Recorder {
+    Recorder
+}
+
+impl metrics::Recorder for Recorder {
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        Store::global().describe(Kind::Counter, &key, unit, description);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        Store::global().describe(Kind::Gauge, &key, unit, description);
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        Store::global().describe(Kind::Histogram, &key, unit, description);
+    }
+
+    // The process' series, also inside of a testing scope: the handle may be kept beyond it, and
+    // looks for the scope itself whenever it records.
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Store::global().counter(key).map_or_else(Counter::noop, Counter::from_arc)
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Store::global().gauge(key).map_or_else(Gauge::noop, Gauge::from_arc)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Store::global().histogram(key).map_or_else(Histogram::noop, Histogram::from_arc)
+    }
+}
