@@ -4,6 +4,7 @@ mod bare;
 mod fastrace_spans;
 mod otel_api;
 mod red_by_hand;
+mod redspan_calls;
 mod tracing_spans;
 
 /// One way to instrument a function, in one situation.
@@ -84,6 +85,7 @@ impl Running {
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         bare::SCENARIOS,
+        redspan_calls::SCENARIOS,
         red_by_hand::SCENARIOS,
         fastrace_spans::SCENARIOS,
         otel_api::SCENARIOS,
