@@ -132,7 +132,8 @@ fn an_absent_receiver_is_a_connection_error_in_time() {
 
         // Its retries stay inside a shorter time as well.
         let (result, took) = timed(&mut sink, batch(1), Duration::from_millis(150));
-        assert_eq!(result.expect_err("nobody listens").kind, "connection");
+        let error = result.expect_err("nobody listens");
+        assert_eq!(error.kind, "connection", "{transport:?} {error}");
         assert!(took < Duration::from_millis(400), "{took:?}");
     }
 }

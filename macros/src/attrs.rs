@@ -100,15 +100,17 @@ pub(crate) fn expr(input: ParseStream) -> syn::Result<Expr> {
         Err(error) => {
             let last = skip_to_comma(input);
             // At the end of its input syn underlines the whole attribute; the last token is nearer.
-            let message = error.to_string();
             match last {
-                Some(span) if message.starts_with("unexpected end of input") => {
-                    Err(syn::Error::new(span, message))
-                }
+                Some(span) if is_whole_attribute(error.span()) => Err(syn::Error::new(span, error)),
                 _ => Err(error),
             }
         }
     }
+}
+
+/// Spans cannot be compared on stable, but they can be shown.
+fn is_whole_attribute(span: Span) -> bool {
+    format!("{span:?}") == format!("{:?}", Span::call_site())
 }
 
 /// Skips what is left of an entry and returns the span of the last token skipped.
@@ -128,7 +130,7 @@ pub(crate) fn comma_or_end(input: ParseStream, diag: &mut Diag) {
         return;
     }
     if !input.peek(Token![,]) {
-        diag.push(input.error("expected `,` between options"));
+        diag.push(input.error("expected `,` in front of this"));
         skip_to_comma(input);
     }
     // Consumes the comma, if the entry did not run to the end of the input.

@@ -1,4 +1,13 @@
-//! The attribute macros of redspan; use them through the `redspan` crate.
+//! The attribute macros of redspan.
+//!
+//! Use them through the `redspan` crate, which re-exports them: the code they write names that
+//! crate, and the two are released in lockstep.
+//!
+//! With the feature `instrument` off every attribute hands its item back with exactly the same
+//! tokens and does not even parse it, so a library may annotate its functions and leave the choice,
+//! and the price, to the application.
+//!
+//! `REDSPAN_MACROS_DEBUG=1 cargo check` prints every expansion to standard error.
 
 use proc_macro::TokenStream;
 
@@ -16,7 +25,59 @@ mod instrumented;
 #[cfg(feature = "instrument")]
 mod paths;
 
-/// Makes every call of a function a span and a RED measurement.
+/// Makes every call of a function a span and a RED measurement: rate, errors, duration.
+///
+/// It goes on free functions and on methods, sync and async, with any form of `self`, generics,
+/// `impl Trait`, `unsafe` and `extern "C"`, in traits and in their implementations, and on functions
+/// that a `macro_rules` writes. A call ends in exactly one of four ways: `ok`, `error`, `panic`, or,
+/// for a future that is dropped before it is ready, `cancelled`.
+///
+/// # Options
+///
+/// All are optional; a mistake is reported at the word that has to change, all mistakes at once.
+///
+/// | option | accepts | meaning |
+/// |---|---|---|
+/// | `name = "checkout"` | a string literal | the span's name; the function's name by default |
+/// | `fields(…)` | see below, at most 32 | what of the call is recorded; nothing else is |
+/// | `level = "debug"` | `trace`, `debug`, `info`, `warn`, `error`, in any case, or a path that ends in one of them, such as `Level::DEBUG` | the span's level, `info` by default; it never silences the metrics |
+/// | `kind = "server"` | `internal`, `server`, `client`, `producer`, `consumer` | the span's kind, `internal` by default |
+/// | `ok_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are a success |
+/// | `error_if = …` | the same | which returned values are an error; excludes `ok_if` |
+///
+/// Without `ok_if` and `error_if` the returned value itself tells: an `Err` is an error.
+///
+/// # Fields
+///
+/// | form | records |
+/// |---|---|
+/// | `order.id = expr` | a primitive or a string |
+/// | `order.id = %expr` | its `Display` |
+/// | `order.id = ?expr` | its `Debug` |
+/// | `id`, `order.id`, `%id`, `?order.id` | the same, under the name of the expression |
+/// | `"any name" = expr` | the same, under a name that is no path |
+/// | `later = Empty`, `later = tracing::field::Empty` | nothing yet: declared for `tracing::Span::current().record("later", …)` |
+///
+/// Arguments are not recorded unless they are listed. The expressions see the function's parameters
+/// and run before the body, once a call, and not at all if nobody records the span. A name bound by
+/// a pattern, such as `Path(id): Path<u64>`, is seen by reference: write `*id + 1`.
+///
+/// # What the function keeps
+///
+/// Parameters live as long and drop in the same order as without the attribute, in every edition;
+/// bodies coerce to the return type as before; other attributes stay where they are, so
+/// `#[tokio::main]` and `#[test]` go below this one; a future that was `Send` stays so. The body is
+/// not parsed: the compiler's messages about it point at the code as written.
+///
+/// # Limits
+///
+/// - `const fn`, variadic functions and trait methods without a body cannot be instrumented.
+/// - The body of a `#[track_caller]` function becomes a closure: `Location::caller()` and panics in
+///   it name the line in the body instead of the caller's.
+/// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
+///   (`|text: &str| …`), because nothing on the way out tells it.
+/// - A function that is not `async` and returns a future is measured until it returns that future,
+///   not until the future is ready. This includes methods under `#[async_trait]`.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::instrumented(args, item)

@@ -9,9 +9,11 @@ mod clock;
 mod config;
 mod context;
 mod exemplar;
+mod expose;
 pub mod log;
 mod metrics;
 mod outcome;
+pub mod prelude;
 mod provider;
 mod red;
 pub mod sample;
@@ -28,6 +30,7 @@ pub use redspan_macros::instrumented;
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
+pub use metrics::recorder::{Recorder, recorder};
 pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
@@ -41,4 +44,28 @@ pub mod export {
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]
     pub use crate::span::otlp::OtlpSink;
+}
+
+/// Installs redspan with its defaults and what the environment says; the service is named after the
+/// calling package.
+///
+/// The same as [`builder()`]`.package(…).install()`: returns the guard that flushes everything when
+/// it is dropped.
+///
+/// ```no_run
+/// fn main() -> Result<(), redspan::InitError> {
+///     let _telemetry = redspan::init!()?;
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+/// As [`Builder::install`].
+#[macro_export]
+macro_rules! init {
+    () => {
+        $crate::builder()
+            .package(::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_PKG_VERSION"))
+            .install()
+    };
 }

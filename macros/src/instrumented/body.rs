@@ -1,6 +1,6 @@
 //! The user's body in its new place: a closure, or the async block that is driven.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::Ident;
 
@@ -18,12 +18,13 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
     // A parameter under `#[cfg]` may be no argument at all, but it may be a statement.
     let rebind = typed.len() > MOST || typed.iter().any(|param| param.conditional);
     let before = before(model, rebind);
-    let body = &model.body;
     let at = Span::mixed_site();
-    // A body with nothing before it is not put into another block: that would be a lint.
     let block = match before {
-        Some(before) => quote_spanned!(at=> { #before #body }),
-        None => body.to_token_stream(),
+        Some(before) => {
+            let body = tail(&model.body);
+            quote_spanned!(at=> { #before #body })
+        }
+        None => model.body.to_token_stream(),
     };
     let output = match &model.output {
         Output::Unit => quote_spanned!(at=> -> ()),
@@ -47,7 +48,7 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
 pub(crate) fn future(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let before = before(model, true);
-    let body = &model.body;
+    let body = tail(&model.body);
     // An async block states no type; a `return` that never runs does, and the returns and the tail
     // behind it coerce to that. `!` is no type argument on stable, but it coerces as well.
     let output = match &model.output {
@@ -65,6 +66,20 @@ pub(crate) fn future(model: &Model) -> TokenStream {
     // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
     // before the parameters bound above, as in a bare function of any edition.
     quote_spanned!(at=> async move { #before #returns #body })
+}
+
+/// The body as the last expression of another block. Its braces stay, for they carry the user's
+/// edition, which decides when temporaries drop; the empty statement keeps the compiler from calling
+/// the braces of `{ value }` unnecessary.
+fn tail(body: &Group) -> TokenStream {
+    if body.stream().is_empty() {
+        return body.to_token_stream();
+    }
+    let semicolon = quote_spanned!(Span::mixed_site()=> ;);
+    let mut block =
+        Group::new(Delimiter::Brace, semicolon.into_iter().chain(body.stream()).collect());
+    block.set_span(body.span());
+    block.into_token_stream()
 }
 
 fn typed(model: &Model) -> impl Iterator<Item = &Typed> {

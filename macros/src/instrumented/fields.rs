@@ -1,11 +1,11 @@
 //! The option `fields(…)`: what of a call is recorded. Nothing that is not listed here is.
 
-use proc_macro2::{Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Literal, Punct, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Expr, Ident, LitStr, Token};
+use syn::{Expr, Ident, Lit, LitStr, Token};
 
 use crate::attrs;
 use crate::diag::Diag;
@@ -84,10 +84,12 @@ fn judge(found: Vec<Raw>, diag: &mut Diag) -> Vec<Field> {
 
 fn raw(input: ParseStream) -> syn::Result<Raw> {
     if input.peek(Token![%]) || input.peek(Token![?]) {
-        let display = input.parse::<Option<Token![%]>>()?.is_some();
-        if !display {
-            input.parse::<Token![?]>()?;
+        let sigil: Punct = input.parse()?;
+        if input.is_empty() || input.peek(Token![,]) {
+            let message = format!("missing expression behind `{}`", sigil.as_char());
+            return Err(syn::Error::new(sigil.span(), message));
         }
+        let display = sigil.as_char() == '%';
         let (name, span, expr) = dotted(input)?;
         let value = if display { Value::Display(expr) } else { Value::Debug(expr) };
         return Ok(Raw { span, field: Field { name, value } });
@@ -120,14 +122,15 @@ fn dotted(input: ParseStream) -> syn::Result<(String, Span, TokenStream)> {
     let mut name = first.unraw().to_string();
     let mut expr = first.into_token_stream();
     while input.peek(Token![.]) {
-        input.parse::<Token![.]>()?.to_tokens(&mut expr);
+        let dot: Token![.] = input.parse()?;
+        if !input.peek(Ident::peek_any) && !input.peek(Lit) {
+            return Err(syn::Error::new(dot.span(), "expected a name behind the dot"));
+        }
+        dot.to_tokens(&mut expr);
         let part: TokenTree = input.parse()?;
         match &part {
             TokenTree::Ident(ident) => name = format!("{name}.{}", ident.unraw()),
-            TokenTree::Literal(literal) => name = format!("{name}.{literal}"),
-            other => {
-                return Err(syn::Error::new(other.span(), "expected a name behind the dot"));
-            }
+            other => name = format!("{name}.{other}"),
         }
         part.to_tokens(&mut expr);
     }

@@ -120,3 +120,202 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
     }
     attributes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use opentelemetry::trace::{Status, Tracer, TracerProvider};
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{
+        Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanProcessor,
+    };
+    use tracing::{error, info, info_span, subscriber::with_default};
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::prelude::*;
+    use tracing_subscriber::registry;
+
+    #[derive(Clone, Debug, Default)]
+    struct Ended(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanProcessor for Ended {
+        fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
+
+        fn on_end(&self, span: SpanData) {
+            self.0.lock().unwrap().push(span);
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    /// Runs `body` under the event layer alone, in an OpenTelemetry span, and answers the ended spans.
+    fn in_span(body: impl FnOnce(&SdkTracer)) -> Vec<SpanData> {
+        let ended = Ended::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
+        let tracer = provider.tracer("test");
+        with_default(registry().with(EventLayer::new()), || {
+            tracer.in_span("span", |_| body(&tracer));
+        });
+        std::mem::take(&mut *ended.0.lock().unwrap())
+    }
+
+    fn attributes_of(span: &SpanData, event: usize) -> Vec<(String, Attribute)> {
+        let event = &span.events.events[event];
+        event.attributes.iter().map(|kv| (kv.key.to_string(), kv.value.clone())).collect()
+    }
+
+    #[test]
+    fn an_event_keeps_its_name_and_its_types() {
+        let spans = in_span(|_| {
+            info!(
+                target: "here",
+                b = true, i = -1, u = 2_u64, huge = u64::MAX, f = 0.5, s = "s", d = ?Some(1), level = "forged",
+                "hello"
+            );
+            tracing::event!(name: "named", tracing::Level::WARN, n = 1);
+        });
+        assert_eq!(spans[0].events.events[0].name, "hello");
+        assert_eq!(spans[0].events.events[1].name, "named");
+        let text = |text: &'static str| Attribute::String(text.into());
+        let expected = [
+            ("level", text("INFO")),
+            ("target", text("here")),
+            ("b", Attribute::Bool(true)),
+            ("i", Attribute::I64(-1)),
+            ("u", Attribute::I64(2)),
+            ("huge", text("18446744073709551615")),
+            ("f", Attribute::F64(0.5)),
+            ("s", text("s")),
+            ("d", text("Some(1)")),
+            ("level_2", text("forged")),
+        ];
+        assert_eq!(
+            attributes_of(&spans[0], 0),
+            expected.map(|(key, value)| (key.to_owned(), value))
+        );
+    }
+
+    #[test]
+    fn an_error_event_brings_its_sources_and_leaves_the_status() {
+        #[derive(Debug)]
+        struct Outer(io::Error);
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("outer")
+            }
+        }
+        impl std::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let failed = Outer(io::Error::other("inner"));
+        let spans =
+            in_span(|_| error!(err = &failed as &(dyn std::error::Error + 'static), "overcome"));
+        assert_eq!(spans[0].status, Status::Unset);
+        let attributes = attributes_of(&spans[0], 0);
+        let keys: Vec<_> = attributes.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["level", "target", "exception.message", "err", "err.chain"]);
+        assert_eq!(attributes[2].1, Attribute::String("outer".into()));
+        assert_eq!(attributes[4].1, Attribute::Array(Array::String(vec!["inner".into()])));
+    }
+
+    #[test]
+    fn a_log_record_has_its_own_target() {
+        let spans = in_span(|_| {
+            let record = tracing_log::log::Record::builder()
+                .args(format_args!("from log"))
+                .level(tracing_log::log::Level::Info)
+                .target("old::crate")
+                .line(Some(7))
+                .build();
+            tracing_log::format_trace(&record).unwrap();
+        });
+        assert_eq!(spans[0].events.events[0].name, "from log");
+        let attributes = attributes_of(&spans[0], 0);
+        assert_eq!(attributes.len(), 2);
+        assert_eq!(attributes[1].1, Attribute::String("old::crate".into()));
+    }
+
+    #[test]
+    fn an_event_goes_to_the_innermost_span_and_a_named_root_to_none() {
+        let spans = in_span(|tracer| {
+            info!("outer");
+            tracer.in_span("inner", |_| info!("inner"));
+            info!(parent: None, "nowhere");
+        });
+        let names = |span: &SpanData| -> Vec<_> {
+            span.events.iter().map(|event| event.name.to_string()).collect()
+        };
+        assert_eq!(names(&spans[0]), ["inner"]);
+        assert_eq!(names(&spans[1]), ["outer"]);
+    }
+
+    #[test]
+    fn a_named_parent_has_the_event_and_the_current_span_has_not() {
+        let ended = Ended::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
+        let bridge = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("test"))
+            .with_filter(filter_fn(|metadata| metadata.is_span()));
+        with_default(registry().with(bridge).with(EventLayer::new()), || {
+            let other = info_span!(parent: None, "other");
+            let current = info_span!("current");
+            let current = current.enter();
+            info!(parent: &other, "there");
+            info!("here");
+            drop(current);
+        });
+        let spans = ended.0.lock().unwrap();
+        for (name, event) in [("other", "there"), ("current", "here")] {
+            let span = spans.iter().find(|span| span.name == name).unwrap();
+            let events: Vec<_> = span.events.iter().map(|event| &event.name[..]).collect();
+            assert_eq!(events, [event]);
+        }
+    }
+
+    #[test]
+    fn values_are_not_rendered_for_a_span_that_does_not_record() {
+        struct Never;
+        impl std::fmt::Debug for Never {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("rendered");
+            }
+        }
+        let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
+        with_default(registry().with(EventLayer::new()), || {
+            info!(value = ?Never, "no span");
+            provider
+                .tracer("test")
+                .in_span("unsampled", |_| info!(value = ?Never, "not recording"));
+        });
+    }
+
+    #[test]
+    fn a_value_that_writes_to_the_span_it_is_logged_in_does_not_deadlock() {
+        struct Writes;
+        impl std::fmt::Debug for Writes {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                // Locks the span, and attaches to the context stack.
+                tracing::Span::current().set_attribute("from", "debug");
+                let cx = Context::current();
+                cx.span().set_attribute(KeyValue::new("rendered", true));
+                let _attached = cx.attach();
+                f.write_str("written")
+            }
+        }
+        let spans = in_span(|_| info!(value = ?Writes, "x"));
+        assert_eq!(attributes_of(&spans[0], 0)[2].1, Attribute::String("written".into()));
+        assert!(spans[0].attributes.iter().any(|kv| kv.key.as_str() == "rendered"));
+    }
+}

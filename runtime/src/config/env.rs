@@ -4,6 +4,7 @@
 //! an empty value counts as unset, a timeout of zero means no limit, words are compared without
 //! case.
 
+#[cfg(test)]
 use std::collections::HashMap;
 use std::env::VarError;
 use std::fmt;
@@ -43,7 +44,7 @@ pub(crate) struct Env {
 impl Env {
     /// The variables of this process.
     pub(crate) fn process() -> Self {
-        Env::with(|name| std::env::var(name))
+        Env::with(std::env::var::<&'static str>)
     }
 
     /// Variables from elsewhere: tests, so that they need not change those of the process.
@@ -54,6 +55,7 @@ impl Env {
     }
 
     /// Variables from a table.
+    #[cfg(test)]
     pub(crate) fn of(variables: HashMap<&'static str, &'static str>) -> Self {
         Env::with(move |name| {
             variables.get(name).map(|value| (*value).to_owned()).ok_or(VarError::NotPresent)

@@ -22,7 +22,11 @@ use crate::context::scope;
 #[derive(Debug)]
 #[must_use = "a layer does nothing until a subscriber has it"]
 pub struct LogLayer {
-    format: Format,
+    /// What was asked for; otherwise it depends on the destination.
+    format: Option<Format>,
+    /// Whether the destination is a terminal.
+    terminal: bool,
+    colour: bool,
     writer: Writer,
     service: Option<String>,
     bridge: Bridge,
@@ -31,18 +35,16 @@ pub struct LogLayer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Json,
-    Pretty { colour: bool },
+    Pretty,
 }
 
 impl LogLayer {
     pub(super) fn stdout() -> LogLayer {
-        let format = if io::stdout().is_terminal() {
-            Format::Pretty { colour: colour_wanted() }
-        } else {
-            Format::Json
-        };
+        let terminal = io::stdout().is_terminal();
         LogLayer {
-            format,
+            format: None,
+            terminal,
+            colour: terminal && colour_wanted(),
             writer: Writer::new(io::stdout()),
             service: None,
             bridge: Bridge::default(),
@@ -51,31 +53,40 @@ impl LogLayer {
 
     /// One JSON object a line, also on a terminal.
     pub fn json(mut self) -> Self {
-        self.format = Format::Json;
+        self.format = Some(Format::Json);
         self
     }
 
     /// Lines for a person, also where stdout is no terminal. Colours only on a terminal, and not if
     /// `NO_COLOR` is set. Times are UTC.
     pub fn pretty(mut self) -> Self {
-        if self.format == Format::Json {
-            self.format = Format::Pretty { colour: io::stdout().is_terminal() && colour_wanted() };
-        }
+        self.format = Some(Format::Pretty);
         self
     }
 
-    /// Writes to `writer` instead of stdout, as JSON unless [`pretty`](Self::pretty) is called after it.
+    /// Writes to `writer` instead of stdout; JSON unless [`pretty`](Self::pretty) is asked for, never in colour.
     ///
     /// A thread of the layer's own calls it, with any number of whole lines at a time.
     pub fn with_writer(mut self, writer: impl Write + Send + 'static) -> Self {
         self.writer = Writer::new(writer);
-        self.format = Format::Json;
+        (self.terminal, self.colour) = (false, false);
         self
     }
 
     /// Adds `"service.name"` to each JSON line.
     pub fn with_service_name(mut self, name: impl Into<String>) -> Self {
         self.service = Some(name.into());
+        self
+    }
+
+    /// Finds ids where a tracing-opentelemetry layer has `with_context_activation(false)`.
+    ///
+    /// The current OpenTelemetry context is empty there, so each line asks for its tracing span's ids; that
+    /// starts a span which has not started yet, as tracing-opentelemetry's `context()` does. With this, a
+    /// sampler, id generator or span processor must not log through `tracing`, unless with a target that
+    /// begins with `opentelemetry`: it would wait for the span that it is starting.
+    pub fn without_context_activation(mut self) -> Self {
+        self.bridge.set_inactive();
         self
     }
 
@@ -148,8 +159,9 @@ where
         } else {
             scratch.line.clear();
             match self.format {
-                Format::Json => json::write(&mut scratch.line, &line),
-                Format::Pretty { colour } => pretty::write(&mut scratch.line, &line, colour),
+                Some(Format::Pretty) => pretty::write(&mut scratch.line, &line, self.colour),
+                None if self.terminal => pretty::write(&mut scratch.line, &line, self.colour),
+                _ => json::write(&mut scratch.line, &line),
             }
             self.writer.write(&scratch.line);
         }

@@ -57,11 +57,8 @@ pub use writer::LogHandle;
 /// assert_eq!(lines.dropped(), 0);
 /// ```
 ///
-/// In an application with its own tracing-opentelemetry layer, the ids are that layer's, also if it does
-/// not activate contexts. A span that has not started yet is started by its first line, as by
-/// tracing-opentelemetry's own `context()`. A sampler, id generator or span processor that logs through
-/// `tracing` about the very span which is being started must use a target beginning with `opentelemetry`,
-/// as the SDK does: tracing-opentelemetry holds that span's lock meanwhile.
+/// In an application with its own tracing-opentelemetry layer, the ids are that layer's. If that layer does
+/// not activate contexts, say so: [`without_context_activation`](LogLayer::without_context_activation).
 pub fn layer() -> LogLayer {
     LogLayer::stdout()
 }

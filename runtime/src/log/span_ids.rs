@@ -64,6 +64,8 @@ pub(crate) fn current<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Bridge {
     dispatch: OnceLock<WeakDispatch>,
+    /// Whether a contextual event asks the tracing span where the current context is empty.
+    inactive: bool,
 }
 
 impl Bridge {
@@ -73,10 +75,17 @@ impl Bridge {
         let _ = self.dispatch.set(dispatch.downgrade());
     }
 
-    /// The ids of the span that the event belongs to.
+    /// From now on, the tracing span is asked where the current context is empty.
     ///
-    /// A contextual event belongs to the current OpenTelemetry span. Where that is empty, the tracing span
-    /// is asked: its tracing-opentelemetry layer may be one that does not activate contexts.
+    /// Not always, since it would wait for ever inside tracing-opentelemetry's `on_enter`: that holds the
+    /// span's lock while it runs the tracer, whose sampler may log; a root span's context is empty then, and
+    /// the registry already calls the span current. A bridge that activates contexts needs no asking.
+    pub(crate) fn set_inactive(&mut self) {
+        self.inactive = true;
+    }
+
+    /// The ids of the span that the event belongs to: for a contextual event, the current OpenTelemetry
+    /// span.
     pub(crate) fn ids<S>(&self, event: &Event<'_>, layers: &layer::Context<'_, S>) -> Option<Ids>
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
@@ -89,7 +98,7 @@ impl Bridge {
         }
         let (ids, suppressed) =
             current(|cx| (Ids::of(cx.span().span_context()), cx.is_telemetry_suppressed()))?;
-        if ids.is_some() || suppressed {
+        if ids.is_some() || suppressed || !self.inactive {
             return ids;
         }
         let span = layers.current_span();
@@ -104,7 +113,12 @@ impl Bridge {
         // Starting a span runs the tracer's code, whose sampler or processor may log: that line has no
         // ids, rather than waiting for the span that is being started.
         let _looking = Looking::begin()?;
-        let dispatch = self.dispatch.get()?.upgrade()?;
+        // `Option<Layer>` and `Vec<Layer>` (tracing-subscriber 0.3.23) do not pass on the registration. The
+        // default is the same subscriber then, but inside a scoped one it answers nobody who asks twice.
+        let dispatch = match self.dispatch.get() {
+            Some(dispatch) => dispatch.upgrade()?,
+            None => tracing_core::dispatcher::get_default(Dispatch::clone),
+        };
         // The bridge panics for a span that the registry does not know. `layers.span(id)` would not do:
         // it hides the spans that this layer's own filter does not want.
         let span = dispatch.downcast_ref::<S>()?.span(id)?;

@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Whose numbers they are: the labels that every site's metrics carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The label `service_name`.
-    pub service_name: String,
+    pub(crate) service_name: String,
     /// The version in `build_info`.
-    pub version: String,
+    pub(crate) version: String,
     /// The commit in `build_info`.
-    pub commit: String,
+    pub(crate) commit: String,
     /// The branch in `build_info`.
-    pub branch: String,
+    pub(crate) branch: String,
 }
 
 impl Identity {

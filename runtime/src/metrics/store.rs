@@ -393,8 +393,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metrics::{CounterFn, GaugeFn, HistogramFn};
-    use opentelemetry::Context;
+    use metrics::CounterFn;
 
     fn store(names: usize, series_of_a_name: usize) -> Store {
         Store::new(Limits { names, series_of_a_name, series: 1_000 }, Some(Mutex::default()))
@@ -458,8 +457,11 @@ mod tests {
         assert_eq!(sum, 400);
     }
 
+    #[cfg(feature = "testing")]
     #[test]
     fn a_cached_handle_records_into_the_scope_it_is_used_in() {
+        use metrics::{GaugeFn, HistogramFn};
+        use opentelemetry::Context;
         let (outer, scoped) = (Store::scoped(), Store::scoped());
         let counter = outer.counter(&key("c", 1)).unwrap();
         let gauge = outer.gauge(&key("g", 1)).unwrap();

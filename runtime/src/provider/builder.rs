@@ -8,8 +8,12 @@ use crate::bridge::subscriber::Front;
 use crate::clock;
 use crate::config::env::{Env, Warning};
 use crate::config::resource::{Identity, resource};
-use crate::config::settings::{MetricsExporter, Settings, TracesExporter};
+#[cfg(feature = "prometheus")]
+use crate::config::settings::MetricsExporter;
+use crate::config::settings::{Settings, TracesExporter};
 use crate::context::propagation::TraceContext;
+#[cfg(feature = "prometheus")]
+use crate::expose::http::AdminListener;
 use crate::log::{self, LogLayer};
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
@@ -23,15 +27,20 @@ use crate::span::tracer::TracerProvider;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::BaggagePropagator;
-use std::io;
+#[cfg(feature = "prometheus")]
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "prometheus")]
+use std::time::Duration;
 use tracing_core::{Dispatch, LevelFilter, Subscriber};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
+
+/// How long a scrape waits for the exporter.
+#[cfg(feature = "prometheus")]
+const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 
 /// A layer of the application, on the registry that redspan sets up.
 type UserLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -61,6 +70,7 @@ pub struct Builder {
     attributes: Vec<KeyValue>,
     sampler: Option<Box<dyn Sampler>>,
     sink: Option<Box<dyn SpanSink>>,
+    #[cfg(feature = "prometheus")]
     metrics_address: Option<SocketAddr>,
     logs: Option<LogLayer>,
     layers: Vec<UserLayer>,
@@ -240,7 +250,10 @@ impl Builder {
             tracing::warn!(target: "redspan", "{warning}");
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        Ok(Telemetry::new(engine, lines, said))
+        let telemetry = Telemetry::new(engine, lines, said);
+        #[cfg(feature = "prometheus")]
+        let telemetry = telemetry.serving(admin);
+        Ok(telemetry)
     }
 }
 
@@ -307,6 +320,45 @@ impl Builder {
         });
         says.push(format!("sampled by {}", sampler.describe()));
         sampler
+    }
+}
+
+#[cfg(feature = "prometheus")]
+impl Builder {
+    fn listener(
+        &self,
+        settings: &Settings,
+        service: &Service,
+        says: &mut Vec<String>,
+    ) -> Result<Option<AdminListener>, InitError> {
+        let asked = settings.metrics_exporter == MetricsExporter::Prometheus;
+        let address = match self.metrics_address {
+            _ if settings.sdk_disabled => return Ok(None),
+            Some(address) => address,
+            None if asked => {
+                let host = settings.prometheus_host.as_str();
+                let resolved = (host, settings.prometheus_port).to_socket_addrs();
+                let first = resolved.ok().and_then(|mut addresses| addresses.next());
+                first.ok_or_else(|| {
+                    InitError::Listener(format!(
+                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
+                         set a host name or an IP address, such as 127.0.0.1"
+                    ))
+                })?
+            }
+            None => return Ok(None),
+        };
+        let listener = AdminListener::start(address, service.clone(), || {
+            // A scrape shows exemplars of what has been handed over: let that be all there is. An
+            // exporter that hangs must not hold it up.
+            if let Some(engine) = engine::get() {
+                engine.pipeline.flush(BEFORE_SCRAPE);
+                engine.pipeline.publish_stats();
+            }
+        })
+        .map_err(|error| InitError::Listener(error.to_string()))?;
+        says.push(format!("metrics at http://{}/metrics", listener.local_addr()));
+        Ok(Some(listener))
     }
 }
 

@@ -95,6 +95,12 @@ impl Pipeline {
         &self.shared.stats
     }
 
+    /// Shows what became of the spans among the metrics.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn publish_stats(&self) {
+        self.shared.stats.publish();
+    }
+
     /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted.
     #[inline]
     pub(super) fn push(&self, record: Record) {

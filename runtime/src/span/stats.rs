@@ -56,6 +56,51 @@ impl Stats {
     }
 }
 
+/// The counters' names are OpenTelemetry's.
+/// <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
+#[cfg(feature = "prometheus")]
+mod shown {
+    use super::Stats;
+    use crate::metrics::store::{Kind, Store};
+    use metrics::{CounterFn, GaugeFn, Key, KeyName, Label};
+
+    const STARTED: &str = "otel_sdk_span_started";
+    const LIVE: &str = "otel_sdk_span_live";
+    const EXPORTED: &str = "otel_sdk_exporter_span_exported";
+    const DROPPED: &str = "otel_sdk_processor_span_processed";
+
+    impl Stats {
+        /// Writes the numbers into the process's store.
+        pub(in crate::span) fn publish(&self) {
+            let store = Store::global();
+            let stats = self.read();
+            let counter = |name: &'static str, help: &'static str, labels: Vec<Label>, value| {
+                store.describe(Kind::Counter, &KeyName::from(name), None, help.into());
+                if let Some(counter) = store.counter(&Key::from_parts(name, labels)) {
+                    counter.absolute(value);
+                }
+            };
+            let sampled = Label::new("otel_span_sampling_result", "RECORD_AND_SAMPLE");
+            counter(
+                STARTED,
+                "Spans that were started and are recorded.",
+                vec![sampled],
+                stats.sampled,
+            );
+            counter(EXPORTED, "Spans that the exporter took.", Vec::new(), stats.exported);
+            for (reason, &spans) in &stats.dropped {
+                let reason = Label::new("error_type", *reason);
+                counter(DROPPED, "Spans that were dropped, by reason.", vec![reason], spans);
+            }
+            let live = KeyName::from(LIVE);
+            store.describe(Kind::Gauge, &live, None, "Recorded spans that have not ended.".into());
+            if let Some(gauge) = store.gauge(&Key::from_static_name(LIVE)) {
+                gauge.set(stats.running as f64);
+            }
+        }
+    }
+}
+
 /// What became of the sampled spans so far.
 ///
 /// After a flush `sampled == running + exported + dropped()`.

@@ -20,10 +20,10 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tower_service::Service;
 
-/// How the last attempt ended.
+/// How the last attempt that ended did so.
 #[derive(Debug, Default)]
 pub(super) enum Answer {
-    /// It has not ended.
+    /// None has ended.
     #[default]
     None,
     /// With success.
@@ -69,7 +69,8 @@ impl Client {
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        self.answers.put(Answer::None);
+        // What is known of the attempt before stays until this one has ended: an export that is cut
+        // off in between has then a reason.
         let mut headers = self.headers.clone();
         for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH] {
             if let Some(value) = request.headers_mut().remove(&name) {

@@ -1,0 +1,90 @@
+//! Which format a scraper wants.
+
+use crate::expose::openmetrics::Format;
+use http::HeaderMap;
+use http::header::ACCEPT;
+
+/// OpenMetrics if it is named and liked no less than plain text; plain text in every other case,
+/// since everything reads it.
+pub(super) fn format(headers: &HeaderMap) -> Format {
+    let mut open = 0.0f32;
+    // How well plain text is liked, by how exactly it was named: the most exact one counts.
+    let mut plain: [Option<f32>; 3] = [None; 3];
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in values.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let (mut quality, mut version) = (1.0, None);
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            match name.trim().to_ascii_lowercase().as_str() {
+                "q" => quality = value.trim().parse().unwrap_or(0.0f32).clamp(0.0, 1.0),
+                "version" => version = Some(value.trim().trim_matches('"')),
+                _ => (),
+            }
+        }
+        match media.as_str() {
+            "application/openmetrics-text" => {
+                // Whoever wants a later version only cannot read ours.
+                if matches!(version, None | Some("1.0.0" | "0.0.1")) {
+                    open = quality.max(open);
+                }
+            }
+            "text/plain" => like(&mut plain[0], quality),
+            "text/*" => like(&mut plain[1], quality),
+            "*/*" => like(&mut plain[2], quality),
+            _ => (),
+        }
+    }
+    let plain = plain.into_iter().flatten().next().unwrap_or(0.0);
+    if open > 0.0 && open >= plain { Format::OpenMetrics } else { Format::Text }
+}
+
+fn like(held: &mut Option<f32>, quality: f32) {
+    *held = Some(held.map_or(quality, |held| held.max(quality)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn wanted(accept: &[&'static str]) -> Format {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(ACCEPT, HeaderValue::from_static(value));
+        }
+        format(&headers)
+    }
+
+    #[test]
+    fn openmetrics_is_given_to_those_who_name_it_and_like_it_no_less() {
+        for accept in [
+            &["application/openmetrics-text"][..],
+            &["application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.5"],
+            &["text/plain;q=0.2", "Application/OpenMetrics-Text; q=0.3"],
+            // What Prometheus 3 sends.
+            &["application/vnd.google.protobuf;q=0.7,application/openmetrics-text;version=1.0.0;\
+               escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,\
+               text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"],
+        ] {
+            assert_eq!(wanted(accept), Format::OpenMetrics, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn all_others_get_plain_text() {
+        for accept in [
+            &[][..],
+            &["*/*"],
+            &["text/html,application/xhtml+xml,*/*;q=0.8"],
+            &["application/openmetrics-text;q=0.4,text/plain;q=0.5"],
+            &["application/openmetrics-text;q=0.4,*/*"],
+            &["application/openmetrics-text;q=0"],
+            &["application/openmetrics-text;q=nonsense"],
+            &["application/openmetrics-text;version=2.0.0"],
+            &[";;;=,,;q"],
+        ] {
+            assert_eq!(wanted(accept), Format::Text, "{accept:?}");
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The admin listener: `/metrics` on a thread of its own.
+//!
+//! It has its own small runtime, so that it answers also when the program's is busy, and needs
+//! none. Whatever a client does, it costs a bounded amount and only that client.
+
+use crate::expose::accept;
+use crate::expose::openmetrics::{self, Format};
+use crate::metrics::snapshot::{Identity, Snapshot};
+use crate::metrics::store::Store;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+/// Connections at once; when one more comes, that which is idle for the longest time goes.
+const CONNECTIONS: usize = 64;
+/// Bytes of a request's head.
+const HEAD: usize = 16 * 1024;
+/// Lines of a request's head.
+const HEADERS: usize = 64;
+/// How long a head may take to arrive, and a connection may idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an answer may take to be made and taken.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pages written at once. Whoever is further back waits, which costs no thread.
+const WRITERS: usize = 4;
+
+/// Why the listener did not start.
+#[derive(Debug)]
+pub(crate) struct ListenError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "address {address} is in use: set OTEL_EXPORTER_PROMETHEUS_PORT or stop the \
+                 program that listens there"
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "address {address} may not be used by this user: set \
+                 OTEL_EXPORTER_PROMETHEUS_PORT to a port above 1023"
+            ),
+            io::ErrorKind::AddrNotAvailable => write!(
+                f,
+                "address {address} is not one of this host's: set OTEL_EXPORTER_PROMETHEUS_HOST \
+                 to one that is, such as 127.0.0.1 or 0.0.0.0"
+            ),
+            _ => write!(f, "cannot listen on {address}: {}", self.source),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A running admin listener. Dropping it stops it.
+pub(crate) struct AdminListener {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    stopped: mpsc::Receiver<()>,
+}
+
+impl AdminListener {
+    /// Listens on `address`. Whoever configures nothing should get a loopback address: the page
+    /// names the program's functions.
+    ///
+    /// `before_scrape` runs before a page is gathered, on a thread that may block; it should take
+    /// a quarter of a second at most. If it panics the page is served all the same.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or no thread started.
+    pub(crate) fn start(
+        address: SocketAddr,
+        identity: Identity,
+        before_scrape: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, ListenError> {
+        Self::bind(address, identity, Arc::new(before_scrape))
+            .map_err(|source| ListenError { address, source })
+    }
+
+    fn bind(
+        address: SocketAddr,
+        identity: Identity,
+        before_scrape: Arc<dyn Fn() + Send + Sync>,
+    ) -> io::Result<Self> {
+        // Here and not on the thread, so that the caller gets the error.
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(WRITERS)
+            .thread_name("redspan-scrape")
+            .build()?;
+        let (stop, stop_asked) = oneshot::channel();
+        let (stopped_tell, stopped) = mpsc::channel();
+        let scrape = Arc::new(Scrape { identity, before_scrape });
+        thread::Builder::new().name("redspan-admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => serve(listener, scrape, stop_asked).await,
+                    Err(error) => {
+                        tracing::warn!(target: "redspan", %error, "the admin listener stopped");
+                    }
+                }
+            });
+            // A hook that hangs must not keep us.
+            runtime.shutdown_background();
+            let _ = stopped_tell.send(());
+        })?;
+        Ok(AdminListener { address, stop: Some(stop), stopped })
+    }
+
+    /// Where it listens; tells the port if the port asked for was 0.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops, also in the middle of an answer; says whether that was done within `timeout`.
+    pub(crate) fn shutdown(mut self, timeout: Duration) -> bool {
+        self.stop(timeout)
+    }
+
+    fn stop(&mut self, timeout: Duration) -> bool {
+        match self.stop.take() {
+            Some(stop) => {
+                let _ = stop.send(());
+                // Disconnected: the thread has ended, in whatever way.
+                self.stopped.recv_timeout(timeout) != Err(mpsc::RecvTimeoutError::Timeout)
+            }
+            None => true,
+        }
+    }
+}
+
+impl Drop for AdminListener {
+    fn drop(&mut self) {
+        self.stop(Duration::from_millis(100));
+    }
+}
+
+impl fmt::Debug for AdminListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminListener").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+async fn serve(listener: TcpListener, scrape: Arc<Scrape>, mut stop: oneshot::Receiver<()>) {
+    let mut connections = Connections::default();
+    let mut round = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        // Not `select!`: it would pull in tokio's macros.
+        let next = poll_fn(|cx| {
+            if Pin::new(&mut stop).poll(cx).is_ready() {
+                return Poll::Ready(Next::Stop);
+            }
+            if round.poll_tick(cx).is_ready() {
+                return Poll::Ready(Next::Round);
+            }
+            listener.poll_accept(cx).map(Next::Accepted)
+        });
+        match next.await {
+            // The end of the runtime aborts the connections.
+            Next::Stop => return,
+            Next::Round => connections.end_slow(),
+            Next::Accepted(Ok((stream, _))) => connections.add(stream, &scrape),
+            // No file descriptors, most likely: waiting for some is all that helps.
+            Next::Accepted(Err(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+enum Next {
+    Stop,
+    Round,
+    Accepted(io::Result<(TcpStream, SocketAddr)>),
+}
+
+/// Since when a connection does what it does.
+#[derive(Clone)]
+struct Activity(Arc<(AtomicU64, Instant)>);
+
+const IDLE: u64 = 0;
+
+impl Activity {
+    fn new() -> Self {
+        Activity(Arc::new((AtomicU64::new(IDLE), Instant::now())))
+    }
+
+    fn start(&self) -> Busy {
+        // At least 1, as 0 says idle.
+        let now = u64::try_from(self.0.1.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        self.0.0.store(now, Relaxed);
+        Busy(self.clone())
+    }
+
+    fn busy_for(&self) -> Option<Duration> {
+        match self.0.0.load(Relaxed) {
+            IDLE => None,
+            since => Some(self.0.1.elapsed().saturating_sub(Duration::from_millis(since))),
+        }
+    }
+}
+
+/// A request is being answered, until the last byte was taken.
+struct Busy(Activity);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.0.store(IDLE, Relaxed);
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct Connections(VecDeque<(AbortHandle, Activity)>);
+
+impl Connections {
+    fn add(&mut self, stream: TcpStream, scrape: &Arc<Scrape>) {
+        self.0.retain(|(task, _)| !task.is_finished());
+        if self.0.len() >= CONNECTIONS {
+            let idle = self.0.iter().position(|(_, activity)| activity.busy_for().is_none());
+            match idle.and_then(|at| self.0.remove(at)) {
+                Some((task, _)) => task.abort(),
+                // All are being answered: the new one is refused, by closing it.
+                None => return,
+            }
+        }
+        let activity = Activity::new();
+        let task = tokio::spawn(answer_all(stream, scrape.clone(), activity.clone()));
+        self.0.push_back((task.abort_handle(), activity));
+    }
+
+    /// Whoever does not take its answer keeps a page in memory.
+    fn end_slow(&mut self) {
+        for (task, activity) in &self.0 {
+            if activity.busy_for().is_some_and(|busy| busy > ANSWER_TIMEOUT) {
+                task.abort();
+            }
+        }
+    }
+}
+
+async fn answer_all(stream: TcpStream, scrape: Arc<Scrape>, activity: Activity) {
+    let service = service_fn(|request| {
+        let (scrape, busy) = (scrape.clone(), activity.start());
+        async move { Ok::<_, Infallible>(answer(request, scrape, busy).await) }
+    });
+    // What a client does wrong is its own affair: hyper has answered it.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> Answer {
+    if request.uri().path() != "/metrics" {
+        let hint = "nothing here; the metrics are at /metrics\n";
+        return plain(StatusCode::NOT_FOUND, hint);
+    }
+    let format = accept::format(request.headers());
+    let body = match *request.method() {
+        Method::GET => match scrape.page(format).await {
+            Some(pieces) => Page { pieces, _busy: busy }.boxed_unsync(),
+            None => {
+                let sorry = "the page could not be written\n";
+                return plain(StatusCode::INTERNAL_SERVER_ERROR, sorry);
+            }
+        },
+        // Its head alone is asked for, and says the same.
+        Method::HEAD => Full::default().boxed_unsync(),
+        _ => {
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD work here\n");
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return answer;
+        }
+    };
+    let mut answer = Response::new(body);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Answer {
+    let mut answer = Response::new(Full::from(text).boxed_unsync());
+    *answer.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    answer
+}
+
+/// What one scrape does.
+struct Scrape {
+    identity: Identity,
+    before_scrape: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Scrape {
+    /// The page, on a thread that may block: other connections are served meanwhile.
+    async fn page(self: Arc<Self>, format: Format) -> Option<VecDeque<Bytes>> {
+        tokio::task::spawn_blocking(move || {
+            // A hook that panicked is no reason to show nothing.
+            let _ = catch_unwind(AssertUnwindSafe(|| (self.before_scrape)()));
+            let snapshot = Snapshot::gather(Store::global(), &self.identity);
+            let mut pieces = Pieces::default();
+            openmetrics::write(&snapshot, format, &mut pieces).ok()?;
+            Some(pieces.0)
+        })
+        .await
+        .ok()
+        .flatten()
+    }
+}
+
+#[derive(Default)]
+struct Pieces(VecDeque<Bytes>);
+
+impl fmt::Write for Pieces {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0.push_back(Bytes::copy_from_slice(piece.as_bytes()));
+        Ok(())
+    }
+}
+
+/// A page that is freed piece by piece, as its reader takes it.
+struct Page {
+    pieces: VecDeque<Bytes>,
+    _busy: Busy,
+}
+
+impl Body for Page {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
+    }
+}
