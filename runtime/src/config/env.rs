@@ -4,7 +4,7 @@
 //! an empty value counts as unset, a timeout of zero means no limit, words are compared without
 //! case.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 use std::collections::HashMap;
 use std::env::VarError;
 use std::fmt;
@@ -55,7 +55,7 @@ impl Env {
     }
 
     /// Variables from a table.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(variables: HashMap<&'static str, &'static str>) -> Self {
         Env::with(move |name| {
             variables.get(name).map(|value| (*value).to_owned()).ok_or(VarError::NotPresent)

@@ -16,11 +16,11 @@ const TRACESTATE: &str = "tracestate";
 
 /// Reads and writes `traceparent` and `tracestate`.
 #[derive(Clone, Debug, Default)]
-pub struct TraceContext(());
+pub(crate) struct TraceContext(());
 
 impl TraceContext {
     /// The propagator.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         TraceContext(())
     }
 }

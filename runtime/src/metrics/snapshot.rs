@@ -7,6 +7,7 @@ use crate::outcome::Outcome;
 use crate::red::{self, Red};
 use metrics::{KeyName, Label};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 /// Whose numbers they are: the labels that every site's metrics carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,10 +22,21 @@ pub(crate) struct Identity {
     pub(crate) branch: String,
 }
 
+/// What `install` settled.
+static INSTALLED: OnceLock<Identity> = OnceLock::new();
+
 impl Identity {
+    /// From now on the process is called so.
+    pub(crate) fn settle(self) {
+        let _ = INSTALLED.set(self);
+    }
+
     /// What is known without any configuration: `OTEL_SERVICE_NAME`, or else `unknown_service:`
     /// and the program's name, as OpenTelemetry gives it.
     pub(crate) fn of_process() -> Self {
+        if let Some(identity) = INSTALLED.get() {
+            return identity.clone();
+        }
         let named = std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
         let service_name = named.unwrap_or_else(|| {
             let program = std::env::current_exe().ok();

@@ -67,6 +67,8 @@ pub struct Builder {
     package: Option<(&'static str, &'static str)>,
     service_name: Option<String>,
     service_version: Option<String>,
+    commit: String,
+    branch: String,
     attributes: Vec<KeyValue>,
     sampler: Option<Box<dyn Sampler>>,
     sink: Option<Box<dyn SpanSink>>,
@@ -94,6 +96,12 @@ impl Builder {
     /// The resource's `service.version`.
     pub fn service_version(mut self, version: impl Into<String>) -> Self {
         self.service_version = Some(version.into());
+        self
+    }
+
+    /// The labels `commit` and `branch` of the metric `build_info`, as a build script knows them.
+    pub fn revision(mut self, commit: impl Into<String>, branch: impl Into<String>) -> Self {
+        (self.commit, self.branch) = (commit.into(), branch.into());
         self
     }
 
@@ -193,7 +201,8 @@ impl Builder {
         let service = Service {
             service_name: said_of_itself("service.name"),
             version: said_of_itself("service.version"),
-            ..Service::default()
+            commit: std::mem::take(&mut self.commit),
+            branch: std::mem::take(&mut self.branch),
         };
 
         let mut says = Vec::new();
@@ -231,6 +240,7 @@ impl Builder {
         // Only `install` sets it, and only once.
         let engine = engine::install(engine).unwrap_or_else(|_| unreachable!());
         candidate::enable();
+        service.settle();
         global::set_tracer_provider(TracerProvider::new());
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContext::new()) as Box<dyn TextMapPropagator + Send + Sync>,

@@ -1,10 +1,16 @@
 //! What keeps redspan running, and ends it in good order.
 
+#[cfg(feature = "prometheus")]
+use crate::expose::http::AdminListener;
 use crate::log::LogHandle;
 use crate::span::SpanStats;
 use crate::span::engine::Engine;
 use std::fmt;
+#[cfg(feature = "prometheus")]
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+#[cfg(feature = "prometheus")]
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long dropping the guard may take.
@@ -16,7 +22,9 @@ const AT_DROP: Duration = Duration::from_secs(5);
 pub struct Telemetry {
     engine: &'static Engine,
     #[cfg(feature = "prometheus")]
-    admin: Option<crate::expose::http::AdminListener>,
+    metrics_at: Option<SocketAddr>,
+    #[cfg(feature = "prometheus")]
+    admin: Mutex<Option<AdminListener>>,
     logs: LogHandle,
     said: String,
     shut: AtomicBool,
@@ -27,7 +35,9 @@ impl Telemetry {
         Telemetry {
             engine,
             #[cfg(feature = "prometheus")]
-            admin: None,
+            metrics_at: None,
+            #[cfg(feature = "prometheus")]
+            admin: Mutex::default(),
             logs,
             said,
             shut: AtomicBool::new(false),
@@ -35,8 +45,9 @@ impl Telemetry {
     }
 
     #[cfg(feature = "prometheus")]
-    pub(super) fn serving(mut self, admin: Option<crate::expose::http::AdminListener>) -> Self {
-        self.admin = admin;
+    pub(super) fn serving(mut self, admin: Option<AdminListener>) -> Self {
+        self.metrics_at = admin.as_ref().map(AdminListener::local_addr);
+        self.admin = Mutex::new(admin);
         self
     }
 
@@ -60,11 +71,14 @@ impl Telemetry {
         let left = || deadline.saturating_duration_since(Instant::now());
         let spans = self.engine.pipeline.shutdown(timeout);
         #[cfg(feature = "prometheus")]
-        if let Some(admin) = &self.admin {
-            admin.shutdown(left());
-        }
+        let listener = {
+            let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
+            admin.is_none_or(|admin| admin.shutdown(left()))
+        };
+        #[cfg(not(feature = "prometheus"))]
+        let listener = true;
         let logs = self.logs.flush(left());
-        spans && logs
+        spans && listener && logs
     }
 
     /// What became of the sampled spans.
@@ -74,8 +88,8 @@ impl Telemetry {
 
     /// Where `/metrics` is served, if it is.
     #[cfg(feature = "prometheus")]
-    pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
-        self.admin.as_ref().map(crate::expose::http::AdminListener::local_addr)
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_at
     }
 
     /// What is in effect, for people; without credentials.

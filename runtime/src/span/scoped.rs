@@ -1,7 +1,7 @@
 //! Spans of a testing scope: they stay with it and reach no exporter.
 
 use super::record::Record;
-use crate::context::{current, scope};
+use crate::context::scope;
 use crate::metrics::store::Store;
 use crate::sample::Sampler;
 use opentelemetry_sdk::trace::SpanData;
@@ -49,10 +49,4 @@ pub(crate) fn of_context(context: &opentelemetry::Context) -> Option<Arc<ScopedS
         return None;
     }
     context.get::<Arc<ScopedSpans>>().cloned()
-}
-
-/// The scope of this thread's current context.
-#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
-pub(crate) fn current_scope() -> Option<Arc<ScopedSpans>> {
-    current::with(of_context).flatten()
 }
