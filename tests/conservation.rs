@@ -127,10 +127,10 @@ fn sync_mix(dice: &mut Dice) {
         _ => {
             // Begun on one thread and polled on another.
             let mut hops = Box::pin(waits(2));
-            poll_once(hops.as_mut());
+            let _ = poll_once(hops.as_mut());
             if n.is_multiple_of(64) {
                 std::thread::scope(|scope| {
-                    scope.spawn(|| poll_once(hops.as_mut()));
+                    scope.spawn(|| drop(poll_once(hops.as_mut())));
                 });
             }
         }

@@ -154,7 +154,8 @@ fn a_receiver_that_comes_back_gets_the_next_export() {
             let (result, took) = timed(&mut sink, batch(1), LONG);
             println!("{transport:?}: after {failures} failures back in {took:?}: {result:?}");
             result.expect("taken again");
-            assert!(took < Duration::from_secs(2), "{took:?}");
+            // Without a retry even: the dead connection was noticed before it was used.
+            assert!(took < Duration::from_millis(100), "{took:?}");
             assert_eq!(receiver.wait_for(2, LONG).len(), 2);
         }
     }

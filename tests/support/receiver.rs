@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
@@ -89,6 +89,8 @@ impl Shared {
 pub struct Receiver {
     http: SocketAddr,
     grpc: SocketAddr,
+    /// Bound for good and never listening: nobody else gets the ports while the receiver is away.
+    _ports: [TcpSocket; 2],
     shared: Arc<Shared>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -96,8 +98,10 @@ pub struct Receiver {
 impl Receiver {
     /// Starts on two free loopback ports.
     pub fn start() -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut receiver = Receiver { http: any, grpc: any, shared: Arc::default(), running: None };
+        let ports = [port(), port()];
+        let [http, grpc] = ports.each_ref().map(|port| port.local_addr().expect("an address"));
+        let (shared, running) = (Arc::default(), None);
+        let mut receiver = Receiver { http, grpc, _ports: ports, shared, running };
         receiver.restart();
         receiver
     }
@@ -143,19 +147,16 @@ impl Receiver {
                 runtime.block_on(async {
                     let http = TcpListener::bind(http).await.expect("the HTTP port");
                     let grpc = TcpListener::bind(grpc).await.expect("the gRPC port");
-                    let addresses = (http.local_addr(), grpc.local_addr());
                     tokio::spawn(serve_http(http, Arc::clone(&shared)));
                     tokio::spawn(serve_grpc(grpc, shared));
-                    ready.send(addresses).expect("the test waits");
+                    ready.send(()).expect("the test waits");
                     // An error too means that it is over.
                     stopped.await.ok();
                 });
                 // Dropping the runtime drops the connections, as a process that ends does.
             })
             .expect("a thread");
-        let (http, grpc) = is_ready.recv().expect("the receiver starts");
-        self.http = http.expect("an address");
-        self.grpc = grpc.expect("an address");
+        is_ready.recv().expect("the receiver starts");
         self.running = Some((stop, thread));
     }
 
@@ -208,6 +209,14 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A free loopback port which a listener may share.
+fn port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("an option");
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    socket
 }
 
 fn answer(rejected: u32) -> ExportTraceServiceResponse {

@@ -42,6 +42,7 @@ pub(crate) enum Shape {
 /// Takes the patterns out of the signature and leaves plain names in it.
 pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
     let mut params = Vec::new();
+    let names = underscored(sig);
     for (index, input) in sig.inputs.iter_mut().enumerate() {
         match input {
             FnArg::Receiver(receiver) => {
@@ -58,7 +59,11 @@ pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
                 bindings(&typed.pat, fields, &mut recorded);
                 let (outer, shape) = match &*typed.pat {
                     Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
-                        (plain_outer(&plain.ident, recorded.is_empty()), Shape::Plain)
+                        let ident = &plain.ident;
+                        let recorded = !recorded.is_empty();
+                        let outer =
+                            if recorded { ident.clone() } else { unread(ident, index, &names) };
+                        (outer, Shape::Plain)
                     }
                     Pat::Wild(_) => (ours(index), Shape::Wild),
                     other => {
@@ -91,16 +96,28 @@ fn ours(index: usize) -> Ident {
     format_ident!("__redspan_arg{index}", span = Span::mixed_site())
 }
 
-/// The user's name, so that documentation and messages show it. `_name` is read here only by us,
-/// which must not count as a use of an underscored name; `fields(_name)` does count, and is theirs.
-fn plain_outer(ident: &Ident, unrecorded: bool) -> Ident {
-    let mut outer = ident.clone();
-    let text = ident.to_string();
-    // Two underscores are no such lint, and could be a name of ours.
-    if unrecorded && text.starts_with('_') && !text.starts_with("__") {
-        outer.set_span(Span::mixed_site().located_at(ident.span()));
+/// The names that begin with one underscore; with two they are no lint, and could be one of ours.
+fn underscored(sig: &Signature) -> Vec<String> {
+    let names = sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(typed) => match &*typed.pat {
+            Pat::Ident(plain) => Some(plain.ident.to_string()),
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    });
+    names.filter(|name| name.starts_with('_') && !name.starts_with("__")).collect()
+}
+
+/// The user's name, so that documentation and messages show it. That we read `_name` must not count
+/// as a use of an underscored name, so that one is ours by hygiene; two that differ only by hygiene,
+/// as `macro_rules` can make them, would then be the same.
+fn unread(ident: &Ident, index: usize, underscored: &[String]) -> Ident {
+    let same = underscored.iter().filter(|name| ident == name.as_str()).count();
+    match same {
+        0 => ident.clone(),
+        1 => Ident::new(&ident.to_string(), Span::mixed_site().located_at(ident.span())),
+        _ => ours(index),
     }
-    outer
 }
 
 /// The names that a pattern binds and a field mentions.

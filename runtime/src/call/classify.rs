@@ -1,7 +1,7 @@
 //! Whether a returned value is an error.
 //!
 //! Chosen at compile time by autoref: of the implementations below the first one that fits the
-//! type wins. The generated code writes `(&&&&&&Returned(&value)).verdict()` with the traits in
+//! type wins. The generated code writes `(&&&&&&Returned(&value)).__redspan_verdict()` with the traits in
 //! scope.
 
 use crate::span::failed::Failed;
@@ -123,12 +123,12 @@ pub struct Returned<'a, T: ?Sized>(pub &'a T);
 /// `Result` with an error that implements [`Error`].
 pub trait ViaError<'a> {
     /// Judges the value.
-    fn verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
 impl<'a, T, E: Error> ViaError<'a> for &&&&&Returned<'a, Result<T, E>> {
     #[inline]
-    fn verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict::OK,
             Err(error) => Verdict::error(type_name::<E>(), Some(error), error.source()),
@@ -139,7 +139,7 @@ impl<'a, T, E: Error> ViaError<'a> for &&&&&Returned<'a, Result<T, E>> {
 /// `Result` with an error that holds one: `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
 pub trait ViaSendSync<'a> {
     /// Judges the value.
-    fn verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
 impl<'a, 'e: 'a, T, E> ViaSendSync<'a> for &&&&Returned<'a, Result<T, E>>
@@ -147,7 +147,7 @@ where
     E: AsRef<dyn Error + Send + Sync + 'e>,
 {
     #[inline]
-    fn verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict::OK,
             Err(error) => {
@@ -161,7 +161,7 @@ where
 /// `Result` with an error that holds one: `Box<dyn Error>`.
 pub trait ViaBoxed<'a> {
     /// Judges the value.
-    fn verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
 impl<'a, 'e: 'a, T, E> ViaBoxed<'a> for &&&Returned<'a, Result<T, E>>
@@ -169,7 +169,7 @@ where
     E: AsRef<dyn Error + 'e>,
 {
     #[inline]
-    fn verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict::OK,
             Err(error) => {
@@ -183,12 +183,12 @@ where
 /// `Result` with an error that can be shown.
 pub trait ViaDisplay<'a> {
     /// Judges the value.
-    fn verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
 impl<'a, T, E: fmt::Display> ViaDisplay<'a> for &&Returned<'a, Result<T, E>> {
     #[inline]
-    fn verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict::OK,
             Err(error) => Verdict::error(type_name::<E>(), Some(error), None),
@@ -199,12 +199,12 @@ impl<'a, T, E: fmt::Display> ViaDisplay<'a> for &&Returned<'a, Result<T, E>> {
 /// Any other `Result`.
 pub trait ViaResult<'a> {
     /// Judges the value.
-    fn verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
 impl<'a, T, E> ViaResult<'a> for &Returned<'a, Result<T, E>> {
     #[inline]
-    fn verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict::OK,
             Err(_) => Verdict::error(type_name::<E>(), None, None),
@@ -215,12 +215,12 @@ impl<'a, T, E> ViaResult<'a> for &Returned<'a, Result<T, E>> {
 /// Everything else is no error.
 pub trait ViaAny<'a> {
     /// Judges the value.
-    fn verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
 impl<'a, T: ?Sized> ViaAny<'a> for Returned<'a, T> {
     #[inline]
-    fn verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(&self) -> Verdict<'a> {
         Verdict::OK
     }
 }

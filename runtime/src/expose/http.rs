@@ -382,3 +382,6 @@ impl Body for Page {
         SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,11 +56,24 @@ impl Recorder {
 
     fn render(self, format: Format) -> String {
         let snapshot = Snapshot::gather(&Store::current(), &Identity::of_process());
-        let mut page = String::new();
+        // A large page that grows by doubling is copied as long as it is written.
+        let mut page = String::with_capacity(snapshot.families.iter().map(size).sum());
         // Writing to a string does not fail.
         let _ = write(&snapshot, format, &mut page);
         page
     }
+}
+
+/// About as many bytes as a family takes on a page.
+fn size(family: &Family) -> usize {
+    let Some(series) = family.series.first() else { return 0 };
+    let labels: usize =
+        series.labels.iter().map(|label| label.key().len() + label.value().len() + 4).sum();
+    let lines = match &series.value {
+        Value::Histogram(buckets) => buckets.counts.len() + 2,
+        Value::Counter { .. } | Value::Gauge(_) => 1,
+    };
+    256 + family.help.len() + family.series.len() * lines * (family.name.len() + labels + 32)
 }
 
 /// How much is handed to the sink at once.
@@ -328,6 +341,44 @@ mod tests {
         assert!(!open.contains("h_sum") && !open.contains("h_count"));
         assert!(open.contains("g -4.0\n"));
         assert!(page(&store, Format::Text).contains("h_sum -4\nh_count 1\n"));
+    }
+
+    #[test]
+    fn the_strict_parser_takes_exemplars() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let store = Store::scoped();
+        let counter = store.counter(&Key::from_parts("c", &[("k", "{}\\\"")])).unwrap();
+        counter.publish(exemplar(2.0));
+        let histogram = store.histogram(&Key::from_name("h")).unwrap();
+        for value in [-1.0, 0.2, 1e12] {
+            histogram.record(value);
+            histogram.publish(exemplar(value));
+        }
+        let page = page(&store, Format::OpenMetrics);
+        assert_eq!(page.matches(" # {").count(), 4);
+        let python = std::env::var("REDSPAN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let script = "import sys; from prometheus_client.openmetrics.parser import \
+                      text_string_to_metric_families as read; \
+                      print(sum(1 for f in read(sys.stdin.read()) for s in f.samples if s.exemplar))";
+        let has = Command::new(&python)
+            .args(["-c", "import prometheus_client"])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if !has {
+            eprintln!("SKIPPED: {python} has no prometheus_client: pip install prometheus-client");
+            return;
+        }
+        let mut reader = Command::new(&python)
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        reader.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let output = reader.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "4", "{page}");
     }
 
     #[test]

@@ -194,8 +194,11 @@ impl SpanSink for OtlpSink {
         self.answers.put(Answer::None);
         let result = runtime.block_on(async {
             // A connection that was closed meanwhile is noticed before it is used: nobody has
-            // looked at its socket since the last export.
-            tokio::task::yield_now().await;
+            // looked at its socket since the last export, and a request sent on it fails without
+            // a retry over gRPC. Two rounds are enough for the socket and those who wait for it.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
             tokio::time::timeout(limit, self.exporter.export(batch)).await
         });
         match (result, self.answers.take()) {

@@ -77,6 +77,21 @@ impl S {
     hidden!(hidden);
 }
 
+/// Parameters that differ by hygiene only.
+macro_rules! same_names {
+    ($sync:ident, $future:ident, $a:ident, $b:ident) => {
+        #[instrumented]
+        fn $sync(a: u8, $a: u8, _b: u8, $b: u8) -> u8 {
+            a + $a
+        }
+        #[instrumented(fields($a))]
+        async fn $future(a: u8, $a: u8, _b: u8, $b: u8) -> u8 {
+            a + $a
+        }
+    };
+}
+same_names!(same_names, same_names_async, a, _b);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     all();
@@ -88,6 +103,7 @@ async fn main() {
     assert!(error_and_err(1).is_err());
     assert_eq!(borrowed("a"), "a");
     assert_eq!(made(1), 1);
+    assert_eq!(same_names(1, 2, 3, 4) + same_names_async(1, 2, 3, 4).await, 6);
     let mut s = S(1);
     assert_eq!(s.first((1, 2)), 1);
     assert_eq!(s.second(1), Ok(1));

@@ -1,0 +1,203 @@
+use super::*;
+use std::io::{Read, Write};
+use std::net::TcpStream as Socket;
+use std::sync::atomic::AtomicUsize;
+
+const OPEN: &str = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1";
+
+fn start(before_scrape: impl Fn() + Send + Sync + 'static) -> AdminListener {
+    let identity = Identity { service_name: "shop".into(), ..Identity::default() };
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    AdminListener::start(address, identity, before_scrape).unwrap()
+}
+
+fn connect(listener: &AdminListener) -> Socket {
+    let socket = Socket::connect(listener.local_addr()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket
+}
+
+fn ask(listener: &AdminListener, head: &str) -> String {
+    let mut socket = connect(listener);
+    let request = format!("{head}\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Enough series that a page does not fit into the buffers of a socket.
+fn fill() {
+    for user in 0..1_500 {
+        let labels = [("user", user.to_string()), ("padding", "x".repeat(50))];
+        let key = metrics::Key::from_parts("http_tests_large", &labels);
+        metrics::HistogramFn::record(&*Store::global().histogram(&key).unwrap(), 1.0);
+    }
+}
+
+#[test]
+fn each_format_is_served_to_those_who_ask_for_it() {
+    let scrapes = Arc::new(AtomicUsize::new(0));
+    let hook = scrapes.clone();
+    let listener = start(move || {
+        hook.fetch_add(1, Relaxed);
+    });
+    let open = ask(&listener, &format!("GET /metrics?x=1 HTTP/1.1\r\nAccept: {OPEN}"));
+    assert!(open.starts_with("HTTP/1.1 200 OK\r\n"), "{open}");
+    assert!(
+        open.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(
+        open.contains("service_name=\"shop\",version=\"\"} 1.0\n") && open.ends_with("# EOF\n")
+    );
+    for accept in ["text/plain", "*/*"] {
+        let plain = ask(&listener, &format!("GET /metrics HTTP/1.1\r\nAccept: {accept}"));
+        assert!(plain.contains("content-type: text/plain; version=0.0.4; charset=utf-8"));
+        assert!(plain.contains("build_info{") && !plain.contains("# EOF"));
+    }
+    assert_eq!(scrapes.load(Relaxed), 3, "the hook runs once before each page");
+}
+
+#[test]
+fn other_paths_and_methods_are_told_what_works() {
+    let listener = start(|| ());
+    let answer = ask(&listener, "GET / HTTP/1.1");
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("/metrics"), "{answer}");
+    let answer = ask(&listener, "POST /metrics HTTP/1.1\r\nContent-Length: 0");
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET, HEAD"), "{answer}");
+    let answer = ask(&listener, &format!("HEAD /metrics HTTP/1.1\r\nAccept: {OPEN}"));
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(answer.contains("openmetrics-text"), "{answer}");
+}
+
+#[test]
+fn a_connection_serves_more_than_one_request() {
+    let listener = start(|| ());
+    let mut socket = connect(&listener);
+    for _ in 0..3 {
+        socket.write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"at /metrics\n") {
+            let mut piece = [0; 1024];
+            let read = socket.read(&mut piece).unwrap();
+            assert!(read > 0);
+            answer.extend(&piece[..read]);
+        }
+    }
+}
+
+#[test]
+fn an_oversized_head_is_refused() {
+    let listener = start(|| ());
+    let mut socket = connect(&listener);
+    let head = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(2 * HEAD));
+    // The listener may close before it has read all of it.
+    let _ = socket.write_all(head.as_bytes());
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let many: String = (0..HEADERS + 1).map(|at| format!("\r\nX-{at}: y")).collect();
+    assert!(ask(&listener, &format!("GET /metrics HTTP/1.1{many}")).starts_with("HTTP/1.1 431 "));
+    assert!(ask(&listener, "GET /metrics HTTP/1.1").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_slow_reader_does_not_hold_others_up() {
+    fill();
+    let listener = start(|| ());
+    let slow: Vec<_> = (0..8)
+        .map(|_| {
+            let mut socket = connect(&listener);
+            socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            socket
+        })
+        .collect();
+    let page = ask(&listener, "GET /metrics HTTP/1.1");
+    assert!(page.len() > 4 << 20, "the page fits into no buffer: {}", page.len());
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("http_tests_large_count"));
+    for mut socket in slow {
+        let mut head = [0; 15];
+        socket.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK", "the slow are served too");
+    }
+}
+
+#[test]
+fn a_hundred_idle_connections_leave_room_for_a_scrape() {
+    let listener = start(|| ());
+    let mut idle: Vec<_> = (0..100).map(|_| connect(&listener)).collect();
+    for _ in 0..3 {
+        assert!(ask(&listener, "GET /metrics HTTP/1.1").starts_with("HTTP/1.1 200 "));
+    }
+    // The oldest went, the newest stayed.
+    assert_eq!(idle[0].read(&mut [0]).unwrap_or(0), 0);
+    let newest = &mut idle[99];
+    newest.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    newest.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 404");
+}
+
+#[test]
+fn a_hook_that_hangs_or_panics_holds_nobody_up() {
+    let first = AtomicUsize::new(0);
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let listener = start(move || match first.fetch_add(1, Relaxed) {
+        0 => {
+            let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(20));
+        }
+        1 => panic!("a hook's panic, on purpose"),
+        _ => (),
+    });
+    let mut hung = connect(&listener);
+    hung.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    // Until the hook hangs.
+    thread::sleep(Duration::from_millis(200));
+    for _ in 0..2 {
+        let page = ask(&listener, "GET /metrics HTTP/1.1");
+        assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("build_info"), "{page}");
+    }
+    go.send(()).unwrap();
+    let mut page = String::new();
+    hung.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn it_stops_when_told_and_when_dropped() {
+    let listener = start(|| ());
+    let address = listener.local_addr();
+    let mut open = connect(&listener);
+    assert!(listener.shutdown(Duration::from_secs(10)));
+    assert_eq!(open.read(&mut [0]).unwrap_or(0), 0);
+    assert!(Socket::connect(address).is_err());
+
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let listener = start(move || {
+        let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(20));
+    });
+    let mut hung = connect(&listener);
+    hung.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let before = Instant::now();
+    drop(listener);
+    assert!(before.elapsed() < Duration::from_secs(5), "a hook that hangs keeps nobody");
+    drop(go);
+}
+
+#[test]
+fn an_address_in_use_is_told_with_the_remedy() {
+    let listener = start(|| ());
+    let address = listener.local_addr();
+    let error = AdminListener::start(address, Identity::default(), || ()).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.starts_with(&format!(
+            "address {address} is in use: set OTEL_EXPORTER_PROMETHEUS_PORT or "
+        )),
+        "{told}"
+    );
+}
