@@ -173,6 +173,16 @@ impl opentelemetry::trace::Span for Span {
         }
     }
 
+    fn record_error(&mut self, error: &dyn std::error::Error) {
+        if opentelemetry::trace::Span::is_recording(self) {
+            // Its `Display` is user code and runs while the span is locked: a metric that it
+            // records must not ring here.
+            let message = candidate::muted(|| error.to_string());
+            let about = vec![KeyValue::new("exception.message", message)];
+            self.add_event_with_timestamp("exception", opentelemetry::time::now(), about);
+        }
+    }
+
     fn span_context(&self) -> &SpanContext {
         &self.context
     }
