@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cd tests/bench
-//! cargo run --release                            the table, in about two minutes
+//! cargo run --release                            the table, in about one minute
 //! cargo run --release -- table --rounds 9 --seconds 1 --only root
 //! cargo run --release -- redspan-sampled-root --threads 4 --seconds 2
 //! cargo run --release -- redspan-sampled-root --allocations
@@ -23,8 +23,8 @@
 //! * **caller**: CPU nanoseconds on the calling thread (`CLOCK_THREAD_CPUTIME_ID`). What a request
 //!   pays in latency.
 //! * **process**: CPU nanoseconds of the whole process (`getrusage`): with the threads that convert
-//!   and export. What the machine pays. It includes starting a burst and waiting for its end, up to
-//!   20 ns a call where spans are exported, the same for every peer.
+//!   and export. What the machine pays. It includes starting a burst and the peer's own flush at its
+//!   end.
 //! * **wall**: nanoseconds that pass in the calling thread during a burst. With more threads than
 //!   free cores it says more about the machine than about the peer.
 //! * **allocs**: calls into the allocator, on the calling thread; in brackets those of the whole
@@ -33,9 +33,11 @@
 //! * **ratio**: caller CPU against that of the peer named in the row, with one and with four
 //!   threads, from the same rounds. Below 1 is less than the peer.
 //!
-//! Spans are recorded in bursts of 2,000 calls a thread; between bursts the threads wait until
-//! everything has left. So no queue overflows, and nobody looks fast by dropping its work; `lost`
-//! proves it. All queues hold 65,536 spans and send 512 at a time.
+//! Spans are recorded in bursts of 2,000 calls a thread (500 of async ones);
+//! between bursts the threads wait until everything has left. So no queue overflows, and nobody looks
+//! fast by dropping its work; `lost` proves it. redspan's and the SDK's queues hold 65,536 spans and
+//! send 512 at a time; fastrace's sizes are its own. A burst is hard on what grows with it: memory
+//! that a peer gives back at a flush is bought again in the next burst.
 //!
 //! # What the work is
 //!
