@@ -6,7 +6,7 @@
 //! ids in the terminal, numbers of every function at <http://127.0.0.1:9464/metrics>.
 //!
 //! * `--requests N`  stop after N requests, with a table of the functions
-//! * `--rate N`      requests a second (2)
+//! * `--rate N`      requests a second (3)
 //! * `--ratio R`     the share of traces that are recorded (1.0); the numbers stay complete
 //! * `--quiet`       no span trees
 //!
@@ -56,6 +56,7 @@ async fn payout(bank: &Bank, value: u8) -> Result<u32, PayoutError> {
     }
 }
 
+/// A span only if `RUST_LOG` lets `debug` through; the numbers do not depend on it.
 #[instrumented(level = "debug")]
 fn answer(value: u8, coins: u32) -> String {
     format!("you rolled {value} and win {coins}\n")
@@ -196,7 +197,7 @@ fn print_table() {
     );
     for (site, red) in sites {
         let errors = red.count(Outcome::Error) + red.count(Outcome::Panic);
-        let quantile = |q| red.quantile(q).map_or("-".to_owned(), |took| format!("{took:.2?}"));
+        let quantile = |q| red.quantile(q).map_or("-".to_owned(), |took| format!("{took:.1?}"));
         let exemplar = red.exemplar_of(Outcome::Error).or(red.exemplar());
         println!(
             "{:<10} {:>6} {errors:>6} {:>9} {:>9}  {}",
@@ -223,7 +224,7 @@ impl Options {
         let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
         let collector = named.iter().any(|name| std::env::var_os(name).is_some());
         let mut options =
-            Options { requests: None, rate: 2.0, ratio: None, quiet: false, collector };
+            Options { requests: None, rate: 3.0, ratio: None, quiet: false, collector };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut number = || -> anyhow::Result<f64> {
