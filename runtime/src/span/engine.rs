@@ -186,7 +186,8 @@ impl Engine {
     pub(crate) fn open(&self, parent: &Context, start: Start) -> Option<(Context, bool)> {
         match self.start(parent, start) {
             Started::Followed => None,
-            Started::Unsampled(context) => Some((parent.with_span(Span::silent(context)), false)),
+            // Not remote, whatever the method's name: it takes a context without a span to record.
+            Started::Unsampled(context) => Some((parent.with_remote_span_context(context), false)),
             Started::Recording(span) => Some((parent.with_span(span), true)),
         }
     }
