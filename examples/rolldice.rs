@@ -126,7 +126,7 @@ async fn main() -> anyhow::Result<()> {
         false => {
             println!("  spans    {}", if options.quiet { "not shown" } else { "below, as trees" });
             println!(
-                "           OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 sends them there"
+                "           or to a Collector, with OTEL_EXPORTER_OTLP_ENDPOINT=http://…:4318"
             );
         }
     }
