@@ -6,7 +6,7 @@
 //! ids in the terminal, numbers of every function at <http://127.0.0.1:9464/metrics>.
 //!
 //! * `--requests N`  stop after N requests, with a table of the functions
-//! * `--rate N`      requests a second (3)
+//! * `--rate N`      requests a second (3; 20 with `--requests`)
 //! * `--ratio R`     the share of traces that are recorded (1.0); the numbers stay complete
 //! * `--quiet`       no span trees
 //!
@@ -57,7 +57,7 @@ async fn payout(bank: &Bank, value: u8) -> Result<u32, PayoutError> {
 }
 
 /// A span only if `RUST_LOG` lets `debug` through; the numbers do not depend on it.
-#[instrumented(level = "debug")]
+#[instrumented]
 fn answer(value: u8, coins: u32) -> String {
     format!("you rolled {value} and win {coins}\n")
 }
@@ -224,7 +224,7 @@ impl Options {
         let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
         let collector = named.iter().any(|name| std::env::var_os(name).is_some());
         let mut options =
-            Options { requests: None, rate: 3.0, ratio: None, quiet: false, collector };
+            Options { requests: None, rate: 0.0, ratio: None, quiet: false, collector };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut number = || -> anyhow::Result<f64> {
@@ -233,12 +233,17 @@ impl Options {
             };
             match argument.as_str() {
                 "--requests" => options.requests = Some(number()? as u64),
-                "--rate" => options.rate = number()?.clamp(0.01, 1000.0),
+                "--rate" => options.rate = number()?,
                 "--ratio" => options.ratio = Some(number()?),
                 "--quiet" => options.quiet = true,
                 other => bail!("{other}? Known: --requests N, --rate N, --ratio R, --quiet"),
             }
         }
+        options.rate = match options.rate {
+            rate if rate > 0.0 => rate.clamp(0.01, 1000.0),
+            _ if options.requests.is_some() => 20.0,
+            _ => 3.0,
+        };
         Ok(options)
     }
 }
