@@ -11,6 +11,7 @@ use super::stats::{Stats, reason};
 use crate::clock;
 use crate::config::settings::BatchSettings;
 use opentelemetry_sdk::trace::SpanData;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -231,9 +232,26 @@ impl Shared {
     }
 }
 
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is one of the pipeline's: what happens there is not told, or each export
+/// would bring the next one about.
+pub(super) fn is_own_thread() -> bool {
+    OWN.try_with(Cell::get).unwrap_or(false)
+}
+
+/// No spans of this thread. OpenTelemetry's own mark goes with the context, and is lost below a span
+/// that is declared a root, as the one of an HTTP/2 connection is.
+fn quiet() -> opentelemetry::ContextGuard {
+    OWN.set(true);
+    opentelemetry::Context::enter_telemetry_suppressed_scope()
+}
+
 /// The collector's thread.
 fn collect(shared: &Shared) {
-    let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let _quiet = quiet();
     let mut converted = Vec::new();
     loop {
         let (wanted, stop) = {
@@ -273,7 +291,7 @@ fn collect(shared: &Shared) {
 
 /// The exporter's thread.
 fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
-    let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let _quiet = quiet();
     let BatchSettings { delay, batch, timeout, .. } = shared.batching;
     loop {
         let mut queue = shared.queue();
