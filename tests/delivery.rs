@@ -8,7 +8,7 @@ use redspan::{SpanStats, Telemetry, instrumented};
 use redspan_tests::process::{alone, is_alone, resident, run};
 use redspan_tests::{Behaviour, Receiver, Span, Transport, page};
 use std::collections::HashSet;
-use std::sync::{RwLock, RwLockReadGuard, mpsc};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -168,17 +168,7 @@ fn all_arrive(test: &str, transport: Transport) {
     }
     let _alone = MACHINE.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     let receiver = Receiver::start();
-    let (endpoint, protocol) = match transport {
-        Transport::Grpc => (receiver.grpc(), "grpc"),
-        Transport::Http => (receiver.http(), "http/protobuf"),
-    };
-    let said = run(
-        test,
-        &[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
-        ],
-    );
+    let said = run(test, &to(&receiver, transport));
     // The process is gone: what has not come will not.
     let requests = receiver.requests();
     let spans = receiver.take();
@@ -232,12 +222,8 @@ fn an_export_is_no_reason_for_another_whatever_the_level() {
     let _with_others = shared_machine();
     for level in ["info", "trace"] {
         let receiver = Receiver::start();
-        let variables = [
-            ("RUST_LOG", level.to_owned()),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc()),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()),
-        ];
-        run(test, &variables);
+        let [endpoint, protocol] = to(&receiver, Transport::Grpc);
+        run(test, &[endpoint, protocol, ("RUST_LOG", level.to_owned())]);
         let spans = receiver.take();
         let foreign: HashSet<_> =
             spans.iter().filter(|span| span.scope != "redspan").map(|span| &span.name).collect();
@@ -249,17 +235,20 @@ fn an_export_is_no_reason_for_another_whatever_the_level() {
 // ---------------------------------------------------------------------------------------------
 // Receivers that are away.
 
-fn sink(receiver: &Receiver, transport: Transport) -> OtlpSink {
-    OtlpSink::new(match transport {
+fn settings(receiver: &Receiver, transport: Transport) -> OtlpSettings {
+    match transport {
         Transport::Http => OtlpSettings::http(&receiver.http()),
         Transport::Grpc => OtlpSettings::grpc(&receiver.grpc()),
-    })
-    .unwrap()
+    }
 }
 
-fn installed(receiver: &Receiver, transport: Transport) -> Telemetry {
+fn sink(receiver: &Receiver, transport: Transport) -> OtlpSink {
+    OtlpSink::new(settings(receiver, transport)).unwrap()
+}
+
+fn installed(sink: OtlpSink) -> Telemetry {
     redspan::builder()
-        .spans_to(sink(receiver, transport))
+        .spans_to(sink)
         .metrics_at(([127, 0, 0, 1], 0).into())
         .logs(redspan::log::layer().with_writer(std::io::stderr()))
         .install()
@@ -347,7 +336,7 @@ fn comes_and_goes(test: &str, transport: Transport) {
     let _with_others = shared_machine();
     alone(test, &[], || {
         let mut receiver = Receiver::absent();
-        let telemetry = installed(&receiver, transport);
+        let telemetry = installed(sink(&receiver, transport));
 
         // Nobody there: the calls run on, and what is lost has a name.
         pairs(1_000);
@@ -423,7 +412,7 @@ fn the_queue_is_bounded_and_what_it_refuses_is_counted() {
     alone(test, &[("OTEL_BSP_MAX_QUEUE_SIZE", "2048".into())], || {
         let receiver = Receiver::start();
         receiver.behave(Behaviour::Hang);
-        let telemetry = installed(&receiver, Transport::Grpc);
+        let telemetry = installed(sink(&receiver, Transport::Grpc));
         pairs(2_000);
         let before = resident();
         // As fast as it goes, from threads that each have a buffer of their own.
@@ -463,7 +452,9 @@ fn ends_anyway(test: &str, transport: Transport, behaviour: Option<Behaviour>) {
             Some(behaviour) => receiver.behave(behaviour),
             None => receiver.stop(),
         }
-        let telemetry = installed(&receiver, transport);
+        // Short enough to see the end of the batch that is on its way at the deadline.
+        let settings = settings(&receiver, transport).timeout(Duration::from_secs(3));
+        let telemetry = installed(OtlpSink::new(settings).unwrap());
         pairs(10_000);
         let start = Instant::now();
         let in_time = telemetry.shutdown(Duration::from_secs(2));
@@ -487,13 +478,9 @@ fn ends_anyway(test: &str, transport: Transport, behaviour: Option<Behaviour>) {
         assert_eq!(later.dropped["already_shutdown"], stats.dropped["already_shutdown"] + 200);
         adds_up(&later);
 
-        // The batch that was on its way comes to its end: it is not counted twice.
-        receiver.behave(Behaviour::Take);
-        if behaviour.is_none() {
-            receiver.restart();
-        }
-        drop(telemetry);
-        thread::sleep(Duration::from_secs(1));
+        // The batch that was on its way comes to its end, and is not counted twice.
+        thread::sleep(Duration::from_secs(2));
+        assert_eq!(telemetry.spans(), later);
     });
 }
 
@@ -517,4 +504,176 @@ fn a_shutdown_with_a_receiver_that_hangs_ends_over_grpc() {
 fn a_shutdown_with_a_receiver_that_hangs_ends_over_http() {
     let test = "a_shutdown_with_a_receiver_that_hangs_ends_over_http";
     ends_anyway(test, Transport::Http, Some(Behaviour::Hang));
+}
+
+/// The variables that send spans to `receiver`.
+fn to(receiver: &Receiver, transport: Transport) -> [(&'static str, String); 2] {
+    let (endpoint, protocol) = match transport {
+        Transport::Grpc => (receiver.grpc(), "grpc"),
+        Transport::Http => (receiver.http(), "http/protobuf"),
+    };
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
+    ]
+}
+
+#[test]
+fn a_guard_dropped_while_the_receiver_hangs_ends() {
+    let test = "a_guard_dropped_while_the_receiver_hangs_ends";
+    if is_alone(test) {
+        let telemetry = redspan::init!().unwrap();
+        pairs(1_000);
+        let start = Instant::now();
+        drop(telemetry);
+        println!("dropped in {:.2?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30));
+        return;
+    }
+    let _with_others = shared_machine();
+    for transport in [Transport::Grpc, Transport::Http] {
+        let receiver = Receiver::start();
+        receiver.behave(Behaviour::Hang);
+        println!("{}", run(test, &to(&receiver, transport)));
+    }
+}
+
+#[test]
+fn the_log_has_time_for_its_last_lines_although_the_receiver_used_all_of_it() {
+    let test = "the_log_has_time_for_its_last_lines_although_the_receiver_used_all_of_it";
+    let _with_others = shared_machine();
+    alone(test, &[], || {
+        /// A destination that is stuck until the gate's other end is dropped.
+        struct Stuck(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Stuck {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                let _ = self.0.recv();
+                self.1.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let receiver = Receiver::start();
+        receiver.behave(Behaviour::Hang);
+        let (gate, stuck) = mpsc::channel();
+        let written = Arc::default();
+        let telemetry = redspan::builder()
+            .spans_to(sink(&receiver, Transport::Http))
+            .logs(redspan::log::layer().with_writer(Stuck(stuck, Arc::clone(&written))))
+            .install()
+            .unwrap();
+        pairs(10);
+        tracing::error!("last words");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let given_up = || telemetry.spans().dropped.contains_key("already_shutdown");
+                until("given up", given_up);
+                drop(gate);
+            });
+            assert!(!telemetry.shutdown(Duration::from_secs(1)), "the spans were not taken");
+            let lines = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+            assert!(lines.contains("last words"), "{lines:?}");
+        });
+    });
+}
+
+// ---------------------------------------------------------------------------------------------
+// The guard, wherever it is.
+
+#[test]
+fn a_second_install_is_refused_and_names_the_first() {
+    alone("a_second_install_is_refused_and_names_the_first", &[], || {
+        let receiver = Receiver::start();
+        let builder = redspan::builder().spans_to(sink(&receiver, Transport::Http));
+        let (first, line) = (builder.install().unwrap(), line!());
+        let refused = redspan::init!().unwrap_err().to_string();
+        println!("{refused}");
+        assert!(refused.contains(&format!("delivery.rs:{line}:")), "{refused}");
+        let refused = redspan::builder().install().unwrap_err().to_string();
+        assert!(refused.contains(&format!("delivery.rs:{line}:")), "{refused}");
+        // And the first goes on.
+        pairs(10);
+        assert!(first.flush(LONG));
+        assert_eq!(receiver.count(), 20);
+        assert!(first.shutdown(LONG));
+        assert!(first.shutdown(LONG), "a second time is harmless");
+        adds_up(&first.spans());
+    });
+}
+
+/// Installs, calls, flushes and drops the guard, all in one place.
+async fn life() {
+    let telemetry = redspan::init!().unwrap();
+    pairs(5);
+    assert_eq!(fetch(1).await, 2);
+    assert!(telemetry.flush(LONG));
+    let flushed = telemetry.spans();
+    assert_eq!((flushed.exported, flushed.dropped()), (12, 0), "{flushed:?}");
+    pairs(5);
+    drop(telemetry);
+}
+
+#[test]
+fn the_guard_may_live_and_be_dropped_in_any_runtime_and_in_none() {
+    let test = "the_guard_may_live_and_be_dropped_in_any_runtime_and_in_none";
+    if is_alone(test) {
+        let current_thread = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let multi_thread = || tokio::runtime::Runtime::new().unwrap();
+        match std::env::var("PLACE").unwrap().as_str() {
+            "current thread" => current_thread().block_on(life()),
+            "multi thread" => multi_thread().block_on(life()),
+            "task" => {
+                let runtime = multi_thread();
+                runtime.block_on(runtime.spawn(life())).unwrap();
+            }
+            "local task" => {
+                let local = tokio::task::LocalSet::new();
+                current_thread().block_on(local.run_until(life()));
+            }
+            "blocking" => {
+                let runtime = multi_thread();
+                let inside = runtime.handle().clone();
+                let blocking = runtime.spawn_blocking(move || inside.block_on(life()));
+                runtime.block_on(blocking).unwrap();
+            }
+            "no runtime" => {
+                // Only polled, by nobody's runtime.
+                let waker = std::task::Waker::noop();
+                let mut context = std::task::Context::from_waker(waker);
+                let mut life = std::pin::pin!(life());
+                while life.as_mut().poll(&mut context).is_pending() {}
+            }
+            // Made by one runtime, dropped by another, when the first is gone.
+            "two runtimes" => {
+                let telemetry = current_thread().block_on(async { redspan::init!().unwrap() });
+                pairs(5);
+                assert!(telemetry.flush(LONG));
+                multi_thread().block_on(async move {
+                    fetch(1).await;
+                    pairs(5);
+                    drop(telemetry);
+                });
+            }
+            other => panic!("{other}"),
+        }
+        return;
+    }
+    let _with_others = shared_machine();
+    for transport in [Transport::Grpc, Transport::Http] {
+        for place in [
+            "current thread",
+            "multi thread",
+            "task",
+            "local task",
+            "blocking",
+            "no runtime",
+            "two runtimes",
+        ] {
+            let receiver = Receiver::start();
+            let [endpoint, protocol] = to(&receiver, transport);
+            run(test, &[endpoint, protocol, ("PLACE", place.to_owned())]);
+            assert_eq!(receiver.count(), 22, "{place}, {transport:?}");
+        }
+    }
 }
