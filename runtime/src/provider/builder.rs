@@ -223,7 +223,7 @@ impl Builder {
         let log_layer = self.logs.take().unwrap_or_else(log::layer);
         let log_layer = log_layer.with_service_name(&service.service_name);
         let lines = log_layer.handle();
-        let layers = Layers { events_filter, log_filter, log_layer };
+        let layers = Layers { level, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
         let subscriber = if self.layers.is_empty() {
             layers.onto(Registry::default())
@@ -396,6 +396,8 @@ fn otlp(_: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
 /// redspan's own layers, each with a filter of its own: one filter for all would turn tracing spans
 /// on in every call.
 struct Layers {
+    /// Up to which spans are made.
+    level: LevelFilter,
     events_filter: EventFilter,
     log_filter: EventFilter,
     log_layer: LogLayer,
@@ -413,7 +415,7 @@ impl Layers {
             .with_target(false)
             .with_tracked_inactivity(false);
         Dispatch::new(Front::new(
-            base.with(bridge.with_filter(BridgeFilter))
+            base.with(bridge.with_filter(BridgeFilter { level: self.level }))
                 .with(EventLayer::new().with_filter(self.events_filter))
                 .with(self.log_layer.with_filter(self.log_filter)),
         ))
