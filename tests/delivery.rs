@@ -112,7 +112,7 @@ fn traffic(steps: u64) {
                 paced(steps, |step| {
                     // 2, 3, 2, 3, …: 500 traces a second.
                     for n in 0..2 + step % 2 {
-                        request(thread << 32 | step * 3 + n, &elsewhere);
+                        request((thread << 32) | (step * 3 + n), &elsewhere);
                     }
                 });
             });
@@ -120,7 +120,7 @@ fn traffic(steps: u64) {
         let mut tasks = Vec::new();
         paced(steps, |step| {
             for n in 0..5 {
-                tasks.push(runtime.spawn(request_in_tasks(3 << 32 | step * 5 + n)));
+                tasks.push(runtime.spawn(request_in_tasks((3 << 32) | (step * 5 + n))));
             }
         });
         for task in tasks {
