@@ -167,7 +167,7 @@ impl Store {
         current::with(|cx| cx.get::<ScopedStore>().map(|scoped| scoped.0.clone())).flatten()
     }
 
-    /// The store for now: the testing scope's, or else the process'.
+    /// The store that holds here: the testing scope's, or else the process'.
     pub(crate) fn current() -> Current {
         Store::of_scope().map_or_else(|| Current::Global(Store::global()), Current::Scoped)
     }
