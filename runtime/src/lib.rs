@@ -48,6 +48,11 @@
 //! `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
 //! subscriber the application has, and count ([`CallSite::red`]).
 //!
+//! # Elsewhere
+//!
+//! [`context`] carries a call to threads, tasks, channels and streams, and links what has several causes;
+//! [`propagation`] carries it to other processes.
+//!
 //! # In tests
 //!
 //! With the feature `testing`, `redspan::testing` runs a closure or a future in a scope of its own and
@@ -59,7 +64,7 @@ mod callsite;
 mod catalog;
 mod clock;
 mod config;
-mod context;
+pub mod context;
 mod exemplar;
 mod expose;
 #[cfg(feature = "_http")]
@@ -84,6 +89,8 @@ pub use redspan_macros::instrumented;
 
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
+#[doc(inline)]
+pub use context::propagation;
 pub use exemplar::Exemplar;
 #[cfg(feature = "axum")]
 pub use integrations::axum;

@@ -8,6 +8,7 @@
 //! | `OTEL_METRICS_EXPORTER` | `none`; `/metrics` is served when asked for |
 //! | `OTEL_EXPORTER_PROMETHEUS_{HOST,PORT}` | `127.0.0.1`, `9464` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_always_on`, `1.0` |
+//! | `OTEL_PROPAGATORS` | `tracecontext,baggage` |
 //! | `OTEL_EXPORTER_OTLP_{,TRACES_}PROTOCOL` | `http/protobuf` |
 //! | `OTEL_EXPORTER_OTLP_{,TRACES_}ENDPOINT` | `http://localhost:4318` + `/v1/traces`; gRPC `http://localhost:4317` |
 //! | `OTEL_EXPORTER_OTLP_{,TRACES_}TIMEOUT` | 10,000 ms |
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) prometheus_port: u16,
     /// Which traces are recorded.
     pub(crate) sampler: SamplerSetting,
+    /// What travels to other processes, in this order.
+    pub(crate) propagators: Vec<Propagator>,
     /// How OTLP is spoken, if it is.
     pub(crate) otlp: OtlpSettings,
     /// How spans are gathered before they are exported.
@@ -91,6 +94,20 @@ impl Default for SamplerSetting {
     fn default() -> Self {
         SamplerSetting { parent_based: true, ratio: 1.0 }
     }
+}
+
+/// A format of the headers by which a trace continues in another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Propagator {
+    /// W3C Trace Context: `traceparent` and `tracestate`.
+    TraceContext,
+    /// W3C Baggage: `baggage`.
+    Baggage,
+    /// B3, written as the one header `b3`.
+    B3,
+    /// B3, written as the headers `x-b3-traceid`, `x-b3-spanid` and `x-b3-sampled` or `x-b3-flags`.
+    B3Multi,
 }
 
 /// How spans are gathered before they are exported.
@@ -159,6 +176,7 @@ impl Settings {
                 })
                 .unwrap_or(9464),
             sampler: sampler(vars),
+            propagators: propagators(vars),
             otlp: otlp::read(vars),
             batch: batch(vars),
             limits: limits(vars),
@@ -213,6 +231,32 @@ fn sampler(env: &mut Env) -> SamplerSetting {
         sampler.ratio = env.ratio("OTEL_TRACES_SAMPLER_ARG").unwrap_or(1.0);
     }
     sampler
+}
+
+fn propagators(env: &mut Env) -> Vec<Propagator> {
+    const VARIABLE: &str = "OTEL_PROPAGATORS";
+    let words = [
+        ("tracecontext", Propagator::TraceContext),
+        ("baggage", Propagator::Baggage),
+        ("b3", Propagator::B3),
+        ("b3multi", Propagator::B3Multi),
+    ];
+    let accepted = "tracecontext, baggage, b3 and b3multi, parted by commas, or none";
+    let default = vec![Propagator::TraceContext, Propagator::Baggage];
+    let Some(list) = env.text(VARIABLE) else { return default };
+    if list.eq_ignore_ascii_case("none") {
+        return Vec::new();
+    }
+    let mut propagators = Vec::new();
+    for asked in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match words.iter().find(|(word, _)| asked.eq_ignore_ascii_case(word)) {
+            Some((_, propagator)) if propagators.contains(propagator) => {}
+            Some((_, propagator)) => propagators.push(*propagator),
+            // The others stay: a mistake in one word must not part the traces of all.
+            None => env.warn(VARIABLE, asked, accepted),
+        }
+    }
+    if propagators.is_empty() { default } else { propagators }
 }
 
 fn batch(env: &mut Env) -> BatchSettings {
@@ -321,6 +365,13 @@ mod tests {
                 "parentbased_always_off",
                 |it| it.sampler.ratio = 0.0,
                 "jaeger_remote",
+            ),
+            ("OTEL_PROPAGATORS", "none", |it| it.propagators = vec![], "jaeger"),
+            (
+                "OTEL_PROPAGATORS",
+                "B3, b3multi,b3",
+                |it| it.propagators = vec![Propagator::B3, Propagator::B3Multi],
+                "tracecontext,none,baggage",
             ),
             (
                 "OTEL_EXPORTER_OTLP_PROTOCOL",

@@ -26,7 +26,8 @@ impl Drop for View {
 
 struct Frame {
     context: Context,
-    metadata: &'static Metadata<'static>,
+    /// None: work that runs in another context than the frames below, whose spans are not its own.
+    metadata: Option<&'static Metadata<'static>>,
     /// How many tracing spans were entered when this frame came: more means that one of those is
     /// the innermost now.
     depth: u32,
@@ -71,6 +72,19 @@ pub(crate) struct Attached {
 pub(crate) fn attach(
     context: &Context,
     metadata: &'static Metadata<'static>,
+    view: Option<View>,
+) -> Attached {
+    push(context, Some(metadata), view)
+}
+
+/// Makes `context` current, which holds no span of ours to show as tracing's.
+pub(crate) fn attach_foreign(context: &Context) -> Attached {
+    push(context, None, None)
+}
+
+fn push(
+    context: &Context,
+    metadata: Option<&'static Metadata<'static>>,
     view: Option<View>,
 ) -> Attached {
     let index = FRAMES.try_with(|frames| {
@@ -144,14 +158,29 @@ pub(crate) fn innermost() -> Innermost {
         .try_with(|frames| {
             let frames = frames.stack.borrow();
             match frames.last() {
-                Some(frame) if frame.depth == DEPTH.get() => match &frame.view {
-                    Some(view) => Innermost::Viewed(view.id.clone(), frame.metadata),
-                    None => Innermost::Bare(frame.context.clone(), frame.metadata),
-                },
+                Some(Frame { context, metadata: Some(metadata), depth, view })
+                    if *depth == DEPTH.get() =>
+                {
+                    match view {
+                        Some(view) => Innermost::Viewed(view.id.clone(), metadata),
+                        None => Innermost::Bare(context.clone(), metadata),
+                    }
+                }
                 _ => Innermost::Foreign,
             }
         })
         .unwrap_or(Innermost::Foreign)
+}
+
+/// The context and the metadata of the span of ours that is innermost, if tracing's users should see
+/// it.
+pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
+    let found = FRAMES.try_with(|frames| {
+        let frames = frames.stack.borrow();
+        let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
+        Some((frame.context.clone(), frame.metadata?))
+    });
+    found.ok().flatten()
 }
 
 /// Keeps `view` with the innermost frame, whose span ends it.

@@ -1,6 +1,6 @@
 //! Trace and span ids.
 
-use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -26,6 +26,9 @@ fn random() -> u64 {
         // The thread is ending: one number from a fresh seed.
         .unwrap_or_else(|_| step(RandomState::new().build_hasher().finish()).1)
 }
+
+/// W3C Trace Context, level 2: the last 56 bits of the trace id are random. Ours are.
+pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
 pub(crate) fn trace_id() -> TraceId {
     loop {

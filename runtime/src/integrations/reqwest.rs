@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The span is named by the method, follows OpenTelemetry's [conventions], and its context travels
-//! in the request's headers, as the global propagator writes them (`init!` installs W3C Trace
-//! Context and baggage), so the server's span becomes its child. Of the URL, credentials, query
+//! in the request's headers, as the global propagator writes them
+//! ([`propagation`](crate::propagation)), so the server's span becomes its child. Of the URL, credentials, query
 //! and fragment stay out.
 //!
 //! It covers redirects and ends when the head of the last response has arrived, as
@@ -30,10 +30,9 @@ use super::http as conventions;
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::context::current;
+use crate::context::propagation::carriers::Writing;
 use crate::outcome::Outcome;
-use ::http::{HeaderMap, HeaderName, HeaderValue};
 use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url};
-use opentelemetry::propagation::Injector;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue, global};
 use std::future::{Future, poll_fn};
@@ -76,24 +75,11 @@ async fn send(client: Client, mut request: Request) -> Result<Response, Error> {
     let mut span =
         OwnedSpan::start(&parent, &METADATA, name, SpanKind::Client, attributes(&request));
     global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(span.context(), &mut Headers(request.headers_mut()));
+        propagator.inject_context(span.context(), &mut Writing(request.headers_mut()));
     });
     let mut sending = pin!(client.execute(request));
     let result = poll_fn(|context| span.inside(|| sending.as_mut().poll(context))).await;
     end(&mut span, result)
-}
-
-/// Writes a context into headers, in place of what stood there.
-struct Headers<'a>(&'a mut HeaderMap);
-
-impl Injector for Headers<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        let name = HeaderName::from_bytes(key.as_bytes());
-        let value = HeaderValue::try_from(value);
-        if let (Ok(name), Ok(value)) = (name, value) {
-            self.0.insert(name, value);
-        }
-    }
 }
 
 fn attributes(request: &Request) -> Vec<KeyValue> {

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The span continues the trace of the request's headers, as the global propagator reads them
-//! (`init!` installs W3C Trace Context and baggage). It is current in the service's `call` and
+//! ([`propagation`](crate::propagation)). It is current in the service's `call` and
 //! whenever its future is polled, so instrumented functions, events and outgoing requests belong to
 //! it. It follows OpenTelemetry's [conventions], which also say what is left out: the query string,
 //! the user agent and all other headers.
@@ -44,12 +44,12 @@ use super::http as conventions;
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::context::current;
+use crate::context::propagation::carriers::Reading;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use ::http::header::HOST;
 use ::http::uri::Authority;
-use ::http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version};
-use opentelemetry::propagation::Extractor;
+use ::http::{Request, Response, StatusCode, Version};
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue, global};
 use pin_project_lite::pin_project;
@@ -180,29 +180,10 @@ where
     }
 }
 
-/// Reads a context from headers. Values that are not text are as good as absent.
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
-
-    // A header that was sent twice must be seen twice: the propagator refuses two parents.
-    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values = self.0.get_all(key).iter().filter_map(|value| value.to_str().ok());
-        Some(values.collect::<Vec<_>>()).filter(|values| !values.is_empty())
-    }
-}
-
 fn start<B>(request: &Request<B>, route: Option<String>) -> OwnedSpan {
     let here = current::with(Context::clone).unwrap_or_default();
     let parent = global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&here, &Headers(request.headers()))
+        propagator.extract_with_context(&here, &Reading(request.headers()))
     });
     let name = conventions::name(request.method(), route.as_deref());
     let attributes = attributes(request, route);

@@ -98,6 +98,12 @@ impl Fields {
         self.text.get(at.clone()).unwrap_or_default()
     }
 
+    /// A field that the event itself does not have.
+    pub(crate) fn context(&mut self, pair: &opentelemetry::KeyValue) {
+        let at = self.write(format_args!("{}", pair.value));
+        self.push(pair.key.as_str().to_owned(), Value::Text(at));
+    }
+
     /// Text that is no field but cut like one: a `log` record's target may be anything.
     pub(crate) fn label(&mut self, text: &str) -> Range<usize> {
         self.write(format_args!("{text}"))

@@ -16,6 +16,7 @@ use super::record::{LogRecord, ScopedLogs};
 use super::span_ids::{self, Bridge};
 use super::writer::{LogHandle, Writer};
 use super::{json, pretty};
+use crate::context::propagation::baggage;
 use crate::context::{current, scope};
 
 /// Writes each event as one line with the ids of its span; made by [`layer`](super::layer).
@@ -140,6 +141,11 @@ where
         event.record(&mut scratch.fields);
 
         let own_message = span_ids::from_opentelemetry(metadata.target());
+        if !own_message && !event.is_root() {
+            current::with(|cx| {
+                baggage::copied(cx).for_each(|pair| scratch.fields.context(&pair));
+            });
+        }
         let line = Line {
             time,
             level: *metadata.level(),

@@ -11,7 +11,7 @@ use crate::config::resource::{Identity, resource};
 #[cfg(feature = "prometheus")]
 use crate::config::settings::MetricsExporter;
 use crate::config::settings::{Settings, TracesExporter};
-use crate::context::propagation::TraceContext;
+use crate::context::propagation::{self, Propagator, baggage};
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
 use crate::log::{self, LogLayer};
@@ -24,10 +24,8 @@ use crate::span::engine::{self, Engine};
 use crate::span::export::SpanSink;
 use crate::span::pipeline::Pipeline;
 use crate::span::tracer::TracerProvider;
-use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
-use opentelemetry_sdk::propagation::BaggagePropagator;
 #[cfg(feature = "prometheus")]
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
@@ -72,6 +70,8 @@ pub struct Builder {
     attributes: Vec<KeyValue>,
     sampler: Option<Box<dyn Sampler>>,
     sink: Option<Box<dyn SpanSink>>,
+    propagators: Option<Vec<Propagator>>,
+    baggage: Vec<Key>,
     #[cfg(feature = "prometheus")]
     metrics_address: Option<SocketAddr>,
     logs: Option<LogLayer>,
@@ -119,6 +119,36 @@ impl Builder {
     /// are, unless the caller's trace is not.
     pub fn sampler(mut self, sampler: impl Sampler) -> Self {
         self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// What travels to other processes. Environment: `OTEL_PROPAGATORS`; by default W3C Trace Context
+    /// and W3C Baggage. See [`propagation`].
+    ///
+    /// ```no_run
+    /// use redspan::propagation::Propagator;
+    ///
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder()
+    ///     .propagators([Propagator::B3, Propagator::Baggage])
+    ///     .install()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn propagators(mut self, propagators: impl IntoIterator<Item = Propagator>) -> Self {
+        self.propagators = Some(propagators.into_iter().collect());
+        self
+    }
+
+    /// Copies these members of the baggage into the attributes of every span, under their own names,
+    /// and into every log line. By default nothing is copied: baggage is what strangers sent.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder().baggage(["tenant"]).install()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn baggage<K: Into<Key>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.baggage.extend(keys.into_iter().map(Into::into));
         self
     }
 
@@ -232,6 +262,7 @@ impl Builder {
         };
 
         let engine = Engine::new(sampler, level, settings.limits, pipeline);
+        baggage::allow(std::mem::take(&mut self.baggage));
         #[cfg(feature = "prometheus")]
         let admin = self.listener(&settings, &service, &mut says)?;
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
@@ -242,10 +273,8 @@ impl Builder {
         candidate::enable();
         service.settle();
         global::set_tracer_provider(TracerProvider::new());
-        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContext::new()) as Box<dyn TextMapPropagator + Send + Sync>,
-            Box::new(BaggagePropagator::new()),
-        ]));
+        let propagators = self.propagators.unwrap_or(settings.propagators);
+        global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
         if ::metrics::set_global_recorder(recorder()).is_err() {
             says.push(

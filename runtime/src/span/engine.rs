@@ -8,7 +8,9 @@ use super::span::Span;
 use crate::callsite::{CallSite, Kind};
 use crate::clock::Tick;
 use crate::config::settings::SpanLimits;
-use crate::context::ids;
+use crate::context::follow;
+use crate::context::propagation::{self, baggage};
+use crate::context::{ids, ids::RANDOM};
 use crate::sample::{Decision, Sampler, Sampling};
 use opentelemetry::trace::{
     Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState,
@@ -98,7 +100,7 @@ pub(crate) enum Started {
 
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
-    pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
+    pub(crate) fn start(&self, parent: &Context, mut start: Start) -> Started {
         if parent.is_telemetry_suppressed() {
             return Started::Followed;
         }
@@ -115,23 +117,31 @@ impl Engine {
         let scope = scoped::of_context(parent);
         let sampler = scope.as_ref().map_or(&self.sampler, |scope| &scope.sampler);
         let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
+        if parent_context.is_none() {
+            start.links.extend(follow::origin(parent));
+        }
         let decision = sampler.sample(&Sampling {
-            parent: parent_context,
+            // A caller that leaves the decision to us is none to follow.
+            parent: parent_context.filter(|above| propagation::decides(parent, above)),
             trace_id,
             name: &start.name,
             kind: &start.kind,
             attributes: &start.attributes,
             links: &start.links,
         });
-        let context = |flags| {
+        // What is said of a trace's id is said once, where it was drawn.
+        let random = parent_context.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
+        let context = |flags: TraceFlags| {
+            let flags = flags | random;
             let state = parent_context.map_or(TraceState::NONE, |p| p.trace_state().clone());
             SpanContext::new(trace_id, ids::span_id(), flags, false, state)
         };
         if decision == Decision::Drop {
             let exported = scope.is_some() || self.pipeline.is_connected();
             return match parent_context {
-                // What is current must not claim to be recorded.
-                Some(above) if above.is_sampled() && exported => {
+                // What is current must not claim to be recorded, and what is sent on must not claim to
+                // be the caller's.
+                Some(above) if (above.is_sampled() || above.is_remote()) && exported => {
                     Started::Unsampled(context(TraceFlags::NOT_SAMPLED))
                 }
                 // A process that exports nothing hands a stranger's trace on as it came.
@@ -156,6 +166,7 @@ impl Engine {
             self.pipeline.stats().sampled.add(1);
         }
         let mut span = Span::recording(live, start.owned, scope);
+        start.attributes.extend(baggage::copied(parent));
         span.adopt(start.attributes, start.links);
         Started::Recording(span)
     }
