@@ -23,7 +23,7 @@
 //! ```
 //!
 //! What plain `tokio::spawn` or `thread::spawn` starts inside runs outside: carry the context there
-//! (`opentelemetry::trace::FutureExt::with_current_context`, or `Context::attach` on the thread).
+//! with [`redspan::context`](crate::context).
 //! [`Seen::outside`] names what did not.
 
 mod seen;
