@@ -322,7 +322,7 @@ fn where_nothing_is_current_nothing_is_carried() {
     let ((), seen) = testing::scope(|| {
         thread::spawn(carry(work)).join().unwrap();
         link_to([here()]);
-        let _ = pin!(detached(ready(())));
+        drop(detached(ready(())));
     });
     assert_eq!((seen.span("leaf").parent_id(), seen.spans().len()), (None, 1));
 }

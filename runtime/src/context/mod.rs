@@ -14,7 +14,7 @@
 //! | a future that is dropped | nothing: what it holds is dropped where it ran | children |
 //! | a batch, a fan-in | [`link_to`] inside the span that does the work | linked |
 //! | work that outlives its cause | [`detached(work)`](detached) | new roots, linked |
-//! | another process | [`propagation`](crate::propagation) | children |
+//! | another process | [`propagation`] | children |
 //!
 //! Inside carried work `opentelemetry::Context::current()` and `tracing::Span::current()` are what
 //! they were where it was captured, and events belong to that span.

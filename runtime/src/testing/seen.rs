@@ -207,7 +207,7 @@ impl Seen {
         assert!(
             outside.is_empty(),
             "these were called outside every scope: {outside:?}; carry the context to where they \
-             run, with `FutureExt::with_current_context` or `Context::attach`"
+             run, with `redspan::context`"
         );
     }
 }
