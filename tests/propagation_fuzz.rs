@@ -63,7 +63,7 @@ fn mutated(random: &mut Random, seeds: &[&str]) -> Vec<u8> {
     for _ in 0..random.of(&[0, 1, 1, 1, 2, 3, 8]) {
         let at = random.below(text.len() + 1);
         let to = (at + random.below(24)).min(text.len());
-        match random.below(9) {
+        match random.below(10) {
             0 if at < text.len() => text[at] = random.of(BYTES),
             1 if at < text.len() => text[at] = random.next() as u8,
             2 => text.insert(at, random.of(BYTES)),
@@ -74,7 +74,12 @@ fn mutated(random: &mut Random, seeds: &[&str]) -> Vec<u8> {
                 text.splice(at..at, part);
             }
             6 => drop(text.drain(at..to)),
-            7 => {
+            // Up to the limits on keys and values, and over them.
+            7 if at < text.len() => {
+                let stretched = vec![text[at]; random.of(&[3, 250, 255, 256, 257])];
+                text.splice(at..at, stretched);
+            }
+            8 => {
                 let other = random.of(seeds).as_bytes();
                 let from = random.below(other.len() + 1);
                 text.truncate(at);
