@@ -17,11 +17,22 @@ use tracing_core::{Dispatch, Event, LevelFilter, Metadata, dispatcher::WeakDispa
 pub(crate) struct Front<S> {
     inner: S,
     own: OnceLock<WeakDispatch>,
+    mark: Mark,
+}
+
+/// Known whatever `S` is.
+struct Mark;
+
+/// Whether spans of this dispatch are in the registry behind the [`Front`]. A span of another
+/// subscriber, in effect for a while, must not be given out here: the registry panics for an id
+/// that it does not know.
+pub(crate) fn is_ours(dispatch: &Dispatch) -> bool {
+    dispatch.is::<Mark>()
 }
 
 impl<S: Subscriber> Front<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Front { inner, own: OnceLock::new() }
+        Front { inner, own: OnceLock::new(), mark: Mark }
     }
 
     fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<View> {
@@ -114,6 +125,9 @@ impl<S: Subscriber> Subscriber for Front<S> {
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());
+        }
+        if id == TypeId::of::<Mark>() {
+            return Some(std::ptr::from_ref(&self.mark).cast());
         }
         // SAFETY: the inner subscriber keeps the promise of this method, and lives as long as this.
         unsafe { self.inner.downcast_raw(id) }

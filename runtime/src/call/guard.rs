@@ -2,6 +2,7 @@
 
 use super::classify::Verdict;
 use super::fields;
+use crate::bridge::subscriber;
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
@@ -18,6 +19,7 @@ use opentelemetry::trace::TraceContextExt;
 use std::sync::Arc;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
+use tracing_core::span::Id;
 
 /// A call that has begun. Dropping it ends the call, with the outcome [`Running::if_dropped`].
 pub(super) struct Running {
@@ -131,14 +133,16 @@ impl Running {
                 .map(|context| current::attach(context, self.site.metadata(), None));
             return Here { attached, entered: None };
         };
-        // The wanted span first: its own context must not cover ours.
-        let entered = rare.wanted.as_ref().and_then(Entered::enter);
+        // The wanted span first: its own context must not cover ours. The bridge attaches that one,
+        // and would panic in the middle of it where nothing can be attached.
+        let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
+        let entered = wanted.and_then(Entered::enter);
         let view = rare.view.take().or_else(|| {
-            let wanted = rare.wanted.as_ref()?;
-            wanted.with_subscriber(|(id, dispatch)| View {
-                id: dispatch.clone_span(id),
-                dispatch: dispatch.clone(),
-            })
+            let view = |(id, dispatch): (&Id, &Dispatch)| {
+                let dispatch = Some(dispatch.clone()).filter(subscriber::is_ours)?;
+                Some(View { id: dispatch.clone_span(id), dispatch })
+            };
+            wanted?.with_subscriber(view)?
         });
         let attached = self
             .context
@@ -210,7 +214,7 @@ pub(super) struct Here {
 
 /// A tracing span entered by hand: tracing's own guards borrow or own the span.
 struct Entered {
-    id: tracing_core::span::Id,
+    id: Id,
     dispatch: Dispatch,
 }
 
