@@ -16,7 +16,8 @@ pub(crate) struct BridgeFilter;
 
 impl<S> Filter<S> for BridgeFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        metadata.is_span() && (tracer::is_making_view() || !CallSite::describes(metadata))
+        metadata.is_span()
+            && (!CallSite::describes(metadata) || tracer::is_making_view(metadata.name()))
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {

@@ -37,7 +37,7 @@ impl<S: Subscriber> Front<S> {
 
     fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<View> {
         let dispatch = self.own.get()?.upgrade()?;
-        tracer::making_view(context, || {
+        tracer::making_view(context, metadata.name(), || {
             // Asked first, as tracing's own macros do: per-layer filters remember their answers
             // between the two, and only the bridge says yes.
             if !self.inner.enabled(metadata) {

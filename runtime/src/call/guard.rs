@@ -16,6 +16,7 @@ use crate::span::span::{self, Ending};
 use crate::span::tracer;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
@@ -108,13 +109,18 @@ impl Running {
         let make = || {
             // Asked again, as tracing's macros ask just before: per-layer filters remember their
             // answer until the span is made, and the bridge's is another one for a view.
-            tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata));
-            tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+            if tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)) {
+                tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+            } else {
+                tracing::Span::none()
+            }
         };
-        rare.wanted = Some(match &self.context {
-            Some(context) => tracer::making_view(context.clone(), make),
+        // Layers render the fields: a `Debug` that panics there costs the span, not the call.
+        let made = catch_unwind(AssertUnwindSafe(|| match &self.context {
+            Some(context) => tracer::making_view(context.clone(), metadata.name(), make),
             None => make(),
-        });
+        }));
+        rare.wanted = Some(made.unwrap_or_else(|_| tracing::Span::none()));
     }
 
     fn ready(&mut self) {
