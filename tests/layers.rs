@@ -340,3 +340,57 @@ fn layers_and_sinks_may_call_instrumented_functions() {
     assert!(tree(&spans).starts_with("outer\n  called_by_a_layer\n"), "{}", tree(&spans));
     assert_eq!(Context::current().span().span_context().span_id(), 0_u64.into());
 }
+
+/// Calls when its thread ends.
+struct Late;
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        outer(9, || {
+            metrics::counter!("late").increment(1);
+            inner();
+        });
+    }
+}
+
+thread_local! {
+    static LATE: std::cell::RefCell<Option<Late>> = const { std::cell::RefCell::new(None) };
+}
+
+fn remember() {
+    LATE.with(|late| *late.borrow_mut() = Some(Late));
+}
+
+// A panic in a thread-local's destructor ends the process.
+#[test]
+fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
+    let site = || redspan::catalog().find(|site| site.function() == "outer").unwrap().red();
+    watched(|| {
+        let before = site().finished();
+        let threads: [fn(); 5] = [
+            remember,
+            || {
+                outer(1, inner);
+                remember();
+            },
+            || {
+                remember();
+                outer(1, inner);
+            },
+            || outer(1, || remember()),
+            || {
+                remember();
+                let _attached = Context::new().attach();
+                tracing::info!("only an event");
+            },
+        ];
+        for body in threads {
+            std::thread::spawn(body).join().unwrap();
+        }
+        assert_eq!(site().finished() - before, 8);
+        assert_eq!(site().in_flight(), 0);
+    });
+    let spans = ALL.telemetry.spans();
+    assert_eq!(spans.sampled, spans.running + spans.exported + spans.dropped());
+    assert_eq!(spans.running, 0);
+}
