@@ -4,10 +4,8 @@
 //! when their work moves between the threads of a runtime. Nothing needs to be installed.
 //!
 #![cfg_attr(feature = "instrument", doc = "```")]
-#![cfg_attr(
-    not(feature = "instrument"),
-    doc = "```ignore (without `instrument` there is nothing to see)"
-)]
+// Without the attribute there is nothing to see.
+#![cfg_attr(not(feature = "instrument"), doc = "```no_run")]
 //! use redspan::{instrumented, testing};
 //!
 //! #[instrumented(fields(sides))]
