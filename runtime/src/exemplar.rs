@@ -1,7 +1,7 @@
 //! A measured value together with the span it was measured in.
 
 use opentelemetry::trace::{SpanId, TraceId};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A measured value and the span in which it was measured.
 ///
@@ -18,6 +18,10 @@ pub struct Exemplar {
     pub time: SystemTime,
 }
 
+/// The least time between two exemplars of a series. Prometheus keeps milliseconds, which it cuts
+/// from a floating-point number of seconds: so each may come out as the one before.
+const APART: Duration = Duration::from_millis(2);
+
 /// One place for an exemplar: the newest stays.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot(Option<Exemplar>);
@@ -25,15 +29,47 @@ pub(crate) struct Slot(Option<Exemplar>);
 impl Slot {
     pub(crate) const EMPTY: Slot = Slot(None);
 
-    /// Keeps `exemplar` unless a newer one stands: spans are handed over in another order than
-    /// they ended in, and Prometheus refuses exemplars that go back in time.
+    /// Keeps `exemplar` unless one stands that is newer, or as old: spans are handed over in
+    /// another order than they ended in, and Prometheus refuses exemplars that go back in time, or
+    /// stand still.
     pub(crate) fn offer(&mut self, exemplar: Exemplar) {
-        if self.0.is_none_or(|held| held.time <= exemplar.time) {
+        if self.0.is_none_or(|held| exemplar.time >= held.time + APART) {
             self.0 = Some(exemplar);
         }
     }
 
     pub(crate) fn get(&self) -> Option<Exemplar> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_never_shows_two_exemplars_of_one_millisecond() {
+        let exemplar = |micros| Exemplar {
+            trace_id: TraceId::from(7),
+            span_id: SpanId::from(7),
+            value: 0.5,
+            time: SystemTime::UNIX_EPOCH + Duration::from_micros(micros),
+        };
+        let start = 1_700_000_000_000_000;
+        let mut slot = Slot::EMPTY;
+        let mut shown = Vec::new();
+        for step in 0..20_000 {
+            // Mostly forward, as spans are handed over.
+            slot.offer(exemplar(start + step * 300 - (step % 3) * 700));
+            let time = slot.get().map(|exemplar| exemplar.time);
+            let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let text = since.map(|it| format!("{}.{:03}", it.as_secs(), it.subsec_millis()));
+            // As Prometheus reads it.
+            let seconds: f64 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
+            shown.push((time, (seconds * 1000.0) as i64));
+        }
+        shown.dedup();
+        assert!(shown.len() > 2_000, "{}", shown.len());
+        assert!(shown.is_sorted_by(|one, next| one.1 < next.1));
     }
 }

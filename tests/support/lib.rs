@@ -1,5 +1,7 @@
 //! What the integration tests share.
 
+pub mod page;
+pub mod process;
 pub mod receiver;
 
 pub use receiver::{Behaviour, Receiver};

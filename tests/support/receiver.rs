@@ -170,6 +170,16 @@ impl Receiver {
         self.shared.lock().spans.clone()
     }
 
+    /// Takes the spans out, in the order in which they came: many are not worth copying.
+    pub fn take(&self) -> Vec<Span> {
+        std::mem::take(&mut self.shared.lock().spans)
+    }
+
+    /// How many spans were taken so far.
+    pub fn count(&self) -> usize {
+        self.shared.lock().spans.len()
+    }
+
     /// How many requests came, whatever became of them.
     pub fn requests(&self) -> usize {
         self.shared.lock().requests

@@ -9,19 +9,27 @@ use tracing_core::{Interest, LevelFilter, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter};
 
-/// What the bridge to OpenTelemetry hears: spans of others; a site's only as a view, since its own
-/// span is made without it. Events have a layer of their own.
+/// What the bridge to OpenTelemetry hears: spans of others, up to the level up to which sites make
+/// theirs (one request over HTTP/2 opens hundreds of detailed ones in `h2`); a site's only as a
+/// view, since its own span is made without it. Events have a layer of their own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BridgeFilter;
+pub(crate) struct BridgeFilter {
+    pub(crate) level: LevelFilter,
+}
+
+impl BridgeFilter {
+    fn hears(self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level && !CallSite::describes(metadata)
+    }
+}
 
 impl<S> Filter<S> for BridgeFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        metadata.is_span()
-            && (!CallSite::describes(metadata) || tracer::is_making_view(metadata.name()))
+        metadata.is_span() && (self.hears(metadata) || tracer::is_making_view(metadata.name()))
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if metadata.is_span() && !CallSite::describes(metadata) {
+        if metadata.is_span() && self.hears(metadata) {
             Interest::always()
         } else {
             // A view is never asked for through the cached interest.

@@ -4,7 +4,7 @@
 //! inside a call. No tracing span exists there, so one is opened when somebody asks: a *view*, seen
 //! by no layer but the bridge to OpenTelemetry, whose tracer makes it stand for the running span.
 
-use crate::context::current::{self, Innermost, View};
+use crate::context::current::{self, FrontMark, Innermost, View};
 use crate::span::tracer;
 use opentelemetry::Context;
 use std::any::TypeId;
@@ -17,22 +17,12 @@ use tracing_core::{Dispatch, Event, LevelFilter, Metadata, dispatcher::WeakDispa
 pub(crate) struct Front<S> {
     inner: S,
     own: OnceLock<WeakDispatch>,
-    mark: Mark,
-}
-
-/// Known whatever `S` is.
-struct Mark;
-
-/// Whether spans of this dispatch are in the registry behind the [`Front`]. A span of another
-/// subscriber, in effect for a while, must not be given out here: the registry panics for an id
-/// that it does not know.
-pub(crate) fn is_ours(dispatch: &Dispatch) -> bool {
-    dispatch.is::<Mark>()
+    mark: FrontMark,
 }
 
 impl<S: Subscriber> Front<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Front { inner, own: OnceLock::new(), mark: Mark }
+        Front { inner, own: OnceLock::new(), mark: FrontMark }
     }
 
     fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<View> {
@@ -126,7 +116,7 @@ impl<S: Subscriber> Subscriber for Front<S> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());
         }
-        if id == TypeId::of::<Mark>() {
+        if id == TypeId::of::<FrontMark>() {
             return Some(std::ptr::from_ref(&self.mark).cast());
         }
         // SAFETY: the inner subscriber keeps the promise of this method, and lives as long as this.

@@ -45,6 +45,18 @@ fn source_of<'a>(error: &'a (dyn Error + 'a)) -> Option<&'a (dyn Error + 'static
     catch_unwind(AssertUnwindSafe(|| error.source())).ok()?
 }
 
+/// An error of an integration that can only be shown.
+#[cfg(feature = "tower")]
+pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
+    Failure { error_type, message: Some(Shown(error)), error: None }.describe()
+}
+
+/// An error of an integration, with what is behind it.
+#[cfg(feature = "reqwest")]
+pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
+    Failure { error_type, message: Some(Shown(error)), error: Some(error) }.describe()
+}
+
 /// Longer chains are cut: a chain may be a circle.
 const MAX_SOURCES: usize = 32;
 

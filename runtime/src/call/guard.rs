@@ -2,7 +2,6 @@
 
 use super::classify::Verdict;
 use super::fields;
-use crate::bridge::subscriber;
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
@@ -123,6 +122,7 @@ impl Running {
         rare.wanted = Some(made.unwrap_or_else(|_| tracing::Span::none()));
     }
 
+    #[inline]
     fn ready(&mut self) {
         if self.rare.as_ref().is_some_and(|rare| rare.wanted.is_none()) {
             let none = vec![None; self.site.metadata().fields().len()];
@@ -131,7 +131,15 @@ impl Running {
     }
 
     /// Makes the call current on this thread.
+    #[inline]
     pub(super) fn attach(&mut self) -> Here {
+        match (&self.context, &self.rare) {
+            (None, None) => Here { attached: None, entered: None },
+            _ => self.attach_context(),
+        }
+    }
+
+    fn attach_context(&mut self) -> Here {
         let Some(rare) = &mut self.rare else {
             let attached = self
                 .context
@@ -145,7 +153,7 @@ impl Running {
         let entered = wanted.and_then(Entered::enter);
         let view = rare.view.take().or_else(|| {
             let view = |(id, dispatch): (&Id, &Dispatch)| {
-                let dispatch = Some(dispatch.clone()).filter(subscriber::is_ours)?;
+                let dispatch = Some(dispatch.clone()).filter(current::makes_views)?;
                 Some(View { id: dispatch.clone_span(id), dispatch })
             };
             wanted?.with_subscriber(view)?
@@ -158,7 +166,14 @@ impl Running {
     }
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
+    #[inline]
     pub(super) fn detach(&mut self, here: Here) {
+        if here.attached.is_some() || here.entered.is_some() {
+            self.detach_context(here);
+        }
+    }
+
+    fn detach_context(&mut self, here: Here) {
         let Here { attached, entered } = here;
         if let Some(view) = attached.and_then(Attached::detach) {
             self.rare.get_or_insert_default().view = Some(view);

@@ -24,6 +24,15 @@ impl Drop for View {
     }
 }
 
+/// By this a dispatch says that it is the one of `bridge::subscriber`, whatever stands behind it.
+pub(crate) struct FrontMark;
+
+/// Whether spans of this dispatch may be given out as views. Not those of another subscriber that
+/// is in effect for a while: a registry panics for an id that it does not know.
+pub(crate) fn makes_views(dispatch: &Dispatch) -> bool {
+    dispatch.is::<FrontMark>()
+}
+
 struct Frame {
     context: Context,
     metadata: &'static Metadata<'static>,

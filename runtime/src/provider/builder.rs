@@ -223,7 +223,7 @@ impl Builder {
         let log_layer = self.logs.take().unwrap_or_else(log::layer);
         let log_layer = log_layer.with_service_name(&service.service_name);
         let lines = log_layer.handle();
-        let layers = Layers { events_filter, log_filter, log_layer };
+        let layers = Layers { level, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
         let subscriber = if self.layers.is_empty() {
             layers.onto(Registry::default())
@@ -302,7 +302,10 @@ impl Builder {
         says.push(match (&sink, settings.sdk_disabled) {
             (Some(sink), _) => format!("spans to {}", sink.describe()),
             (None, true) => String::from("OTEL_SDK_DISABLED is set, nothing is exported"),
-            (None, false) => String::from("spans are not exported"),
+            (None, false) => String::from(
+                "spans are not exported (OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 sends \
+                 them to a Collector, OTEL_TRACES_EXPORTER=console prints them)",
+            ),
         });
         Ok(sink)
     }
@@ -356,7 +359,12 @@ impl Builder {
                     ))
                 })?
             }
-            None => return Ok(None),
+            None => {
+                says.push(
+                    "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
+                );
+                return Ok(None);
+            }
         };
         let listener = AdminListener::start(address, service.clone(), || {
             // A scrape shows exemplars of what has been handed over: let that be all there is. An
@@ -388,6 +396,8 @@ fn otlp(_: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
 /// redspan's own layers, each with a filter of its own: one filter for all would turn tracing spans
 /// on in every call.
 struct Layers {
+    /// Up to which spans are made.
+    level: LevelFilter,
     events_filter: EventFilter,
     log_filter: EventFilter,
     log_layer: LogLayer,
@@ -405,7 +415,7 @@ impl Layers {
             .with_target(false)
             .with_tracked_inactivity(false);
         Dispatch::new(Front::new(
-            base.with(bridge.with_filter(BridgeFilter))
+            base.with(bridge.with_filter(BridgeFilter { level: self.level }))
                 .with(EventLayer::new().with_filter(self.events_filter))
                 .with(self.log_layer.with_filter(self.log_filter)),
         ))

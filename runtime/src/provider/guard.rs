@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// How long dropping the guard may take.
 const AT_DROP: Duration = Duration::from_secs(5);
 
+/// What is left for the log lines and the listener when an exporter that hangs has used up all the
+/// time: the last lines say why the process ends.
+const AT_LEAST: Duration = Duration::from_millis(250);
+
 /// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener,
 /// within five seconds. Keep it until the end of `main`.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
@@ -68,7 +72,7 @@ impl Telemetry {
             return true;
         }
         let deadline = Instant::now() + timeout;
-        let left = || deadline.saturating_duration_since(Instant::now());
+        let left = || deadline.saturating_duration_since(Instant::now()).max(AT_LEAST.min(timeout));
         let spans = self.engine.pipeline.shutdown(timeout);
         #[cfg(feature = "prometheus")]
         let listener = {

@@ -11,6 +11,7 @@ use super::stats::{Stats, reason};
 use crate::clock;
 use crate::config::settings::BatchSettings;
 use opentelemetry_sdk::trace::SpanData;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +22,10 @@ use std::time::{Duration, Instant};
 
 /// How often the collector comes by when no buffer calls it earlier.
 const ROUND: Duration = Duration::from_millis(100);
+
+/// How long a shutdown waits for the collector past its deadline: its last round never waits for
+/// anybody, and what it finds must be counted before the numbers are looked at.
+const LAST_ROUND: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 struct Queue {
@@ -36,6 +41,9 @@ struct Queue {
     rounds_wanted: u64,
     rounds_done: u64,
     stop: bool,
+    /// Spans that the exporter is sending; none once a shutdown has given them up.
+    in_flight: u64,
+    collector_gone: bool,
     exporter_gone: bool,
 }
 
@@ -91,6 +99,11 @@ impl Pipeline {
         Ok(Pipeline { shared, collector: Some(collector) })
     }
 
+    /// Whether anybody takes spans.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.collector.is_some()
+    }
+
     pub(crate) fn stats(&self) -> &Stats {
         &self.shared.stats
     }
@@ -129,6 +142,10 @@ impl Pipeline {
         let round = queue.rounds_wanted;
         collector.unpark();
         while queue.rounds_done < round {
+            // After a shutdown: all that had ended is counted.
+            if queue.collector_gone {
+                return true;
+            }
             match self.wait(queue, deadline) {
                 Ok(held) => queue = held,
                 Err(()) => return false,
@@ -172,22 +189,28 @@ impl Pipeline {
         self.shared.work.notify_all();
         if let Some(collector) = &self.collector {
             collector.unpark();
-            while !queue.exporter_gone {
-                match self.wait(queue, deadline) {
-                    Ok(held) => queue = held,
-                    Err(()) => {
-                        done = false;
-                        queue = self.shared.queue();
-                        break;
+            let deadlines = [deadline, deadline.max(Instant::now() + LAST_ROUND)];
+            let gone: [fn(&Queue) -> bool; 2] = [|it| it.exporter_gone, |it| it.collector_gone];
+            for (deadline, gone) in deadlines.into_iter().zip(gone) {
+                while !gone(&queue) {
+                    match self.wait(queue, deadline) {
+                        Ok(held) => queue = held,
+                        Err(()) => {
+                            done = false;
+                            queue = self.shared.queue();
+                            break;
+                        }
                     }
                 }
             }
         }
-        let unsent = queue.spans.len() as u64;
+        // The exporter may still be sending. Whatever comes of it, the numbers are read now.
+        let unsent = queue.spans.len() as u64 + std::mem::take(&mut queue.in_flight);
         queue.spans.clear();
         queue.left += unsent;
-        drop(queue);
         self.shared.stats.dropped(reason::SHUTDOWN, unsent);
+        drop(queue);
+        self.shared.progress.notify_all();
         done
     }
 }
@@ -214,9 +237,26 @@ impl Shared {
     }
 }
 
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is one of the pipeline's: what happens there is not told, or each export
+/// would bring the next one about.
+pub(super) fn is_own_thread() -> bool {
+    OWN.try_with(Cell::get).unwrap_or(false)
+}
+
+/// No spans of this thread. OpenTelemetry's own mark goes with the context, and is lost below a span
+/// that is declared a root, as the one of an HTTP/2 connection is.
+fn quiet() -> opentelemetry::ContextGuard {
+    OWN.set(true);
+    opentelemetry::Context::enter_telemetry_suppressed_scope()
+}
+
 /// The collector's thread.
 fn collect(shared: &Shared) {
-    let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let _quiet = quiet();
     let mut converted = Vec::new();
     loop {
         let (wanted, stop) = {
@@ -242,8 +282,9 @@ fn collect(shared: &Shared) {
         }
         queue.spans.extend(converted.drain(..));
         queue.rounds_done = queue.rounds_done.max(wanted);
-        drop(queue);
+        queue.collector_gone = stop;
         shared.stats.dropped(why, refused as u64);
+        drop(queue);
         shared.work.notify_all();
         shared.progress.notify_all();
         if stop {
@@ -255,7 +296,7 @@ fn collect(shared: &Shared) {
 
 /// The exporter's thread.
 fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
-    let _quiet = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let _quiet = quiet();
     let BatchSettings { delay, batch, timeout, .. } = shared.batching;
     loop {
         let mut queue = shared.queue();
@@ -283,28 +324,37 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
             })
             .unzip();
         queue.since = (!queue.spans.is_empty()).then(Instant::now);
+        queue.in_flight = count as u64;
         drop(queue);
 
         // A sink may be somebody else's: its panic costs a batch, not the exporter.
         let result = catch_unwind(AssertUnwindSafe(|| sink.export(spans, timeout)));
-        match result {
-            Ok(Ok(())) => {
-                // Before anybody who flushed looks at them.
-                for ((trace_id, span_id), pending) in pending {
-                    pending.publish(trace_id, span_id, None);
-                }
-                shared.stats.exported(count as u64);
+        if let Ok(Ok(())) = result {
+            // Before anybody who flushed looks at them.
+            for ((trace_id, span_id), pending) in pending {
+                pending.publish(trace_id, span_id, None);
             }
-            Ok(Err(error)) => {
-                let lost = error.lost.unwrap_or(count).min(count);
-                shared.stats.exported((count - lost) as u64);
-                shared.stats.dropped(error.kind, lost as u64);
-                failed(&error);
-            }
-            Err(_) => shared.stats.dropped(reason::PANICKED, count as u64),
         }
-        shared.queue().left += count as u64;
+        let mut queue = shared.queue();
+        let sent = std::mem::take(&mut queue.in_flight);
+        // Else a shutdown has given the batch up, and counted it.
+        if sent > 0 {
+            match &result {
+                Ok(Ok(())) => shared.stats.exported(sent),
+                Ok(Err(error)) => {
+                    let lost = error.lost.map_or(sent, |lost| sent.min(lost as u64));
+                    shared.stats.exported(sent - lost);
+                    shared.stats.dropped(error.kind, lost);
+                }
+                Err(_) => shared.stats.dropped(reason::PANICKED, sent),
+            }
+            queue.left += sent;
+        }
+        drop(queue);
         shared.progress.notify_all();
+        if let Ok(Err(error)) = &result {
+            failed(error);
+        }
     }
     let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
     shared.queue().exporter_gone = true;

@@ -1,0 +1,440 @@
+//! A real Prometheus scrapes a process under load: it finds nothing to complain about, counts what
+//! the process counts, and every exemplar that it keeps names a span which a real OTLP receiver got.
+
+use opentelemetry::trace::FutureExt;
+use redspan::export::{OtlpSettings, OtlpSink};
+use redspan::{Outcome, instrumented, sample};
+use redspan_tests::{Receiver, Span, page};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Only a hang takes so long.
+const LONG: Duration = Duration::from_secs(60);
+
+// ---------------------------------------------------------------------------------------------
+// The service.
+
+static ORDERS: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+static BASKETS: AtomicU64 = AtomicU64::new(0);
+
+/// Numbers that are spread evenly, and the same in every run.
+fn scattered(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+#[instrumented]
+fn order(n: u64) -> Result<u64, std::num::ParseIntError> {
+    let shard = n % 8;
+    metrics::counter!("orders_placed", "shard" => shard.to_string()).increment(1);
+    ORDERS[shard as usize].fetch_add(1, Relaxed);
+    let text = if n.is_multiple_of(7) { "none" } else { "12" };
+    spend(Duration::from_nanos(n % 300_000));
+    text.parse()
+}
+
+#[instrumented]
+fn basket(n: u64) -> u64 {
+    // From bytes to gigabytes: a bucket for each.
+    let bytes = 10_f64.powf((n % 10_000) as f64 / 1_000.0);
+    metrics::histogram!("basket_bytes", "shard" => (n % 8).to_string()).record(bytes);
+    BASKETS.fetch_add(1, Relaxed);
+    n
+}
+
+#[instrumented]
+fn may_panic(n: u64) -> u64 {
+    if n.is_multiple_of(5) {
+        // Without the hook's message.
+        std::panic::resume_unwind(Box::new(n));
+    }
+    n
+}
+
+#[instrumented]
+async fn fetch(n: u64) -> Result<u64, std::num::ParseIntError> {
+    tokio::time::sleep(Duration::from_micros(n % 4_000)).await;
+    basket(n);
+    if n.is_multiple_of(9) {
+        return "none".parse();
+    }
+    Ok(n)
+}
+
+#[instrumented]
+async fn may_panic_later(n: u64) -> u64 {
+    tokio::task::yield_now().await;
+    may_panic(n)
+}
+
+/// Ends in each of the four ways.
+#[instrumented]
+async fn anything(n: u64) -> Result<u64, std::num::ParseIntError> {
+    match n % 4 {
+        0 => Ok(n),
+        1 => order(7),
+        2 => Ok(may_panic(5)),
+        _ => std::future::pending().await,
+    }
+}
+
+fn spend(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Every function of the service, and how its calls end.
+const ENDS: [(&str, &[Outcome]); 6] = {
+    use Outcome::{Cancelled, Error, Ok, Panic};
+    [
+        ("order", &[Ok, Error]),
+        ("basket", &[Ok]),
+        ("may_panic", &[Ok, Panic]),
+        ("fetch", &[Ok, Error]),
+        ("may_panic_later", &[Ok, Panic]),
+        ("anything", &[Ok, Error, Panic, Cancelled]),
+    ]
+};
+
+/// About 2,000 calls a second from outside, until `done`.
+fn load(done: &AtomicBool) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in (0..).take_while(|_| !done.load(Relaxed)) {
+                let n = scattered(n);
+                let _ = order(n);
+                basket(n);
+                let _ = std::panic::catch_unwind(|| may_panic(n));
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        for n in (1 << 40..).take_while(|_| !done.load(Relaxed)) {
+            let n = scattered(n);
+            runtime.spawn(fetch(n));
+            runtime.spawn(may_panic_later(n));
+            runtime.spawn(
+                async move {
+                    let _ = tokio::time::timeout(Duration::from_millis(3), anything(n)).await;
+                }
+                .with_current_context(),
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+    // All tasks end within milliseconds.
+    while redspan::catalog().any(|site| site.red().in_flight() > 0) {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Prometheus.
+
+struct Prometheus {
+    process: Child,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Prometheus {
+    fn is_installed() -> bool {
+        let mut version = Command::new("prometheus");
+        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
+    }
+
+    fn start(target: SocketAddr) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("redspan-prometheus-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let configuration = format!(
+            "global: {{ scrape_interval: 400ms }}\n\
+             scrape_configs: [ {{ job_name: service, static_configs: [ {{ targets: \
+             [ \"{target}\" ] }} ] }} ]\n"
+        );
+        std::fs::write(folder.join("prometheus.yml"), configuration).unwrap();
+        // Free now, and soon taken.
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--enable-feature=exemplar-storage")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let prometheus = Prometheus { process, address, folder };
+        prometheus.until("ready", || page::get(address, "/-/ready", LONG).is_ok());
+        prometheus
+    }
+
+    fn until(&self, what: &str, done: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !done() {
+            assert!(start.elapsed() < LONG, "Prometheus is not {what}:\n{}", self.log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    /// What its API answers; `parameters` have to be encoded.
+    fn ask(&self, path: &str) -> Value {
+        let answer = page::get(self.address, &format!("/api/v1/{path}"), LONG).unwrap();
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["status"], "success", "{path}: {answer}");
+        answer["data"].take()
+    }
+
+    /// The present value of each series, by the values of `labels`.
+    fn query(&self, query: &str, labels: &[&str]) -> BTreeMap<Vec<String>, f64> {
+        let data = self.ask(&format!("query?query={}", encoded(query)));
+        let series = data["result"].as_array().unwrap().iter().map(|series| {
+            let label = |label| series["metric"][label].as_str().unwrap_or_default().to_owned();
+            let value = series["value"][1].as_str().unwrap().parse().unwrap();
+            (labels.iter().map(label).collect(), value)
+        });
+        series.collect()
+    }
+
+    fn one(&self, query: &str) -> Option<f64> {
+        self.query(query, &[]).into_values().next()
+    }
+
+    fn exemplars(&self, query: &str) -> Vec<Exemplar> {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let (start, end) = (now - 600, now + 10);
+        let query = encoded(query);
+        let data = self.ask(&format!("query_exemplars?query={query}&start={start}&end={end}"));
+        let mut all = Vec::new();
+        for series in data.as_array().unwrap() {
+            let series_labels: BTreeMap<String, String> =
+                serde_json::from_value(series["seriesLabels"].clone()).unwrap();
+            for exemplar in series["exemplars"].as_array().unwrap() {
+                let label = |label| exemplar["labels"][label].as_str().unwrap().to_owned();
+                all.push(Exemplar {
+                    series: series_labels.clone(),
+                    ids: (label("trace_id"), label("span_id")),
+                    value: exemplar["value"].as_str().unwrap().parse().unwrap(),
+                    time: exemplar["timestamp"].as_f64().unwrap(),
+                });
+            }
+        }
+        all
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[derive(Debug)]
+struct Exemplar {
+    series: BTreeMap<String, String>,
+    ids: (String, String),
+    value: f64,
+    time: f64,
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+// ---------------------------------------------------------------------------------------------
+
+fn outcome(span: &Span) -> &'static str {
+    let said = |outcome| span.attributes.get("redspan.outcome").is_some_and(|it| *it == outcome);
+    match span.status {
+        _ if said("panic") => "panic",
+        _ if said("cancelled") => "cancelled",
+        "error" => "error",
+        _ => "ok",
+    }
+}
+
+#[test]
+fn prometheus_takes_every_scrape_and_each_exemplar_names_a_received_span() {
+    if !Prometheus::is_installed() {
+        assert!(
+            std::env::var("REDSPAN_REQUIRE_SERVERS").as_deref() != Ok("1"),
+            "`prometheus` is not installed, and REDSPAN_REQUIRE_SERVERS=1 asks for it: \
+             apt-get install prometheus"
+        );
+        // Not `eprintln`, which is shown only when a test fails.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: `prometheus` is not installed; apt-get install prometheus"
+        );
+        return;
+    }
+    let receiver = Receiver::start();
+    let telemetry = redspan::builder()
+        .service_name("shop")
+        .sampler(sample::parent_based(sample::trace_id_ratio(0.1)))
+        .spans_to(OtlpSink::new(OtlpSettings::http(&receiver.http())).unwrap())
+        .metrics_at(([127, 0, 0, 1], 0).into())
+        .logs(redspan::log::layer().with_writer(std::io::sink()))
+        .install()
+        .unwrap();
+    let prometheus = Prometheus::start(telemetry.metrics_address().unwrap());
+    let scrapes = || prometheus.one("count_over_time(up[10m])").unwrap_or_default();
+    // The functions are there at zero: nothing of what follows is lost to a rate.
+    prometheus.until("scraping", || scrapes() >= 2.0);
+    let zeros = prometheus.query("function_calls_total", &["function", "outcome"]);
+    assert_eq!(zeros.len(), ENDS.len() * Outcome::ALL.len(), "{zeros:?}");
+    assert!(zeros.values().all(|&calls| calls == 0.0), "{zeros:?}");
+
+    let start = Instant::now();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let done = &done;
+        scope.spawn(|| load(done));
+        thread::sleep(Duration::from_secs(20));
+        done.store(true, Relaxed);
+    });
+    let took = start.elapsed();
+    assert!(telemetry.flush(LONG));
+    let scraped = scrapes();
+    // The one that is under way, and one from after the flush.
+    prometheus.until("scraping", || scrapes() >= scraped + 3.0);
+    let spans = telemetry.spans();
+
+    // It has nothing to complain about.
+    let targets = prometheus.ask("targets");
+    let target = &targets["activeTargets"][0];
+    assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()), "{target}");
+    assert_eq!(prometheus.one("min_over_time(up[10m])"), Some(1.0), "no scrape has failed");
+    let complaints: Vec<_> =
+        prometheus.log().lines().filter(|it| is_complaint(it)).map(str::to_owned).collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    let own = page::get(prometheus.address, "/metrics", LONG).unwrap();
+    for name in [
+        "prometheus_target_scrapes_exemplar_out_of_order_total",
+        "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+        "prometheus_target_scrapes_sample_out_of_bounds_total",
+        "prometheus_target_scrapes_sample_out_of_order_total",
+        "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+    ] {
+        let line = own.lines().find(|line| line.starts_with(name));
+        assert_eq!(line, Some(format!("{name} 0").as_str()));
+    }
+
+    // It counts what the process counts.
+    let labels = ["function", "outcome"];
+    let mut calls = BTreeMap::new();
+    let mut finished = BTreeMap::new();
+    for site in redspan::catalog() {
+        let red = site.red();
+        for outcome in Outcome::ALL {
+            let labels = vec![site.function().to_owned(), outcome.as_str().to_owned()];
+            calls.insert(labels, red.count(outcome) as f64);
+        }
+        finished.insert(vec![site.function().to_owned()], red.finished() as f64);
+    }
+    assert_eq!(prometheus.query("function_calls_total", &labels), calls);
+    let counts = prometheus.query("function_calls_duration_seconds_count", &["function"]);
+    assert_eq!(counts, finished);
+    let in_flight = prometheus.query("function_calls_concurrent", &["function"]);
+    assert!(in_flight.values().all(|&calls| calls == 0.0), "{in_flight:?}");
+    let orders = prometheus.query("orders_placed_total", &["shard"]);
+    let own_orders = ORDERS.iter().enumerate();
+    let own_orders = own_orders.map(|(n, count)| (vec![n.to_string()], count.load(Relaxed) as f64));
+    assert_eq!(orders, own_orders.collect());
+    let baskets = BASKETS.load(Relaxed) as f64;
+    assert_eq!(prometheus.one("sum(basket_bytes_count)"), Some(baskets));
+    let started = prometheus.one("sum(otel_sdk_span_started_total)");
+    assert_eq!(started, Some(spans.sampled as f64));
+    // Rates: over the whole run, where Prometheus extrapolates by a scrape interval at each end.
+    let increases = prometheus.query("increase(function_calls_total[10m])", &labels);
+    for (labels, calls) in &calls {
+        let increase = increases[labels];
+        assert!((increase - calls).abs() <= 0.1 * calls, "{labels:?}: {increase}, {calls}");
+    }
+    assert_eq!(
+        prometheus.one("sum(resets({__name__=~\"function_calls.*_total\"}[10m]))"),
+        Some(0.0)
+    );
+
+    // Every exemplar names a span that has been received, and says of it what it says itself.
+    let received: HashMap<_, _> = receiver
+        .take()
+        .into_iter()
+        .map(|span| ((span.trace_id.clone(), span.span_id.clone()), span))
+        .collect();
+    assert_eq!(received.len() as u64, spans.exported);
+    assert_eq!((spans.dropped(), spans.running), (0, 0), "{spans:?}");
+    let exemplars = prometheus.exemplars("{job=\"service\"}");
+    for exemplar in &exemplars {
+        let span = received.get(&exemplar.ids);
+        let span = span.unwrap_or_else(|| panic!("dangles: {exemplar:?}"));
+        let label = |name| exemplar.series.get(name).map(String::as_str);
+        let seconds = |nanos: u64| nanos as f64 / 1e9;
+        match label("__name__").unwrap() {
+            "function_calls_total" => {
+                assert_eq!(label("function"), Some(span.name.as_str()), "{exemplar:?}");
+                assert_eq!(label("outcome"), Some(outcome(span)), "{exemplar:?}");
+            }
+            "function_calls_duration_seconds_bucket" => {
+                assert_eq!(label("function"), Some(span.name.as_str()), "{exemplar:?}");
+                let duration = seconds(span.end - span.start);
+                assert!((exemplar.value - duration).abs() < 1e-6, "{exemplar:?}, {duration}");
+                assert!((exemplar.time - seconds(span.end)).abs() < 2e-3, "{exemplar:?}");
+            }
+            "orders_placed_total" => assert_eq!(span.name, "order"),
+            "basket_bytes_bucket" => assert_eq!(span.name, "basket"),
+            other => panic!("an exemplar of {other}"),
+        }
+        if let Some(bound) = label("le").and_then(|bound| bound.parse::<f64>().ok()) {
+            assert!(exemplar.value <= bound, "{exemplar:?}");
+        }
+    }
+    let traces: HashSet<_> = exemplars.iter().map(|exemplar| &exemplar.ids.0).collect();
+    let of_calls = exemplars.iter().filter(|it| it.series["__name__"] == "function_calls_total");
+    let shown: BTreeSet<_> = of_calls
+        .map(|it| (it.series["function"].as_str(), it.series["outcome"].as_str()))
+        .collect();
+    let sampled: BTreeSet<_> =
+        received.values().map(|span| (span.name.as_str(), outcome(span))).collect();
+    assert_eq!(shown, sampled, "every sampled kind of call has an exemplar");
+    let all = ENDS.iter().flat_map(|(name, ends)| ends.iter().map(|end| (*name, end.as_str())));
+    assert_eq!(sampled, all.collect());
+    println!(
+        "{:.0} calls in {took:.1?}, {spans:?}; {} spans received; {} scrapes; {} exemplars of {} \
+         series, {} traces",
+        calls.values().sum::<f64>(),
+        received.len(),
+        scrapes(),
+        exemplars.len(),
+        exemplars.iter().map(|it| &it.series).collect::<BTreeSet<_>>().len(),
+        traces.len()
+    );
+    assert!(traces.len() >= 1_000, "{}", traces.len());
+    drop(telemetry);
+}
+
+fn is_complaint(line: &str) -> bool {
+    line.contains("level=warn") || line.contains("level=error")
+}
