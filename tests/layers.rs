@@ -287,7 +287,7 @@ fn shows() {}
 
 #[test]
 fn spans_made_while_fields_are_rendered_are_their_own() {
-    let spans = watched(|| shows());
+    let spans = watched(shows);
     let times = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!(times("shows"), 1, "{}", tree(&spans));
     assert_eq!(times("native in a field"), times("inner"), "{}", tree(&spans));
@@ -377,7 +377,7 @@ fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
                 remember();
                 outer(1, inner);
             },
-            || outer(1, || remember()),
+            || outer(1, remember),
             || {
                 remember();
                 let _attached = Context::new().attach();
