@@ -289,3 +289,14 @@ fn destructors_of_thread_locals_make_their_calls_at_any_time() {
     assert_eq!(after.0 - before.0, 9);
     assert_eq!(after.1, before.1);
 }
+
+#[test]
+fn a_sampler_that_panics_costs_the_span_and_not_the_call() {
+    let sampler = |_: &Sampling<'_>| resume_unwind(Box::new(()));
+    let ((), seen) = testing::sampled_by(sampler).scope(|| {
+        outer(|| _ = inner());
+        global::tracer("native").in_span("native", |_| _ = inner());
+    });
+    assert_eq!(seen.spans().len(), 0);
+    assert_eq!((seen.calls("outer").ok, seen.calls("inner").ok), (1, 2));
+}
