@@ -130,7 +130,9 @@ fn sync_mix(dice: &mut Dice) {
             let _ = poll_once(hops.as_mut());
             if n.is_multiple_of(64) {
                 std::thread::scope(|scope| {
-                    scope.spawn(|| drop(poll_once(hops.as_mut())));
+                    scope.spawn(|| {
+                        let _ = poll_once(hops.as_mut());
+                    });
                 });
             }
         }

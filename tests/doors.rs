@@ -54,12 +54,12 @@ fn foreign(inside: impl FnOnce()) {
 #[test]
 fn calls_native_and_foreign_spans_nest_in_every_order() {
     let ((), seen) = testing::scope(|| {
-        outer(|| native(|| foreign(|| inner())));
-        native(|| outer(|| foreign(|| inner())));
-        foreign(|| outer(|| native(|| inner())));
-        foreign(|| native(|| outer(|| inner())));
-        native(|| foreign(|| outer(|| inner())));
-        outer(|| foreign(|| native(|| inner())));
+        outer(|| native(|| foreign(inner)));
+        native(|| outer(|| foreign(inner)));
+        foreign(|| outer(|| native(inner)));
+        foreign(|| native(|| outer(inner)));
+        native(|| foreign(|| outer(inner)));
+        outer(|| foreign(|| native(inner)));
     });
     let expected = "\
 outer\n  native\n    foreign\n      inner

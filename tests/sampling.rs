@@ -93,3 +93,37 @@ async fn an_unsampled_trace_stays_unsampled_across_threads() {
     assert_eq!((seen.calls("outer").ok, seen.calls("inner").ok), (1, 1));
     seen.assert_nothing_outside();
 }
+
+#[instrumented]
+fn kept() -> (TraceId, bool) {
+    let above = ids();
+    assert!(above.1);
+    let below = dropped();
+    assert_eq!(ids(), above);
+    below
+}
+
+#[instrumented]
+fn dropped() -> (TraceId, bool) {
+    below_dropped();
+    ids()
+}
+
+#[instrumented]
+fn below_dropped() {
+    assert!(!ids().1);
+}
+
+#[test]
+fn what_a_sampler_drops_below_a_sampled_span_does_not_claim_to_be_recorded() {
+    let all_but = |span: &Sampling<'_>| match span.name {
+        "dropped" => Decision::Drop,
+        _ if span.parent.is_some_and(|parent| !parent.is_sampled()) => Decision::Drop,
+        _ => Decision::Sample,
+    };
+    let ((trace, sampled), seen) = testing::sampled_by(all_but).scope(kept);
+    assert!(!sampled);
+    assert_eq!(seen.tree(), "kept\n");
+    assert_eq!(seen.span("kept").trace_id(), trace);
+    assert_eq!(seen.calls("below_dropped").ok, 1);
+}

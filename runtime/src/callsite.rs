@@ -4,6 +4,7 @@ use crate::red::{Cells, Red};
 use opentelemetry::trace::SpanKind;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use tracing_core::callsite::{Callsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::metadata::Kind as MetadataKind;
@@ -44,6 +45,7 @@ pub struct CallSite {
     function: &'static str,
     kind: Kind,
     cells: Cells,
+    qualified: OnceLock<Arc<str>>,
     interest: AtomicU8,
 }
 
@@ -81,6 +83,7 @@ impl CallSite {
             function,
             kind,
             cells: Cells::new(),
+            qualified: OnceLock::new(),
             interest: AtomicU8::new(UNREGISTERED),
         }
     }
@@ -123,6 +126,12 @@ impl CallSite {
     /// The function's numbers so far, in this process. Calls in testing scopes are not among them.
     pub fn red(&self) -> Red {
         self.cells.read()
+    }
+
+    /// `module::function`, made once.
+    pub(crate) fn qualified_name(&self) -> Arc<str> {
+        let name = || format!("{}::{}", self.module(), self.function).into();
+        Arc::clone(self.qualified.get_or_init(name))
     }
 
     pub(crate) fn cells(&self) -> &Cells {

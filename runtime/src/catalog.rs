@@ -58,90 +58,78 @@ fn linked() -> &'static [Option<&'static CallSite>] {
     section::all()
 }
 
-// ELF linkers give `__start_` and `__stop_` of any section whose name is a C identifier.
-#[cfg(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly",
-    target_os = "illumos"
-))]
-mod section {
-    use super::CallSite;
+cfg_select! {
+    // ELF linkers give `__start_` and `__stop_` of any section whose name is a C identifier.
+    any(
+        target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd",
+        target_os = "openbsd", target_os = "dragonfly", target_os = "illumos"
+    ) => {
+        mod section {
+            use super::CallSite;
 
-    // One entry of our own: without any, the two symbols would be undefined.
-    #[used]
-    #[unsafe(link_section = "redspan_sites")]
-    static ANCHOR: Option<&CallSite> = None;
+            // One entry of our own: without any, the two symbols would be undefined.
+            #[used]
+            #[unsafe(link_section = "redspan_sites")]
+            static ANCHOR: Option<&CallSite> = None;
 
-    unsafe extern "Rust" {
-        #[link_name = "__start_redspan_sites"]
-        static START: Option<&'static CallSite>;
-        #[link_name = "__stop_redspan_sites"]
-        static STOP: Option<&'static CallSite>;
+            unsafe extern "Rust" {
+                #[link_name = "__start_redspan_sites"]
+                static START: Option<&'static CallSite>;
+                #[link_name = "__stop_redspan_sites"]
+                static STOP: Option<&'static CallSite>;
+            }
+
+            pub(super) fn all() -> &'static [Option<&'static CallSite>] {
+                // SAFETY: the linker defines both as the ends of one section that holds only values
+                // of this type and size, never written; `START` is its first value.
+                unsafe { super::between(&raw const START, &raw const STOP) }
+            }
+        }
     }
+    target_vendor = "apple" => {
+        mod section {
+            use super::CallSite;
 
-    pub(super) fn all() -> &'static [Option<&'static CallSite>] {
-        // SAFETY: the linker defines both as the ends of one section that holds only values of
-        // this type and size, never written; `START` is its first value.
-        unsafe { super::between(&raw const START, &raw const STOP) }
+            #[used]
+            #[unsafe(link_section = "__DATA,redspan_sites")]
+            static ANCHOR: Option<&CallSite> = None;
+
+            unsafe extern "Rust" {
+                #[link_name = "\x01section$start$__DATA$redspan_sites"]
+                static START: Option<&'static CallSite>;
+                #[link_name = "\x01section$end$__DATA$redspan_sites"]
+                static STOP: Option<&'static CallSite>;
+            }
+
+            pub(super) fn all() -> &'static [Option<&'static CallSite>] {
+                // SAFETY: as on ELF; ld64 defines the two symbols on demand.
+                unsafe { super::between(&raw const START, &raw const STOP) }
+            }
+        }
     }
-}
+    windows => {
+        mod section {
+            use super::CallSite;
 
-#[cfg(any(target_os = "macos", target_os = "ios"))]
-mod section {
-    use super::CallSite;
+            // The linker sorts by what follows the `$`: sites stand in `b`.
+            #[unsafe(link_section = ".rdspn$a")]
+            static START: Option<&CallSite> = None;
+            #[unsafe(link_section = ".rdspn$c")]
+            static STOP: Option<&CallSite> = None;
 
-    #[used]
-    #[unsafe(link_section = "__DATA,redspan_sites")]
-    static ANCHOR: Option<&CallSite> = None;
-
-    unsafe extern "Rust" {
-        #[link_name = "\x01section$start$__DATA$redspan_sites"]
-        static START: Option<&'static CallSite>;
-        #[link_name = "\x01section$end$__DATA$redspan_sites"]
-        static STOP: Option<&'static CallSite>;
+            pub(super) fn all() -> &'static [Option<&'static CallSite>] {
+                // SAFETY: the linker merges the three into one section, in this order.
+                unsafe { super::between(&raw const START, &raw const STOP) }
+            }
+        }
     }
-
-    pub(super) fn all() -> &'static [Option<&'static CallSite>] {
-        // SAFETY: as on ELF; ld64 defines the two symbols on demand.
-        unsafe { super::between(&raw const START, &raw const STOP) }
-    }
-}
-
-#[cfg(target_os = "windows")]
-mod section {
-    use super::CallSite;
-
-    // The linker sorts by what follows the `$`: sites stand in `b`.
-    #[unsafe(link_section = ".rdspn$a")]
-    static START: Option<&CallSite> = None;
-    #[unsafe(link_section = ".rdspn$c")]
-    static STOP: Option<&CallSite> = None;
-
-    pub(super) fn all() -> &'static [Option<&'static CallSite>] {
-        // SAFETY: the linker merges the three into one section, in this order.
-        unsafe { super::between(&raw const START, &raw const STOP) }
-    }
-}
-
-#[cfg(not(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly",
-    target_os = "illumos",
-    target_os = "macos",
-    target_os = "ios",
-    target_os = "windows"
-)))]
-mod section {
-    pub(super) fn all() -> &'static [Option<&'static super::CallSite>] {
-        &[]
+    // Elsewhere a site is listed from its first call on (`add`).
+    _ => {
+        mod section {
+            pub(super) fn all() -> &'static [Option<&'static super::CallSite>] {
+                &[]
+            }
+        }
     }
 }
 

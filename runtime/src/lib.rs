@@ -1,5 +1,57 @@
 //! One attribute, one `init`: every call becomes a span, a RED measurement with exemplars, and
 //! correlated logs.
+//!
+//! ```no_run
+//! use redspan::instrumented;
+//!
+//! #[instrumented(fields(order.id = order))]
+//! async fn charge(order: u64) -> anyhow::Result<()> {
+//!     tracing::info!("charging");
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     let _telemetry = redspan::init!()?;
+//!     charge(17).await
+//! }
+//! ```
+//!
+//! # A call
+//!
+//! Each call of an annotated function ends in exactly one way: `ok`, `error`, `panic`, or, for a
+//! future that is dropped before it is ready, `cancelled`. Its span, its counter, its histogram
+//! and its lines agree on that.
+//!
+//! | where | what |
+//! |---|---|
+//! | span | the function's name, the fields you list, `error.type`, status, the event `exception` with message and source chain where an error first leaves a call |
+//! | `function_calls_total` | `function`, `module`, `service_name`, `result`, `outcome`; at zero before the first call |
+//! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s |
+//! | `function_calls_concurrent` | calls in flight |
+//! | log lines | `trace_id`, `span_id`, `sampled` |
+//!
+//! The metrics carry the names and labels of autometrics, so its dashboards keep working. They do not
+//! depend on sampling, and their exemplars name only traces that the exporter has taken.
+//!
+//! # Three doors
+//!
+//! [`instrumented`], other crates' `tracing` spans, and OpenTelemetry's API make and see the same
+//! spans. Inside a call `opentelemetry::Context::current().span()` is the call's span, and so is
+//! `tracing::Span::current()`: `record`, `set_attribute`, `context()` and `in_current_span()` work as
+//! ever. Events become log lines and span events.
+//!
+//! # Setting up
+//!
+//! [`init!`] takes what OpenTelemetry's environment variables say; [`builder()`] is for what the
+//! program itself decides. With neither, nothing leaves the process but log lines on stdout. Without
+//! `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
+//! subscriber the application has, and count ([`CallSite::red`]).
+//!
+//! # In tests
+//!
+//! With the feature `testing`, `redspan::testing` runs a closure or a future in a scope of its own and
+//! asserts on spans, metrics and logs together.
 
 mod bridge;
 mod call;
@@ -10,6 +62,8 @@ mod config;
 mod context;
 mod exemplar;
 mod expose;
+#[cfg(feature = "_http")]
+mod integrations;
 pub mod log;
 mod metrics;
 mod outcome;
@@ -25,11 +79,18 @@ pub mod testing;
 #[doc(hidden)]
 pub mod __private;
 
+#[doc(inline)]
 pub use redspan_macros::instrumented;
 
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 pub use exemplar::Exemplar;
+#[cfg(feature = "axum")]
+pub use integrations::axum;
+#[cfg(feature = "reqwest")]
+pub use integrations::reqwest;
+#[cfg(feature = "tower")]
+pub use integrations::tower;
 pub use metrics::recorder::{Recorder, recorder};
 pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
@@ -69,3 +130,8 @@ macro_rules! init {
             .install()
     };
 }
+
+/// The README's programs are compiled.
+#[cfg(all(doctest, feature = "instrument"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

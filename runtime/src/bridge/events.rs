@@ -13,6 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::context::current;
 use crate::log::fields::{Fields, Rendering, Value};
 use crate::log::span_ids::{self, Bridge};
 
@@ -42,13 +43,13 @@ impl EventLayer {
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     {
-        let suppressed = span_ids::current(Context::is_telemetry_suppressed)?;
+        let suppressed = current::with(Context::is_telemetry_suppressed)?;
         if event.is_root() || suppressed {
             return None;
         }
         match event.parent() {
             Some(parent) => self.bridge.context::<S>(parent),
-            None => span_ids::current(|cx| cx.has_active_span().then(|| cx.clone()))?,
+            None => current::with(|cx| cx.has_active_span().then(|| cx.clone()))?,
         }
     }
 }

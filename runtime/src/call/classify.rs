@@ -39,6 +39,18 @@ impl Failure<'_> {
     }
 }
 
+/// An error of an integration that can only be shown.
+#[cfg(feature = "tower")]
+pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
+    Failure { error_type, message: Some(Shown(error)), source: None }.describe()
+}
+
+/// An error of an integration, with what is behind it.
+#[cfg(feature = "reqwest")]
+pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
+    Failure { error_type, message: Some(Shown(error)), source: error.source() }.describe()
+}
+
 /// Longer chains are cut: a chain may be a circle.
 const MAX_SOURCES: usize = 32;
 

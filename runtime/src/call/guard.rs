@@ -115,6 +115,7 @@ impl Running {
         });
     }
 
+    #[inline]
     fn ready(&mut self) {
         if self.rare.as_ref().is_some_and(|rare| rare.wanted.is_none()) {
             let none = vec![None; self.site.metadata().fields().len()];
@@ -123,7 +124,15 @@ impl Running {
     }
 
     /// Makes the call current on this thread.
+    #[inline]
     pub(super) fn attach(&mut self) -> Here {
+        match (&self.context, &self.rare) {
+            (None, None) => Here { attached: None, entered: None },
+            _ => self.attach_context(),
+        }
+    }
+
+    fn attach_context(&mut self) -> Here {
         let Some(rare) = &mut self.rare else {
             let attached = self
                 .context
@@ -148,7 +157,14 @@ impl Running {
     }
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
+    #[inline]
     pub(super) fn detach(&mut self, here: Here) {
+        if here.attached.is_some() || here.entered.is_some() {
+            self.detach_context(here);
+        }
+    }
+
+    fn detach_context(&mut self, here: Here) {
         let Here { attached, entered } = here;
         if let Some(view) = attached.and_then(Attached::detach) {
             self.rare.get_or_insert_default().view = Some(view);

@@ -5,6 +5,7 @@ pub(crate) mod classify;
 mod fields;
 mod future;
 mod guard;
+#[cfg(feature = "_http")]
 pub(crate) mod owned;
 
 pub use fields::{debug, display, value};

@@ -48,6 +48,7 @@ impl OwnedSpan {
     }
 
     /// The context that holds the span.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
@@ -58,16 +59,20 @@ impl OwnedSpan {
         }
     }
 
-    pub(crate) fn rename(&self, name: String) {
-        if self.recording {
-            self.context.span().update_name(name);
-        }
-    }
-
     /// Makes the span current on this thread while the guard lives.
     pub(crate) fn attach(&mut self) -> Current<'_> {
         let attached = current::attach(&self.context, self.metadata, self.view.take());
         Current { span: self, attached: Some(attached) }
+    }
+
+    /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
+    pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
+        let current = self.attach();
+        let value = work();
+        drop(current);
+        self.if_dropped = otherwise;
+        value
     }
 
     /// Ends the span.

@@ -14,7 +14,6 @@ pub(crate) mod settings;
 pub struct ConfigError(String);
 
 impl ConfigError {
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "no other part can fail yet"))]
     pub(crate) fn new(message: impl Into<String>) -> Self {
         ConfigError(message.into())
     }

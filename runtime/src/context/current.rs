@@ -7,6 +7,7 @@
 
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
+use std::panic::catch_unwind;
 use tracing_core::{Dispatch, Metadata, span};
 
 /// A tracing span that stands for a span of ours: made when somebody asks for
@@ -32,12 +33,19 @@ struct Frame {
     view: Option<View>,
 }
 
+struct Frames {
+    /// False if this thread had already lost its context when it first came here.
+    alive: bool,
+    stack: RefCell<Vec<Frame>>,
+}
+
 thread_local! {
     // Touches the context's own thread-local first: destructors run in reverse order, so as long as
-    // this one answers, that one does too. (`Context::map_current` panics when it is gone.)
-    static FRAMES: RefCell<Vec<Frame>> = {
-        Context::map_current(|_| ());
-        RefCell::new(Vec::with_capacity(8))
+    // this one answers, that one does too. (`Context::map_current` panics when it is gone, and a
+    // panic in a destructor aborts the process.)
+    static FRAMES: Frames = Frames {
+        alive: catch_unwind(|| Context::map_current(|_| ())).is_ok(),
+        stack: RefCell::new(Vec::with_capacity(8)),
     };
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
@@ -45,8 +53,10 @@ thread_local! {
 /// Runs `f` with the current context; `None` when the thread is ending.
 #[inline]
 pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
-    FRAMES.try_with(|_| ()).ok()?;
-    Some(Context::map_current(f))
+    match FRAMES.try_with(|frames| frames.alive) {
+        Ok(true) => Some(Context::map_current(f)),
+        _ => None,
+    }
 }
 
 /// A span of ours, current on this thread while this lives.
@@ -64,14 +74,17 @@ pub(crate) fn attach(
     view: Option<View>,
 ) -> Attached {
     let index = FRAMES.try_with(|frames| {
-        let mut frames = frames.borrow_mut();
+        if !frames.alive {
+            return None;
+        }
+        let mut stack = frames.stack.borrow_mut();
         let depth = DEPTH.get();
-        frames.push(Frame { context: context.clone(), metadata, depth, view });
-        frames.len() - 1
+        stack.push(Frame { context: context.clone(), metadata, depth, view });
+        Some(stack.len() - 1)
     });
     match index {
-        Ok(index) => Attached { guard: Some(context.clone().attach()), index },
-        Err(_) => Attached { guard: None, index: 0 },
+        Ok(Some(index)) => Attached { guard: Some(context.clone().attach()), index },
+        _ => Attached { guard: None, index: 0 },
     }
 }
 
@@ -86,7 +99,7 @@ impl Attached {
         // Frames above are of attachments that were leaked: they end with this one. Whatever they
         // hold is dropped outside the borrow, since its destructors may come back here.
         let above = FRAMES.try_with(|frames| {
-            let mut frames = frames.borrow_mut();
+            let mut frames = frames.stack.borrow_mut();
             let at = self.index.min(frames.len());
             // Nearly always one frame, and no allocation for it.
             let own = if frames.len() == at + 1 { frames.pop() } else { None };
@@ -129,7 +142,7 @@ pub(crate) enum Innermost {
 pub(crate) fn innermost() -> Innermost {
     FRAMES
         .try_with(|frames| {
-            let frames = frames.borrow();
+            let frames = frames.stack.borrow();
             match frames.last() {
                 Some(frame) if frame.depth == DEPTH.get() => match &frame.view {
                     Some(view) => Innermost::Viewed(view.id.clone(), frame.metadata),
@@ -145,7 +158,7 @@ pub(crate) fn innermost() -> Innermost {
 pub(crate) fn keep(view: View) {
     let mut view = Some(view);
     let _ = FRAMES.try_with(|frames| {
-        if let Some(frame) = frames.borrow_mut().last_mut()
+        if let Some(frame) = frames.stack.borrow_mut().last_mut()
             && frame.view.is_none()
         {
             frame.view = view.take();

@@ -17,11 +17,11 @@ pub(crate) fn any_open() -> bool {
 }
 
 /// Keeps [`any_open`] true while it lives.
-#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+#[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub(crate) struct Open(());
 
-#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+#[cfg(any(test, feature = "testing"))]
 impl Open {
     pub(crate) fn new() -> Self {
         OPEN.fetch_add(1, Relaxed);
@@ -29,6 +29,7 @@ impl Open {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
 impl Drop for Open {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Relaxed);
@@ -46,7 +47,7 @@ pub(crate) fn ran_outside(site: &'static CallSite) {
 }
 
 /// All calls that [`ran_outside`] was told of.
-#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests open scopes"))]
+#[cfg(feature = "testing")]
 pub(crate) fn outside() -> BTreeMap<(&'static str, &'static str), u64> {
     OUTSIDE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

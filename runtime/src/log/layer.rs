@@ -16,7 +16,7 @@ use super::record::{LogRecord, ScopedLogs};
 use super::span_ids::{self, Bridge};
 use super::writer::{LogHandle, Writer};
 use super::{json, pretty};
-use crate::context::scope;
+use crate::context::{current, scope};
 
 /// Writes each event as one line with the ids of its span; made by [`layer`](super::layer).
 #[derive(Debug)]
@@ -150,7 +150,7 @@ where
             fields: &scratch.fields,
         };
         let scoped = if scope::any_open() && !own_message {
-            span_ids::current(|cx| cx.get::<ScopedLogs>().cloned()).flatten()
+            current::with(|cx| cx.get::<ScopedLogs>().cloned()).flatten()
         } else {
             None
         };

@@ -31,6 +31,7 @@ mod writer;
 pub use filter::filter;
 pub use layer::LogLayer;
 pub use record::LogRecord;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use record::ScopedLogs;
 pub use writer::LogHandle;
 

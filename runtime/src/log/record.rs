@@ -75,6 +75,7 @@ impl ScopedLogs {
     }
 
     /// The lines so far.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn records(&self) -> Vec<LogRecord> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

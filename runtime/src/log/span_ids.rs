@@ -1,6 +1,5 @@
 //! Which span an event belongs to: the one current OpenTelemetry span, or the parent it names.
 
-use std::panic;
 use std::sync::OnceLock;
 
 use opentelemetry::Context;
@@ -9,6 +8,8 @@ use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::{Dispatch, Event, Subscriber, span};
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::context::current;
 
 /// The ids of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,29 +36,6 @@ impl Ids {
 /// are about telemetry, not about a request: they are written without ids.
 pub(crate) fn from_opentelemetry(target: &str) -> bool {
     target.starts_with("opentelemetry")
-}
-
-thread_local! {
-    // `Context::map_current` panics once the thread's context is destroyed, and a panic in a destructor
-    // aborts the process. Destructors run last-registered first, and this one registers after the context:
-    // while it is alive, so is the context.
-    static CONTEXT: Alive = Alive(
-        panic::catch_unwind(|| Context::map_current(|_| ())).is_ok(),
-    );
-}
-
-struct Alive(bool);
-
-impl Drop for Alive {
-    fn drop(&mut self) {}
-}
-
-/// Applies `f` to the current context, or answers `None` if the thread is past having one.
-pub(crate) fn current<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
-    match CONTEXT.try_with(|alive| alive.0) {
-        Ok(true) => Some(Context::map_current(f)),
-        _ => None,
-    }
 }
 
 /// Finds the OpenTelemetry context behind a tracing span. A layer keeps one.
@@ -97,7 +75,7 @@ impl Bridge {
             return Ids::of(self.context::<S>(parent)?.span().span_context());
         }
         let (ids, suppressed) =
-            current(|cx| (Ids::of(cx.span().span_context()), cx.is_telemetry_suppressed()))?;
+            current::with(|cx| (Ids::of(cx.span().span_context()), cx.is_telemetry_suppressed()))?;
         if ids.is_some() || suppressed || !self.inactive {
             return ids;
         }

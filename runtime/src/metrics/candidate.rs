@@ -6,9 +6,9 @@
 //! `set_status(Unset)` is a no-op by OpenTelemetry's specification, and our own span takes the
 //! candidate out of the mailbox when it hears it.
 
+use crate::context::current;
 use crate::exemplar::Exemplar;
 use crate::metrics::series::{Counter, Histogram};
-use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt, TraceId};
 use quanta::Instant;
 use std::cell::{Cell, RefCell};
@@ -21,7 +21,6 @@ static ENABLED: AtomicBool = AtomicBool::new(false);
 thread_local! {
     static MAILBOX: RefCell<Option<Candidate>> = const { RefCell::new(None) };
     static MUTED: Cell<bool> = const { Cell::new(false) };
-    static ALIVE: Alive = Alive::new();
 }
 
 /// Lets values become candidates: from now on spans are exported that can carry them.
@@ -74,7 +73,7 @@ fn ring(value: f64, series: impl FnOnce() -> Option<Series>) {
     if MUTED.try_with(Cell::get).unwrap_or(true) {
         return;
     }
-    with_context(|cx| {
+    current::with(|cx| {
         // `has_active_span` first: without a span, `span()` would still say "not sampled", but
         // most increments of a program happen outside of any.
         if !cx.has_active_span() || !cx.span().span_context().is_sampled() {
@@ -115,37 +114,13 @@ pub(crate) fn muted<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// `Context::map_current` for code that may run while its thread ends: OpenTelemetry's panics
-/// once the thread's context is gone, and a destructor that panics ends the process.
-pub(crate) fn with_context<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
-    match ALIVE.try_with(|alive| alive.0) {
-        Ok(true) => Some(Context::map_current(f)),
-        _ => None,
-    }
-}
-
-/// Made after the thread's context, so destroyed before it.
-struct Alive(bool);
-
-impl Alive {
-    fn new() -> Self {
-        // The thread may already have lost its context before it first came here.
-        Alive(std::panic::catch_unwind(|| Context::map_current(|_| ())).is_ok())
-    }
-}
-
-impl Drop for Alive {
-    // Only its presence matters: without a destructor the value would outlive the context.
-    fn drop(&mut self) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::store::Store;
     use metrics::{CounterFn, HistogramFn, Key};
-    use opentelemetry::KeyValue;
     use opentelemetry::trace::{Span, SpanContext, TraceFlags, TraceState};
+    use opentelemetry::{Context, KeyValue};
     use std::borrow::Cow;
     use std::sync::Mutex;
 

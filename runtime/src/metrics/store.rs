@@ -3,8 +3,7 @@
 //! Bounded, and without upkeep: a series lives as long as its store, and nothing must be drained.
 
 use crate::callsite::CallSite;
-use crate::context::scope;
-use crate::metrics::candidate::with_context;
+use crate::context::{current, scope};
 use crate::metrics::series::{Counter, Gauge, Histogram};
 use crate::red::{Cells, Red};
 use metrics::{Key, KeyName, Label, SharedString, Unit};
@@ -96,8 +95,11 @@ pub(crate) struct Store {
     /// What the user was already told about.
     warned: Mutex<HashSet<String>>,
     /// The sites' numbers of a scope; the process' own stand in the sites.
-    cells: Option<Mutex<HashMap<usize, (&'static CallSite, Arc<Cells>)>>>,
+    cells: Option<ScopedCells>,
 }
+
+/// The sites' numbers of a scope, by the site's address.
+type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<Cells>)>>;
 
 /// The store of a testing scope, as a value in OpenTelemetry's `Context`.
 #[derive(Clone)]
@@ -134,10 +136,7 @@ enum Place {
 }
 
 impl Store {
-    fn new(
-        limits: Limits,
-        cells: Option<Mutex<HashMap<usize, (&'static CallSite, Arc<Cells>)>>>,
-    ) -> Self {
+    fn new(limits: Limits, cells: Option<ScopedCells>) -> Self {
         Store {
             registry: Registry::new(SeriesStorage),
             limits,
@@ -154,6 +153,7 @@ impl Store {
     }
 
     /// An empty store for a testing scope.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn scoped() -> Arc<Store> {
         Arc::new(Store::new(Limits::DEFAULT, Some(Mutex::default())))
     }
@@ -164,10 +164,10 @@ impl Store {
         if !scope::any_open() {
             return None;
         }
-        with_context(|cx| cx.get::<ScopedStore>().map(|scoped| scoped.0.clone())).flatten()
+        current::with(|cx| cx.get::<ScopedStore>().map(|scoped| scoped.0.clone())).flatten()
     }
 
-    /// The store for now: the testing scope's, or else the process'.
+    /// The store that holds here: the testing scope's, or else the process'.
     pub(crate) fn current() -> Current {
         Store::of_scope().map_or_else(|| Current::Global(Store::global()), Current::Scoped)
     }

@@ -302,7 +302,10 @@ impl Builder {
         says.push(match (&sink, settings.sdk_disabled) {
             (Some(sink), _) => format!("spans to {}", sink.describe()),
             (None, true) => String::from("OTEL_SDK_DISABLED is set, nothing is exported"),
-            (None, false) => String::from("spans are not exported"),
+            (None, false) => String::from(
+                "spans are not exported (OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 sends \
+                 them to a Collector, OTEL_TRACES_EXPORTER=console prints them)",
+            ),
         });
         Ok(sink)
     }
@@ -356,7 +359,12 @@ impl Builder {
                     ))
                 })?
             }
-            None => return Ok(None),
+            None => {
+                says.push(
+                    "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
+                );
+                return Ok(None);
+            }
         };
         let listener = AdminListener::start(address, service.clone(), || {
             // A scrape shows exemplars of what has been handed over: let that be all there is. An

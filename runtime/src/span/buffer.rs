@@ -13,7 +13,19 @@ const CAPACITY: usize = 2048;
 pub(super) struct Buffer {
     records: Mutex<Vec<Record>>,
     dropped: AtomicU64,
+    spare: Mutex<Spare>,
 }
+
+/// Memory that changes places with a buffer's own in each round, so that the thread never has to
+/// grow it again. Only the pipeline touches it.
+#[derive(Debug, Default)]
+struct Spare {
+    records: Vec<Record>,
+    quiet_rounds: u32,
+}
+
+/// After so many rounds with few spans (ten seconds), a burst's memory goes back.
+const QUIET_ROUNDS: u32 = 100;
 
 /// What adding a span came to.
 pub(super) enum Added {
@@ -35,9 +47,22 @@ impl Buffer {
         if records.len() == CAPACITY / 2 { Added::HalfFull } else { Added::Kept }
     }
 
-    /// Takes all spans, leaving `spare` (empty) in their place.
-    pub(super) fn take(&self, spare: Vec<Record>) -> Vec<Record> {
-        std::mem::replace(&mut self.records.lock().unwrap_or_else(PoisonError::into_inner), spare)
+    /// Hands all spans to `each`.
+    fn drain(&self, each: &mut impl FnMut(Record)) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(
+            &mut *self.records.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut spare.records,
+        );
+        if spare.records.len() * 8 > spare.records.capacity() {
+            spare.quiet_rounds = 0;
+        } else {
+            spare.quiet_rounds = spare.quiet_rounds.saturating_add(1);
+        }
+        spare.records.drain(..).for_each(each);
+        if spare.quiet_rounds > QUIET_ROUNDS {
+            spare.records.shrink_to(CAPACITY / 64);
+        }
     }
 
     pub(super) fn take_dropped(&self) -> u64 {
@@ -80,14 +105,9 @@ impl Buffers {
     pub(super) fn drain(&self, mut each: impl FnMut(Record)) -> u64 {
         let buffers = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut dropped = 0;
-        let mut spare = Vec::new();
         for buffer in buffers.iter().map(|buffer| &**buffer).chain([&self.late]) {
             dropped += buffer.take_dropped();
-            let mut taken = buffer.take(spare);
-            taken.drain(..).for_each(&mut each);
-            // A burst's memory goes back; the usual size is used again for the next thread.
-            taken.shrink_to(CAPACITY / 8);
-            spare = taken;
+            buffer.drain(&mut each);
         }
         drop(buffers);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);

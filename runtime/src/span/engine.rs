@@ -89,7 +89,8 @@ pub(crate) struct Start {
 pub(crate) enum Started {
     /// Not sampled, below a parent: whatever is current stays so.
     Followed,
-    /// An unsampled root. It has ids of its own, or every span below would be decided again.
+    /// Not sampled, and nothing unsampled is above. It has ids of its own, or every span below would
+    /// be decided again.
     Unsampled(SpanContext),
     /// To be recorded.
     Recording(Span),
@@ -127,7 +128,13 @@ impl Engine {
             SpanContext::new(trace_id, ids::span_id(), flags, false, state)
         };
         if decision == Decision::Drop {
+            let exported = scope.is_some() || self.pipeline.is_connected();
             return match parent_context {
+                // What is current must not claim to be recorded.
+                Some(above) if above.is_sampled() && exported => {
+                    Started::Unsampled(context(TraceFlags::NOT_SAMPLED))
+                }
+                // A process that exports nothing hands a stranger's trace on as it came.
                 Some(_) => Started::Followed,
                 None => Started::Unsampled(context(TraceFlags::NOT_SAMPLED)),
             };
@@ -186,7 +193,8 @@ impl Engine {
     pub(crate) fn open(&self, parent: &Context, start: Start) -> Option<(Context, bool)> {
         match self.start(parent, start) {
             Started::Followed => None,
-            Started::Unsampled(context) => Some((parent.with_span(Span::silent(context)), false)),
+            // Not remote, whatever the method's name: it takes a context without a span to record.
+            Started::Unsampled(context) => Some((parent.with_remote_span_context(context), false)),
             Started::Recording(span) => Some((parent.with_span(span), true)),
         }
     }

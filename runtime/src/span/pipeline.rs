@@ -99,6 +99,11 @@ impl Pipeline {
         Ok(Pipeline { shared, collector: Some(collector) })
     }
 
+    /// Whether anybody takes spans.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.collector.is_some()
+    }
+
     pub(crate) fn stats(&self) -> &Stats {
         &self.shared.stats
     }

@@ -114,9 +114,9 @@ impl Record {
         let mut extra = live.extra.map(|extra| *extra).unwrap_or_default();
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            let function = format!("{}::{}", site.module(), site.function());
+            extra.attributes.reserve_exact(4);
             extra.attributes.extend([
-                KeyValue::new("code.function.name", function),
+                KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
                 KeyValue::new("code.line.number", i64::from(site.line())),
             ]);

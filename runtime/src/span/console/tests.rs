@@ -72,6 +72,7 @@ fn a_trace_is_a_tree_with_its_root_on_the_line_of_the_trace() {
     client.span_kind = SpanKind::Client;
     client.attributes = vec![
         KeyValue::new("http.request.method", "GET"),
+        KeyValue::new("http.response.status_code", 200),
         KeyValue::new("code.line.number", 7),
         KeyValue::new("sides", 6),
     ];
@@ -83,7 +84,7 @@ fn a_trace_is_a_tree_with_its_root_on_the_line_of_the_trace() {
         page.text(),
         "trace 00000000000000000000000000000001  GET /rolldice  server  12.4ms\n\
          ├─ roll  11.9ms\n\
-         │  └─ GET  client  10.2ms  http.request.method=GET  sides=6  1 event\n\
+         │  └─ GET  client  10.2ms  http.response.status_code=200  sides=6  1 event\n\
          └─ answer  40µs  error: no luck\n"
     );
     assert_eq!((board.spans, board.traces.len()), (0, 0));

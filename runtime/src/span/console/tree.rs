@@ -172,8 +172,18 @@ const OUTCOMES: [&str; 2] = ["outcome", "redspan.outcome"];
 /// Whether an attribute tells a reader something that the line does not say already.
 fn is_telling(key: &str) -> bool {
     let silent = ["code.", "thread.", "exception."].iter().any(|prefix| key.starts_with(prefix));
-    !silent && !OUTCOMES.contains(&key)
+    !silent && !OUTCOMES.contains(&key) && !SAID.contains(&key)
 }
+
+/// What the name of an HTTP span says, and what follows from its URL.
+const SAID: [&str; 6] = [
+    "http.request.method",
+    "http.route",
+    "network.protocol.version",
+    "server.address",
+    "server.port",
+    "url.scheme",
+];
 
 /// Three digits are enough to compare by eye.
 fn duration(took: Duration) -> String {

@@ -1,0 +1,39 @@
+//! The [tower layer](crate::tower) for axum: it knows the matched route.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//!
+//! let app: Router = Router::new()
+//!     .route("/users/{id}", get(async || "hello"))
+//!     .layer(redspan::axum::layer());
+//! ```
+//!
+//! Spans are named `GET /users/{id}` and have an `http.route`. A request that matches no route keeps
+//! the bare method as its name: whatever strangers ask for, names stay few.
+//!
+//! Add it with [`Router::layer`](axum::Router::layer), after the routes and the other layers, so
+//! that it is the outermost of them: a layer sees only the routes that were added before it, and
+//! covers only the layers that were. Around the whole router, as in
+//! `ServiceBuilder::new().layer(…).service(router)`, it would run before the route is known. Once is
+//! enough: a nested router needs no layer of its own.
+
+use crate::tower::{Route, ServerLayer};
+use ::axum::extract::MatchedPath;
+use ::http::Request;
+
+/// A layer that makes a server span of every request. See the [module](self).
+pub fn layer() -> ServerLayer<Matched> {
+    ServerLayer::new().with_route(Matched)
+}
+
+/// The route that axum's router matched.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Matched;
+
+impl<B> Route<B> for Matched {
+    fn route(&self, request: &Request<B>) -> Option<String> {
+        let matched = request.extensions().get::<MatchedPath>();
+        matched.map(|path| path.as_str().to_owned())
+    }
+}

@@ -1,0 +1,52 @@
+//! What HTTP servers and clients share: the words of the conventions.
+//! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
+
+use crate::span::failed::Failed;
+use http::{Method, StatusCode};
+use opentelemetry::KeyValue;
+use std::borrow::Cow;
+
+/// The methods that a span's name may show. Anybody may send others, and names must stay few.
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
+
+fn known(method: &Method) -> Option<&'static str> {
+    METHODS.into_iter().find(|known| *known == method.as_str())
+}
+
+/// A span's name: the method, with the route if there is one.
+pub(super) fn name(method: &Method, route: Option<&str>) -> Cow<'static, str> {
+    let method = known(method).unwrap_or("HTTP");
+    match route {
+        Some(route) => Cow::Owned(format!("{method} {route}")),
+        None => Cow::Borrowed(method),
+    }
+}
+
+pub(super) fn push_method(attributes: &mut Vec<KeyValue>, method: &Method) {
+    attributes.push(KeyValue::new("http.request.method", known(method).unwrap_or("_OTHER")));
+    if known(method).is_none() {
+        let original = method.as_str().to_owned();
+        attributes.push(KeyValue::new("http.request.method_original", original));
+    }
+}
+
+/// `server.address` and, where known, `server.port`.
+pub(super) fn push_server(attributes: &mut Vec<KeyValue>, host: &str, port: Option<u16>) {
+    // The brackets of an IPv6 address belong to the URL.
+    let address = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    attributes.push(KeyValue::new("server.address", address));
+    if let Some(port) = port {
+        attributes.push(KeyValue::new("server.port", i64::from(port)));
+    }
+}
+
+pub(super) fn status(status: StatusCode) -> KeyValue {
+    KeyValue::new("http.response.status_code", i64::from(status.as_u16()))
+}
+
+/// The error that a status code is. No message: the code says it all.
+pub(super) fn failed(status: StatusCode) -> Failed {
+    let error_type = Cow::Owned(status.as_str().to_owned());
+    Failed { error_type, message: None, sources: Vec::new() }
+}

@@ -1,0 +1,250 @@
+//! What a call allocates on the thread that makes it, and what it adds to a future.
+
+use redspan::instrumented;
+use redspan::sample::{Decision, Sampling, parent_based};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Once;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Counts what each thread asks of the system's allocator.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    // Const and without a destructor: reading it never allocates.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// What the sampler says of roots that begin on this thread.
+    static SAMPLED: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: everything is handed on to `System` unchanged; what the trait provides comes down to these
+// and counts a vector's growth as well.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Throws spans away.
+struct Discard;
+
+impl redspan::export::SpanSink for Discard {
+    fn describe(&self) -> String {
+        String::from("nobody")
+    }
+
+    fn export(
+        &mut self,
+        batch: Vec<opentelemetry_sdk::trace::SpanData>,
+        _: Duration,
+    ) -> Result<(), redspan::export::ExportError> {
+        drop(batch);
+        Ok(())
+    }
+}
+
+/// Installs redspan, once for all tests; each decides for its own thread.
+fn sampled(yes: bool) {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let by_thread = |_: &Sampling<'_>| match SAMPLED.get() {
+            true => Decision::Sample,
+            false => Decision::Drop,
+        };
+        let telemetry =
+            redspan::builder().spans_to(Discard).sampler(parent_based(by_thread)).install();
+        // It ends with the process.
+        std::mem::forget(telemetry.expect("nothing else installs redspan here"));
+    });
+    SAMPLED.set(yes);
+}
+
+const CALLS: usize = 200;
+
+/// What each of many calls allocates after the first ones, in ascending order.
+fn allocations<T>(mut call: impl FnMut() -> T) -> [u64; CALLS] {
+    for _ in 0..10 {
+        black_box(call());
+    }
+    let mut counts = [0; CALLS];
+    for count in &mut counts {
+        let before = ALLOCATIONS.get();
+        black_box(call());
+        *count = ALLOCATIONS.get() - before;
+    }
+    counts.sort_unstable();
+    counts
+}
+
+/// Exactly `each` in every call.
+#[track_caller]
+fn assert_every_call_allocates<T>(each: u64, call: impl FnMut() -> T) {
+    assert_eq!(allocations(call), [each; CALLS]);
+}
+
+/// Exactly `each` in nearly every call: where spans are recorded, the thread's buffer grows again
+/// after each round of the pipeline, by doubling.
+#[track_caller]
+fn assert_recorded_call_allocates<T>(each: u64, call: impl FnMut() -> T) {
+    let counts = allocations(call);
+    let median = counts[CALLS / 2];
+    assert_eq!((counts[0], median), (each, each), "{counts:?}");
+    let growth: u64 = counts.iter().sum::<u64>() - each * CALLS as u64;
+    // From nothing to 256 spans are seven steps; a slow machine sees several rounds of 100 ms.
+    assert!(growth <= 28, "{growth} more in {CALLS} calls: {counts:?}");
+}
+
+#[derive(Debug)]
+struct Declined;
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("declined")
+    }
+}
+
+impl std::error::Error for Declined {}
+
+#[instrumented]
+fn charge(order: u64) -> u64 {
+    order
+}
+
+#[instrumented]
+fn accepted(order: u64) -> Result<u64, Declined> {
+    if black_box(true) { Ok(order) } else { Err(Declined) }
+}
+
+#[instrumented]
+fn declined() -> Result<u64, Declined> {
+    Err(Declined)
+}
+
+#[instrumented(level = "trace")]
+fn too_detailed(order: u64) -> u64 {
+    order
+}
+
+#[instrumented(fields(order.id = order, gift = true))]
+fn with_fields(order: u64) -> u64 {
+    order
+}
+
+#[instrumented]
+fn root<T>(body: impl FnOnce() -> T) -> T {
+    body()
+}
+
+#[instrumented]
+async fn charge_later(order: u64) -> u64 {
+    Pause(false).await;
+    order
+}
+
+/// Not ready the first time.
+struct Pause(bool);
+
+impl Future for Pause {
+    type Output = ();
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+fn poll_to_end<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+#[test]
+fn a_call_without_a_span_allocates_nothing() {
+    sampled(true);
+    assert_every_call_allocates(0, || too_detailed(1));
+}
+
+#[test]
+fn a_call_below_an_unsampled_one_allocates_nothing() {
+    sampled(false);
+    root(|| {
+        assert_every_call_allocates(0, || charge(1));
+        assert_every_call_allocates(0, || accepted(1));
+        assert_every_call_allocates(0, declined);
+        assert_every_call_allocates(0, || with_fields(1));
+        assert_every_call_allocates(0, || poll_to_end(charge_later(1)));
+    });
+}
+
+#[test]
+fn an_unsampled_root_allocates_once() {
+    sampled(false);
+    assert_every_call_allocates(1, || charge(1));
+    assert_every_call_allocates(1, || poll_to_end(charge_later(1)));
+}
+
+#[test]
+fn a_sampled_call_allocates_twice() {
+    sampled(true);
+    assert_recorded_call_allocates(2, || charge(1));
+    root(|| assert_recorded_call_allocates(2, || charge(1)));
+    assert_recorded_call_allocates(2, || poll_to_end(charge_later(1)));
+}
+
+#[test]
+fn returning_ok_allocates_nothing_more() {
+    sampled(true);
+    assert_recorded_call_allocates(2, || accepted(1));
+}
+
+/// Bytes of a future that are ours.
+const ADDED: usize = 96;
+
+#[test]
+fn a_future_grows_by_a_bounded_number_of_bytes() {
+    const PAYLOAD: usize = 1024;
+    async fn bare(order: u64) -> u64 {
+        Pause(false).await;
+        order
+    }
+    async fn bare_with_payload(payload: [u8; PAYLOAD]) -> usize {
+        Pause(false).await;
+        payload.len()
+    }
+    #[instrumented]
+    async fn instrumented_with_payload(payload: [u8; PAYLOAD]) -> usize {
+        Pause(false).await;
+        payload.len()
+    }
+    let bare_size = size_of_val(&bare(1));
+    assert!(
+        size_of_val(&charge_later(1)) <= bare_size + ADDED,
+        "{}",
+        size_of_val(&charge_later(1))
+    );
+
+    // The compiler keeps an argument twice in a bare `async fn`; the block that is driven keeps it
+    // once more.
+    let bare_size = size_of_val(&bare_with_payload([0; PAYLOAD]));
+    let size = size_of_val(&instrumented_with_payload([0; PAYLOAD]));
+    assert!(size <= bare_size + PAYLOAD + ADDED, "{size} where the bare future has {bare_size}");
+}

@@ -1,0 +1,101 @@
+//! Scopes are isolated from each other, and say what they did not see.
+
+use redspan::{instrumented, testing};
+use std::sync::{Arc, Barrier, LazyLock};
+
+/// A handle that is kept: it must follow the scope all the same.
+static ROLLED: LazyLock<metrics::Counter> = LazyLock::new(|| metrics::counter!("testing_rolled"));
+
+#[instrumented(fields(who))]
+fn works(who: u64) {
+    tracing::info!(who, "at work");
+    ROLLED.increment(who);
+    let span = tracing::info_span!("foreign");
+    let _in = span.enter();
+    metrics::histogram!("testing_values").record(who as f64);
+}
+
+#[instrumented]
+async fn works_later(who: u64, barrier: Arc<tokio::sync::Barrier>) {
+    for _ in 0..20 {
+        barrier.wait().await;
+        works(who);
+        tokio::task::yield_now().await;
+    }
+}
+
+fn check(seen: &testing::Seen, who: u64, times: u64) {
+    assert_eq!(seen.calls("works").ok, times);
+    let spans = seen.spans_named("works");
+    assert_eq!(spans.len() as u64, times);
+    let value = opentelemetry::Value::from(who as i64);
+    assert!(spans.iter().all(|span| span.attribute("who") == Some(value.clone())));
+    assert_eq!(seen.spans_named("foreign").len() as u64, times);
+    assert_eq!(seen.logs().len() as u64, times);
+    assert!(seen.logs().iter().all(|line| line.field("who") == Some(&who.into())));
+    assert_eq!(seen.counter("testing_rolled", &[]), Some(who * times));
+    assert_eq!(seen.histogram("testing_values", &[]).map(|h| h.count), Some(times));
+}
+
+#[test]
+fn two_scopes_at_once_do_not_see_each_other() {
+    let barrier = Barrier::new(2);
+    std::thread::scope(|threads| {
+        for who in [3, 5] {
+            let barrier = &barrier;
+            threads.spawn(move || {
+                let ((), seen) = testing::scope(|| {
+                    for _ in 0..200 {
+                        barrier.wait();
+                        works(who);
+                    }
+                });
+                check(&seen, who, 200);
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn futures_in_two_scopes_share_threads_and_nothing_else() {
+    let barrier = Arc::new(tokio::sync::Barrier::new(2));
+    let scopes = [7, 11].map(|who| {
+        let work = works_later(who, Arc::clone(&barrier));
+        tokio::spawn(testing::scope_async(work))
+    });
+    for (who, scope) in [7, 11].into_iter().zip(scopes) {
+        let ((), seen) = scope.await.unwrap();
+        check(&seen, who, 20);
+        assert_eq!(seen.calls("works_later").ok, 1);
+        assert_eq!(seen.parent_of(&seen.spans_named("works")[0]).unwrap().name(), "works_later");
+    }
+}
+
+#[instrumented]
+fn forgotten() {}
+
+#[test]
+fn what_ran_outside_is_named() {
+    let ((), seen) = testing::scope(|| {
+        std::thread::spawn(forgotten).join().unwrap();
+    });
+    assert_eq!(seen.calls("forgotten").started, 0);
+    assert!(seen.outside().contains(&("testing::forgotten".to_owned(), 1)));
+    let complaint = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        seen.assert_nothing_outside();
+    }));
+    let complaint = *complaint.unwrap_err().downcast::<String>().unwrap();
+    assert!(complaint.contains("testing::forgotten"), "{complaint}");
+}
+
+#[test]
+fn a_scope_in_a_scope_begins_anew() {
+    let (inner, outer) = testing::scope(|| {
+        works(1);
+        let ((), inner) = testing::scope(|| works(2));
+        inner
+    });
+    check(&outer, 1, 1);
+    check(&inner, 2, 1);
+    assert_eq!(inner.span("works").parent_id(), None);
+}
