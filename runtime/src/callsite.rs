@@ -3,6 +3,7 @@
 use crate::red::{Cells, Red};
 use opentelemetry::trace::SpanKind;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tracing_core::callsite::{Callsite, Identifier};
@@ -166,7 +167,10 @@ impl CallSite {
     }
 
     fn enabled(&self) -> bool {
-        tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(&self.metadata))
+        // tracing-subscriber's filters panic when the thread is ending, and in a thread-local's
+        // destructor that would end the process.
+        let ask = || tracing_core::dispatcher::get_default(|to| to.enabled(&self.metadata));
+        catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
     }
 
     /// Whether `metadata` describes a site rather than somebody else's span.

@@ -1,15 +1,20 @@
 //! One clock for calls, and its way back to wall time.
 
-use quanta::Instant;
-use std::sync::{PoisonError, RwLock};
+use quanta::{Clock, Instant};
+use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 /// A moment on the clock of calls: cheap to read, never goes back.
 pub(crate) type Tick = Instant;
 
+// Not `Instant::now()`: with quanta's feature `mock`, which metrics-util turns on, that asks a
+// thread-local first, and panics in a call that a
+// thread-local's destructor makes.
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
+
 #[inline]
 pub(crate) fn now() -> Tick {
-    Instant::now()
+    CLOCK.now()
 }
 
 /// Where the two clocks meet. Spans of one trace must be converted by the same meeting point, or a

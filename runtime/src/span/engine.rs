@@ -15,6 +15,8 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
@@ -96,6 +98,21 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// The sampler's decision; `None` inside a sampler, whose own calls and spans are not decided about:
+/// it would be asked about itself for ever, and OpenTelemetry may have the context borrowed.
+fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
+    thread_local! {
+        static ASKING: Cell<bool> = const { Cell::new(false) };
+    }
+    if ASKING.replace(true) {
+        return None;
+    }
+    // Somebody else's code: its panic costs a span, not the call.
+    let decision = catch_unwind(AssertUnwindSafe(|| sampler.sample(sampling)));
+    ASKING.set(false);
+    Some(decision.unwrap_or(Decision::Drop))
+}
+
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
     pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
@@ -115,14 +132,15 @@ impl Engine {
         let scope = scoped::of_context(parent);
         let sampler = scope.as_ref().map_or(&self.sampler, |scope| &scope.sampler);
         let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
-        let decision = sampler.sample(&Sampling {
+        let sampling = Sampling {
             parent: parent_context,
             trace_id,
             name: &start.name,
             kind: &start.kind,
             attributes: &start.attributes,
             links: &start.links,
-        });
+        };
+        let Some(decision) = ask(&**sampler, &sampling) else { return Started::Followed };
         let context = |flags| {
             let state = parent_context.map_or(TraceState::NONE, |p| p.trace_state().clone());
             SpanContext::new(trace_id, ids::span_id(), flags, false, state)

@@ -15,6 +15,7 @@ pub(crate) mod scoped;
 pub(crate) mod span;
 mod stats;
 pub(crate) mod tracer;
+mod unheard;
 
 pub use span::Span;
 pub use stats::SpanStats;

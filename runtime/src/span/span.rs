@@ -3,7 +3,7 @@
 
 use super::failed::Failed;
 use super::record::{End, Extra, Live, Record, cut_value};
-use super::{chain, engine, scoped::ScopedSpans};
+use super::{chain, engine, scoped::ScopedSpans, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
@@ -11,6 +11,7 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -49,15 +50,20 @@ pub(crate) struct Ending {
 
 thread_local! {
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
-    /// object: put it here, ring `end_with_timestamp`, and the span takes it.
-    static ENDING: RefCell<Option<Ending>> = const { RefCell::new(None) };
+    /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
+    /// so that it is there to the thread's last call.
+    static ENDING: RefCell<ManuallyDrop<Option<Ending>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Ends the owned span that is current in `context`.
 pub(crate) fn end(context: &Context, ending: Ending) {
-    let _ = ENDING.try_with(|letter| *letter.borrow_mut() = Some(ending));
-    context.span().end_with_timestamp(SystemTime::UNIX_EPOCH);
-    let _ = ENDING.try_with(|letter| letter.borrow_mut().take());
+    ENDING.with(|letter| **letter.borrow_mut() = Some(ending));
+    let span = context.span();
+    span.end_with_timestamp(SystemTime::UNIX_EPOCH);
+    if let Some(ending) = ENDING.with(|letter| letter.borrow_mut().take()) {
+        unheard::keep(span.span_context().span_id(), ending);
+    }
 }
 
 impl Span {
@@ -248,7 +254,7 @@ impl opentelemetry::trace::Span for Span {
         if !owned {
             return self.finish(Some(at), None);
         }
-        let ending = ENDING.try_with(|letter| letter.borrow_mut().take()).ok().flatten();
+        let ending = ENDING.with(|letter| letter.borrow_mut().take());
         if ending.is_some() {
             self.finish(None, ending);
         }
@@ -259,7 +265,7 @@ impl Drop for Span {
     fn drop(&mut self) {
         // A recording span that nobody ended: its last holder let it go.
         if self.live().is_some() {
-            self.finish(None, None);
+            self.finish(None, unheard::take(self.context.span_id()));
         }
     }
 }
