@@ -4,6 +4,7 @@ use super::{LONG, adds_up, calls, installed, outer, pairs, shared_machine, sink,
 use redspan::{SpanStats, Telemetry};
 use redspan_tests::process::{alone, resident};
 use redspan_tests::{Behaviour, Receiver, Transport, page};
+use std::collections::HashSet;
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +44,24 @@ impl From<SpanStats> for SpanStatsOnThePage {
             dropped: dropped.collect(),
         }
     }
+}
+
+/// What the page names has arrived: nothing of the spans that were lost shows.
+fn no_exemplar_dangles(telemetry: &Telemetry, receiver: &Receiver) {
+    let page = page::get(telemetry.metrics_address().unwrap(), "/metrics", LONG).unwrap();
+    let shown: HashSet<_> = page
+        .lines()
+        .filter_map(|line| {
+            let (_, exemplar) = line.split_once(" # {trace_id=\"")?;
+            let (trace, rest) = exemplar.split_once("\",span_id=\"")?;
+            Some((trace.to_owned(), rest.split_once('"')?.0.to_owned()))
+        })
+        .collect();
+    let spans = receiver.spans();
+    let arrived: HashSet<_> =
+        spans.iter().map(|span| (span.trace_id.clone(), span.span_id.clone())).collect();
+    assert!(shown.len() >= 2, "{page}");
+    assert!(shown.is_subset(&arrived), "{:?}", shown.difference(&arrived));
 }
 
 fn comes_and_goes(test: &str, transport: Transport) {
@@ -85,6 +104,7 @@ fn comes_and_goes(test: &str, transport: Transport) {
         let gone = telemetry.spans();
         println!("gone: {gone:?}");
         assert!(gone.dropped() > back.dropped());
+        no_exemplar_dangles(&telemetry, &receiver);
         adds_up(&gone);
         receiver.restart();
         let had = receiver.count();
@@ -98,6 +118,7 @@ fn comes_and_goes(test: &str, transport: Transport) {
         assert!(telemetry.flush(LONG));
         let again = telemetry.spans();
         assert_eq!(on_the_page(&telemetry), again.into());
+        no_exemplar_dangles(&telemetry, &receiver);
 
         assert!(telemetry.shutdown(LONG));
         let end = telemetry.spans();

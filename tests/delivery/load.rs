@@ -219,3 +219,35 @@ fn an_export_is_no_reason_for_another_whatever_the_level() {
         assert_eq!(spans.len(), 400);
     }
 }
+
+/// Spans of other crates are exported down to the level down to which the functions' are.
+#[test]
+fn foreign_spans_obey_the_level() {
+    let test = "load::foreign_spans_obey_the_level";
+    if is_alone(test) {
+        let _telemetry = redspan::init!().unwrap();
+        tracing::info_span!("info").in_scope(|| {
+            tracing::debug_span!("debug").in_scope(|| {
+                tracing::trace_span!("trace").in_scope(|| tracing::warn_span!("warn").entered());
+            });
+        });
+        return;
+    }
+    let _with_others = shared_machine();
+    for (level, expected) in [
+        ("error", &["info", "warn"][..]),
+        ("info", &["info", "warn"]),
+        ("debug", &["info", "debug", "warn"]),
+        ("trace", &["info", "debug", "trace", "warn"]),
+    ] {
+        let receiver = Receiver::start();
+        let [endpoint, protocol] = to(&receiver, Transport::Grpc);
+        run(test, &[endpoint, protocol, ("RUST_LOG", level.to_owned())]);
+        let spans = receiver.take();
+        let names: HashSet<_> = spans.iter().map(|span| span.name.as_str()).collect();
+        assert_eq!(names, expected.iter().copied().collect(), "at level {level}");
+        let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
+        let nested = |span: &&Span| ids.contains(&span.parent_id);
+        assert_eq!(spans.iter().filter(nested).count(), spans.len() - 1, "one trace: {spans:?}");
+    }
+}
