@@ -125,10 +125,20 @@ static ALL: LazyLock<Everything> = LazyLock::new(|| {
     Everything { telemetry, watching, filtered, kept }
 });
 
-/// One test at a time: they look at the same layers. Answers the exported spans.
-fn watched(body: impl FnOnce()) -> Vec<SpanData> {
+/// The exported spans. While a test holds them it is the only one: all look at the same layers.
+struct Watched(Vec<SpanData>, #[expect(dead_code)] MutexGuard<'static, ()>);
+
+impl std::ops::Deref for Watched {
+    type Target = [SpanData];
+
+    fn deref(&self) -> &[SpanData] {
+        &self.0
+    }
+}
+
+fn watched(body: impl FnOnce()) -> Watched {
     static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let all = &*ALL;
     assert!(all.telemetry.flush(Duration::from_secs(20)));
     *all.watching.seen() = Seen::default();
@@ -142,7 +152,7 @@ fn watched(body: impl FnOnce()) -> Vec<SpanData> {
         assert_eq!(seen.entered, 0);
     }
     assert_eq!(all.filtered.seen().entered, 0);
-    std::mem::take(&mut *all.kept.0.lock().unwrap())
+    Watched(std::mem::take(&mut *all.kept.0.lock().unwrap()), one)
 }
 
 fn tree(spans: &[SpanData]) -> String {
@@ -287,7 +297,7 @@ fn shows() {}
 
 #[test]
 fn spans_made_while_fields_are_rendered_are_their_own() {
-    let spans = watched(|| shows());
+    let spans = watched(shows);
     let times = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!(times("shows"), 1, "{}", tree(&spans));
     assert_eq!(times("native in a field"), times("inner"), "{}", tree(&spans));
@@ -365,7 +375,7 @@ fn remember() {
 #[test]
 fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
     let site = || redspan::catalog().find(|site| site.function() == "outer").unwrap().red();
-    watched(|| {
+    let _held = watched(|| {
         let before = site().finished();
         let threads: [fn(); 5] = [
             remember,
@@ -377,7 +387,7 @@ fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
                 remember();
                 outer(1, inner);
             },
-            || outer(1, || remember()),
+            || outer(1, remember),
             || {
                 remember();
                 let _attached = Context::new().attach();
