@@ -228,7 +228,8 @@ fn foreign_spans_obey_the_level() {
         let _telemetry = redspan::init!().unwrap();
         tracing::info_span!("info").in_scope(|| {
             tracing::debug_span!("debug").in_scope(|| {
-                tracing::trace_span!("trace").in_scope(|| tracing::warn_span!("warn").entered());
+                tracing::trace_span!("trace")
+                    .in_scope(|| drop(tracing::warn_span!("warn").entered()));
             });
         });
         return;
