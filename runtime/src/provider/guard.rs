@@ -88,7 +88,7 @@ impl Telemetry {
 
     /// What became of the sampled spans.
     pub fn spans(&self) -> SpanStats {
-        self.engine.pipeline.stats().read()
+        self.engine.pipeline.read_stats()
     }
 
     /// Where `/metrics` is served, if it is.
