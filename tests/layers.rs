@@ -125,10 +125,23 @@ static ALL: LazyLock<Everything> = LazyLock::new(|| {
     Everything { telemetry, watching, filtered, kept }
 });
 
-/// One test at a time: they look at the same layers. Answers the exported spans.
-fn watched(body: impl FnOnce()) -> Vec<SpanData> {
+/// The exported spans. One test at a time, until this is dropped: they look at the same layers.
+struct Exported {
+    spans: Vec<SpanData>,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl std::ops::Deref for Exported {
+    type Target = [SpanData];
+
+    fn deref(&self) -> &[SpanData] {
+        &self.spans
+    }
+}
+
+fn watched(body: impl FnOnce()) -> Exported {
     static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let all = &*ALL;
     assert!(all.telemetry.flush(Duration::from_secs(20)));
     *all.watching.seen() = Seen::default();
@@ -142,7 +155,7 @@ fn watched(body: impl FnOnce()) -> Vec<SpanData> {
         assert_eq!(seen.entered, 0);
     }
     assert_eq!(all.filtered.seen().entered, 0);
-    std::mem::take(&mut *all.kept.0.lock().unwrap())
+    Exported { spans: std::mem::take(&mut *all.kept.0.lock().unwrap()), _one: one }
 }
 
 fn tree(spans: &[SpanData]) -> String {
@@ -365,7 +378,7 @@ fn remember() {
 #[test]
 fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
     let site = || redspan::catalog().find(|site| site.function() == "outer").unwrap().red();
-    watched(|| {
+    let _one = watched(|| {
         let before = site().finished();
         let threads: [fn(); 5] = [
             remember,
