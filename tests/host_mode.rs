@@ -218,3 +218,26 @@ fn a_threads_last_calls_are_counted() {
     .unwrap();
     assert_eq!(red("in_a_destructor"), (2, 2, 0));
 }
+
+#[instrumented]
+fn first_called_by_a_layer() {}
+
+struct CallsOnEvent;
+
+impl<S: Subscriber> Layer<S> for CallsOnEvent {
+    fn on_event(&self, _: &Event<'_>, _: LayerContext<'_, S>) {
+        first_called_by_a_layer();
+    }
+}
+
+#[test]
+fn a_first_call_from_inside_a_subscriber_is_not_remembered_as_unwanted() {
+    let diary = Diary::default();
+    let subscriber = tracing_subscriber::registry().with(CallsOnEvent).with(diary.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!("go");
+        diary.read();
+        first_called_by_a_layer();
+    });
+    assert!(diary.read().iter().any(|line| line.starts_with("new first_called_by_a_layer")));
+}

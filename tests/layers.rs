@@ -125,21 +125,18 @@ static ALL: LazyLock<Everything> = LazyLock::new(|| {
     Everything { telemetry, watching, filtered, kept }
 });
 
-/// The exported spans. One test at a time, until this is dropped: they look at the same layers.
-struct Exported {
-    spans: Vec<SpanData>,
-    _one: MutexGuard<'static, ()>,
-}
+/// The exported spans. While a test holds them it is the only one: all look at the same layers.
+struct Watched(Vec<SpanData>, #[expect(dead_code)] MutexGuard<'static, ()>);
 
-impl std::ops::Deref for Exported {
+impl std::ops::Deref for Watched {
     type Target = [SpanData];
 
     fn deref(&self) -> &[SpanData] {
-        &self.spans
+        &self.0
     }
 }
 
-fn watched(body: impl FnOnce()) -> Exported {
+fn watched(body: impl FnOnce()) -> Watched {
     static ONE: Mutex<()> = Mutex::new(());
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let all = &*ALL;
@@ -155,7 +152,7 @@ fn watched(body: impl FnOnce()) -> Exported {
         assert_eq!(seen.entered, 0);
     }
     assert_eq!(all.filtered.seen().entered, 0);
-    Exported { spans: std::mem::take(&mut *all.kept.0.lock().unwrap()), _one: one }
+    Watched(std::mem::take(&mut *all.kept.0.lock().unwrap()), one)
 }
 
 fn tree(spans: &[SpanData]) -> String {
@@ -378,7 +375,7 @@ fn remember() {
 #[test]
 fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
     let site = || redspan::catalog().find(|site| site.function() == "outer").unwrap().red();
-    let _one = watched(|| {
+    let _held = watched(|| {
         let before = site().finished();
         let threads: [fn(); 5] = [
             remember,

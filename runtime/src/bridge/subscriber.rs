@@ -4,7 +4,7 @@
 //! inside a call. No tracing span exists there, so one is opened when somebody asks: a *view*, seen
 //! by no layer but the bridge to OpenTelemetry, whose tracer makes it stand for the running span.
 
-use crate::context::current::{self, FrontMark, Innermost, View};
+use crate::context::current::{self, Innermost, Mark, View};
 use crate::span::tracer;
 use opentelemetry::Context;
 use std::any::TypeId;
@@ -17,12 +17,12 @@ use tracing_core::{Dispatch, Event, LevelFilter, Metadata, dispatcher::WeakDispa
 pub(crate) struct Front<S> {
     inner: S,
     own: OnceLock<WeakDispatch>,
-    mark: FrontMark,
+    mark: Mark,
 }
 
 impl<S: Subscriber> Front<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Front { inner, own: OnceLock::new(), mark: FrontMark }
+        Front { inner, own: OnceLock::new(), mark: Mark }
     }
 
     fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<View> {
@@ -116,7 +116,7 @@ impl<S: Subscriber> Subscriber for Front<S> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());
         }
-        if id == TypeId::of::<FrontMark>() {
+        if id == TypeId::of::<Mark>() {
             return Some(std::ptr::from_ref(&self.mark).cast());
         }
         // SAFETY: the inner subscriber keeps the promise of this method, and lives as long as this.

@@ -41,10 +41,6 @@ impl Failure<'_> {
     }
 }
 
-fn source_of<'a>(error: &'a (dyn Error + 'a)) -> Option<&'a (dyn Error + 'static)> {
-    catch_unwind(AssertUnwindSafe(|| error.source())).ok()?
-}
-
 /// An error of an integration that can only be shown.
 #[cfg(feature = "tower")]
 pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
@@ -55,6 +51,10 @@ pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Faile
 #[cfg(feature = "reqwest")]
 pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
     Failure { error_type, message: Some(Shown(error)), error: Some(error) }.describe()
+}
+
+fn source_of<'a>(error: &'a (dyn Error + 'a)) -> Option<&'a (dyn Error + 'static)> {
+    catch_unwind(AssertUnwindSafe(|| error.source())).ok()?
 }
 
 /// Longer chains are cut: a chain may be a circle.

@@ -151,13 +151,10 @@ impl Running {
         // and would panic in the middle of it where nothing can be attached.
         let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
         let entered = wanted.and_then(Entered::enter);
-        let view = rare.view.take().or_else(|| {
-            let view = |(id, dispatch): (&Id, &Dispatch)| {
-                let dispatch = Some(dispatch.clone()).filter(current::makes_views)?;
-                Some(View { id: dispatch.clone_span(id), dispatch })
-            };
-            wanted?.with_subscriber(view)?
-        });
+        let view = rare
+            .view
+            .take()
+            .or_else(|| wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?);
         let attached = self
             .context
             .as_ref()

@@ -18,19 +18,23 @@ pub(crate) struct View {
     pub(crate) dispatch: Dispatch,
 }
 
+/// What `bridge::subscriber` is known by, whatever it stands in front of.
+pub(crate) struct Mark;
+
+impl View {
+    /// A view that keeps the span open; `None` if the span is another subscriber's, in effect for a
+    /// while: given out as the current one, its id would make our registry panic.
+    pub(crate) fn of(id: &span::Id, dispatch: &Dispatch) -> Option<Self> {
+        dispatch
+            .is::<Mark>()
+            .then(|| View { id: dispatch.clone_span(id), dispatch: dispatch.clone() })
+    }
+}
+
 impl Drop for View {
     fn drop(&mut self) {
         self.dispatch.try_close(self.id.clone());
     }
-}
-
-/// By this a dispatch says that it is the one of `bridge::subscriber`, whatever stands behind it.
-pub(crate) struct FrontMark;
-
-/// Whether spans of this dispatch may be given out as views. Not those of another subscriber that
-/// is in effect for a while: a registry panics for an id that it does not know.
-pub(crate) fn makes_views(dispatch: &Dispatch) -> bool {
-    dispatch.is::<FrontMark>()
 }
 
 struct Frame {
