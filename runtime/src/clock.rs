@@ -34,6 +34,21 @@ pub(crate) fn settle() {
     }
 }
 
+/// A wall time that somebody read just now, as a moment on our clock.
+///
+/// tracing-opentelemetry and OpenTelemetry's `end()` give wall times, and the two clocks differ by up
+/// to [`STEP`]: a child would start before its parent, or end before it started. A time that lies
+/// further back was meant as it is.
+pub(crate) fn just_now(at: SystemTime) -> Option<Tick> {
+    const JUST: Duration = Duration::from_millis(100);
+    // The wall first: being interrupted in between makes the moment later, but never later than now
+    // nor earlier than what came before it.
+    let wall = SystemTime::now();
+    let tick = now();
+    let since = wall.duration_since(at).ok().filter(|&since| since < JUST)?;
+    tick.checked_sub(since)
+}
+
 /// The wall time of a moment.
 pub(crate) fn system_time(tick: Tick) -> SystemTime {
     let anchor = *ANCHOR.read().unwrap_or_else(PoisonError::into_inner);

@@ -111,6 +111,9 @@ impl Span {
         else {
             return;
         };
+        // A span that began at somebody's wall time ends at one too, or its duration would be wrong.
+        let just_now = at.filter(|_| live.started_at.is_none()).and_then(clock::just_now);
+        let at = at.filter(|_| just_now.is_none());
         let (tick, outcome) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
@@ -118,7 +121,7 @@ impl Span {
                 }
                 (ending.end, Some(ending.outcome))
             }
-            None => (clock::now(), None),
+            None => (just_now.unwrap_or_else(clock::now), None),
         };
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&live.context, on_its_way);

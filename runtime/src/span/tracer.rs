@@ -118,11 +118,12 @@ impl opentelemetry::trace::Tracer for Tracer {
             return Span::silent(parent.span().span_context().clone());
         };
         let events = builder.events.take().unwrap_or_default();
+        let started = builder.start_time.and_then(clock::just_now);
         let start = Start {
             name: builder.name,
             kind: builder.span_kind.unwrap_or(SpanKind::Internal),
-            tick: clock::now(),
-            at: builder.start_time,
+            tick: started.unwrap_or_else(clock::now),
+            at: builder.start_time.filter(|_| started.is_none()),
             site: None,
             scope: Some(Arc::clone(&self.scope)),
             attributes,
