@@ -377,7 +377,7 @@ fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
     let site = || redspan::catalog().find(|site| site.function() == "outer").unwrap().red();
     let _held = watched(|| {
         let before = site().finished();
-        let threads: [fn(); 5] = [
+        let threads: [fn(); 6] = [
             remember,
             || {
                 outer(1, inner);
@@ -393,11 +393,17 @@ fn recorded_calls_of_a_threads_last_moments_are_accounted_for() {
                 let _attached = Context::new().attach();
                 tracing::info!("only an event");
             },
+            || {
+                let count = || metrics::counter!("late").increment(1);
+                count();
+                outer(1, remember);
+                outer(1, count);
+            },
         ];
         for body in threads {
             std::thread::spawn(body).join().unwrap();
         }
-        assert_eq!(site().finished() - before, 8);
+        assert_eq!(site().finished() - before, 11);
         assert_eq!(site().in_flight(), 0);
     });
     let spans = ALL.telemetry.spans();
