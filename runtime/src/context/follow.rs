@@ -108,8 +108,7 @@ impl Captured {
             None => current::attach_foreign(&self.context),
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));
-        let above = if covered { current::with(|_| ()) } else { None };
-        let above = above.map(|()| self.context.clone().attach());
+        let above = if covered { current::attach_over(&self.context) } else { None };
         Inside { _above: above, attached: Some(attached), _entered: entered }
     }
 }

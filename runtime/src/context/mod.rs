@@ -32,6 +32,7 @@
 pub(crate) mod current;
 pub(crate) mod follow;
 pub(crate) mod ids;
+pub(crate) mod pending;
 pub mod propagation;
 pub(crate) mod scope;
 

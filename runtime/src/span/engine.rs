@@ -17,6 +17,8 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
@@ -98,6 +100,21 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// The sampler's decision; `None` inside a sampler, whose own calls and spans are not decided about:
+/// it would be asked about itself for ever, and OpenTelemetry may have the context borrowed.
+fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
+    thread_local! {
+        static ASKING: Cell<bool> = const { Cell::new(false) };
+    }
+    if ASKING.replace(true) {
+        return None;
+    }
+    // Somebody else's code: its panic costs a span, not the call.
+    let decision = catch_unwind(AssertUnwindSafe(|| sampler.sample(sampling)));
+    ASKING.set(false);
+    Some(decision.unwrap_or(Decision::Drop))
+}
+
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
     pub(crate) fn start(&self, parent: &Context, mut start: Start) -> Started {
@@ -120,7 +137,7 @@ impl Engine {
         if parent_context.is_none() {
             start.links.extend(follow::origin(parent));
         }
-        let decision = sampler.sample(&Sampling {
+        let sampling = Sampling {
             // A caller that leaves the decision to us is none to follow.
             parent: parent_context.filter(|above| propagation::decides(parent, above)),
             trace_id,
@@ -128,7 +145,8 @@ impl Engine {
             kind: &start.kind,
             attributes: &start.attributes,
             links: &start.links,
-        });
+        };
+        let Some(decision) = ask(&**sampler, &sampling) else { return Started::Followed };
         // What is said of a trace's id is said once, where it was drawn.
         let random = parent_context.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
         let context = |flags: TraceFlags| {

@@ -52,7 +52,7 @@ impl Stats {
         let exported = self.exported.load(Relaxed);
         let ended = self.ended.get();
         let sampled = self.sampled.get();
-        SpanStats { sampled, running: sampled.saturating_sub(ended), exported, dropped }
+        SpanStats { sampled, running: sampled.saturating_sub(ended), pending: 0, exported, dropped }
     }
 }
 
@@ -103,7 +103,7 @@ mod shown {
 
 /// What became of the sampled spans so far.
 ///
-/// After a flush `sampled == running + exported + dropped()`.
+/// After a flush `sampled == running + pending + exported + dropped()`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanStats {
@@ -111,6 +111,8 @@ pub struct SpanStats {
     pub sampled: u64,
     /// Of those, the ones that have not ended.
     pub running: u64,
+    /// Ended, and waiting for the decision of the tail policy, if there is one.
+    pub pending: u64,
     /// Handed to the exporter, which took them.
     pub exported: u64,
     /// Dropped, by reason.

@@ -1,7 +1,7 @@
 //! B3, as Zipkin's family speaks it. <https://github.com/openzipkin/b3-propagation>
 
 use super::carriers::{all, only};
-use crate::context::ids;
+use crate::context::{ids, pending};
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -141,7 +141,7 @@ impl TextMapPropagator for B3 {
         let debugged = context.get::<Debugged>().is_some_and(|it| it.0 == span.trace_id());
         let sampling = match () {
             () if debugged => Sampling::Debug,
-            () if span.is_sampled() => Sampling::Accept,
+            () if pending::propagated_as_sampled(span) => Sampling::Accept,
             () if !decides(context, span) => Sampling::Defer,
             () => Sampling::Deny,
         };

@@ -5,6 +5,7 @@
 
 use super::carriers::{OWS, all, only};
 use crate::context::ids::RANDOM;
+use crate::context::pending;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -119,7 +120,8 @@ impl TextMapPropagator for TraceContext {
         if !span.is_valid() {
             return;
         }
-        let flags = span.trace_flags() & (TraceFlags::SAMPLED | RANDOM);
+        let flags = span.trace_flags() & RANDOM;
+        let flags = flags.with_sampled(pending::propagated_as_sampled(span));
         injector
             .set(TRACEPARENT, format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), flags));
         let state = span.trace_state();
