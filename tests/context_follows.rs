@@ -7,17 +7,22 @@ use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
 use redspan::context::{Captured, Follow, capture, carry, detached, link_to};
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan::{instrumented, sample};
+use redspan_tests::process::{is_alone, run};
 use std::convert::Infallible;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{self, Poll};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::{spawn, spawn_blocking, yield_now};
+use tracing::Subscriber;
+use tracing::span::{Attributes, Id};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
 
 #[instrumented]
 fn leaf() {}
@@ -285,6 +290,46 @@ fn work_below_other_libraries_spans_is_carried_with_them() {
         global::tracer("other").in_span("theirs", |_| thread::spawn(carry(leaf)).join().unwrap());
     });
     assert_eq!(seen.tree(), "call\n  theirs\n    leaf\n");
+}
+
+type Parent = Option<&'static str>;
+
+/// Writes down each span with its parent.
+#[derive(Clone, Default)]
+struct Tree(Arc<Mutex<Vec<(&'static str, Parent)>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Tree {
+    fn on_new_span(&self, _: &Attributes<'_>, id: &Id, cx: LayerContext<'_, S>) {
+        let span = cx.span(id).unwrap();
+        self.0.lock().unwrap().push((span.name(), span.parent().map(|span| span.name())));
+    }
+}
+
+#[test]
+fn without_init_tracings_spans_are_carried() {
+    let test = "without_init_tracings_spans_are_carried";
+    if !is_alone(test) {
+        run(test, &[]);
+        return;
+    }
+    #[instrumented]
+    fn call() {
+        thread::spawn(carry(leaf)).join().unwrap();
+        thread::spawn(leaf).join().unwrap();
+        let mut carried = pin!(async { leaf() }.in_current_context());
+        let polled = thread::scope(|scope| {
+            let carried = carried.as_mut();
+            let poll = || carried.poll(&mut task::Context::from_waker(task::Waker::noop()));
+            scope.spawn(poll).join().unwrap()
+        });
+        assert!(polled.is_ready());
+    }
+    let tree = Tree::default();
+    tracing::subscriber::set_global_default(Registry::default().with(tree.clone())).unwrap();
+    call();
+    let leaf = |parent| ("leaf", parent);
+    let expected = [("call", None), leaf(Some("call")), leaf(None), leaf(Some("call"))];
+    assert_eq!(*tree.0.lock().unwrap(), expected);
 }
 
 #[test]

@@ -165,6 +165,9 @@ where
 /// child it would make the request's trace seem to last as long. One instrumented function as the whole
 /// work makes one root. Baggage stays; a root sampler decides anew.
 ///
+/// The link is redspan's: without `init!` the work is only not carried, and it is a root where nothing
+/// else is current, as in a task of its own.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use redspan::instrumented;
