@@ -6,9 +6,10 @@
 
 use super::record::{Extra, Live, Record};
 use crate::context::pending::Downstream;
+use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
-use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
+use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -137,11 +138,17 @@ const DECIDED: usize = 24;
 /// The share of the memory that remembered decisions may take, each kind of them.
 const BOOKS: usize = 8;
 
-/// Bytes that a pending trace costs besides its spans, about.
-const TRACE: usize = 2 * (size_of::<(TraceId, Trace)>() + size_of::<(Instant, TraceId)>());
+/// Bytes that the allocator takes for itself, about, for a piece of memory.
+const PIECE: usize = 16;
+
+/// Bytes that a pending trace costs besides its spans, about: tables are half empty, and the one of
+/// its parents has four places at least.
+const TRACE: usize = 2 * (size_of::<(TraceId, Trace)>() + size_of::<(Instant, TraceId)>())
+    + 2 * size_of::<(SpanId, Vec<Record>)>()
+    + PIECE;
 
 /// Bytes that a parent costs besides its children, about.
-const PARENT: usize = 2 * size_of::<(SpanId, Vec<Record>)>();
+const PARENT: usize = 2 * size_of::<(SpanId, Vec<Record>)>() + PIECE;
 
 /// The spans of one trace id that have ended here and wait.
 struct Trace {
@@ -424,9 +431,9 @@ fn size_of_children(children: &Vec<Record>) -> usize {
 
 /// The memory of a record, about.
 fn size(record: &Record) -> usize {
-    fn values(pairs: &[KeyValue]) -> usize {
+    fn values(pairs: &Vec<KeyValue>) -> usize {
         let text = |pair: &KeyValue| match &pair.value {
-            Value::String(text) => text.as_str().len(),
+            Value::String(text) => text.as_str().len() + PIECE,
             Value::Array(Array::String(texts)) => {
                 texts.iter().map(|text| size_of::<StringValue>() + text.as_str().len()).sum()
             }
@@ -435,7 +442,8 @@ fn size(record: &Record) -> usize {
             Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
             _ => 0,
         };
-        pairs.iter().map(|pair| size_of::<KeyValue>() + text(pair)).sum()
+        let places = pairs.capacity() * size_of::<KeyValue>() + PIECE;
+        places + pairs.iter().map(text).sum::<usize>()
     }
     let Live { name, status, extra, .. } = &record.live;
     let name = if let Cow::Owned(name) = name { name.len() } else { 0 };
@@ -444,15 +452,17 @@ fn size(record: &Record) -> usize {
         _ => 0,
     };
     let extra = extra.as_ref().map_or(0, |extra| {
-        let events =
-            extra.events.iter().map(|event| 96 + event.name.len() + values(&event.attributes));
-        let links = extra.links.iter().map(|link| 96 + values(&link.attributes));
-        let candidates = size_of_val(extra.candidates.0.as_slice());
+        let Extra { attributes, events, links, candidates, .. } = &**extra;
+        let of_events = events.iter().map(|event| event.name.len() + values(&event.attributes));
+        let of_links = links.iter().map(|link| values(&link.attributes));
         size_of::<Extra>()
-            + values(&extra.attributes)
-            + events.sum::<usize>()
-            + links.sum::<usize>()
-            + candidates
+            + PIECE
+            + values(attributes)
+            + events.capacity() * size_of::<Event>()
+            + of_events.sum::<usize>()
+            + links.capacity() * size_of::<Link>()
+            + of_links.sum::<usize>()
+            + candidates.0.capacity() * size_of::<Candidate>()
     });
     size_of::<Record>() + name + status + extra
 }
