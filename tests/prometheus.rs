@@ -4,15 +4,12 @@
 use opentelemetry::trace::FutureExt;
 use redspan::export::{OtlpSettings, OtlpSink};
 use redspan::{Outcome, instrumented, sample};
-use redspan_tests::{Receiver, Span, page};
-use serde_json::Value;
+use redspan_tests::prometheus::Prometheus;
+use redspan_tests::{Receiver, Span};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Only a hang takes so long.
 const LONG: Duration = Duration::from_secs(60);
@@ -139,130 +136,6 @@ fn load(done: &AtomicBool) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Prometheus.
-
-struct Prometheus {
-    process: Child,
-    address: SocketAddr,
-    folder: PathBuf,
-}
-
-impl Prometheus {
-    fn is_installed() -> bool {
-        let mut version = Command::new("prometheus");
-        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
-    }
-
-    fn start(target: SocketAddr) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("redspan-prometheus-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let configuration = format!(
-            "global: {{ scrape_interval: 400ms }}\n\
-             scrape_configs: [ {{ job_name: service, static_configs: [ {{ targets: \
-             [ \"{target}\" ] }} ] }} ]\n"
-        );
-        std::fs::write(folder.join("prometheus.yml"), configuration).unwrap();
-        // Free now, and soon taken.
-        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let log = std::fs::File::create(folder.join("log")).unwrap();
-        let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--enable-feature=exemplar-storage")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let prometheus = Prometheus { process, address, folder };
-        prometheus.until("ready", || page::get(address, "/-/ready", LONG).is_ok());
-        prometheus
-    }
-
-    fn until(&self, what: &str, done: impl Fn() -> bool) {
-        let start = Instant::now();
-        while !done() {
-            assert!(start.elapsed() < LONG, "Prometheus is not {what}:\n{}", self.log());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap()
-    }
-
-    /// What its API answers; `parameters` have to be encoded.
-    fn ask(&self, path: &str) -> Value {
-        let answer = page::get(self.address, &format!("/api/v1/{path}"), LONG).unwrap();
-        let mut answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["status"], "success", "{path}: {answer}");
-        answer["data"].take()
-    }
-
-    /// The present value of each series, by the values of `labels`.
-    fn query(&self, query: &str, labels: &[&str]) -> BTreeMap<Vec<String>, f64> {
-        let data = self.ask(&format!("query?query={}", encoded(query)));
-        let series = data["result"].as_array().unwrap().iter().map(|series| {
-            let label = |label| series["metric"][label].as_str().unwrap_or_default().to_owned();
-            let value = series["value"][1].as_str().unwrap().parse().unwrap();
-            (labels.iter().map(label).collect(), value)
-        });
-        series.collect()
-    }
-
-    fn one(&self, query: &str) -> Option<f64> {
-        self.query(query, &[]).into_values().next()
-    }
-
-    fn exemplars(&self, query: &str) -> Vec<Exemplar> {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let (start, end) = (now - 600, now + 10);
-        let query = encoded(query);
-        let data = self.ask(&format!("query_exemplars?query={query}&start={start}&end={end}"));
-        let mut all = Vec::new();
-        for series in data.as_array().unwrap() {
-            let series_labels: BTreeMap<String, String> =
-                serde_json::from_value(series["seriesLabels"].clone()).unwrap();
-            for exemplar in series["exemplars"].as_array().unwrap() {
-                let label = |label| exemplar["labels"][label].as_str().unwrap().to_owned();
-                all.push(Exemplar {
-                    series: series_labels.clone(),
-                    ids: (label("trace_id"), label("span_id")),
-                    value: exemplar["value"].as_str().unwrap().parse().unwrap(),
-                    time: exemplar["timestamp"].as_f64().unwrap(),
-                });
-            }
-        }
-        all
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-#[derive(Debug)]
-struct Exemplar {
-    series: BTreeMap<String, String>,
-    ids: (String, String),
-    value: f64,
-    time: f64,
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-// ---------------------------------------------------------------------------------------------
 
 fn outcome(span: &Span) -> &'static str {
     let said = |outcome| span.attributes.get("redspan.outcome").is_some_and(|it| *it == outcome);
@@ -276,11 +149,8 @@ fn outcome(span: &Span) -> &'static str {
 
 #[test]
 fn prometheus_takes_every_scrape_and_each_exemplar_names_a_received_span() {
-    if !Prometheus::is_installed() {
-        return redspan_tests::skipped(
-            "`prometheus` is not installed",
-            "apt-get install prometheus",
-        );
+    if !Prometheus::is_there() {
+        return;
     }
     let receiver = Receiver::start();
     let telemetry = redspan::builder()
@@ -291,7 +161,8 @@ fn prometheus_takes_every_scrape_and_each_exemplar_names_a_received_span() {
         .logs(redspan::log::layer().with_writer(std::io::sink()))
         .install()
         .unwrap();
-    let prometheus = Prometheus::start(telemetry.metrics_address().unwrap());
+    let prometheus =
+        Prometheus::start(telemetry.metrics_address().unwrap(), Duration::from_millis(400));
     let scrapes = || prometheus.one("count_over_time(up[10m])").unwrap_or_default();
     // The functions are there at zero: nothing of what follows is lost to a rate.
     prometheus.until("scraping", || scrapes() >= 2.0);
@@ -319,20 +190,7 @@ fn prometheus_takes_every_scrape_and_each_exemplar_names_a_received_span() {
     let target = &targets["activeTargets"][0];
     assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()), "{target}");
     assert_eq!(prometheus.one("min_over_time(up[10m])"), Some(1.0), "no scrape has failed");
-    let complaints: Vec<_> =
-        prometheus.log().lines().filter(|it| is_complaint(it)).map(str::to_owned).collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
-    let own = page::get(prometheus.address, "/metrics", LONG).unwrap();
-    for name in [
-        "prometheus_target_scrapes_exemplar_out_of_order_total",
-        "prometheus_target_scrapes_sample_duplicate_timestamp_total",
-        "prometheus_target_scrapes_sample_out_of_bounds_total",
-        "prometheus_target_scrapes_sample_out_of_order_total",
-        "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
-    ] {
-        let line = own.lines().find(|line| line.starts_with(name));
-        assert_eq!(line, Some(format!("{name} 0").as_str()));
-    }
+    prometheus.has_no_complaint();
 
     // It counts what the process counts.
     let labels = ["function", "outcome"];
@@ -425,8 +283,4 @@ fn prometheus_takes_every_scrape_and_each_exemplar_names_a_received_span() {
     );
     assert!(traces.len() >= 1_000, "{}", traces.len());
     drop(telemetry);
-}
-
-fn is_complaint(line: &str) -> bool {
-    line.contains("level=warn") || line.contains("level=error")
 }

@@ -2,6 +2,7 @@
 
 pub mod page;
 pub mod process;
+pub mod prometheus;
 pub mod receiver;
 
 pub use receiver::{Behaviour, Receiver};

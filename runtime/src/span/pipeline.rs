@@ -41,6 +41,8 @@ struct Queue {
     /// Rounds of the collector that were asked for, and that are done.
     rounds_wanted: u64,
     rounds_done: u64,
+    /// A shutdown has begun: what is pending is decided, in time to be sent.
+    closing: bool,
     stop: bool,
     /// Spans that the exporter is sending; none once a shutdown has given them up.
     in_flight: u64,
@@ -74,12 +76,14 @@ impl Shared {
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
     collector: Option<Thread>,
+    /// Rounds of the collector until all that has ended is decided.
+    rounds: u64,
 }
 
 impl Pipeline {
     /// A pipeline whose spans nobody takes: for a process that exports none.
     pub(crate) fn disconnected(batching: BatchSettings) -> Self {
-        Pipeline { shared: Arc::new(Shared::new(batching)), collector: None }
+        Pipeline { shared: Arc::new(Shared::new(batching)), collector: None, rounds: 0 }
     }
 
     /// Starts the two threads.
@@ -89,6 +93,8 @@ impl Pipeline {
         tail: Option<TailPolicy>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(batching));
+        // The tail policy decides about a root a round later.
+        let rounds = if tail.is_some() { 2 } else { 1 };
         let collector = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
@@ -105,7 +111,7 @@ impl Pipeline {
             collector.unpark();
             return Err(error);
         }
-        Ok(Pipeline { shared, collector: Some(collector) })
+        Ok(Pipeline { shared, collector: Some(collector), rounds })
     }
 
     /// Whether anybody takes spans.
@@ -148,22 +154,25 @@ impl Pipeline {
         }
     }
 
-    /// Sends all spans that have ended by now. False if `timeout` passed first.
+    /// Sends all spans that have ended by now; under a tail policy, all that it keeps of the traces
+    /// whose local root has. False if `timeout` passed first.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         let Some(collector) = &self.collector else { return true };
         let deadline = Instant::now() + timeout;
         let mut queue = self.shared.queue();
-        queue.rounds_wanted += 1;
-        let round = queue.rounds_wanted;
-        collector.unpark();
-        while queue.rounds_done < round {
-            // After a shutdown: all that had ended is counted.
-            if queue.collector_gone {
-                return true;
-            }
-            match self.wait(queue, deadline) {
-                Ok(held) => queue = held,
-                Err(()) => return false,
+        for _ in 0..self.rounds {
+            queue.rounds_wanted += 1;
+            let round = queue.rounds_wanted;
+            collector.unpark();
+            while queue.rounds_done < round {
+                // After a shutdown: all that had ended is counted.
+                if queue.collector_gone {
+                    return true;
+                }
+                match self.wait(queue, deadline) {
+                    Ok(held) => queue = held,
+                    Err(()) => return false,
+                }
             }
         }
         let target = queue.entered;
@@ -198,6 +207,7 @@ impl Pipeline {
         if self.shared.closed.swap(true, Relaxed) {
             return true;
         }
+        self.shared.queue().closing = true;
         let mut done = self.flush(timeout);
         let mut queue = self.shared.queue();
         queue.stop = true;
@@ -290,9 +300,9 @@ fn collect(shared: &Shared, mut tail: Option<Tail>) {
     let _quiet = quiet();
     let mut converted = Vec::new();
     loop {
-        let (wanted, stop) = {
+        let (wanted, closing, stop) = {
             let queue = shared.queue();
-            (queue.rounds_wanted, queue.stop)
+            (queue.rounds_wanted, queue.closing || queue.stop, queue.stop)
         };
         clock::settle();
         if stop {
@@ -305,7 +315,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>) {
             None => way.keep(record),
         });
         if let Some(tail) = &mut tail {
-            tail.round(now, stop, &mut way);
+            tail.round(now, closing, &mut way);
         }
         for (why, spans) in way.dropped {
             shared.stats.dropped(why, spans);

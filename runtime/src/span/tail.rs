@@ -4,13 +4,15 @@
 //! All of it runs on the collector's thread; callers pay nothing for it. Two bounds hold, one on
 //! bytes and one on age; what reaches them is decided early, by what is known then, and counted.
 
-use super::record::Record;
+use super::record::{Extra, Live, Record};
 use crate::context::pending::Downstream;
+use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
-use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
-use opentelemetry::{KeyValue, Value};
-use std::collections::{HashMap, VecDeque};
+use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status, TraceId};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Which local traces are kept: those that hold an error, a panic, a cancellation, or a span slower
@@ -106,6 +108,13 @@ impl TailPolicy {
         threshold.filter(|&threshold| record.duration() > threshold).map(|_| "slow")
     }
 
+    /// Why these spans keep their trace.
+    fn why(&self, trace_id: TraceId, spans: &[Record]) -> Option<&'static str> {
+        let reasons = spans.iter().filter_map(|record| self.reason(record));
+        // The gravest, so that a trace which panicked is not filed under slow.
+        reasons.min_by_key(|&why| gravity(why)).or_else(|| self.by_ratio(trace_id))
+    }
+
     fn by_ratio(&self, trace_id: TraceId) -> Option<&'static str> {
         let decision = self.ratio.sample(&Sampling {
             parent: None,
@@ -119,21 +128,73 @@ impl TailPolicy {
     }
 }
 
-/// How long a decided trace is remembered, for spans that outlive their root.
+/// How long a decision to drop is remembered, for spans that outlive their root. One to keep is
+/// remembered as long as a trace may be pending: there are few of those.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
-/// Bytes that a remembered decision costs, about.
-const DECIDED: usize = 64;
+/// Bytes that a remembered decision costs, about: tables are half empty.
+const DECIDED: usize = 24;
 
-/// The spans of one trace id that have ended here.
+/// The share of the memory that remembered decisions may take, each kind of them.
+const BOOKS: usize = 8;
+
+/// Bytes that the allocator takes for itself, about, for a piece of memory.
+const PIECE: usize = 16;
+
+/// Bytes that a pending trace costs besides its spans, about: tables are half empty, and the one of
+/// its parents has four places at least.
+const TRACE: usize = 2 * (size_of::<(TraceId, Trace)>() + size_of::<(Instant, TraceId)>())
+    + 2 * size_of::<(SpanId, Vec<Record>)>()
+    + PIECE;
+
+/// Bytes that a parent costs besides its children, about.
+const PARENT: usize = 2 * size_of::<(SpanId, Vec<Record>)>() + PIECE;
+
+/// The spans of one trace id that have ended here and wait.
 struct Trace {
     since: Instant,
-    waiting: Vec<Record>,
-    /// Spans whose fate is settled, and which it is.
-    decided: HashMap<SpanId, bool>,
-    /// For good: its age or the memory's bound has settled all that follows.
-    sealed: Option<bool>,
-    bytes: usize,
+    /// By their parents, so that nothing is looked through that a decision is not about.
+    waiting: HashMap<SpanId, Vec<Record>>,
+    /// What was decided about other spans of it.
+    before: Option<bool>,
+}
+
+/// Decisions, forgotten after a while: the older half is thrown away at once.
+struct Book {
+    halves: [HashSet<u64>; 2],
+    turned: Option<Instant>,
+}
+
+impl Book {
+    const fn new(halves: [HashSet<u64>; 2]) -> Self {
+        Book { halves, turned: None }
+    }
+
+    fn has(&self, key: u64) -> bool {
+        self.halves.iter().any(|half| half.contains(&key))
+    }
+
+    fn bytes(&self) -> usize {
+        self.halves.iter().map(HashSet::len).sum::<usize>() * DECIDED
+    }
+
+    /// Forgets what is older than `time`, at twice that age at the latest; and earlier what takes
+    /// more than `max` bytes.
+    fn forget(&mut self, now: Instant, time: Duration, max: usize) {
+        let turned = *self.turned.get_or_insert(now);
+        if now.saturating_duration_since(turned) > time || self.bytes() > max {
+            self.turned = Some(now);
+            self.halves.swap(0, 1);
+            self.halves[1] = HashSet::new();
+        }
+    }
+}
+
+/// A span in a book; a whole trace, if it is none.
+fn key(trace_id: TraceId, span_id: SpanId) -> u64 {
+    let trace = u128::from_be_bytes(trace_id.to_bytes());
+    let folded = (trace ^ (trace >> 64)) as u64;
+    folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from_be_bytes(span_id.to_bytes())
 }
 
 /// What comes of spans: kept, or dropped for a reason.
@@ -152,37 +213,42 @@ pub(super) mod reason {
     pub(in crate::span) const AGE: &str = "tail_age";
 }
 
-/// Traces and a time of each, the oldest first.
-type Queue = VecDeque<(Instant, TraceId)>;
-
 /// The traces that are pending.
 pub(super) struct Tail {
     policy: TailPolicy,
     traces: HashMap<TraceId, Trace>,
-    /// When each came.
-    arrivals: Queue,
-    /// When each was decided: it is remembered for a while.
-    decided: Queue,
-    /// When each was sealed: it is remembered as long as a trace may be pending.
-    sealed: Queue,
-    waiting: u64,
+    /// When each began to wait, the oldest first.
+    arrivals: VecDeque<(Instant, TraceId)>,
+    /// Spans and sealed traces that were kept.
+    kept: Book,
+    /// Spans that were dropped.
+    dropped: Book,
+    /// Traces that were sealed and dropped.
+    given_up: Book,
     /// Roots that ended in this round, and in the one before. A root is decided a round later: by
     /// then the spans that ended before it on other threads are here.
-    roots: [Vec<(TraceId, SpanId)>; 2],
+    roots: [Vec<Record>; 2],
+    waiting: u64,
+    /// What waits, without the books.
     bytes: usize,
+    /// Empty between decisions.
+    scratch: Vec<Record>,
 }
 
 impl Tail {
     pub(super) fn new(policy: TailPolicy) -> Self {
+        let book = || Book::new(Default::default());
         Tail {
             policy,
             traces: HashMap::new(),
-            arrivals: Queue::new(),
-            decided: Queue::new(),
-            sealed: Queue::new(),
-            waiting: 0,
+            arrivals: VecDeque::new(),
+            kept: book(),
+            dropped: book(),
+            given_up: book(),
             roots: Default::default(),
+            waiting: 0,
             bytes: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -191,61 +257,83 @@ impl Tail {
         self.waiting
     }
 
+    /// The memory that all of it takes, about.
+    fn bytes(&self) -> usize {
+        self.bytes + self.kept.bytes() + self.dropped.bytes() + self.given_up.bytes()
+    }
+
+    /// What has been decided already about a span, going by its trace or its parent.
+    fn known(&self, record: &Record) -> Option<bool> {
+        let trace_id = record.live.context.trace_id();
+        let fate = |span_id| {
+            let key = key(trace_id, span_id);
+            match () {
+                () if self.kept.has(key) => Some(true),
+                () if self.dropped.has(key) || self.given_up.has(key) => Some(false),
+                () => None,
+            }
+        };
+        fate(SpanId::INVALID).or_else(|| fate(record.live.local_parent()?))
+    }
+
     /// A span has ended.
     pub(super) fn take(&mut self, record: Record, now: Instant, out: &mut impl Outlet) {
+        self.waiting += 1;
+        if let Some(kept) = self.known(&record) {
+            // It outlived its root, and so did what waits for it.
+            return self.settle(record, Some(kept), out);
+        }
+        let Some(parent) = record.live.local_parent() else {
+            self.bytes += size(&record);
+            return self.roots[0].push(record);
+        };
         let trace_id = record.live.context.trace_id();
         let trace = self.traces.entry(trace_id).or_insert_with(|| {
             self.arrivals.push_back((now, trace_id));
-            let (waiting, decided) = Default::default();
-            Trace { since: now, waiting, decided, sealed: None, bytes: 0 }
+            self.bytes += TRACE;
+            Trace { since: now, waiting: HashMap::new(), before: None }
         });
-        let parent = record.live.local_parent();
-        let known = trace.sealed.or_else(|| trace.decided.get(&parent?).copied());
-        let id = record.live.context.span_id();
-        if parent.is_none() {
-            self.roots[0].push((trace_id, id));
-        }
-        let size = size(&record);
-        trace.bytes += size;
-        self.bytes += size;
-        trace.waiting.push(record);
-        self.waiting += 1;
-        if let Some(kept) = known {
-            // It outlived its root, and so did what waits for it.
-            self.settle(trace_id, id, kept, None, reason::NOT_KEPT, out);
-        }
+        let children = trace.waiting.entry(parent).or_insert_with(|| {
+            self.bytes += PARENT + size_of::<Record>();
+            // Most have one, and growing makes room for four.
+            Vec::with_capacity(1)
+        });
+        let room = children.capacity();
+        self.bytes += size(&record) - size_of::<Record>();
+        children.push(record);
+        self.bytes += (children.capacity() - room) * size_of::<Record>();
     }
 
     /// A round of the collector is over: decides about the roots of the last one, about what is too
     /// old, and about the oldest where there is no more room. All of it at the end.
     pub(super) fn round(&mut self, now: Instant, last: bool, out: &mut impl Outlet) {
         for _ in 0..if last { 2 } else { 1 } {
-            let due = std::mem::take(&mut self.roots[1]);
-            self.roots.swap(0, 1);
-            for (trace_id, root) in due {
-                self.decide(trace_id, root, out);
-                self.decided.push_back((now, trace_id));
+            let mut due = std::mem::take(&mut self.roots[1]);
+            for root in due.drain(..) {
+                self.bytes = self.bytes.saturating_sub(size(&root));
+                let known = self.known(&root);
+                self.settle(root, known, out);
             }
+            // Its memory serves the next round.
+            self.roots[1] = due;
+            self.roots.swap(0, 1);
         }
-        self.forget(now);
+        let (age, books) = (self.policy.max_age, self.policy.max_bytes / BOOKS);
+        self.kept.forget(now, age, books);
+        self.dropped.forget(now, REMEMBERED, books);
+        self.given_up.forget(now, age, books);
         while let Some(&(since, trace_id)) = self.arrivals.front() {
-            let pending = self
-                .traces
-                .get(&trace_id)
-                .is_some_and(|trace| trace.since == since && !trace.waiting.is_empty());
+            let pending = self.traces.get(&trace_id).is_some_and(|trace| trace.since == since);
             let why = match () {
                 () if !pending => None,
                 () if last => Some(reason::NOT_KEPT),
-                () if self.bytes > self.policy.max_bytes => Some(reason::OVERFLOW),
-                () if now.saturating_duration_since(since) > self.policy.max_age => {
-                    Some(reason::AGE)
-                }
+                () if self.bytes() > self.policy.max_bytes => Some(reason::OVERFLOW),
+                () if now.saturating_duration_since(since) > age => Some(reason::AGE),
                 () => break,
             };
             self.arrivals.pop_front();
             if let Some(why) = why {
                 self.seal(trace_id, why, out);
-                self.sealed.push_back((now, trace_id));
             }
         }
         // Behind a trace that is pending for long, those that are done pile up.
@@ -253,117 +341,81 @@ impl Tail {
             let traces = &self.traces;
             self.arrivals.retain(|(since, id)| traces.get(id).is_some_and(|it| it.since == *since));
         }
+        // After a burst.
+        if self.traces.capacity() > 8 * self.traces.len() + 4096 {
+            self.traces.shrink_to(2 * self.traces.len());
+            self.arrivals.shrink_to(2 * self.traces.len());
+        }
     }
 
-    /// Forgets decisions that have been remembered long enough, or that take the room of spans.
-    fn forget(&mut self, now: Instant) {
-        let times = [REMEMBERED, self.policy.max_age];
-        for (queue, time) in [&mut self.decided, &mut self.sealed].into_iter().zip(times) {
-            while let Some(&(since, trace_id)) = queue.front() {
-                let full = self.bytes > self.policy.max_bytes;
-                if now.saturating_duration_since(since) <= time && !full {
-                    break;
+    /// Settles the fate of a span and of all below it that has ended: as it is known, or as they
+    /// themselves say.
+    fn settle(&mut self, top: Record, known: Option<bool>, out: &mut impl Outlet) {
+        let trace_id = top.live.context.trace_id();
+        let mut all = std::mem::take(&mut self.scratch);
+        all.push(top);
+        let mut rest = self.traces.get_mut(&trace_id);
+        if let Some(trace) = &mut rest {
+            let mut next = 0;
+            while let Some(above) = all.get(next)
+                && !trace.waiting.is_empty()
+            {
+                if let Some(below) = trace.waiting.remove(&above.live.context.span_id()) {
+                    self.bytes = self.bytes.saturating_sub(size_of_children(&below));
+                    all.extend(below);
                 }
-                queue.pop_front();
-                if self.traces.get(&trace_id).is_some_and(|trace| trace.waiting.is_empty()) {
-                    let bytes = self.traces.remove(&trace_id).map_or(0, |trace| trace.bytes);
-                    self.bytes = self.bytes.saturating_sub(bytes);
-                }
+                next += 1;
             }
         }
-    }
-
-    /// Decides about a root and what is below it.
-    fn decide(&mut self, trace_id: TraceId, root: SpanId, out: &mut impl Outlet) {
-        let Some(trace) = self.traces.get(&trace_id) else { return };
-        if trace.decided.contains_key(&root) {
-            return;
-        }
-        let below = trace.below(root);
-        let reasons = below.iter().filter_map(|&at| self.policy.reason(&trace.waiting[at]));
-        // The gravest, so that a trace which panicked is not filed under slow.
-        let why = reasons.min_by_key(|&why| gravity(why)).or(self.policy.by_ratio(trace_id));
-        self.settle(trace_id, root, why.is_some(), why, reason::NOT_KEPT, out);
-    }
-
-    /// Settles the fate of a span and of all below it that has ended.
-    fn settle(
-        &mut self,
-        trace_id: TraceId,
-        top: SpanId,
-        kept: bool,
-        why: Option<&'static str>,
-        unless: &'static str,
-        out: &mut impl Outlet,
-    ) {
-        let Some(trace) = self.traces.get_mut(&trace_id) else { return };
-        let mut below = trace.below(top);
-        // From the back, so that the places in front stay where they are.
-        below.sort_unstable_by(|a, b| b.cmp(a));
-        for at in below {
-            let mut record = trace.waiting.swap_remove(at);
-            self.waiting -= 1;
-            let freed = size(&record);
-            trace.bytes = trace.bytes.saturating_sub(freed) + DECIDED;
-            self.bytes = self.bytes.saturating_sub(freed) + DECIDED;
-            let id = record.live.context.span_id();
-            trace.decided.insert(id, kept);
-            if kept {
-                if let Some(why) = why.filter(|_| id == top) {
-                    let extra = record.live.extra.get_or_insert_default();
-                    extra.set(KeyValue::new("redspan.kept", why));
-                }
-                out.keep(record);
-            } else {
-                out.drop(unless);
+        let why = match known {
+            Some(_) => None,
+            None => self.policy.why(trace_id, &all),
+        };
+        let kept = known.unwrap_or(why.is_some());
+        match rest {
+            Some(trace) if trace.waiting.is_empty() => {
+                self.traces.remove(&trace_id);
+                self.bytes = self.bytes.saturating_sub(TRACE);
             }
+            Some(trace) => trace.before = trace.before.max(Some(kept)),
+            None => {}
         }
+        if let Some((top, why)) = all.first_mut().zip(why) {
+            let extra = top.live.extra.get_or_insert_default();
+            extra.set(KeyValue::new("redspan.kept", why));
+        }
+        // In a sealed trace nobody asks for a span.
+        let trace = key(trace_id, SpanId::INVALID);
+        let sealed = known.is_some() && (self.kept.has(trace) || self.given_up.has(trace));
+        let book = if kept { &mut self.kept } else { &mut self.dropped };
+        self.waiting = self.waiting.saturating_sub(all.len() as u64);
+        for record in all.drain(..) {
+            if !sealed {
+                book.halves[1].insert(key(trace_id, record.live.context.span_id()));
+            }
+            if kept { out.keep(record) } else { out.drop(reason::NOT_KEPT) }
+        }
+        all.shrink_to(1024);
+        self.scratch = all;
     }
 
     /// Settles what waits of a trace whose root is still running, or was lost, and all that follows.
     fn seal(&mut self, trace_id: TraceId, unless: &'static str, out: &mut impl Outlet) {
-        let Some(trace) = self.traces.get_mut(&trace_id) else { return };
-        let waiting = std::mem::take(&mut trace.waiting);
-        self.waiting -= waiting.len() as u64;
-        let reasons = waiting.iter().filter_map(|record| self.policy.reason(record));
-        let why = reasons.min_by_key(|&why| gravity(why)).or(self.policy.by_ratio(trace_id));
+        let Some(trace) = self.traces.remove(&trace_id) else { return };
+        self.bytes = self.bytes.saturating_sub(TRACE);
+        let mut all = Vec::new();
+        for below in trace.waiting.into_values() {
+            self.bytes = self.bytes.saturating_sub(size_of_children(&below));
+            all.extend(below);
+        }
+        self.waiting = self.waiting.saturating_sub(all.len() as u64);
         // What was decided before holds: part of it is with the exporter already.
-        let before = trace.sealed.or_else(|| trace.decided.values().copied().max());
-        let kept = before.unwrap_or(why.is_some());
-        for record in waiting {
-            match kept {
-                true => out.keep(record),
-                false => out.drop(unless),
-            }
+        let kept = trace.before.unwrap_or_else(|| self.policy.why(trace_id, &all).is_some());
+        let book = if kept { &mut self.kept } else { &mut self.given_up };
+        book.halves[1].insert(key(trace_id, SpanId::INVALID));
+        for record in all {
+            if kept { out.keep(record) } else { out.drop(unless) }
         }
-        trace.decided = HashMap::new();
-        trace.sealed = Some(kept);
-        self.bytes = self.bytes.saturating_sub(std::mem::replace(&mut trace.bytes, DECIDED));
-        self.bytes += DECIDED;
-    }
-}
-
-impl Trace {
-    /// Where `top` and the spans below it wait.
-    fn below(&self, top: SpanId) -> Vec<usize> {
-        let mut children: HashMap<SpanId, Vec<usize>> = HashMap::new();
-        let mut found = Vec::new();
-        for (at, record) in self.waiting.iter().enumerate() {
-            if record.live.context.span_id() == top {
-                found.push(at);
-            } else if let Some(parent) = record.live.local_parent() {
-                children.entry(parent).or_default().push(at);
-            }
-        }
-        let mut next = 0;
-        let mut from = Some(top);
-        while let Some(id) = from {
-            found.extend(children.remove(&id).unwrap_or_default());
-            // The first is `top` itself, whose children are in already.
-            next += 1;
-            from = found.get(next).map(|&at| self.waiting[at].live.context.span_id());
-        }
-        found
     }
 }
 
@@ -371,23 +423,48 @@ fn gravity(why: &str) -> usize {
     ["panic", "error", "cancelled", "slow"].iter().position(|&word| word == why).unwrap_or(9)
 }
 
+/// The memory of a parent's children, about.
+fn size_of_children(children: &Vec<Record>) -> usize {
+    let unused = children.capacity() - children.len();
+    PARENT + unused * size_of::<Record>() + children.iter().map(size).sum::<usize>()
+}
+
 /// The memory of a record, about.
 fn size(record: &Record) -> usize {
-    fn values(pairs: &[KeyValue]) -> usize {
+    fn values(pairs: &Vec<KeyValue>) -> usize {
         let text = |pair: &KeyValue| match &pair.value {
-            Value::String(text) => text.as_str().len(),
-            Value::Array(_) => 256,
+            Value::String(text) => text.as_str().len() + PIECE,
+            Value::Array(Array::String(texts)) => {
+                texts.iter().map(|text| size_of::<StringValue>() + text.as_str().len()).sum()
+            }
+            Value::Array(Array::Bool(values)) => values.len(),
+            Value::Array(Array::I64(values)) => size_of_val(values.as_slice()),
+            Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
             _ => 0,
         };
-        pairs.iter().map(|pair| size_of::<KeyValue>() + text(pair)).sum()
+        let places = pairs.capacity() * size_of::<KeyValue>() + PIECE;
+        places + pairs.iter().map(text).sum::<usize>()
     }
-    let extra = record.live.extra.as_ref().map_or(0, |extra| {
-        let events =
-            extra.events.iter().map(|event| 96 + event.name.len() + values(&event.attributes));
-        let links = extra.links.iter().map(|link| 96 + values(&link.attributes));
-        256 + values(&extra.attributes) + events.sum::<usize>() + links.sum::<usize>()
+    let Live { name, status, extra, .. } = &record.live;
+    let name = if let Cow::Owned(name) = name { name.len() } else { 0 };
+    let status = match status {
+        Status::Error { description } => description.len(),
+        _ => 0,
+    };
+    let extra = extra.as_ref().map_or(0, |extra| {
+        let Extra { attributes, events, links, candidates, .. } = &**extra;
+        let of_events = events.iter().map(|event| event.name.len() + values(&event.attributes));
+        let of_links = links.iter().map(|link| values(&link.attributes));
+        size_of::<Extra>()
+            + PIECE
+            + values(attributes)
+            + events.capacity() * size_of::<Event>()
+            + of_events.sum::<usize>()
+            + links.capacity() * size_of::<Link>()
+            + of_links.sum::<usize>()
+            + candidates.0.capacity() * size_of::<Candidate>()
     });
-    size_of::<Record>() + extra
+    size_of::<Record>() + name + status + extra
 }
 
 #[cfg(test)]

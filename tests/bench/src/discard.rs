@@ -13,9 +13,16 @@ fn take<T>(spans: Vec<T>) {
     TAKEN.fetch_add(spans.len() as u64, Relaxed);
 }
 
-/// Spans that arrived so far.
+/// Spans that arrived so far, or that a policy has decided to drop.
 pub(crate) fn taken() -> u64 {
-    TAKEN.load(Relaxed)
+    TAKEN.load(Relaxed) + BY_POLICY.load(Relaxed)
+}
+
+static BY_POLICY: AtomicU64 = AtomicU64::new(0);
+
+/// So many were dropped so far because the policy said so: they are not lost.
+pub(crate) fn dropped_by_policy(spans: u64) {
+    BY_POLICY.fetch_max(spans, Relaxed);
 }
 
 /// The end of redspan's pipeline, of the SDK's batch processor and of fastrace's collector.

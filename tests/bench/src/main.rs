@@ -29,7 +29,7 @@
 //!   free cores it says more about the machine than about the peer.
 //! * **allocs**: calls into the allocator, on the calling thread; in brackets those of the whole
 //!   process. Counted in a run of its own.
-//! * **lost**: spans that were recorded and never reached the exporter.
+//! * **lost**: spans that were recorded and never reached the exporter, though no policy dropped them.
 //! * **ratio**: caller CPU against that of the peer named in the row, with one and with four
 //!   threads, from the same rounds. Below 1 is less than the peer.
 //!
@@ -50,7 +50,8 @@
 //! # What is not compared
 //!
 //! * Encoding and sending (OTLP, `/metrics`): every exporter here discards.
-//! * Log lines and events in a call, propagation over the network, tail sampling.
+//! * Log lines and events in a call, propagation over the network.
+//! * Peers' tail sampling: redspan's rows with a policy are taken to its own without one.
 //! * Metrics through the OpenTelemetry SDK, through `metrics`, or through autometrics.
 //! * Cold caches: a burst hammers one function. A service's calls cost more, with any peer.
 //! * A whole service, build times and binary sizes.

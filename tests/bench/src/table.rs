@@ -99,9 +99,9 @@ fn row(scenario: &Scenario, runs: &BTreeMap<&str, Runs>) -> String {
         (0.0, _) => String::from("0"),
         (lost, spans) => format!("{:.2} %", lost / spans * 100.0),
     };
-    let ratio = match scenario.against {
-        Some(peer) => {
-            let peer_runs = &runs[peer];
+    // A peer that runs for another row's sake runs without a peer of its own.
+    let ratio = match scenario.against.and_then(|peer| Some((peer, runs.get(peer)?))) {
+        Some((peer, peer_runs)) => {
             let ratio =
                 |index| of.median(index, "caller_ns") / peer_runs.median(index, "caller_ns");
             format!("{:.2} / {:.2} of {peer}", ratio(0), ratio(1))

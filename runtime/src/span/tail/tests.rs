@@ -113,9 +113,9 @@ fn traces_that_never_end_stay_within_the_memory_they_may_hold() {
             given += 1;
         }
         tail.round(now, false, &mut out);
-        assert!(tail.bytes <= MAX, "{}", tail.bytes);
-        let books = tail.traces.len() + tail.arrivals.len() + tail.decided.len();
-        assert!(books + tail.sealed.len() < 100_000, "{books}");
+        assert!(tail.bytes() <= MAX, "{}", tail.bytes());
+        let books = tail.traces.len() + tail.arrivals.len();
+        assert!(books < 100_000, "{books}");
     }
     tail.round(start + Duration::from_secs(100), true, &mut out);
     let dropped: u64 = out.dropped.values().sum();
@@ -159,4 +159,87 @@ fn done_traces_leave_nothing_behind() {
     assert_eq!(tail.waiting(), 1 + 400, "the last round's roots are not decided yet");
     assert!(tail.traces.len() < 200 * 25, "{}", tail.traces.len());
     assert!(tail.arrivals.len() < 20_000, "{}", tail.arrivals.len());
+}
+
+#[test]
+fn spans_below_a_decided_root_are_not_forgotten_by_the_limits() {
+    let limits = policy().max_age(Duration::from_secs(10));
+    let (mut tail, mut out, start) = (Tail::new(limits), Out::default(), Instant::now());
+    // Nothing of the trace waits after this, and then something does: its parent (5) still runs.
+    tail.take(span(1, 1, 0, Outcome::Ok), start, &mut out);
+    rounds(&mut tail, start, &mut out);
+    tail.take(span(1, 6, 5, Outcome::Ok), start + Duration::from_secs(1), &mut out);
+    tail.round(start + Duration::from_secs(20), false, &mut out);
+    assert_eq!(tail.waiting(), 0, "it is decided for its age");
+    tail.take(span(1, 8, 7, Outcome::Ok), start + Duration::from_secs(50), &mut out);
+    tail.round(start + Duration::from_secs(51), true, &mut out);
+    assert_eq!(tail.waiting(), 0, "and at the end");
+    assert_eq!(out.dropped.values().sum::<u64>(), 3);
+}
+
+#[test]
+fn nothing_is_left_of_a_trace_whose_last_span_came_late() {
+    let (mut tail, mut out, start) = (Tail::new(policy()), Out::default(), Instant::now());
+    for trace in 1..=1_000 {
+        tail.take(span(trace, 6, 5, Outcome::Ok), start, &mut out);
+        tail.take(span(trace, 1, 0, Outcome::Error), start, &mut out);
+    }
+    rounds(&mut tail, start, &mut out);
+    // Longer than a decision to drop is remembered.
+    let later = start + Duration::from_secs(10);
+    rounds(&mut tail, later, &mut out);
+    for trace in 1..=1_000 {
+        tail.take(span(trace, 5, 1, Outcome::Ok), later, &mut out);
+    }
+    rounds(&mut tail, later, &mut out);
+    assert_eq!((out.kept.len(), tail.waiting()), (3_000, 0), "with the root, which was kept");
+    for minutes in 1..5 {
+        tail.round(start + Duration::from_secs(90 * minutes), false, &mut out);
+    }
+    assert_eq!((tail.traces.len(), tail.arrivals.len(), tail.bytes()), (0, 0, 0));
+}
+
+/// Were each of them to look through all that waits, it would take hours.
+#[test]
+fn what_ends_costs_the_same_however_much_waits() {
+    const WAITING: u64 = 100_000;
+    let limits = policy().max_bytes(1 << 30);
+    let (mut tail, mut out, now) = (Tail::new(limits), Out::default(), Instant::now());
+    for n in 0..WAITING {
+        // Each below a span of its own that is still running below the root (1).
+        tail.take(span(1, 1_000_000 + n, 2_000_000 + n, Outcome::Ok), now, &mut out);
+    }
+    // The root ends, then the others one by one; meanwhile other local roots of the same trace.
+    tail.take(span(1, 1, 0, Outcome::Error), now, &mut out);
+    rounds(&mut tail, now, &mut out);
+    for n in 0..WAITING {
+        tail.take(span(1, 3_000_000 + n, 0, Outcome::Ok), now, &mut out);
+        tail.take(span(1, 2_000_000 + n, 1, Outcome::Ok), now, &mut out);
+        if n % 1_000 == 0 {
+            tail.round(now, false, &mut out);
+        }
+    }
+    rounds(&mut tail, now, &mut out);
+    assert_eq!(out.kept.len() as u64, 2 * WAITING + 1);
+    assert_eq!(out.dropped[reason::NOT_KEPT], WAITING);
+    assert_eq!((tail.waiting(), tail.bytes), (0, 0));
+}
+
+#[test]
+fn a_sealed_trace_takes_no_more_memory_however_many_follow() {
+    const MAX: usize = 1 << 20;
+    let (mut tail, mut out) = (Tail::new(policy().max_bytes(MAX)), Out::default());
+    let start = Instant::now();
+    // One root that never ends, and its children do.
+    for n in 0..200_000 {
+        let now = start + Duration::from_micros(n * 100);
+        tail.take(span(1, n + 2, 1, Outcome::Ok), now, &mut out);
+        if n % 1_000 == 0 {
+            tail.round(now, false, &mut out);
+            assert!(tail.bytes() <= MAX, "{}", tail.bytes());
+        }
+    }
+    assert_eq!(tail.waiting(), 0, "all follow the first");
+    assert_eq!(out.dropped.values().sum::<u64>(), 200_000);
+    assert!(tail.bytes() < 1_000, "{}", tail.bytes());
 }

@@ -5,7 +5,7 @@
 //! from tracing and the event layer are.
 
 use super::{DEEP, Group, ROOT, Running, Scenario};
-use crate::discard::Discard;
+use crate::discard::{self, Discard};
 use crate::work::{Declined, failing_work, poll_to_end, repeat, work, work_in_polls};
 use redspan::instrumented;
 use redspan::sample::{AlwaysOff, AlwaysOn, Sampler, parent_based};
@@ -83,6 +83,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..CALL
     },
     Scenario {
+        name: "redspan-tail-root",
+        says: "as redspan-sampled-root, under a tail policy that keeps 1 %, by ratio",
+        against: Some("redspan-sampled-root"),
+        set_up: || under_policy(|calls| repeat(calls, charge)),
+        ..CALL
+    },
+    Scenario {
+        name: "redspan-tail-5-deep",
+        group: Group::SampledNested,
+        says: "as redspan-sampled-5-deep, under a tail policy that keeps 1 %, by ratio",
+        deep: DEEP,
+        against: Some("redspan-sampled-5-deep"),
+        set_up: || under_policy(|calls| repeat(calls, deep_1)),
+        ..CALL
+    },
+    Scenario {
         name: "redspan-1-field",
         group: Group::Fields,
         says: "one number",
@@ -133,9 +149,22 @@ fn keep(installed: Result<redspan::Telemetry, redspan::InitError>) {
 
 fn install(sampler: impl Sampler, burst: fn(u64)) -> Running {
     keep(redspan::builder().spans_to(Discard).sampler(sampler).install());
+    Running::new(burst, flush)
+}
+
+fn flush() {
+    let telemetry = TELEMETRY.get().expect("installed above");
+    assert!(telemetry.flush(Duration::from_secs(10)), "the flush took too long");
+}
+
+/// Everything is recorded, and dropped by the policy but for a hundredth.
+fn under_policy(burst: fn(u64)) -> Running {
+    keep(redspan::builder().spans_to(Discard).tail(redspan::tail::policy().ratio(0.01)).install());
     Running::new(burst, || {
+        flush();
         let telemetry = TELEMETRY.get().expect("installed above");
-        assert!(telemetry.flush(Duration::from_secs(10)), "the flush took too long");
+        let by_policy = telemetry.spans().dropped.get("tail_not_kept").copied();
+        discard::dropped_by_policy(by_policy.unwrap_or_default());
     })
 }
 
