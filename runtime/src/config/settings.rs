@@ -80,16 +80,20 @@ pub(crate) struct SamplerSetting {
     pub(crate) parent_based: bool,
     /// What decides about the others: the share of traces, by their id.
     pub(crate) ratio: f64,
+    /// Whether the functions' own hints come first: not where the operator names a sampler.
+    pub(crate) hints: bool,
 }
 
 impl SamplerSetting {
-    const ALWAYS_ON: SamplerSetting = SamplerSetting { parent_based: false, ratio: 1.0 };
-    const ALWAYS_OFF: SamplerSetting = SamplerSetting { parent_based: false, ratio: 0.0 };
+    const ALWAYS_ON: SamplerSetting =
+        SamplerSetting { parent_based: false, ratio: 1.0, hints: false };
+    const ALWAYS_OFF: SamplerSetting =
+        SamplerSetting { parent_based: false, ratio: 0.0, hints: false };
 }
 
 impl Default for SamplerSetting {
     fn default() -> Self {
-        SamplerSetting { parent_based: true, ratio: 1.0 }
+        SamplerSetting { parent_based: true, ratio: 1.0, hints: true }
     }
 }
 
@@ -196,7 +200,7 @@ fn metrics_exporter(env: &mut Env) -> MetricsExporter {
 
 fn sampler(env: &mut Env) -> SamplerSetting {
     // The argument is read only where it has a meaning: the specification reserves it for others.
-    const RATIO: SamplerSetting = SamplerSetting { parent_based: false, ratio: f64::NAN };
+    const RATIO: SamplerSetting = SamplerSetting { ratio: f64::NAN, ..SamplerSetting::ALWAYS_ON };
     let parent_based = |sampler| SamplerSetting { parent_based: true, ..sampler };
     let words = [
         ("always_on", SamplerSetting::ALWAYS_ON),

@@ -3,26 +3,29 @@
 
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
-use super::scoped;
+use super::scoped::{self, ScopedSpans};
 use super::span::Span;
 use crate::callsite::{CallSite, Kind};
 use crate::clock::Tick;
 use crate::config::settings::SpanLimits;
 use crate::context::ids;
-use crate::sample::{Decision, Sampler, Sampling};
+use crate::sample::{Decision, Reason, Sampler, Sampling};
+use arc_swap::ArcSwap;
 use opentelemetry::trace::{
     Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
 
 /// What `install` settled.
 pub(crate) struct Engine {
-    sampler: Box<dyn Sampler>,
-    follows_parent: bool,
+    sampler: ArcSwap<Box<dyn Sampler>>,
+    /// What the sampler says of itself: below a local parent nothing more than this is looked at.
+    follows_parent: AtomicBool,
     /// Sites above this level make no span; RED counts them all the same.
     level: LevelFilter,
     limits: SpanLimits,
@@ -38,7 +41,8 @@ impl Engine {
         limits: SpanLimits,
         pipeline: Pipeline,
     ) -> Self {
-        let follows_parent = sampler.follows_local_parent();
+        let follows_parent = AtomicBool::new(sampler.follows_local_parent());
+        let sampler = ArcSwap::from_pointee(sampler);
         Engine { sampler, follows_parent, level, limits, pipeline }
     }
 }
@@ -105,24 +109,31 @@ impl Engine {
         let span = parent.span();
         let above = span.span_context();
         let parent_context = above.is_valid().then_some(above);
-        if self.follows_parent
-            && let Some(above) = parent_context
-            && !above.is_sampled()
-            && !above.is_remote()
-        {
+        let scope = scoped::of_context(parent);
+        // What a local parent decides, nobody is asked about.
+        let followed = parent_context.filter(|above| {
+            !above.is_remote()
+                && match &scope {
+                    None => self.follows_parent.load(Relaxed),
+                    Some(scope) => scope.sampler.follows_local_parent(),
+                }
+        });
+        if followed.is_some_and(|above| !above.is_sampled()) {
             return Started::Followed;
         }
-        let scope = scoped::of_context(parent);
-        let sampler = scope.as_ref().map_or(&self.sampler, |scope| &scope.sampler);
         let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
-        let decision = sampler.sample(&Sampling {
-            parent: parent_context,
-            trace_id,
-            name: &start.name,
-            kind: &start.kind,
-            attributes: &start.attributes,
-            links: &start.links,
-        });
+        let decision = match followed {
+            Some(_) => Decision::Sample,
+            None => {
+                let mut asked = Sampling::new(trace_id, &start.name);
+                asked.parent = parent_context;
+                asked.kind = &start.kind;
+                asked.site = start.site;
+                asked.attributes = &start.attributes;
+                asked.links = &start.links;
+                self.ask(scope.as_deref(), &asked)
+            }
+        };
         let context = |flags| {
             let state = parent_context.map_or(TraceState::NONE, |p| p.trace_state().clone());
             SpanContext::new(trace_id, ids::span_id(), flags, false, state)
@@ -158,6 +169,30 @@ impl Engine {
         let mut span = Span::recording(live, start.owned, scope);
         span.adopt(start.attributes, start.links);
         Started::Recording(span)
+    }
+
+    /// Asks the sampler, and counts what it says by its reason.
+    fn ask(&self, scope: Option<&ScopedSpans>, asked: &Sampling<'_>) -> Decision {
+        let reason = || asked.reason().unwrap_or(Reason::CUSTOM);
+        if let Some(scope) = scope {
+            let decision = scope.sampler.sample(asked);
+            scope.decided(decision, reason());
+            return decision;
+        }
+        if !self.pipeline.is_connected() {
+            // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
+            return Decision::Drop;
+        }
+        let decision = self.sampler.load().sample(asked);
+        reason().count(decision);
+        decision
+    }
+
+    /// Changes the sampler; spans that have started stay as they are.
+    pub(crate) fn set_sampler(&self, sampler: Box<dyn Sampler>) {
+        let follows = sampler.follows_local_parent();
+        self.sampler.store(Arc::new(sampler));
+        self.follows_parent.store(follows, Relaxed);
     }
 
     /// Starts the span of a call below the current context. `None`: the call attaches nothing.

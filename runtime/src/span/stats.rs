@@ -1,6 +1,8 @@
 //! What became of the spans: every sampled one is exported, or dropped for a reason.
 
+use crate::sample::{self, Decision, Reason};
 use crate::sharded::Counter;
+use metrics::Label;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -42,6 +44,10 @@ impl Stats {
 
     pub(super) fn dropped(&self, reason: &'static str, spans: u64) {
         if spans > 0 {
+            // What ends after a shutdown is no sign that there are too many.
+            if reason != reason::SHUTDOWN {
+                sample::spans_dropped(spans);
+            }
             let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
             *dropped.entry(reason).or_default() += spans;
         }
@@ -56,12 +62,24 @@ impl Stats {
     }
 }
 
-/// The counters' names are OpenTelemetry's.
+/// How often which sampler decided how; OpenTelemetry has no name for it.
+pub(super) const DECISIONS: &str = "redspan_sampler_decisions";
+
+pub(super) fn labels(decision: Decision, reason: Reason) -> Vec<Label> {
+    let decision = match decision {
+        Decision::Sample => "sample",
+        Decision::Drop => "drop",
+    };
+    vec![Label::new("reason", reason.name()), Label::new("decision", decision)]
+}
+
+/// The counters' names are OpenTelemetry's, where it has one.
 /// <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
 #[cfg(feature = "prometheus")]
 mod shown {
-    use super::Stats;
+    use super::{DECISIONS, Stats, labels};
     use crate::metrics::store::{Kind, Store};
+    use crate::sample::{self, Decision};
     use metrics::{CounterFn, GaugeFn, Key, KeyName, Label};
 
     const STARTED: &str = "otel_sdk_span_started";
@@ -91,6 +109,12 @@ mod shown {
             for (reason, &spans) in &stats.dropped {
                 let reason = Label::new("error_type", *reason);
                 counter(DROPPED, "Spans that were dropped, by reason.", vec![reason], spans);
+            }
+            for decided in sample::decisions() {
+                let about = "Spans that a sampler was asked about, by what decided.";
+                let with = |decision| labels(decision, decided.reason);
+                counter(DECISIONS, about, with(Decision::Sample), decided.sampled);
+                counter(DECISIONS, about, with(Decision::Drop), decided.dropped);
             }
             let live = KeyName::from(LIVE);
             store.describe(Kind::Gauge, &live, None, "Recorded spans that have not ended.".into());
