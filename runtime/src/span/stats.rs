@@ -1,5 +1,6 @@
 //! What became of the spans: every sampled one is exported, or dropped for a reason.
 
+use super::limits;
 use crate::sample::{self, Decision, Reason};
 use crate::sharded::Counter;
 use metrics::Label;
@@ -58,7 +59,8 @@ impl Stats {
         let exported = self.exported.load(Relaxed);
         let ended = self.ended.get();
         let sampled = self.sampled.get();
-        SpanStats { sampled, running: sampled.saturating_sub(ended), exported, dropped }
+        let running = sampled.saturating_sub(ended);
+        SpanStats { sampled, running, exported, dropped, over_limits: limits::exceeded() }
     }
 }
 
@@ -82,6 +84,8 @@ mod shown {
     use crate::sample::{self, Decision};
     use metrics::{CounterFn, GaugeFn, Key, KeyName, Label};
 
+    /// OpenTelemetry has no name for it.
+    const OVER_LIMITS: &str = "redspan_span_over_limits";
     const STARTED: &str = "otel_sdk_span_started";
     const LIVE: &str = "otel_sdk_span_live";
     const EXPORTED: &str = "otel_sdk_exporter_span_exported";
@@ -109,6 +113,11 @@ mod shown {
             for (reason, &spans) in &stats.dropped {
                 let reason = Label::new("error_type", *reason);
                 counter(DROPPED, "Spans that were dropped, by reason.", vec![reason], spans);
+            }
+            for (what, &count) in &stats.over_limits {
+                let what = Label::new("what", *what);
+                let about = "What the limits on a span's contents took away.";
+                counter(OVER_LIMITS, about, vec![what], count);
             }
             for decided in sample::decisions() {
                 let about = "Spans that a sampler was asked about, by what decided.";
@@ -139,6 +148,9 @@ pub struct SpanStats {
     pub exported: u64,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// What the limits on a span's contents took away: each `attribute`, `event` and `link` that was
+    /// dropped, each text that was shortened (`value_cut`).
+    pub over_limits: BTreeMap<&'static str, u64>,
 }
 
 impl SpanStats {
