@@ -111,13 +111,11 @@ impl Engine {
         let parent_context = above.is_valid().then_some(above);
         let scope = scoped::of_context(parent);
         // What a local parent decides, nobody is asked about.
-        let followed = parent_context.filter(|above| {
-            !above.is_remote()
-                && match &scope {
-                    None => self.follows_parent.load(Relaxed),
-                    Some(scope) => scope.sampler.follows_local_parent(),
-                }
-        });
+        let follows = match &scope {
+            None => self.follows_parent.load(Relaxed),
+            Some(scope) => scope.sampler.follows_local_parent(),
+        };
+        let followed = parent_context.filter(|above| follows && !above.is_remote());
         if followed.is_some_and(|above| !above.is_sampled()) {
             return Started::Followed;
         }
@@ -144,6 +142,17 @@ impl Engine {
                 // What is current must not claim to be recorded.
                 Some(above) if above.is_sampled() && exported => {
                     Started::Unsampled(context(TraceFlags::NOT_SAMPLED))
+                }
+                // The caller's ids, as they came, but no stranger's any more: what is below follows,
+                // and nobody is asked again.
+                Some(above) if above.is_remote() && follows && exported => {
+                    Started::Unsampled(SpanContext::new(
+                        above.trace_id(),
+                        above.span_id(),
+                        above.trace_flags(),
+                        false,
+                        above.trace_state().clone(),
+                    ))
                 }
                 // A process that exports nothing hands a stranger's trace on as it came.
                 Some(_) => Started::Followed,
