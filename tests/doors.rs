@@ -126,3 +126,24 @@ async fn a_task_spawned_in_the_current_span_stays_below_it() {
     assert_eq!(seen.log("in the task").span_id, Some(span.span_id()));
     seen.assert_nothing_outside();
 }
+
+#[test]
+fn spans_of_all_doors_are_on_one_clock() {
+    let ((), seen) = testing::scope(|| {
+        for _ in 0..500 {
+            outer(|| {
+                native(|| foreign(inner));
+                foreign(|| native(inner));
+            });
+        }
+    });
+    let spans = seen.spans();
+    let by_id: std::collections::HashMap<_, _> =
+        spans.iter().map(|span| (span.span_id(), span.data())).collect();
+    for span in &spans {
+        let Some(parent) = span.parent_id().map(|id| by_id[&id]) else { continue };
+        let within =
+            parent.start_time <= span.data().start_time && span.data().end_time <= parent.end_time;
+        assert!(within, "{} is not within {}: {:?}", span.name(), parent.name, span.data());
+    }
+}

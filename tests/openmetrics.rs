@@ -26,9 +26,9 @@ fn python() -> Option<String> {
         .status()
         .is_ok_and(|status| status.success());
     if !found {
-        eprintln!(
-            "SKIPPED: {python} has no prometheus_client; `pip install prometheus-client`, or name \
-             an interpreter that has it in REDSPAN_PYTHON"
+        redspan_tests::skipped(
+            &format!("{python} has no prometheus_client"),
+            "`pip install prometheus-client`, or name an interpreter that has it in REDSPAN_PYTHON",
         );
     }
     found.then_some(python)

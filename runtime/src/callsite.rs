@@ -3,12 +3,14 @@
 use crate::red::{Cells, Red};
 use opentelemetry::trace::SpanKind;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tracing_core::callsite::{Callsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::metadata::Kind as MetadataKind;
-use tracing_core::{Interest, Level, Metadata};
+use tracing_core::subscriber::NoSubscriber;
+use tracing_core::{Dispatch, Interest, Level, Metadata, dispatcher};
 
 /// What a span does: OpenTelemetry's span kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +173,12 @@ impl CallSite {
 
     #[cold]
     fn register(&'static self) -> bool {
+        // Inside a subscriber, and at a thread's end, tracing answers for none at all, and that would
+        // be remembered: the next call asks again.
+        let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
+        if dispatcher::has_been_set() && dispatcher::get_default(nobody) {
+            return false;
+        }
         // Whoever comes meanwhile asks the subscriber. No lock: a subscriber may itself call an
         // instrumented function while it registers this one.
         if self.interest.compare_exchange(UNREGISTERED, SOMETIMES, Relaxed, Relaxed).is_ok() {
@@ -181,7 +189,10 @@ impl CallSite {
     }
 
     fn enabled(&self) -> bool {
-        tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(&self.metadata))
+        // tracing-subscriber's filters panic when the thread is ending, and in a thread-local's
+        // destructor that would end the process.
+        let ask = || dispatcher::get_default(|to| to.enabled(&self.metadata));
+        catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
     }
 
     /// Whether `metadata` describes a site rather than somebody else's span.

@@ -1,15 +1,20 @@
 //! One clock for calls, and its way back to wall time.
 
-use quanta::Instant;
-use std::sync::{PoisonError, RwLock};
+use quanta::{Clock, Instant};
+use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 /// A moment on the clock of calls: cheap to read, never goes back.
 pub(crate) type Tick = Instant;
 
+// Not `Instant::now()`: with quanta's feature `mock`, which metrics-util turns on, that asks a
+// thread-local first, and panics in a call that a
+// thread-local's destructor makes.
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
+
 #[inline]
 pub(crate) fn now() -> Tick {
-    Instant::now()
+    CLOCK.now()
 }
 
 /// Where the two clocks meet. Spans of one trace must be converted by the same meeting point, or a
@@ -27,6 +32,21 @@ pub(crate) fn settle() {
     if drift > STEP {
         *ANCHOR.write().unwrap_or_else(PoisonError::into_inner) = Some((tick, wall));
     }
+}
+
+/// A wall time that somebody read just now, as a moment on our clock.
+///
+/// tracing-opentelemetry and OpenTelemetry's `end()` give wall times, and the two clocks differ by up
+/// to [`STEP`]: a child would start before its parent, or end before it started. A time that lies
+/// further back was meant as it is.
+pub(crate) fn just_now(at: SystemTime) -> Option<Tick> {
+    const JUST: Duration = Duration::from_millis(100);
+    // The wall first: being interrupted in between makes the moment later, but never later than now
+    // nor earlier than what came before it.
+    let wall = SystemTime::now();
+    let tick = now();
+    let since = wall.duration_since(at).ok().filter(|&since| since < JUST)?;
+    tick.checked_sub(since)
 }
 
 /// The wall time of a moment.

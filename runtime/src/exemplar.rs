@@ -18,9 +18,8 @@ pub struct Exemplar {
     pub time: SystemTime,
 }
 
-/// The least time between two exemplars of a series. Prometheus keeps milliseconds, which it cuts
-/// from a floating-point number of seconds: so each may come out as the one before.
-const APART: Duration = Duration::from_millis(2);
+/// The least time between two exemplars of a series: their times are shown in milliseconds.
+const APART: Duration = Duration::from_millis(1);
 
 /// One place for an exemplar: the newest stays.
 #[derive(Clone, Copy, Debug, Default)]

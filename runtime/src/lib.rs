@@ -115,6 +115,12 @@ pub mod export {
     pub use crate::span::otlp::OtlpSink;
 }
 
+/// Keeping or dropping whole local traces once they have ended.
+pub mod tail {
+    pub use crate::context::pending::Downstream;
+    pub use crate::span::tail::{TailPolicy, policy};
+}
+
 /// Installs redspan with its defaults and what the environment says; the service is named after the
 /// calling package.
 ///

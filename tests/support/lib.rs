@@ -15,3 +15,15 @@ use opentelemetry::trace::{FutureExt, WithContext};
 pub fn carried<F: Future>(future: F) -> WithContext<F> {
     future.with_current_context()
 }
+
+/// Says that a test is skipped for want of something, and how to get it. Where everything must be
+/// there (`REDSPAN_REQUIRE_SERVERS=1`, as in CI) it fails instead.
+pub fn skipped(missing: &str, remedy: &str) {
+    let required = std::env::var("REDSPAN_REQUIRE_SERVERS").is_ok_and(|value| value == "1");
+    assert!(!required, "{missing}, and REDSPAN_REQUIRE_SERVERS=1 asks for it: {remedy}");
+    // Not `eprintln`, which is shown only when a test fails.
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("SKIPPED: {missing}; {remedy}\n").as_bytes(),
+    );
+}

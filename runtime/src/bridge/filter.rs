@@ -25,7 +25,7 @@ impl BridgeFilter {
 
 impl<S> Filter<S> for BridgeFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        metadata.is_span() && (tracer::is_making_view() || self.hears(metadata))
+        metadata.is_span() && (self.hears(metadata) || tracer::is_making_view(metadata.name()))
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {

@@ -4,7 +4,7 @@
 //! inside a call. No tracing span exists there, so one is opened when somebody asks: a *view*, seen
 //! by no layer but the bridge to OpenTelemetry, whose tracer makes it stand for the running span.
 
-use crate::context::current::{self, Innermost, View};
+use crate::context::current::{self, Innermost, Mark, View};
 use crate::span::tracer;
 use opentelemetry::Context;
 use std::any::TypeId;
@@ -17,16 +17,17 @@ use tracing_core::{Dispatch, Event, LevelFilter, Metadata, dispatcher::WeakDispa
 pub(crate) struct Front<S> {
     inner: S,
     own: OnceLock<WeakDispatch>,
+    mark: Mark,
 }
 
 impl<S: Subscriber> Front<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Front { inner, own: OnceLock::new() }
+        Front { inner, own: OnceLock::new(), mark: Mark }
     }
 
     fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<View> {
         let dispatch = self.own.get()?.upgrade()?;
-        tracer::making_view(context, || {
+        tracer::making_view(context, metadata.name(), || {
             // Asked first, as tracing's own macros do: per-layer filters remember their answers
             // between the two, and only the bridge says yes.
             if !self.inner.enabled(metadata) {
@@ -114,6 +115,9 @@ impl<S: Subscriber> Subscriber for Front<S> {
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());
+        }
+        if id == TypeId::of::<Mark>() {
+            return Some(std::ptr::from_ref(&self.mark).cast());
         }
         // SAFETY: the inner subscriber keeps the promise of this method, and lives as long as this.
         unsafe { self.inner.downcast_raw(id) }

@@ -21,7 +21,8 @@ pub struct Verdict<'a>(Option<Failure<'a>>);
 pub(crate) struct Failure<'a> {
     pub(super) error_type: &'static str,
     pub(super) message: Option<Shown<'a>>,
-    pub(super) source: Option<&'a (dyn Error + 'static)>,
+    /// Asked for its source only when somebody wants to know: that is user code.
+    pub(super) error: Option<&'a (dyn Error + 'a)>,
 }
 
 impl Failure<'_> {
@@ -30,10 +31,11 @@ impl Failure<'_> {
     pub(super) fn describe(self) -> Failed {
         let message = self.message.and_then(|Shown(error)| Text::of(error));
         let mut sources = Vec::new();
-        let mut next = self.source;
-        while let Some(error) = next.filter(|_| sources.len() < MAX_SOURCES) {
+        let mut next = self.error.and_then(source_of);
+        for _ in 0..MAX_SOURCES {
+            let Some(error) = next else { break };
             sources.extend(Text::of(error));
-            next = error.source();
+            next = source_of(error);
         }
         Failed { error_type: Cow::Borrowed(self.error_type), message, sources }
     }
@@ -41,12 +43,16 @@ impl Failure<'_> {
 
 /// An error that can only be shown.
 pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
-    Failure { error_type, message: Some(Shown(error)), source: None }.describe()
+    Failure { error_type, message: Some(Shown(error)), error: None }.describe()
 }
 
 /// An error with what is behind it.
 pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
-    Failure { error_type, message: Some(Shown(error)), source: error.source() }.describe()
+    Failure { error_type, message: Some(Shown(error)), error: Some(error) }.describe()
+}
+
+fn source_of<'a>(error: &'a (dyn Error + 'a)) -> Option<&'a (dyn Error + 'static)> {
+    catch_unwind(AssertUnwindSafe(|| error.source())).ok()?
 }
 
 /// Longer chains are cut: a chain may be a circle.
@@ -55,26 +61,34 @@ const MAX_SOURCES: usize = 32;
 /// Bytes of an error's text; the rest is cut.
 const MAX_TEXT: usize = 4096;
 
-struct Text(String);
+struct Text {
+    text: String,
+    /// A `Display` may go on writing when it has been told that there is no room.
+    full: bool,
+}
 
 impl Text {
     fn of(value: &dyn fmt::Display) -> Option<String> {
-        let mut text = Text(String::new());
+        let mut text = Text { text: String::new(), full: false };
         let written = catch_unwind(AssertUnwindSafe(|| {
             // An error means that the text was cut, or that the value itself gave up.
             let _ = fmt::write(&mut text, format_args!("{value}"));
         }));
-        written.ok().map(|()| text.0)
+        written.ok().map(|()| text.text)
     }
 }
 
 impl fmt::Write for Text {
     fn write_str(&mut self, more: &str) -> fmt::Result {
-        let room = MAX_TEXT.saturating_sub(self.0.len());
+        if self.full {
+            return Err(fmt::Error);
+        }
+        let room = MAX_TEXT.saturating_sub(self.text.len());
         let fits = more.floor_char_boundary(room);
-        self.0.push_str(&more[..fits]);
+        self.text.push_str(&more[..fits]);
         if fits < more.len() {
-            self.0.push('…');
+            self.text.push('…');
+            self.full = true;
             return Err(fmt::Error);
         }
         Ok(())
@@ -105,9 +119,9 @@ impl<'a> Verdict<'a> {
     fn error(
         error_type: &'static str,
         message: Option<&'a dyn fmt::Display>,
-        source: Option<&'a (dyn Error + 'static)>,
+        error: Option<&'a (dyn Error + 'a)>,
     ) -> Self {
-        Verdict(Some(Failure { error_type, message: message.map(Shown), source }))
+        Verdict(Some(Failure { error_type, message: message.map(Shown), error }))
     }
 
     /// What `error_if` and `ok_if` decided, with what the value itself says of its error.
@@ -141,7 +155,7 @@ impl<'a, T, E: Error> ViaError<'a> for &&&&&Returned<'a, Result<T, E>> {
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict::OK,
-            Err(error) => Verdict::error(type_name::<E>(), Some(error), error.source()),
+            Err(error) => Verdict::error(type_name::<E>(), Some(error), Some(error)),
         }
     }
 }
@@ -162,7 +176,7 @@ where
             Ok(_) => Verdict::OK,
             Err(error) => {
                 let error = error.as_ref();
-                Verdict::error(type_name::<E>(), Some(error), error.source())
+                Verdict::error(type_name::<E>(), Some(error), Some(error))
             }
         }
     }
@@ -184,7 +198,7 @@ where
             Ok(_) => Verdict::OK,
             Err(error) => {
                 let error = error.as_ref();
-                Verdict::error(type_name::<E>(), Some(error), error.source())
+                Verdict::error(type_name::<E>(), Some(error), Some(error))
             }
         }
     }

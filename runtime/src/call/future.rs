@@ -98,9 +98,11 @@ where
             }
             Poll::Ready(value) => {
                 this.future.set(None);
+                // The predicate is user code: while it runs the call is still current.
+                let verdict = this.classify.take().map(|classify| classify(&value));
                 polling.pause();
-                if let Some(classify) = this.classify.take() {
-                    this.running.end(classify(&value));
+                if let Some(verdict) = verdict {
+                    this.running.end(verdict);
                 }
                 Poll::Ready(value)
             }

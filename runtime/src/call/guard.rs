@@ -15,9 +15,11 @@ use crate::span::span::{self, Ending};
 use crate::span::tracer;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
+use tracing_core::span::Id;
 
 /// A call that has begun. Dropping it ends the call, with the outcome [`Running::if_dropped`].
 pub(super) struct Running {
@@ -106,13 +108,18 @@ impl Running {
         let make = || {
             // Asked again, as tracing's macros ask just before: per-layer filters remember their
             // answer until the span is made, and the bridge's is another one for a view.
-            tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata));
-            tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+            if tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)) {
+                tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+            } else {
+                tracing::Span::none()
+            }
         };
-        rare.wanted = Some(match &self.context {
-            Some(context) => tracer::making_view(context.clone(), make),
+        // Layers render the fields: a `Debug` that panics there costs the span, not the call.
+        let made = catch_unwind(AssertUnwindSafe(|| match &self.context {
+            Some(context) => tracer::making_view(context.clone(), metadata.name(), make),
             None => make(),
-        });
+        }));
+        rare.wanted = Some(made.unwrap_or_else(|_| tracing::Span::none()));
     }
 
     #[inline]
@@ -140,15 +147,14 @@ impl Running {
                 .map(|context| current::attach(context, self.site.metadata(), None));
             return Here { attached, entered: None };
         };
-        // The wanted span first: its own context must not cover ours.
-        let entered = rare.wanted.as_ref().and_then(Entered::enter);
-        let view = rare.view.take().or_else(|| {
-            let wanted = rare.wanted.as_ref()?;
-            wanted.with_subscriber(|(id, dispatch)| View {
-                id: dispatch.clone_span(id),
-                dispatch: dispatch.clone(),
-            })
-        });
+        // The wanted span first: its own context must not cover ours. The bridge attaches that one,
+        // and would panic in the middle of it where nothing can be attached.
+        let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
+        let entered = wanted.and_then(Entered::enter);
+        let view = rare
+            .view
+            .take()
+            .or_else(|| wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?);
         let attached = self
             .context
             .as_ref()
@@ -226,7 +232,7 @@ pub(super) struct Here {
 
 /// A tracing span entered by hand: tracing's own guards borrow or own the span.
 struct Entered {
-    id: tracing_core::span::Id,
+    id: Id,
     dispatch: Dispatch,
 }
 

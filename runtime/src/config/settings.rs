@@ -17,7 +17,7 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | 65,536 (the specification: 2,048, which a busy service fills in milliseconds) |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_EXPORT_TIMEOUT` | 512, 30,000 ms |
 //! | `OTEL_SPAN_{ATTRIBUTE,EVENT,LINK}_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_{EVENT,LINK}_ATTRIBUTE_COUNT_LIMIT` | 128 |
-//! | `OTEL_{SPAN_,}ATTRIBUTE_VALUE_LENGTH_LIMIT` | no limit |
+//! | `OTEL_{SPAN_,}ATTRIBUTE_VALUE_LENGTH_LIMIT` | 16,384 characters, as in log lines (the specification: no limit, and so no bound on memory) |
 //! | `RUST_LOG` | kept as it is, for the log room |
 
 use super::env::{Env, Warning};
@@ -146,7 +146,7 @@ impl Default for SpanLimits {
             links: 128,
             event_attributes: 128,
             link_attributes: 128,
-            value_length: None,
+            value_length: Some(16_384),
         }
     }
 }
@@ -265,7 +265,8 @@ fn limits(env: &mut Env) -> SpanLimits {
         value_length: limit(&[
             "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
             "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        ]),
+        ])
+        .or(default.value_length),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::{Dispatch, Metadata, span};
 
 /// A tracing span that stands for a span of ours: made when somebody asks for
@@ -16,6 +16,19 @@ use tracing_core::{Dispatch, Metadata, span};
 pub(crate) struct View {
     pub(crate) id: span::Id,
     pub(crate) dispatch: Dispatch,
+}
+
+/// What `bridge::subscriber` is known by, whatever it stands in front of.
+pub(crate) struct Mark;
+
+impl View {
+    /// A view that keeps the span open; `None` if the span is another subscriber's, in effect for a
+    /// while: given out as the current one, its id would make our registry panic.
+    pub(crate) fn of(id: &span::Id, dispatch: &Dispatch) -> Option<Self> {
+        dispatch
+            .is::<Mark>()
+            .then(|| View { id: dispatch.clone_span(id), dispatch: dispatch.clone() })
+    }
 }
 
 impl Drop for View {
@@ -33,59 +46,73 @@ struct Frame {
     view: Option<View>,
 }
 
-struct Frames {
-    /// False if this thread had already lost its context when it first came here.
-    alive: bool,
-    stack: RefCell<Vec<Frame>>,
+thread_local! {
+    static FRAMES: Frames = Frames::new();
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-thread_local! {
-    // Touches the context's own thread-local first: destructors run in reverse order, so as long as
-    // this one answers, that one does too. (`Context::map_current` panics when it is gone, and a
-    // panic in a destructor aborts the process.)
-    static FRAMES: Frames = Frames {
-        alive: catch_unwind(|| Context::map_current(|_| ())).is_ok(),
-        stack: RefCell::new(Vec::with_capacity(8)),
-    };
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+/// `None` when the thread had lost its context before it first came here.
+struct Frames(Option<RefCell<Vec<Frame>>>);
+
+impl Frames {
+    fn new() -> Self {
+        // Touches the context's own thread-local first: destructors run in reverse order, so as long
+        // as this one answers, that one does too. `Context::map_current` panics when it is gone, and
+        // a destructor that panics ends the process.
+        let alive = catch_unwind(|| Context::map_current(|_| ())).is_ok();
+        Frames(alive.then(|| RefCell::new(Vec::with_capacity(8))))
+    }
+}
+
+/// This thread's frames; `None` when the thread is ending.
+#[inline]
+fn frames<T>(f: impl FnOnce(&RefCell<Vec<Frame>>) -> T) -> Option<T> {
+    FRAMES.try_with(|frames| frames.0.as_ref().map(f)).ok()?
 }
 
 /// Runs `f` with the current context; `None` when the thread is ending.
 #[inline]
 pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
-    match FRAMES.try_with(|frames| frames.alive) {
-        Ok(true) => Some(Context::map_current(f)),
-        _ => None,
-    }
+    frames(|_| ())?;
+    Some(Context::map_current(f))
 }
 
 /// A span of ours, current on this thread while this lives.
 pub(crate) struct Attached {
     guard: Option<ContextGuard>,
     index: usize,
+    /// Kept for the next attachment, when this one could not be made.
+    unused: Option<View>,
+}
+
+/// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
+/// and nothing tells beforehand.
+#[inline]
+fn attach_unless_borrowed(context: Context) -> Option<ContextGuard> {
+    catch_unwind(AssertUnwindSafe(|| context.attach())).ok()
+}
+
+/// Whether a context can be attached now. Costs an attachment: for rare paths.
+pub(crate) fn can_attach() -> bool {
+    with(Context::clone).and_then(attach_unless_borrowed).is_some()
 }
 
 /// Makes `context` current. `view` is what an earlier attachment of the same span left behind.
 ///
-/// Nothing happens when the thread is ending.
+/// Nothing happens when the thread is ending, or when somebody has its context borrowed.
 pub(crate) fn attach(
     context: &Context,
     metadata: &'static Metadata<'static>,
-    view: Option<View>,
+    mut view: Option<View>,
 ) -> Attached {
-    let index = FRAMES.try_with(|frames| {
-        if !frames.alive {
-            return None;
-        }
-        let mut stack = frames.stack.borrow_mut();
+    let attached = frames(|frames| {
+        let guard = attach_unless_borrowed(context.clone())?;
+        let mut frames = frames.borrow_mut();
         let depth = DEPTH.get();
-        stack.push(Frame { context: context.clone(), metadata, depth, view });
-        Some(stack.len() - 1)
+        frames.push(Frame { context: context.clone(), metadata, depth, view: view.take() });
+        Some(Attached { guard: Some(guard), index: frames.len() - 1, unused: None })
     });
-    match index {
-        Ok(Some(index)) => Attached { guard: Some(context.clone().attach()), index },
-        _ => Attached { guard: None, index: 0 },
-    }
+    attached.flatten().unwrap_or(Attached { guard: None, index: 0, unused: view })
 }
 
 impl Attached {
@@ -95,11 +122,11 @@ impl Attached {
     }
 
     fn pop(&mut self) -> Option<View> {
-        let guard = self.guard.take()?;
+        let Some(guard) = self.guard.take() else { return self.unused.take() };
         // Frames above are of attachments that were leaked: they end with this one. Whatever they
         // hold is dropped outside the borrow, since its destructors may come back here.
-        let above = FRAMES.try_with(|frames| {
-            let mut frames = frames.stack.borrow_mut();
+        let above = frames(|frames| {
+            let mut frames = frames.borrow_mut();
             let at = self.index.min(frames.len());
             // Nearly always one frame, and no allocation for it.
             let own = if frames.len() == at + 1 { frames.pop() } else { None };
@@ -107,7 +134,7 @@ impl Attached {
             (own, rest)
         });
         drop(guard);
-        let (own, rest) = above.ok()?;
+        let (own, rest) = above?;
         own.or_else(|| rest.into_iter().next())?.view
     }
 }
@@ -125,7 +152,14 @@ pub(crate) fn entered() {
 
 /// A tracing span was left on this thread.
 pub(crate) fn exited() {
-    DEPTH.set(DEPTH.get().saturating_sub(1));
+    let depth = DEPTH.get().saturating_sub(1);
+    DEPTH.set(depth);
+    // Usually the innermost, which was entered above all frames. But one may have been entered before
+    // a call and left inside it.
+    let _ = frames(|frames| {
+        let mut frames = frames.borrow_mut();
+        frames.iter_mut().rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
+    });
 }
 
 /// What [`innermost`] found.
@@ -140,25 +174,24 @@ pub(crate) enum Innermost {
 
 /// The innermost span that tracing's users should see.
 pub(crate) fn innermost() -> Innermost {
-    FRAMES
-        .try_with(|frames| {
-            let frames = frames.stack.borrow();
-            match frames.last() {
-                Some(frame) if frame.depth == DEPTH.get() => match &frame.view {
-                    Some(view) => Innermost::Viewed(view.id.clone(), frame.metadata),
-                    None => Innermost::Bare(frame.context.clone(), frame.metadata),
-                },
-                _ => Innermost::Foreign,
-            }
-        })
-        .unwrap_or(Innermost::Foreign)
+    let found = frames(|frames| {
+        let frames = frames.borrow();
+        match frames.last() {
+            Some(frame) if frame.depth == DEPTH.get() => match &frame.view {
+                Some(view) => Innermost::Viewed(view.id.clone(), frame.metadata),
+                None => Innermost::Bare(frame.context.clone(), frame.metadata),
+            },
+            _ => Innermost::Foreign,
+        }
+    });
+    found.unwrap_or(Innermost::Foreign)
 }
 
 /// Keeps `view` with the innermost frame, whose span ends it.
 pub(crate) fn keep(view: View) {
     let mut view = Some(view);
-    let _ = FRAMES.try_with(|frames| {
-        if let Some(frame) = frames.stack.borrow_mut().last_mut()
+    let _ = frames(|frames| {
+        if let Some(frame) = frames.borrow_mut().last_mut()
             && frame.view.is_none()
         {
             frame.view = view.take();

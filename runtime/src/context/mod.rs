@@ -2,5 +2,6 @@
 
 pub(crate) mod current;
 pub(crate) mod ids;
+pub(crate) mod pending;
 pub(crate) mod propagation;
 pub(crate) mod scope;

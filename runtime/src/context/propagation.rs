@@ -4,6 +4,7 @@
 //! The SDK's propagator accepts malformed headers; this one does not, because a wrong parent joins
 //! strangers' traces.
 
+use super::pending;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -96,7 +97,8 @@ impl TextMapPropagator for TraceContext {
         if !span.is_valid() {
             return;
         }
-        let flags = span.trace_flags() & TraceFlags::SAMPLED;
+        let sampled = pending::propagated_as_sampled(span);
+        let flags = TraceFlags::default().with_sampled(sampled);
         injector
             .set(TRACEPARENT, format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), flags));
         let state = span.trace_state().header();

@@ -38,7 +38,11 @@ pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>) {
             ids.trace_id,
             ids.span_id,
             if ids.sampled { "01" } else { "00" },
-            ids.sampled,
+            match ids.pending {
+                true => r#""pending""#,
+                false if ids.sampled => "true",
+                false => "false",
+            },
         );
     }
     if let Some(service) = line.service {

@@ -3,8 +3,8 @@
 //! A JSON line has these keys, in this order: `timestamp` (RFC 3339, UTC, microseconds), `severity`
 //! (`TRACE` … `ERROR`), `message` (the event's name if it has none), `target`; inside a span `trace_id`,
 //! `span_id`, `trace_flags` (`"01"` or `"00"`) and `sampled`; `service.name` if one is given; then the
-//! event's fields, in its order, with their types. `sampled` is `true` or `false`; a third value,
-//! `"pending"`, is reserved for traces whose sampling is decided at their end.
+//! event's fields, in its order, with their types. `sampled` is `true` or `false`; under a
+//! tail policy it is `"pending"`, since the trace may still be dropped.
 //!
 //! A field whose name is one of these keys, or occurs twice, gets the suffix `_2`, `_3`, …: no field can
 //! forge or repeat a key. A value is cut after 16 KiB and says so. NaN and the infinities are the strings

@@ -9,7 +9,7 @@ use tracing_core::{Dispatch, Event, Subscriber, span};
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::context::current;
+use crate::context::{current, pending};
 
 /// The ids of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct Ids {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) sampled: bool,
+    /// Sampled, as far as anybody can tell before its local root has ended.
+    pub(crate) pending: bool,
 }
 
 impl Ids {
@@ -25,6 +27,7 @@ impl Ids {
             trace_id: span.trace_id(),
             span_id: span.span_id(),
             sampled: span.is_sampled(),
+            pending: pending::is_pending(span),
         })
     }
 }

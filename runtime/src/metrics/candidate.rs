@@ -6,6 +6,7 @@
 //! `set_status(Unset)` is a no-op by OpenTelemetry's specification, and our own span takes the
 //! candidate out of the mailbox when it hears it.
 
+use crate::clock;
 use crate::context::current;
 use crate::exemplar::Exemplar;
 use crate::metrics::series::{Counter, Histogram};
@@ -80,7 +81,7 @@ fn ring(value: f64, series: impl FnOnce() -> Option<Series>) {
             return;
         }
         let Some(series) = series() else { return };
-        put(Some(Candidate { series, value, time: Instant::now() }));
+        put(Some(Candidate { series, value, time: clock::now() }));
         cx.span().set_status(Status::Unset);
         // Nobody heard the bell: the span is another implementation's.
         put(None);

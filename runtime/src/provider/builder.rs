@@ -11,6 +11,7 @@ use crate::config::resource::{Identity, resource};
 #[cfg(feature = "prometheus")]
 use crate::config::settings::MetricsExporter;
 use crate::config::settings::{Settings, TracesExporter};
+use crate::context::pending;
 use crate::context::propagation::TraceContext;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
@@ -23,6 +24,7 @@ use crate::span::console::ConsoleSink;
 use crate::span::engine::{self, Engine};
 use crate::span::export::SpanSink;
 use crate::span::pipeline::Pipeline;
+use crate::span::tail::TailPolicy;
 use crate::span::tracer::TracerProvider;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
@@ -76,6 +78,7 @@ pub struct Builder {
     metrics_address: Option<SocketAddr>,
     logs: Option<LogLayer>,
     layers: Vec<UserLayer>,
+    tail: Option<TailPolicy>,
     env: Option<Env>,
 }
 
@@ -120,6 +123,13 @@ impl Builder {
     /// otherwise.
     pub fn sampler(mut self, sampler: impl Sampler) -> Self {
         self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// Keeps or drops local traces when their roots have ended. Then every span is recorded, unless
+    /// [`sampler`](Self::sampler) says otherwise; `OTEL_TRACES_SAMPLER` is not asked.
+    pub fn tail(mut self, policy: TailPolicy) -> Self {
+        self.tail = Some(policy);
         self
     }
 
@@ -212,7 +222,8 @@ impl Builder {
         let pipeline = match sink {
             Some(mut sink) => {
                 sink.set_resource(&resource);
-                Pipeline::start(sink, settings.batch).map_err(InitError::Thread)?
+                Pipeline::start(sink, settings.batch, self.tail.clone())
+                    .map_err(InitError::Thread)?
             }
             None => Pipeline::disconnected(settings.batch),
         };
@@ -321,7 +332,16 @@ impl Builder {
             // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
             return Box::new(sample::AlwaysOff);
         }
+        if let Some(policy) = &self.tail {
+            pending::activate(policy.downstream);
+            says.push("kept by the tail policy".into());
+        }
         let sampler = self.sampler.take().unwrap_or_else(|| {
+            if self.tail.is_some() {
+                // All there is, whatever the caller says; below a local span nobody is asked.
+                let all = sample::parent_based(sample::AlwaysOn);
+                return Box::new(all.remote_not_sampled(sample::AlwaysOn));
+            }
             let root: Box<dyn Sampler> = match settings.sampler.ratio {
                 ratio if ratio >= 1.0 => Box::new(sample::AlwaysOn),
                 ratio if ratio <= 0.0 => Box::new(sample::AlwaysOff),

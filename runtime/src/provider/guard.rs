@@ -21,8 +21,9 @@ const AT_DROP: Duration = Duration::from_secs(5);
 /// time: the last lines say why the process ends.
 const AT_LEAST: Duration = Duration::from_millis(250);
 
-/// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener,
-/// within five seconds. Keep it until the end of `main`.
+/// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener.
+/// An exporter that hangs is given five seconds, and the rest one more. Keep it until the end of
+/// `main`.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
     engine: &'static Engine,
@@ -108,7 +109,7 @@ impl Telemetry {
 
     /// What became of the sampled spans.
     pub fn spans(&self) -> SpanStats {
-        self.engine.pipeline.stats().read()
+        self.engine.pipeline.read_stats()
     }
 
     /// Where `/metrics` is served, if it is.

@@ -8,11 +8,11 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Errors on their way up at one time. Past that the oldest is forgotten, and its error described
-/// once more: a repetition, not a loss.
-const MAX: usize = 256;
+/// Errors on their way up in one place at one time. Past that the oldest is forgotten, and its error
+/// described once more: a repetition, not a loss.
+const MAX: usize = 64;
 
 struct Travelling {
     trace: TraceId,
@@ -21,8 +21,58 @@ struct Travelling {
     root: u64,
 }
 
-static TRAVELLING: Mutex<VecDeque<Travelling>> = Mutex::new(VecDeque::new());
-static ANY: AtomicBool = AtomicBool::new(false);
+impl Travelling {
+    fn is_at(&self, span: &SpanContext) -> bool {
+        self.next == span.span_id() && self.trace == span.trace_id()
+    }
+}
+
+/// The errors that wait for the spans of one sixty-fourth of all ids.
+struct Place {
+    waiting: Mutex<VecDeque<Travelling>>,
+    /// Looked at before the lock, by every span that ends.
+    any: AtomicBool,
+}
+
+// Many places, because an error below a span that lives for hours waits for hours: with one place
+// every span of the process would lock it meanwhile.
+static PLACES: [Place; 64] =
+    [const { Place { waiting: Mutex::new(VecDeque::new()), any: AtomicBool::new(false) } }; 64];
+
+impl Place {
+    fn of(span: SpanId) -> &'static Place {
+        let [.., last] = span.to_bytes();
+        &PLACES[usize::from(last) % PLACES.len()]
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Travelling>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out what `here` says yes to.
+    fn take(&self, mut here: impl FnMut(&Travelling) -> bool) -> Vec<Travelling> {
+        if !self.any.load(Relaxed) {
+            return Vec::new();
+        }
+        let mut waiting = self.lock();
+        let mut taken = Vec::new();
+        while let Some(at) = waiting.iter().position(&mut here) {
+            taken.extend(waiting.remove(at));
+        }
+        self.any.store(!waiting.is_empty(), Relaxed);
+        taken
+    }
+
+    fn put(travelling: Travelling) {
+        let place = Place::of(travelling.next);
+        let mut waiting = place.lock();
+        if waiting.len() >= MAX {
+            waiting.pop_front();
+        }
+        waiting.push_back(travelling);
+        place.any.store(true, Relaxed);
+    }
+}
 
 fn hash(root_message: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -38,39 +88,21 @@ pub(crate) fn described_below(
     root_message: &str,
 ) -> bool {
     let root = hash(root_message);
-    let mut travelling = TRAVELLING.lock().unwrap_or_else(PoisonError::into_inner);
-    let here =
-        |t: &Travelling| t.next == span.span_id() && t.trace == span.trace_id() && t.root == root;
-    let known = match travelling.iter().position(here) {
-        Some(at) => {
-            travelling.remove(at);
-            true
-        }
-        None => false,
-    };
-    if let Some(parent) = parent {
-        if travelling.len() >= MAX {
-            travelling.pop_front();
-        }
-        travelling.push_back(Travelling { trace: span.trace_id(), next: parent, root });
+    let mut first = true;
+    let known = Place::of(span.span_id()).take(|waiting| {
+        waiting.is_at(span) && waiting.root == root && std::mem::replace(&mut first, false)
+    });
+    if let Some(next) = parent {
+        Place::put(Travelling { trace: span.trace_id(), next, root });
     }
-    ANY.store(!travelling.is_empty(), Relaxed);
-    known
+    !known.is_empty()
 }
 
 /// A span ended. Below a span that is no call of ours an error is still on its way, and stands at
 /// that span's parent now; a call has dealt with it, one way or the other.
 pub(crate) fn passed_by(span: &SpanContext, on_its_way_to: Option<SpanId>) {
-    if !ANY.load(Relaxed) {
-        return;
+    let passing = Place::of(span.span_id()).take(|waiting| waiting.is_at(span));
+    if let Some(next) = on_its_way_to {
+        passing.into_iter().for_each(|error| Place::put(Travelling { next, ..error }));
     }
-    let mut travelling = TRAVELLING.lock().unwrap_or_else(PoisonError::into_inner);
-    let here = |t: &Travelling| t.next == span.span_id() && t.trace == span.trace_id();
-    match on_its_way_to {
-        Some(parent) => {
-            travelling.iter_mut().filter(|t| here(t)).for_each(|t| t.next = parent);
-        }
-        None => travelling.retain(|t| !here(t)),
-    }
-    ANY.store(!travelling.is_empty(), Relaxed);
 }

@@ -16,6 +16,8 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -100,6 +102,21 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// The sampler's decision; `None` inside a sampler, whose own calls and spans are not decided about:
+/// it would be asked about itself for ever, and OpenTelemetry may have the context borrowed.
+fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
+    thread_local! {
+        static ASKING: Cell<bool> = const { Cell::new(false) };
+    }
+    if ASKING.replace(true) {
+        return None;
+    }
+    // Somebody else's code: its panic costs a span, not the call.
+    let decision = catch_unwind(AssertUnwindSafe(|| sampler.sample(sampling)));
+    ASKING.set(false);
+    Some(decision.unwrap_or(Decision::Drop))
+}
+
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
     pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
@@ -129,7 +146,10 @@ impl Engine {
                 asked.site = start.site;
                 asked.attributes = &start.attributes;
                 asked.links = &start.links;
-                self.ask(scope.as_deref(), &asked)
+                match self.decide(scope.as_deref(), &asked) {
+                    Some(decision) => decision,
+                    None => return Started::Followed,
+                }
             }
         };
         let context = |flags| {
@@ -180,21 +200,21 @@ impl Engine {
         Started::Recording(span)
     }
 
-    /// Asks the sampler, and counts what it says by its reason.
-    fn ask(&self, scope: Option<&ScopedSpans>, asked: &Sampling<'_>) -> Decision {
+    /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
+    fn decide(&self, scope: Option<&ScopedSpans>, asked: &Sampling<'_>) -> Option<Decision> {
         let reason = || asked.reason().unwrap_or(Reason::CUSTOM);
         if let Some(scope) = scope {
-            let decision = scope.sampler.sample(asked);
+            let decision = ask(&*scope.sampler, asked)?;
             scope.decided(decision, reason());
-            return decision;
+            return Some(decision);
         }
         if !self.pipeline.is_connected() {
             // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
-            return Decision::Drop;
+            return Some(Decision::Drop);
         }
-        let decision = self.sampler.load().sample(asked);
+        let decision = ask(&***self.sampler.load(), asked)?;
         reason().count(decision);
-        decision
+        Some(decision)
     }
 
     /// Changes the sampler; spans that have started stay as they are.

@@ -15,7 +15,9 @@ pub(crate) mod scoped;
 #[expect(clippy::module_inception, reason = "the span itself")]
 pub(crate) mod span;
 mod stats;
+pub(crate) mod tail;
 pub(crate) mod tracer;
+mod unheard;
 
 pub use span::Span;
 pub use stats::SpanStats;

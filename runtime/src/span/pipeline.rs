@@ -7,12 +7,13 @@
 use super::buffer::{Added, Buffers};
 use super::export::SpanSink;
 use super::record::{Pending, Record};
-use super::stats::{Stats, reason};
+use super::stats::{SpanStats, Stats, reason};
+use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
 use crate::config::settings::BatchSettings;
 use opentelemetry_sdk::trace::SpanData;
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
@@ -45,6 +46,8 @@ struct Queue {
     in_flight: u64,
     collector_gone: bool,
     exporter_gone: bool,
+    /// Spans that wait for the tail policy's decision.
+    pending: u64,
 }
 
 struct Shared {
@@ -80,11 +83,17 @@ impl Pipeline {
     }
 
     /// Starts the two threads.
-    pub(crate) fn start(sink: Box<dyn SpanSink>, batching: BatchSettings) -> io::Result<Self> {
+    pub(crate) fn start(
+        sink: Box<dyn SpanSink>,
+        batching: BatchSettings,
+        tail: Option<TailPolicy>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(batching));
         let collector = {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name("redspan-collect".into()).spawn(move || collect(&shared))?
+            thread::Builder::new()
+                .name("redspan-collect".into())
+                .spawn(move || collect(&shared, tail.map(Tail::new)))?
         };
         let exporter = Arc::clone(&shared);
         let spawned = thread::Builder::new()
@@ -106,6 +115,12 @@ impl Pipeline {
 
     pub(crate) fn stats(&self) -> &Stats {
         &self.shared.stats
+    }
+
+    /// What became of the spans so far.
+    pub(crate) fn read_stats(&self) -> SpanStats {
+        let pending = self.shared.queue().pending;
+        SpanStats { pending, ..self.shared.stats.read() }
     }
 
     /// Shows what became of the spans among the metrics.
@@ -254,8 +269,24 @@ fn quiet() -> opentelemetry::ContextGuard {
     opentelemetry::Context::enter_telemetry_suppressed_scope()
 }
 
+/// From the collector to the queue.
+struct Way<'a> {
+    converted: &'a mut Vec<(SpanData, Pending)>,
+    dropped: BTreeMap<&'static str, u64>,
+}
+
+impl Outlet for Way<'_> {
+    fn keep(&mut self, record: Record) {
+        self.converted.push(record.into_data());
+    }
+
+    fn drop(&mut self, reason: &'static str) {
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+}
+
 /// The collector's thread.
-fn collect(shared: &Shared) {
+fn collect(shared: &Shared, mut tail: Option<Tail>) {
     let _quiet = quiet();
     let mut converted = Vec::new();
     loop {
@@ -267,7 +298,18 @@ fn collect(shared: &Shared) {
         if stop {
             shared.last_round.store(true, SeqCst);
         }
-        let dropped = shared.buffers.drain(|record| converted.push(record.into_data()));
+        let now = Instant::now();
+        let mut way = Way { converted: &mut converted, dropped: BTreeMap::new() };
+        let dropped = shared.buffers.drain(|record| match &mut tail {
+            Some(tail) => tail.take(record, now, &mut way),
+            None => way.keep(record),
+        });
+        if let Some(tail) = &mut tail {
+            tail.round(now, stop, &mut way);
+        }
+        for (why, spans) in way.dropped {
+            shared.stats.dropped(why, spans);
+        }
         shared.stats.dropped(reason::BUFFER_FULL, dropped);
 
         let mut queue = shared.queue();
@@ -282,6 +324,7 @@ fn collect(shared: &Shared) {
         }
         queue.spans.extend(converted.drain(..));
         queue.rounds_done = queue.rounds_done.max(wanted);
+        queue.pending = tail.as_ref().map_or(0, Tail::waiting);
         queue.collector_gone = stop;
         shared.stats.dropped(why, refused as u64);
         drop(queue);

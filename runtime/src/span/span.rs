@@ -3,7 +3,7 @@
 
 use super::failed::Failed;
 use super::record::{End, Live, Record};
-use super::{chain, engine, scoped::ScopedSpans};
+use super::{chain, engine, scoped::ScopedSpans, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
@@ -11,6 +11,7 @@ use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -49,15 +50,20 @@ pub(crate) struct Ending {
 
 thread_local! {
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
-    /// object: put it here, ring `end_with_timestamp`, and the span takes it.
-    static ENDING: RefCell<Option<Ending>> = const { RefCell::new(None) };
+    /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
+    /// so that it is there to the thread's last call.
+    static ENDING: RefCell<ManuallyDrop<Option<Ending>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Ends the owned span that is current in `context`.
 pub(crate) fn end(context: &Context, ending: Ending) {
-    let _ = ENDING.try_with(|letter| *letter.borrow_mut() = Some(ending));
-    context.span().end_with_timestamp(SystemTime::UNIX_EPOCH);
-    let _ = ENDING.try_with(|letter| letter.borrow_mut().take());
+    ENDING.with(|letter| **letter.borrow_mut() = Some(ending));
+    let span = context.span();
+    span.end_with_timestamp(SystemTime::UNIX_EPOCH);
+    if let Some(ending) = ENDING.with(|letter| letter.borrow_mut().take()) {
+        unheard::keep(span.span_context().span_id(), ending);
+    }
 }
 
 impl Span {
@@ -105,6 +111,9 @@ impl Span {
         else {
             return;
         };
+        // A span that began at somebody's wall time ends at one too, or its duration would be wrong.
+        let just_now = at.filter(|_| live.started_at.is_none()).and_then(clock::just_now);
+        let at = at.filter(|_| just_now.is_none());
         let (tick, outcome) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
@@ -112,7 +121,7 @@ impl Span {
                 }
                 (ending.end, Some(ending.outcome))
             }
-            None => (clock::now(), None),
+            None => (just_now.unwrap_or_else(clock::now), None),
         };
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&live.context, on_its_way);
@@ -213,7 +222,7 @@ impl opentelemetry::trace::Span for Span {
         if !owned {
             return self.finish(Some(at), None);
         }
-        let ending = ENDING.try_with(|letter| letter.borrow_mut().take()).ok().flatten();
+        let ending = ENDING.with(|letter| letter.borrow_mut().take());
         if ending.is_some() {
             self.finish(None, ending);
         }
@@ -224,7 +233,7 @@ impl Drop for Span {
     fn drop(&mut self) {
         // A recording span that nobody ended: its last holder let it go.
         if self.live().is_some() {
-            self.finish(None, None);
+            self.finish(None, unheard::take(self.context.span_id()));
         }
     }
 }

@@ -27,6 +27,10 @@ pub(super) mod reason {
     pub(in crate::span) const SHUTDOWN: &str = "already_shutdown";
     /// The exporter panicked.
     pub(in crate::span) const PANICKED: &str = "exporter_panicked";
+
+    /// Those that fewer spans would have spared.
+    pub(super) const OF_PRESSURE: [&str; 3] =
+        [BUFFER_FULL, QUEUE_FULL, super::super::tail::reason::OVERFLOW];
 }
 
 impl Stats {
@@ -45,8 +49,7 @@ impl Stats {
 
     pub(super) fn dropped(&self, reason: &'static str, spans: u64) {
         if spans > 0 {
-            // What ends after a shutdown is no sign that there are too many.
-            if reason != reason::SHUTDOWN {
+            if reason::OF_PRESSURE.contains(&reason) {
                 sample::spans_dropped(spans);
             }
             let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +63,8 @@ impl Stats {
         let ended = self.ended.get();
         let sampled = self.sampled.get();
         let running = sampled.saturating_sub(ended);
-        SpanStats { sampled, running, exported, dropped, over_limits: limits::exceeded() }
+        let over_limits = limits::exceeded();
+        SpanStats { sampled, running, pending: 0, exported, dropped, over_limits }
     }
 }
 
@@ -136,7 +140,7 @@ mod shown {
 
 /// What became of the sampled spans so far.
 ///
-/// After a flush `sampled == running + exported + dropped()`.
+/// After a flush `sampled == running + pending + exported + dropped()`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanStats {
@@ -144,6 +148,8 @@ pub struct SpanStats {
     pub sampled: u64,
     /// Of those, the ones that have not ended.
     pub running: u64,
+    /// Ended, and waiting for the decision of the tail policy, if there is one.
+    pub pending: u64,
     /// Handed to the exporter, which took them.
     pub exported: u64,
     /// Dropped, by reason.

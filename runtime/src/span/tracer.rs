@@ -48,30 +48,33 @@ const VIEW: &str = "redspan.view";
 static VIEWED: LazyLock<Mutex<HashMap<i64, Context>>> = LazyLock::new(Mutex::default);
 static NEXT_VIEW: AtomicI64 = AtomicI64::new(0);
 
+/// The view that is being made, and its name: layers that hear of it first may make spans meanwhile.
+type Making = Option<(i64, &'static str)>;
+
 thread_local! {
-    static MAKING: Cell<Option<i64>> = const { Cell::new(None) };
+    static MAKING: Cell<Making> = const { Cell::new(None) };
 }
 
-/// The span that `make` opens through tracing will be a view of the one in `context`.
-pub(crate) fn making_view<T>(context: Context, make: impl FnOnce() -> T) -> T {
-    struct Restore(Option<i64>);
+/// The span of this name that `make` opens through tracing will be a view of the one in `context`.
+pub(crate) fn making_view<T>(context: Context, name: &'static str, make: impl FnOnce() -> T) -> T {
+    struct Restore(Making);
     impl Drop for Restore {
         fn drop(&mut self) {
             // Still there: the bridge was not asked, or not listening.
-            if let Some(unused) = MAKING.replace(self.0) {
+            if let Some((unused, _)) = MAKING.replace(self.0) {
                 viewed(unused);
             }
         }
     }
     let number = NEXT_VIEW.fetch_add(1, Relaxed);
     VIEWED.lock().unwrap_or_else(PoisonError::into_inner).insert(number, context);
-    let _restore = Restore(MAKING.replace(Some(number)));
+    let _restore = Restore(MAKING.replace(Some((number, name))));
     make()
 }
 
-/// Whether a view is being made on this thread: then the bridge listens to sites.
-pub(crate) fn is_making_view() -> bool {
-    MAKING.get().is_some()
+/// Whether a view of this name is being made on this thread: then the bridge listens to its site.
+pub(crate) fn is_making_view(name: &str) -> bool {
+    MAKING.get().is_some_and(|(_, making)| std::ptr::eq(making, name))
 }
 
 fn viewed(number: i64) -> Option<Context> {
@@ -86,9 +89,13 @@ impl opentelemetry::trace::Tracer for Tracer {
         T: Into<Cow<'static, str>>,
     {
         let builder = SpanBuilder::from_name(name);
-        match MAKING.take() {
-            Some(number) => builder.with_attributes([KeyValue::new(VIEW, number)]),
-            None => builder,
+        match (MAKING.get(), &builder.name) {
+            // The very same text, not one that reads the same.
+            (Some((number, making)), Cow::Borrowed(name)) if std::ptr::eq(making, *name) => {
+                MAKING.set(None);
+                builder.with_attributes([KeyValue::new(VIEW, number)])
+            }
+            _ => builder,
         }
     }
 
@@ -111,11 +118,12 @@ impl opentelemetry::trace::Tracer for Tracer {
             return Span::silent(parent.span().span_context().clone());
         };
         let events = builder.events.take().unwrap_or_default();
+        let started = builder.start_time.and_then(clock::just_now);
         let start = Start {
             name: builder.name,
             kind: builder.span_kind.unwrap_or(SpanKind::Internal),
-            tick: clock::now(),
-            at: builder.start_time,
+            tick: started.unwrap_or_else(clock::now),
+            at: builder.start_time.filter(|_| started.is_none()),
             site: None,
             scope: Some(Arc::clone(&self.scope)),
             attributes,

@@ -3,7 +3,9 @@
 //! A scope follows the current context, so tests that run in parallel do not see each other, also
 //! when their work moves between the threads of a runtime. Nothing needs to be installed.
 //!
-//! ```
+#![cfg_attr(feature = "instrument", doc = "```")]
+// Without the attribute there is nothing to see.
+#![cfg_attr(not(feature = "instrument"), doc = "```no_run")]
 //! use redspan::{instrumented, testing};
 //!
 //! #[instrumented(fields(sides))]

@@ -1,0 +1,162 @@
+use super::*;
+use crate::clock;
+use crate::span::record::{End, Live};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceFlags, TraceState};
+
+fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
+    let tick = clock::now();
+    let context = SpanContext::new(
+        TraceId::from(trace),
+        SpanId::from(id),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::NONE,
+    );
+    let live = Live {
+        context,
+        parent: SpanId::from(parent),
+        parent_is_remote: false,
+        name: "span".into(),
+        kind: SpanKind::Internal,
+        start: tick,
+        started_at: None,
+        site: None,
+        scope: None,
+        status: Status::Unset,
+        extra: None,
+    };
+    Record { live, end: End { tick, at: None, outcome: Some(outcome) } }
+}
+
+#[derive(Default)]
+struct Out {
+    kept: Vec<u64>,
+    dropped: HashMap<&'static str, u64>,
+}
+
+impl Outlet for Out {
+    fn keep(&mut self, record: Record) {
+        self.kept.push(u64::from_be_bytes(record.live.context.span_id().to_bytes()));
+    }
+
+    fn drop(&mut self, reason: &'static str) {
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+}
+
+/// Two rounds: a root is decided in the one after its own.
+fn rounds(tail: &mut Tail, now: Instant, out: &mut Out) {
+    tail.round(now, false, out);
+    tail.round(now, false, out);
+}
+
+#[test]
+fn a_span_that_comes_later_than_its_root_is_still_decided_with_it() {
+    let (mut tail, mut out, now) = (Tail::new(policy()), Out::default(), Instant::now());
+    tail.take(span(1, 1, 0, Outcome::Ok), now, &mut out);
+    tail.round(now, false, &mut out);
+    // It ended before the root, on a thread whose buffer had been emptied already.
+    tail.take(span(1, 2, 1, Outcome::Error), now, &mut out);
+    tail.round(now, false, &mut out);
+    out.kept.sort();
+    assert_eq!(out.kept, [1, 2]);
+    assert_eq!(tail.waiting(), 0);
+}
+
+#[test]
+fn what_outlives_its_root_follows_its_decision() {
+    let (mut tail, mut out, now) = (Tail::new(policy()), Out::default(), Instant::now());
+    // Kept, with a child (5) that is still running and a grandchild (6) that has ended.
+    tail.take(span(1, 6, 5, Outcome::Ok), now, &mut out);
+    tail.take(span(1, 2, 1, Outcome::Error), now, &mut out);
+    tail.take(span(1, 1, 0, Outcome::Ok), now, &mut out);
+    // Dropped.
+    tail.take(span(2, 11, 0, Outcome::Ok), now, &mut out);
+    rounds(&mut tail, now, &mut out);
+    assert_eq!((out.kept.len(), tail.waiting()), (2, 1), "the grandchild's parent is not here");
+    tail.take(span(1, 5, 1, Outcome::Ok), now, &mut out);
+    tail.take(span(2, 12, 11, Outcome::Error), now, &mut out);
+    out.kept.sort();
+    assert_eq!(out.kept, [1, 2, 5, 6]);
+    assert_eq!(out.dropped, HashMap::from([(reason::NOT_KEPT, 2)]), "a part would be an orphan");
+    assert_eq!(tail.waiting(), 0);
+}
+
+#[test]
+fn two_local_roots_of_one_trace_are_two_local_traces() {
+    let (mut tail, mut out, now) = (Tail::new(policy()), Out::default(), Instant::now());
+    let mut inner = span(1, 3, 2, Outcome::Ok);
+    inner.live.parent_is_remote = true;
+    tail.take(inner, now, &mut out);
+    rounds(&mut tail, now, &mut out);
+    tail.take(span(1, 2, 1, Outcome::Error), now, &mut out);
+    tail.take(span(1, 1, 0, Outcome::Error), now, &mut out);
+    rounds(&mut tail, now, &mut out);
+    out.kept.sort();
+    assert_eq!(out.kept, [1, 2]);
+    assert_eq!(out.dropped, HashMap::from([(reason::NOT_KEPT, 1)]));
+}
+
+#[test]
+fn traces_that_never_end_stay_within_the_memory_they_may_hold() {
+    const MAX: usize = 1 << 20;
+    let (mut tail, mut out) = (Tail::new(policy().max_bytes(MAX)), Out::default());
+    let start = Instant::now();
+    let mut given = 0;
+    for round in 0..200_u64 {
+        let now = start + Duration::from_millis(round * 100);
+        for n in 0..1_000 {
+            // Every hundredth holds an error; no root ever ends.
+            let trace = u128::from(round * 1_000 + n + 1);
+            let outcome = if n % 100 == 0 { Outcome::Error } else { Outcome::Ok };
+            tail.take(span(trace, trace as u64, 999_999_999, outcome), now, &mut out);
+            given += 1;
+        }
+        tail.round(now, false, &mut out);
+        assert!(tail.bytes <= MAX, "{}", tail.bytes);
+        let books = tail.traces.len() + tail.arrivals.len() + tail.decided.len();
+        assert!(books + tail.sealed.len() < 100_000, "{books}");
+    }
+    tail.round(start + Duration::from_secs(100), true, &mut out);
+    let dropped: u64 = out.dropped.values().sum();
+    assert_eq!(out.kept.len() as u64 + dropped, given);
+    assert_eq!(out.kept.len() as u64, given / 100, "decided early, by what was known");
+    assert!(out.dropped[reason::OVERFLOW] > 100_000, "{:?}", out.dropped);
+    assert_eq!(tail.waiting(), 0);
+}
+
+#[test]
+fn a_trace_that_is_too_old_is_decided_and_what_follows_agrees() {
+    let limits = policy().max_age(Duration::from_secs(10));
+    let (mut tail, mut out, now) = (Tail::new(limits), Out::default(), Instant::now());
+    tail.take(span(1, 2, 1, Outcome::Error), now, &mut out);
+    tail.take(span(2, 12, 11, Outcome::Ok), now, &mut out);
+    rounds(&mut tail, now + Duration::from_secs(9), &mut out);
+    assert_eq!(tail.waiting(), 2);
+    let late = now + Duration::from_secs(11);
+    rounds(&mut tail, late, &mut out);
+    tail.take(span(1, 1, 0, Outcome::Ok), late, &mut out);
+    tail.take(span(2, 11, 0, Outcome::Error), late, &mut out);
+    rounds(&mut tail, late, &mut out);
+    assert_eq!(out.kept, [2, 1]);
+    assert_eq!(out.dropped, HashMap::from([(reason::AGE, 1), (reason::NOT_KEPT, 1)]));
+}
+
+#[test]
+fn done_traces_leave_nothing_behind() {
+    let (mut tail, mut out, start) = (Tail::new(policy()), Out::default(), Instant::now());
+    // One that is pending all the while.
+    tail.take(span(9_999_999, 2, 1, Outcome::Ok), start, &mut out);
+    for round in 0..400_u64 {
+        let now = start + Duration::from_millis(round * 100);
+        for n in 0..200 {
+            let trace = u128::from(round * 200 + n + 1);
+            tail.take(span(trace, 2, 1, Outcome::Ok), now, &mut out);
+            tail.take(span(trace, 1, 0, Outcome::Ok), now, &mut out);
+        }
+        tail.round(now, false, &mut out);
+    }
+    assert_eq!(tail.waiting(), 1 + 400, "the last round's roots are not decided yet");
+    assert!(tail.traces.len() < 200 * 25, "{}", tail.traces.len());
+    assert!(tail.arrivals.len() < 20_000, "{}", tail.arrivals.len());
+}
