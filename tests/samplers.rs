@@ -1,11 +1,11 @@
 //! Each sampler keeps its promise, on a clock that the test turns.
 
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{TraceId, Tracer};
 use redspan::sample::{
     AlwaysOff, AlwaysOn, Decision, Sampler, Sampling, adaptive, all_of, hinted, parent_based,
     rate_limited, rules, trace_id_ratio, when,
 };
-use redspan::{instrumented, testing};
+use redspan::{KeyValue, instrumented, testing};
 use redspan_tests::process;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -303,6 +303,56 @@ mod shop {
 
     #[instrumented(sample = "always")]
     pub(crate) fn below() {}
+}
+
+#[test]
+fn one_sampler_decides_for_all_doors_by_route_and_attribute() {
+    let sampler = parent_based(
+        rules(AlwaysOff)
+            .rule("health", when::route("/health*"), AlwaysOff)
+            .rule("gold", when::attribute("tenant", "gold"), AlwaysOn)
+            .rule("jobs", when::name("job.*"), AlwaysOn),
+    );
+    let ((), seen) = testing::sampled_by(sampler).scope(|| {
+        let gold = KeyValue::new("tenant", "gold");
+        let health = KeyValue::new("url.path", "/health/ready");
+        let native = opentelemetry::global::tracer("native");
+        for attributes in [vec![gold.clone(), health.clone()], vec![gold.clone()]] {
+            let name = format!("native with {}", attributes.len());
+            drop(native.span_builder(name).with_attributes(attributes).start(&native));
+        }
+        drop(tracing::info_span!("traced", tenant = "gold").entered());
+        drop(tracing::info_span!("job.traced").entered());
+        redspan::span("by hand").attribute("tenant", "gold").in_scope(|_| ());
+        redspan::span("by hand").attribute("tenant", "lead").in_scope(|_| ());
+    });
+    let names: Vec<_> = seen.spans().iter().map(|span| span.name().to_owned()).collect();
+    assert_eq!(names, ["native with 1", "traced", "job.traced", "by hand"]);
+    assert_eq!((decided(&seen, "health", "drop"), decided(&seen, "gold", "sample")), (1, 3));
+    assert_eq!((decided(&seen, "jobs", "sample"), decided(&seen, "always_off", "drop")), (1, 1));
+}
+
+#[test]
+fn adaptive_holds_its_target_between_threads() {
+    let sampler = adaptive(500.0);
+    let start = std::time::Instant::now();
+    let kept: usize = std::thread::scope(|threads| {
+        let asking = |seed| {
+            let (mut random, sampler) = (Random(seed), &sampler);
+            move || {
+                let mut kept = 0;
+                while start.elapsed() < Duration::from_millis(1_500) {
+                    let span = Sampling::new(random.trace_id(), "");
+                    kept += usize::from(sampler.sample(&span) == Decision::Sample);
+                }
+                kept
+            }
+        };
+        let all: Vec<_> = (0..4).map(|seed| threads.spawn(asking(seed))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    // A machine that has more to do than this gives the threads no even load.
+    assert!((400..=1_100).contains(&kept), "{kept} in 1.5 s");
 }
 
 fn decided(seen: &testing::Seen, reason: &str, decision: &str) -> u64 {
