@@ -42,6 +42,7 @@ mod paths;
 /// | `fields(…)` | see below, at most 32 | what of the call is recorded; nothing else is |
 /// | `level = "debug"` | `trace`, `debug`, `info`, `warn`, `error`, in any case, or a path that ends in one of them, such as `Level::DEBUG` | the span's level, `info` by default; it never silences the metrics |
 /// | `kind = "server"` | `internal`, `server`, `client`, `producer`, `consumer` | the span's kind, `internal` by default |
+/// | `sample = 0.01` | a number from `0.0` to `1.0`, `"always"`, `"never"` | the share of traces to record among those that begin here: a hint, for samplers that follow it (`redspan::sample::hinted`, and what `init!` sets up by itself) |
 /// | `ok_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are a success |
 /// | `error_if = …` | the same | which returned values are an error; excludes `ok_if` |
 ///

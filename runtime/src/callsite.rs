@@ -46,6 +46,7 @@ pub struct CallSite {
     metadata: Metadata<'static>,
     function: &'static str,
     kind: Kind,
+    sample_hint: Option<f64>,
     cells: Cells,
     qualified: OnceLock<Arc<str>>,
     interest: AtomicU8,
@@ -84,10 +85,18 @@ impl CallSite {
             ),
             function,
             kind,
+            sample_hint: None,
             cells: Cells::new(),
             qualified: OnceLock::new(),
             interest: AtomicU8::new(UNREGISTERED),
         }
+    }
+
+    /// Adds what the option `sample` says: the share of traces to record.
+    #[must_use]
+    pub const fn with_sample_hint(mut self, share: f64) -> Self {
+        self.sample_hint = Some(share);
+        self
     }
 
     /// The span's name: the option `name`, or else the function's.
@@ -123,6 +132,12 @@ impl CallSite {
     /// The span's kind.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The share of traces to record that begin here, from 0.0 to 1.0: the option `sample`, which
+    /// [`sample::hinted`](crate::sample::hinted) follows.
+    pub fn sample_hint(&self) -> Option<f64> {
+        self.sample_hint
     }
 
     /// The function's numbers so far, in this process. Calls in testing scopes are not among them.

@@ -41,6 +41,11 @@
 //! `tracing::Span::current()`: `record`, `set_attribute`, `context()` and `in_current_span()` work as
 //! ever. Events become log lines and span events.
 //!
+//! # By hand
+//!
+//! [`span()`] makes a span around a closure or a future, [`current_span`] writes to the one that is
+//! there, in one line each.
+//!
 //! # Setting up
 //!
 //! [`init!`] takes what OpenTelemetry's environment variables say; [`builder()`] is for what the
@@ -87,6 +92,7 @@ pub mod __private;
 #[doc(inline)]
 pub use redspan_macros::instrumented;
 
+pub use call::{CurrentSpan, NewSpan, current_span, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 #[doc(inline)]
@@ -99,6 +105,8 @@ pub use integrations::reqwest;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
 pub use metrics::recorder::{Recorder, recorder};
+pub use opentelemetry::KeyValue;
+pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;

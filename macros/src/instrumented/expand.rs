@@ -80,11 +80,15 @@ fn site(model: &Model) -> TokenStream {
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let (level, kind) = (model.options.level(), model.options.kind());
     let fields = fields::names(&model.options.fields);
+    let hint = model.options.sample.map(|share| {
+        let share = Literal::f64_suffixed(share);
+        quote_spanned!(at=> .with_sample_hint(#share))
+    });
     quote_spanned!(at=>
         static __REDSPAN_SITE: #private::CallSite = #private::CallSite::new(
             #name, #function, ::core::module_path!(), #file, #line,
             #private::Level::#level, #private::Kind::#kind, #fields, &__REDSPAN_SITE,
-        );
+        ) #hint;
         #[used]
         #[cfg_attr(
             any(

@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, Ident, ReturnType, Signature, Token, Type, Visibility};
+use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Type, Visibility};
 
 use super::fields::{self, Field};
 use super::params::{self, Param};
@@ -17,6 +17,7 @@ const KNOWN: &[Known] = &[
     Known { name: "fields", usage: "fields(order.id = order.id)" },
     Known { name: "level", usage: "level = \"debug\"" },
     Known { name: "kind", usage: "kind = \"server\"" },
+    Known { name: "sample", usage: "sample = 0.1" },
     Known { name: "ok_if", usage: "ok_if = |value| value.is_ok()" },
     Known { name: "error_if", usage: "error_if = |value| value.is_err()" },
 ];
@@ -29,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) fields: Vec<Field>,
     pub(crate) level: Option<&'static str>,
     pub(crate) kind: Option<&'static str>,
+    /// The share of traces to record, from 0.0 to 1.0.
+    pub(crate) sample: Option<f64>,
     pub(crate) judge: Option<Judge>,
 }
 
@@ -74,6 +77,8 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
             options.level = word(&key, &value, LEVELS, diag);
         } else if key == "kind" {
             options.kind = word(&key, &value, KINDS, diag);
+        } else if key == "sample" {
+            options.sample = share(&value, diag);
         } else if options.judge.is_some() {
             diag.at(key.span(), "`ok_if` and `error_if` exclude each other; keep one of them");
         } else if let Some(predicate) = predicate(&key, value, diag) {
@@ -119,6 +124,30 @@ fn word(
         diag.at(value.span(), format!("unknown {key} `{text}`; {hint}"));
     }
     found
+}
+
+/// `"always"`, `"never"`, or a number from 0 to 1.
+fn share(value: &Expr, diag: &mut Diag) -> Option<f64> {
+    const ACCEPTED: &str = "a number from 0.0 to 1.0, `\"always\"` or `\"never\"`";
+    let share = match value {
+        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => match text.value().as_str() {
+            "always" => Some(1.0),
+            "never" => Some(0.0),
+            other => {
+                let hint = attrs::hint(other, &["always", "never"]);
+                diag.at(text.span(), format!("unknown share `{other}`; {hint}"));
+                return None;
+            }
+        },
+        _ => None,
+    };
+    let share = share.filter(|share| (0.0..=1.0).contains(share));
+    if share.is_none() {
+        diag.at(value.span(), format!("`sample` takes the share of traces to record, {ACCEPTED}"));
+    }
+    share
 }
 
 fn predicate(key: &Ident, value: Expr, diag: &mut Diag) -> Option<TokenStream> {

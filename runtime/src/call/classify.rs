@@ -41,14 +41,12 @@ impl Failure<'_> {
     }
 }
 
-/// An error of an integration that can only be shown.
-#[cfg(feature = "tower")]
+/// An error that can only be shown.
 pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
     Failure { error_type, message: Some(Shown(error)), error: None }.describe()
 }
 
-/// An error of an integration, with what is behind it.
-#[cfg(feature = "reqwest")]
+/// An error with what is behind it.
 pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
     Failure { error_type, message: Some(Shown(error)), error: Some(error) }.describe()
 }

@@ -5,9 +5,12 @@ pub(crate) mod classify;
 mod fields;
 mod future;
 mod guard;
-#[cfg(feature = "_http")]
+mod handle;
+mod manual;
 pub(crate) mod owned;
 
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive};
 pub use guard::{Call, Started, begin, enter};
+pub use handle::{CurrentSpan, current_span};
+pub use manual::{NewSpan, span};

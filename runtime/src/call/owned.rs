@@ -1,4 +1,4 @@
-//! Spans that redspan's integrations make: like a call, but without a site or numbers of its own.
+//! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock;
 use crate::context::current::{self, Attached, View};
@@ -6,15 +6,21 @@ use crate::outcome::Outcome;
 use crate::span::engine::{self, Start};
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
+use opentelemetry::Context;
+#[cfg(feature = "_http")]
+use opentelemetry::KeyValue;
+#[cfg(feature = "_http")]
 use opentelemetry::trace::{SpanKind, TraceContextExt};
-use opentelemetry::{Context, KeyValue};
+#[cfg(feature = "_http")]
 use std::borrow::Cow;
 use tracing_core::Metadata;
 
-/// A span of an integration. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
+/// A span without a site. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
 pub(crate) struct OwnedSpan {
     context: Context,
     recording: bool,
+    /// Whether the context is another one than that around it.
+    attaches: bool,
     metadata: &'static Metadata<'static>,
     view: Option<View>,
     pub(crate) if_dropped: Outcome,
@@ -22,7 +28,9 @@ pub(crate) struct OwnedSpan {
 }
 
 impl OwnedSpan {
-    /// Starts a span below `parent`. `metadata` is what `tracing::Span::current()` shows inside.
+    /// Starts the span of an integration below `parent`. `metadata` is what
+    /// `tracing::Span::current()` shows inside.
+    #[cfg(feature = "_http")]
     pub(crate) fn start(
         parent: &Context,
         metadata: &'static Metadata<'static>,
@@ -41,18 +49,36 @@ impl OwnedSpan {
             links: Vec::new(),
             owned: true,
         };
-        let opened = engine::get().and_then(|engine| engine.open(parent, start));
-        let (context, recording) = opened.unwrap_or_else(|| (parent.clone(), false));
+        OwnedSpan::open(Some(parent), metadata, start)
+    }
+
+    /// Starts a span below `parent`, or else below the current span.
+    pub(crate) fn open(
+        parent: Option<&Context>,
+        metadata: &'static Metadata<'static>,
+        start: Start,
+    ) -> Self {
+        let here = match parent {
+            Some(parent) => parent.clone(),
+            None => current::with(Context::clone).unwrap_or_default(),
+        };
+        let opened = engine::get().and_then(|engine| engine.open(&here, start));
+        let attaches = parent.is_some() || opened.is_some();
+        let (context, recording) = opened.unwrap_or((here, false));
         let if_dropped = Outcome::Cancelled;
-        OwnedSpan { context, recording, metadata, view: None, if_dropped, ended: false }
+        OwnedSpan { context, recording, attaches, metadata, view: None, if_dropped, ended: false }
     }
 
     /// The context that holds the span.
-    #[cfg(feature = "reqwest")]
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
 
+    pub(crate) fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    #[cfg(feature = "_http")]
     pub(crate) fn set_attributes(&self, attributes: Vec<KeyValue>) {
         if self.recording {
             self.context.span().set_attributes(attributes);
@@ -61,8 +87,9 @@ impl OwnedSpan {
 
     /// Makes the span current on this thread while the guard lives.
     pub(crate) fn attach(&mut self) -> Current<'_> {
-        let attached = current::attach(&self.context, self.metadata, self.view.take());
-        Current { span: self, attached: Some(attached) }
+        let attached =
+            self.attaches.then(|| current::attach(&self.context, self.metadata, self.view.take()));
+        Current { span: self, attached }
     }
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.

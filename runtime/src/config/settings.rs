@@ -17,7 +17,7 @@
 //! | `OTEL_BSP_SCHEDULE_DELAY` | 1,000 ms (the specification: 5,000): what was lost in a crash is then a second, and the export thread batches better than it waits |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | 65,536 (the specification: 2,048, which a busy service fills in milliseconds) |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_EXPORT_TIMEOUT` | 512, 30,000 ms |
-//! | `OTEL_SPAN_{ATTRIBUTE,EVENT,LINK}_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT` | 128 |
+//! | `OTEL_SPAN_{ATTRIBUTE,EVENT,LINK}_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_{EVENT,LINK}_ATTRIBUTE_COUNT_LIMIT` | 128 |
 //! | `OTEL_{SPAN_,}ATTRIBUTE_VALUE_LENGTH_LIMIT` | 16,384 characters, as in log lines (the specification: no limit, and so no bound on memory) |
 //! | `RUST_LOG` | kept as it is, for the log room |
 
@@ -83,16 +83,20 @@ pub(crate) struct SamplerSetting {
     pub(crate) parent_based: bool,
     /// What decides about the others: the share of traces, by their id.
     pub(crate) ratio: f64,
+    /// Whether the functions' own hints come first: not where the operator names a sampler.
+    pub(crate) hints: bool,
 }
 
 impl SamplerSetting {
-    const ALWAYS_ON: SamplerSetting = SamplerSetting { parent_based: false, ratio: 1.0 };
-    const ALWAYS_OFF: SamplerSetting = SamplerSetting { parent_based: false, ratio: 0.0 };
+    const ALWAYS_ON: SamplerSetting =
+        SamplerSetting { parent_based: false, ratio: 1.0, hints: false };
+    const ALWAYS_OFF: SamplerSetting =
+        SamplerSetting { parent_based: false, ratio: 0.0, hints: false };
 }
 
 impl Default for SamplerSetting {
     fn default() -> Self {
-        SamplerSetting { parent_based: true, ratio: 1.0 }
+        SamplerSetting { parent_based: true, ratio: 1.0, hints: true }
     }
 }
 
@@ -143,13 +147,24 @@ pub(crate) struct SpanLimits {
     pub(crate) events: usize,
     /// Links.
     pub(crate) links: usize,
+    /// Attributes of one event.
+    pub(crate) event_attributes: usize,
+    /// Attributes of one link.
+    pub(crate) link_attributes: usize,
     /// The characters of a text value; `None` for no limit.
     pub(crate) value_length: Option<usize>,
 }
 
 impl Default for SpanLimits {
     fn default() -> Self {
-        SpanLimits { attributes: 128, events: 128, links: 128, value_length: Some(16_384) }
+        SpanLimits {
+            attributes: 128,
+            events: 128,
+            links: 128,
+            event_attributes: 128,
+            link_attributes: 128,
+            value_length: Some(16_384),
+        }
     }
 }
 
@@ -214,7 +229,7 @@ fn metrics_exporter(env: &mut Env) -> MetricsExporter {
 
 fn sampler(env: &mut Env) -> SamplerSetting {
     // The argument is read only where it has a meaning: the specification reserves it for others.
-    const RATIO: SamplerSetting = SamplerSetting { parent_based: false, ratio: f64::NAN };
+    const RATIO: SamplerSetting = SamplerSetting { ratio: f64::NAN, ..SamplerSetting::ALWAYS_ON };
     let parent_based = |sampler| SamplerSetting { parent_based: true, ..sampler };
     let words = [
         ("always_on", SamplerSetting::ALWAYS_ON),
@@ -287,6 +302,10 @@ fn limits(env: &mut Env) -> SpanLimits {
             .unwrap_or(default.attributes),
         events: limit(&["OTEL_SPAN_EVENT_COUNT_LIMIT"]).unwrap_or(default.events),
         links: limit(&["OTEL_SPAN_LINK_COUNT_LIMIT"]).unwrap_or(default.links),
+        event_attributes: limit(&["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"])
+            .unwrap_or(default.event_attributes),
+        link_attributes: limit(&["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"])
+            .unwrap_or(default.link_attributes),
         value_length: limit(&[
             "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
             "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
@@ -316,7 +335,7 @@ mod tests {
         assert_eq!(warnings, []);
         assert_eq!(settings.traces_exporter, TracesExporter::None);
         assert_eq!(settings.metrics_exporter, MetricsExporter::None);
-        assert_eq!(settings.sampler, SamplerSetting { parent_based: true, ratio: 1.0 });
+        assert_eq!(settings.sampler, SamplerSetting::default());
         assert_eq!(settings.otlp, OtlpSettings::http("http://localhost:4318"));
         assert_eq!(
             (settings.prometheus_host.as_str(), settings.prometheus_port),
@@ -358,13 +377,15 @@ mod tests {
             (
                 "OTEL_TRACES_SAMPLER",
                 "always_off",
-                |it| it.sampler = SamplerSetting { parent_based: false, ratio: 0.0 },
+                |it| it.sampler = SamplerSetting::ALWAYS_OFF,
                 "sometimes",
             ),
             (
                 "OTEL_TRACES_SAMPLER",
                 "parentbased_always_off",
-                |it| it.sampler.ratio = 0.0,
+                |it| {
+                    it.sampler = SamplerSetting { parent_based: true, ..SamplerSetting::ALWAYS_OFF }
+                },
                 "jaeger_remote",
             ),
             ("OTEL_PROPAGATORS", "none", |it| it.propagators = vec![], "jaeger"),
@@ -434,6 +455,8 @@ mod tests {
             ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0", |it| it.limits.attributes = 0, "many"),
             ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.attributes = 9, "-9"),
             ("OTEL_SPAN_EVENT_COUNT_LIMIT", "9", |it| it.limits.events = 9, "1e3"),
+            ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.event_attributes = 9, "x"),
+            ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.link_attributes = 9, "x"),
             ("OTEL_SPAN_LINK_COUNT_LIMIT", "9", |it| it.limits.links = 9, "x"),
             (
                 "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",

@@ -119,7 +119,8 @@ impl Builder {
     }
 
     /// What decides which spans are recorded. Environment: `OTEL_TRACES_SAMPLER`; by default all
-    /// are, unless the caller's trace is not.
+    /// are, unless the caller's trace or the function's own hint (`#[instrumented(sample = …)]`) says
+    /// otherwise.
     pub fn sampler(mut self, sampler: impl Sampler) -> Self {
         self.sampler = Some(Box::new(sampler));
         self
@@ -366,12 +367,18 @@ impl Builder {
         }
         let sampler = self.sampler.take().unwrap_or_else(|| {
             if self.tail.is_some() {
-                return Box::new(sample::AlwaysOn);
+                // All there is, whatever the caller says; below a local span nobody is asked.
+                let all = sample::parent_based(sample::AlwaysOn);
+                return Box::new(all.remote_not_sampled(sample::AlwaysOn));
             }
             let root: Box<dyn Sampler> = match settings.sampler.ratio {
                 ratio if ratio >= 1.0 => Box::new(sample::AlwaysOn),
                 ratio if ratio <= 0.0 => Box::new(sample::AlwaysOff),
                 ratio => Box::new(sample::trace_id_ratio(ratio)),
+            };
+            let root = match settings.sampler.hints {
+                true => Box::new(sample::hinted(root)),
+                false => root,
             };
             match settings.sampler.parent_based {
                 true => Box::new(sample::parent_based(root)),

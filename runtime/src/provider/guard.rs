@@ -3,6 +3,7 @@
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
 use crate::log::LogHandle;
+use crate::sample::Sampler;
 use crate::span::SpanStats;
 use crate::span::engine::Engine;
 use std::fmt;
@@ -84,6 +85,26 @@ impl Telemetry {
         let listener = true;
         let logs = self.logs.flush(left());
         spans && listener && logs
+    }
+
+    /// Changes what decides which spans are recorded, from the next span on; spans that have started
+    /// keep their decision, and so does what follows them.
+    ///
+    /// ```no_run
+    /// use redspan::sample::{parent_based, trace_id_ratio};
+    ///
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let telemetry = redspan::init!()?;
+    /// telemetry.set_sampler(parent_based(trace_id_ratio(0.01)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Nothing changes in a process that exports no spans.
+    pub fn set_sampler(&self, sampler: impl Sampler) {
+        let sampler: Box<dyn Sampler> = Box::new(sampler);
+        tracing::info!(target: "redspan", "sampled by {}", sampler.describe());
+        self.engine.set_sampler(sampler);
     }
 
     /// What became of the sampled spans.

@@ -1,15 +1,24 @@
 //! A share of all traces, the same ones in every service.
 
-use super::{Decision, Sampler, Sampling};
+use super::{Decision, Reason, Sampler, Sampling};
+use opentelemetry::trace::TraceId;
 
 /// Records the given share of traces, from 0.0 to 1.0.
 ///
 /// The decision is a function of the trace id, the one OpenTelemetry's SDKs use: each service that
-/// sees a trace decides the same. A ratio outside the range is taken as its nearer end.
+/// sees a trace decides the same, and what a small ratio records a larger one records too. A ratio
+/// outside the range is taken as its nearer end.
+///
+/// ```
+/// use redspan::sample::{Decision, Sampler, Sampling, trace_id_ratio};
+///
+/// let a_tenth = trace_id_ratio(0.1);
+/// let one_trace = Sampling::new(0x0af7651916cd43dd_0448eb211c80319c_u128.into(), "GET /");
+/// assert_eq!(a_tenth.sample(&one_trace), Decision::Sample);
+/// ```
 pub fn trace_id_ratio(ratio: f64) -> TraceIdRatio {
     let ratio = if ratio.is_nan() { 0.0 } else { ratio.clamp(0.0, 1.0) };
-    // The comparison is on 63 bits, as in the SDKs.
-    TraceIdRatio { ratio, below: (ratio * (1u64 << 63) as f64) as u64 }
+    TraceIdRatio { ratio, below: share(ratio) }
 }
 
 /// See [`trace_id_ratio`].
@@ -19,11 +28,27 @@ pub struct TraceIdRatio {
     below: u64,
 }
 
+/// Where a trace lies among all: 63 bits of its id, the ones that OpenTelemetry's SDKs compare.
+pub(super) fn place(trace_id: TraceId) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = trace_id.to_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1
+}
+
+/// Up to which place the share of all traces lies that `ratio` names.
+pub(super) fn share(ratio: f64) -> u64 {
+    (ratio * (1u64 << 63) as f64) as u64
+}
+
+impl TraceIdRatio {
+    pub(super) fn decide(self, trace_id: TraceId) -> Decision {
+        if place(trace_id) < self.below { Decision::Sample } else { Decision::Drop }
+    }
+}
+
 impl Sampler for TraceIdRatio {
     fn sample(&self, span: &Sampling<'_>) -> Decision {
-        let [.., a, b, c, d, e, f, g, h] = span.trace_id.to_bytes();
-        let low = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        if low >> 1 < self.below { Decision::Sample } else { Decision::Drop }
+        span.because(Reason::RATIO);
+        self.decide(span.trace_id)
     }
 
     fn describe(&self) -> String {
@@ -49,14 +74,7 @@ mod tests {
             for _ in 0..20_000 {
                 let trace_id: TraceId = crate::context::ids::trace_id();
                 let kind = SpanKind::Internal;
-                let decision = ours.sample(&Sampling {
-                    parent: None,
-                    trace_id,
-                    name: "",
-                    kind: &kind,
-                    attributes: &[],
-                    links: &[],
-                });
+                let decision = ours.sample(&Sampling::new(trace_id, ""));
                 let sdk =
                     theirs.should_sample(None::<&Context>, trace_id, "", &kind, &[], &[]).decision;
                 assert_eq!(decision == Decision::Sample, sdk == SdkDecision::RecordAndSample);

@@ -3,7 +3,7 @@
 
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
-use super::scoped;
+use super::scoped::{self, ScopedSpans};
 use super::span::Span;
 use crate::callsite::{CallSite, Kind};
 use crate::clock::Tick;
@@ -11,7 +11,8 @@ use crate::config::settings::SpanLimits;
 use crate::context::follow;
 use crate::context::propagation::{self, baggage};
 use crate::context::{ids, ids::RANDOM};
-use crate::sample::{Decision, Sampler, Sampling};
+use crate::sample::{Decision, Reason, Sampler, Sampling};
+use arc_swap::ArcSwap;
 use opentelemetry::trace::{
     Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState,
 };
@@ -19,14 +20,16 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
 
 /// What `install` settled.
 pub(crate) struct Engine {
-    sampler: Box<dyn Sampler>,
-    follows_parent: bool,
+    sampler: ArcSwap<Box<dyn Sampler>>,
+    /// What the sampler says of itself: below a local parent nothing more than this is looked at.
+    follows_parent: AtomicBool,
     /// Sites above this level make no span; RED counts them all the same.
     level: LevelFilter,
     limits: SpanLimits,
@@ -42,7 +45,8 @@ impl Engine {
         limits: SpanLimits,
         pipeline: Pipeline,
     ) -> Self {
-        let follows_parent = sampler.follows_local_parent();
+        let follows_parent = AtomicBool::new(sampler.follows_local_parent());
+        let sampler = ArcSwap::from_pointee(sampler);
         Engine { sampler, follows_parent, level, limits, pipeline }
     }
 }
@@ -124,29 +128,36 @@ impl Engine {
         let span = parent.span();
         let above = span.span_context();
         let parent_context = above.is_valid().then_some(above);
-        if self.follows_parent
-            && let Some(above) = parent_context
-            && !above.is_sampled()
-            && !above.is_remote()
-        {
+        let scope = scoped::of_context(parent);
+        // What a local parent decides, nobody is asked about.
+        let follows = match &scope {
+            None => self.follows_parent.load(Relaxed),
+            Some(scope) => scope.sampler.follows_local_parent(),
+        };
+        let followed = parent_context.filter(|above| follows && !above.is_remote());
+        if followed.is_some_and(|above| !above.is_sampled()) {
             return Started::Followed;
         }
-        let scope = scoped::of_context(parent);
-        let sampler = scope.as_ref().map_or(&self.sampler, |scope| &scope.sampler);
         let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
         if parent_context.is_none() {
             start.links.extend(follow::origin(parent));
         }
-        let sampling = Sampling {
-            // A caller that leaves the decision to us is none to follow.
-            parent: parent_context.filter(|above| propagation::decides(parent, above)),
-            trace_id,
-            name: &start.name,
-            kind: &start.kind,
-            attributes: &start.attributes,
-            links: &start.links,
+        let decision = match followed {
+            Some(_) => Decision::Sample,
+            None => {
+                let mut asked = Sampling::new(trace_id, &start.name);
+                // A caller that leaves the decision to us is none to follow.
+                asked.parent = parent_context.filter(|above| propagation::decides(parent, above));
+                asked.kind = &start.kind;
+                asked.site = start.site;
+                asked.attributes = &start.attributes;
+                asked.links = &start.links;
+                match self.decide(scope.as_deref(), &asked) {
+                    Some(decision) => decision,
+                    None => return Started::Followed,
+                }
+            }
         };
-        let Some(decision) = ask(&**sampler, &sampling) else { return Started::Followed };
         // What is said of a trace's id is said once, where it was drawn.
         let random = parent_context.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
         let context = |flags: TraceFlags| {
@@ -187,6 +198,30 @@ impl Engine {
         start.attributes.extend(baggage::copied(parent));
         span.adopt(start.attributes, start.links);
         Started::Recording(span)
+    }
+
+    /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
+    fn decide(&self, scope: Option<&ScopedSpans>, asked: &Sampling<'_>) -> Option<Decision> {
+        let reason = || asked.reason().unwrap_or(Reason::CUSTOM);
+        if let Some(scope) = scope {
+            let decision = ask(&*scope.sampler, asked)?;
+            scope.decided(decision, reason());
+            return Some(decision);
+        }
+        if !self.pipeline.is_connected() {
+            // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
+            return Some(Decision::Drop);
+        }
+        let decision = ask(&***self.sampler.load(), asked)?;
+        reason().count(decision);
+        Some(decision)
+    }
+
+    /// Changes the sampler; spans that have started stay as they are.
+    pub(crate) fn set_sampler(&self, sampler: Box<dyn Sampler>) {
+        let follows = sampler.follows_local_parent();
+        self.sampler.store(Arc::new(sampler));
+        self.follows_parent.store(follows, Relaxed);
     }
 
     /// Starts the span of a call below the current context. `None`: the call attaches nothing.

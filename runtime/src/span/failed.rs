@@ -40,16 +40,26 @@ impl Failed {
             .is_some_and(|root| chain::described_below(&live.context, live.local_parent(), root));
         let extra = live.extra.get_or_insert_default();
         extra.set(KeyValue::new("error.type", error_type.clone()));
-        if let Some(message) = message.filter(|_| !described) {
-            let mut about = vec![
-                KeyValue::new("exception.type", error_type),
-                KeyValue::new("exception.message", message),
-            ];
-            if !sources.is_empty() {
-                let sources = sources.into_iter().map(StringValue::from).collect();
-                about.push(KeyValue::new("exception.chain", Value::Array(Array::String(sources))));
-            }
+        if message.is_some() && !described {
+            let about = Failed { error_type, message, sources }.about();
             extra.event(Cow::Borrowed("exception"), clock::system_time(clock::now()), about);
         }
+    }
+
+    /// The attributes of the event `exception`. An error without a type of its own has none there.
+    pub(crate) fn about(self) -> Vec<KeyValue> {
+        let Failed { error_type, message, sources } = self;
+        let mut about = Vec::with_capacity(3);
+        if !error_type.is_empty() {
+            about.push(KeyValue::new("exception.type", error_type));
+        }
+        if let Some(message) = message {
+            about.push(KeyValue::new("exception.message", message));
+        }
+        if !sources.is_empty() {
+            let sources = sources.into_iter().map(StringValue::from).collect();
+            about.push(KeyValue::new("exception.chain", Value::Array(Array::String(sources))));
+        }
+        about
     }
 }

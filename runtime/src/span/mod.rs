@@ -6,6 +6,7 @@ pub(crate) mod console;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod failed;
+mod limits;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 pub(crate) mod pipeline;

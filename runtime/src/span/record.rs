@@ -6,31 +6,12 @@ use crate::metrics::candidate::Candidate;
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
-use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
-
-/// Cuts a text value to the limit on its characters.
-pub(super) fn cut_value(value: Value, limit: Option<usize>) -> Value {
-    let Some(limit) = limit else { return value };
-    match value {
-        Value::String(text) => Value::String(cut(text, limit)),
-        Value::Array(Array::String(texts)) => {
-            Value::Array(Array::String(texts.into_iter().map(|text| cut(text, limit)).collect()))
-        }
-        other => other,
-    }
-}
-
-fn cut(text: StringValue, limit: usize) -> StringValue {
-    match text.as_str().char_indices().nth(limit) {
-        Some((end, _)) => StringValue::from(text.as_str()[..end].to_owned()),
-        None => text,
-    }
-}
 
 /// Exemplars that wait for their span. They show nothing of themselves.
 #[derive(Default)]

@@ -1,9 +1,11 @@
 //! Spans of a testing scope: they stay with it and reach no exporter.
 
 use super::record::Record;
+use super::stats;
 use crate::context::scope;
 use crate::metrics::store::Store;
-use crate::sample::Sampler;
+use crate::sample::{Decision, Reason, Sampler};
+use metrics::{CounterFn, Key};
 use opentelemetry_sdk::trace::SpanData;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +29,14 @@ impl ScopedSpans {
 }
 
 impl ScopedSpans {
+    /// The scope's own count of what its sampler decided.
+    pub(super) fn decided(&self, decision: Decision, reason: Reason) {
+        let labels = stats::labels(decision, reason);
+        if let Some(counter) = self.store.counter(&Key::from_parts(stats::DECISIONS, labels)) {
+            counter.increment(1);
+        }
+    }
+
     pub(super) fn take(&self, record: Record) {
         let (data, pending) = record.into_data();
         // The scope is this span's exporter: handed over means kept here.

@@ -2,12 +2,12 @@
 //! API.
 
 use super::failed::Failed;
-use super::record::{End, Extra, Live, Record, cut_value};
+use super::record::{End, Live, Record};
 use super::{chain, engine, scoped::ScopedSpans, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
-use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceContextExt};
+use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -129,41 +129,6 @@ impl Span {
         match to {
             Some(scope) => scope.take(record),
             None => engine::ended(record),
-        }
-    }
-}
-
-impl Extra {
-    /// Sets an attribute: the same key again replaces the value, as the specification asks.
-    pub(crate) fn set(&mut self, pair: KeyValue) {
-        let limits = engine::limits();
-        let value = cut_value(pair.value, limits.value_length);
-        if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
-            held.value = value;
-        } else if self.attributes.len() >= limits.attributes {
-            self.dropped_attributes += 1;
-        } else {
-            self.attributes.push(KeyValue::new(pair.key, value));
-        }
-    }
-
-    pub(crate) fn event(&mut self, name: Cow<'static, str>, at: SystemTime, with: Vec<KeyValue>) {
-        let limits = engine::limits();
-        if self.events.len() >= limits.events {
-            self.dropped_events += 1;
-        } else {
-            let with = with
-                .into_iter()
-                .map(|kv| KeyValue::new(kv.key, cut_value(kv.value, limits.value_length)));
-            self.events.push(Event::new(name, at, with.collect(), 0));
-        }
-    }
-
-    pub(crate) fn link(&mut self, to: SpanContext, with: Vec<KeyValue>) {
-        if self.links.len() >= engine::limits().links {
-            self.dropped_links += 1;
-        } else {
-            self.links.push(Link::new(to, with, 0));
         }
     }
 }

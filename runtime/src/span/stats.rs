@@ -1,6 +1,9 @@
 //! What became of the spans: every sampled one is exported, or dropped for a reason.
 
+use super::limits;
+use crate::sample::{self, Decision, Reason};
 use crate::sharded::Counter;
+use metrics::Label;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +27,10 @@ pub(super) mod reason {
     pub(in crate::span) const SHUTDOWN: &str = "already_shutdown";
     /// The exporter panicked.
     pub(in crate::span) const PANICKED: &str = "exporter_panicked";
+
+    /// Those that fewer spans would have spared.
+    pub(super) const OF_PRESSURE: [&str; 3] =
+        [BUFFER_FULL, QUEUE_FULL, super::super::tail::reason::OVERFLOW];
 }
 
 impl Stats {
@@ -42,6 +49,9 @@ impl Stats {
 
     pub(super) fn dropped(&self, reason: &'static str, spans: u64) {
         if spans > 0 {
+            if reason::OF_PRESSURE.contains(&reason) {
+                sample::spans_dropped(spans);
+            }
             let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
             *dropped.entry(reason).or_default() += spans;
         }
@@ -52,18 +62,34 @@ impl Stats {
         let exported = self.exported.load(Relaxed);
         let ended = self.ended.get();
         let sampled = self.sampled.get();
-        SpanStats { sampled, running: sampled.saturating_sub(ended), pending: 0, exported, dropped }
+        let running = sampled.saturating_sub(ended);
+        let over_limits = limits::exceeded();
+        SpanStats { sampled, running, pending: 0, exported, dropped, over_limits }
     }
 }
 
-/// The counters' names are OpenTelemetry's.
+/// How often which sampler decided how; OpenTelemetry has no name for it.
+pub(super) const DECISIONS: &str = "redspan_sampler_decisions";
+
+pub(super) fn labels(decision: Decision, reason: Reason) -> Vec<Label> {
+    let decision = match decision {
+        Decision::Sample => "sample",
+        Decision::Drop => "drop",
+    };
+    vec![Label::new("reason", reason.name()), Label::new("decision", decision)]
+}
+
+/// The counters' names are OpenTelemetry's, where it has one.
 /// <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
 #[cfg(feature = "prometheus")]
 mod shown {
-    use super::Stats;
+    use super::{DECISIONS, Stats, labels};
     use crate::metrics::store::{Kind, Store};
+    use crate::sample::{self, Decision};
     use metrics::{CounterFn, GaugeFn, Key, KeyName, Label};
 
+    /// OpenTelemetry has no name for it.
+    const OVER_LIMITS: &str = "redspan_span_over_limits";
     const STARTED: &str = "otel_sdk_span_started";
     const LIVE: &str = "otel_sdk_span_live";
     const EXPORTED: &str = "otel_sdk_exporter_span_exported";
@@ -92,6 +118,17 @@ mod shown {
                 let reason = Label::new("error_type", *reason);
                 counter(DROPPED, "Spans that were dropped, by reason.", vec![reason], spans);
             }
+            for (what, &count) in &stats.over_limits {
+                let what = Label::new("what", *what);
+                let about = "What the limits on a span's contents took away.";
+                counter(OVER_LIMITS, about, vec![what], count);
+            }
+            for decided in sample::decisions() {
+                let about = "Spans that a sampler was asked about, by what decided.";
+                let with = |decision| labels(decision, decided.reason);
+                counter(DECISIONS, about, with(Decision::Sample), decided.sampled);
+                counter(DECISIONS, about, with(Decision::Drop), decided.dropped);
+            }
             let live = KeyName::from(LIVE);
             store.describe(Kind::Gauge, &live, None, "Recorded spans that have not ended.".into());
             if let Some(gauge) = store.gauge(&Key::from_static_name(LIVE)) {
@@ -117,6 +154,9 @@ pub struct SpanStats {
     pub exported: u64,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// What the limits on a span's contents took away: each `attribute`, `event` and `link` that was
+    /// dropped, each text that was shortened (`value_cut`).
+    pub over_limits: BTreeMap<&'static str, u64>,
 }
 
 impl SpanStats {

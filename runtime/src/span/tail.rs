@@ -9,7 +9,7 @@ use crate::context::pending::Downstream;
 use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
-use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status, TraceId};
+use opentelemetry::trace::{Event, Link, SpanId, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -116,14 +116,7 @@ impl TailPolicy {
     }
 
     fn by_ratio(&self, trace_id: TraceId) -> Option<&'static str> {
-        let decision = self.ratio.sample(&Sampling {
-            parent: None,
-            trace_id,
-            name: "",
-            kind: &SpanKind::Internal,
-            attributes: &[],
-            links: &[],
-        });
+        let decision = self.ratio.sample(&Sampling::new(trace_id, ""));
         (decision == Decision::Sample).then_some("ratio")
     }
 }

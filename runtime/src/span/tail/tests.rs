@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock;
 use crate::span::record::{End, Live};
-use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceFlags, TraceState};
 
 fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
     let tick = clock::now();

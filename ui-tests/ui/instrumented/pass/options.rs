@@ -6,6 +6,18 @@ use redspan::instrumented;
 #[instrumented(name = "a.b", level = "DEBUG", kind = "server", fields())]
 fn all() {}
 
+#[instrumented(sample = "always")]
+fn always() {}
+
+#[instrumented(sample = "never")]
+async fn never() {}
+
+#[instrumented(sample = 0.01, kind = "server")]
+fn sometimes() {}
+
+#[instrumented(sample = 1)]
+fn whole() {}
+
 #[instrumented(level = Level::WARN, kind = Kind::Client,)]
 fn paths() {}
 
@@ -42,15 +54,15 @@ fn borrowed(value: &str) -> &str {
 }
 
 macro_rules! make {
-    ($(#[$attr:meta])* $vis:vis $name:ident, $title:literal, $level:expr, $value:expr, $field:ident) => {
-        #[instrumented(name = $title, level = $level, fields($field, twice = $value * 2))]
+    ($(#[$attr:meta])* $vis:vis $name:ident, $title:literal, $share:expr, $level:expr, $value:expr, $field:ident) => {
+        #[instrumented(name = $title, sample = $share, level = $level, fields($field, twice = $value * 2))]
         $(#[$attr])*
         $vis fn $name($field: u8) -> u8 {
             $field
         }
     };
 }
-make!(#[must_use] pub(crate) made, "made.up", "debug", 1 + 1, input);
+make!(#[must_use] pub(crate) made, "made.up", 0.5, "debug", 1 + 1, input);
 
 macro_rules! methods {
     ($ty:ty, $($name:ident($pat:pat, $arg:ty) -> $ret:ty $body:block)*) => {
@@ -95,6 +107,10 @@ same_names!(same_names, same_names_async, a, _b);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     all();
+    always();
+    never().await;
+    sometimes();
+    whole();
     paths();
     bare_word();
     assert_eq!(ok_if(1).len(), 1);

@@ -1,0 +1,99 @@
+//! What one span may hold. What finds no room is dropped, counted on the span, and counted in all.
+
+use super::engine;
+use super::record::Extra;
+use crate::sharded::Counter;
+use opentelemetry::trace::{Event, Link, SpanContext};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+/// What was dropped or cut so far in this process, over all spans.
+static ATTRIBUTES: Counter = Counter::new();
+static EVENTS: Counter = Counter::new();
+static LINKS: Counter = Counter::new();
+static VALUES: Counter = Counter::new();
+
+/// How often a span's limits took something away, by what it was.
+pub(super) fn exceeded() -> BTreeMap<&'static str, u64> {
+    [("attribute", &ATTRIBUTES), ("event", &EVENTS), ("link", &LINKS), ("value_cut", &VALUES)]
+        .into_iter()
+        .map(|(what, counter)| (what, counter.get()))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+impl Extra {
+    /// Sets an attribute: the same key again replaces the value, as the specification asks.
+    pub(crate) fn set(&mut self, pair: KeyValue) {
+        let limits = engine::limits();
+        if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
+            held.value = cut_value(pair.value, limits.value_length);
+        } else if self.attributes.len() >= limits.attributes {
+            self.dropped_attributes += 1;
+            ATTRIBUTES.add(1);
+        } else {
+            let value = cut_value(pair.value, limits.value_length);
+            self.attributes.push(KeyValue::new(pair.key, value));
+        }
+    }
+
+    pub(crate) fn event(&mut self, name: Cow<'static, str>, at: SystemTime, with: Vec<KeyValue>) {
+        let limits = engine::limits();
+        if self.events.len() >= limits.events {
+            self.dropped_events += 1;
+            EVENTS.add(1);
+        } else {
+            let (with, dropped) = fitting(with, limits.event_attributes, limits.value_length);
+            self.events.push(Event::new(name, at, with, dropped));
+        }
+    }
+
+    pub(crate) fn link(&mut self, to: SpanContext, with: Vec<KeyValue>) {
+        let limits = engine::limits();
+        if self.links.len() >= limits.links {
+            self.dropped_links += 1;
+            LINKS.add(1);
+        } else {
+            let (with, dropped) = fitting(with, limits.link_attributes, limits.value_length);
+            self.links.push(Link::new(to, with, dropped));
+        }
+    }
+}
+
+/// The attributes that fit onto an event or a link, and how many did not.
+fn fitting(mut pairs: Vec<KeyValue>, most: usize, length: Option<usize>) -> (Vec<KeyValue>, u32) {
+    let dropped = pairs.len().saturating_sub(most);
+    if dropped > 0 {
+        pairs.truncate(most);
+        ATTRIBUTES.add(dropped as u64);
+    }
+    if length.is_some() {
+        let cut = |pair: KeyValue| KeyValue::new(pair.key, cut_value(pair.value, length));
+        pairs = pairs.into_iter().map(cut).collect();
+    }
+    (pairs, u32::try_from(dropped).unwrap_or(u32::MAX))
+}
+
+/// Cuts a text value, or each of several, to the limit on its characters.
+fn cut_value(value: Value, limit: Option<usize>) -> Value {
+    let Some(limit) = limit else { return value };
+    match value {
+        Value::String(text) => Value::String(cut(text, limit)),
+        Value::Array(Array::String(texts)) => {
+            Value::Array(Array::String(texts.into_iter().map(|text| cut(text, limit)).collect()))
+        }
+        other => other,
+    }
+}
+
+fn cut(text: StringValue, limit: usize) -> StringValue {
+    match text.as_str().char_indices().nth(limit) {
+        Some((end, _)) => {
+            VALUES.add(1);
+            StringValue::from(text.as_str()[..end].to_owned())
+        }
+        None => text,
+    }
+}
