@@ -94,9 +94,9 @@ fn query(n: u64) {
 
 #[instrumented]
 fn leaf(n: u64) {
-    if n.is_multiple_of(4) {
+    if n.is_multiple_of(2) {
         let bytes = 10_f64.powf((scattered(n) % 10_000) as f64 / 1_000.0);
-        metrics::histogram!("basket_bytes", "shard" => (n % 8).to_string()).record(bytes);
+        metrics::histogram!("basket_bytes", "shard" => (n % 16).to_string()).record(bytes);
     }
 }
 
