@@ -34,6 +34,12 @@ use std::time::{Duration, Instant};
 /// The root of a kept trace says why in `redspan.kept`: `error`, `panic`, `cancelled`, `slow`,
 /// `ratio`. The ratio decides by the trace id, so services with the same ratio keep the same
 /// traces. RED counts every call, and exemplars name kept traces only.
+///
+/// A local trace is a local root, that is a span without a parent in this process, and what is below
+/// it: each service decides about its own part. Spans that outlive their root follow its decision,
+/// for [`max_age`](Self::max_age) if the trace was kept and for at least two seconds if it was dropped; one
+/// that fails later than that may be kept alone. Memory stays below
+/// [`max_bytes`](Self::max_bytes) besides what the export queue and the threads' buffers hold.
 #[derive(Clone, Debug)]
 #[must_use = "give it to `redspan::builder().tail(…)`"]
 pub struct TailPolicy {
