@@ -5,7 +5,7 @@
 //! git clone https://github.com/w3c/trace-context /tmp/trace-context
 //! python3 -m venv /tmp/venv && /tmp/venv/bin/pip install aiohttp
 //! W3C_TRACE_CONTEXT=/tmp/trace-context/test PYTHON=/tmp/venv/bin/python3 \
-//!     cargo test -p redspan-tests --test w3c_trace_context -- --nocapture
+//!     cargo test -p redspan-tests --test w3c_trace_context -- --ignored --nocapture
 //! ```
 
 use axum::Router;
@@ -41,15 +41,11 @@ async fn service() -> String {
     format!("http://{address}/test")
 }
 
+// No registry has the suite: `propagation.rs` holds the same rules where it is not at hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the public suite: this file says how to get it"]
 async fn every_case_of_the_public_suite_passes() {
-    let Ok(suite) = std::env::var("W3C_TRACE_CONTEXT") else {
-        println!(
-            "skipped: W3C_TRACE_CONTEXT does not name the folder `test` of \
-             https://github.com/w3c/trace-context (this file says how)"
-        );
-        return;
-    };
+    let suite = std::env::var("W3C_TRACE_CONTEXT").expect("the suite's folder; this file says how");
     // The defaults of a service that exports: tracecontext and baggage, parentbased_always_on.
     let sink = redspan::export::ConsoleSink::to(std::io::sink());
     let _telemetry = redspan::builder().spans_to(sink).install().unwrap();
