@@ -23,9 +23,11 @@ use std::fmt;
 ///         .add_event("approved", [KeyValue::new("by", "the bank")])
 ///         .set_status(Status::Ok);
 /// }
+/// # #[cfg(all(feature = "testing", feature = "instrument"))] {
 /// # let ((), seen) = redspan::testing::scope(|| charge(250));
 /// # assert_eq!(seen.span("charge").attribute("charge.cents"), Some(250.into()));
 /// # seen.span("charge").event("approved");
+/// # }
 /// ```
 pub fn current_span() -> CurrentSpan {
     CurrentSpan { context: current::with(Context::clone).unwrap_or_default() }

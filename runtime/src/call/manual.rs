@@ -59,11 +59,13 @@ static METADATA: Metadata<'static> = tracing_core::metadata! {
 ///         })
 ///         .await
 /// }
+/// # #[cfg(all(feature = "testing", feature = "instrument"))] {
 /// # let (_, seen) = redspan::testing::scope(|| (parse(" 1 "), parse("one")));
 /// # let [one, two] = &seen.spans_named("parse")[..] else { panic!() };
 /// # assert_eq!(one.status(), &redspan::Status::Unset);
 /// # assert!(matches!(two.status(), redspan::Status::Error { .. }));
 /// # one.event("trimmed");
+/// # }
 /// ```
 ///
 /// Before `init!` no span is made: the work just runs.

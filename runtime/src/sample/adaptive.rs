@@ -31,8 +31,10 @@ const LEAST: f64 = 1.0 / 64.0;
 /// use redspan::sample::{adaptive, parent_based};
 ///
 /// let sampler = parent_based(adaptive(100.0));
+/// # #[cfg(all(feature = "testing", feature = "instrument"))] {
 /// # let (_, seen) = redspan::testing::sampled_by(sampler).scope(|| redspan::span("one").in_scope(|_| ()));
 /// # assert_eq!(seen.tree(), "one\n");
+/// # }
 /// ```
 ///
 /// It counts what it is asked about: under [`parent_based`](super::parent_based) that is new traces.

@@ -16,8 +16,10 @@ use super::{Decision, Reason, Sampler, Sampling, trace_id_ratio};
 ///
 /// // A tenth of all traces, but all that begin with `checkout`.
 /// let sampler = parent_based(hinted(trace_id_ratio(0.1)));
+/// # #[cfg(all(feature = "testing", feature = "instrument"))] {
 /// # let (_, seen) = redspan::testing::sampled_by(sampler).scope(checkout);
 /// # assert_eq!(seen.tree(), "checkout\n");
+/// # }
 /// ```
 ///
 /// Inside [`parent_based`](super::parent_based) a hint decides about the traces that begin with its

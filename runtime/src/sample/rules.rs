@@ -21,9 +21,11 @@ use std::fmt;
 ///         .rule("health", when::route("/health*"), trace_id_ratio(0.01))
 ///         .rule("slow_kinds", |span: &redspan::sample::Sampling<'_>| span.links.len() > 8, AlwaysOn),
 /// );
+/// # #[cfg(all(feature = "testing", feature = "instrument"))] {
 /// # let (_, seen) = redspan::testing::sampled_by(sampler).scope(checkout);
 /// # let labels = [("reason", "checkout"), ("decision", "sample")];
 /// # assert_eq!(seen.counter("redspan_sampler_decisions", &labels), Some(1));
+/// # }
 /// ```
 ///
 /// A rule's name is the reason by which its decisions are counted.
