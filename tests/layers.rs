@@ -210,6 +210,17 @@ fn a_layer_sees_the_calls_and_nothing_is_exported_twice() {
     assert_eq!(ALL.filtered.seen().opened, 0);
 }
 
+#[test]
+fn a_number_stays_a_number_where_a_layer_wants_the_span() {
+    let spans = watched(|| outer(7, inner));
+    let span = spans.iter().find(|span| span.name == "outer").unwrap();
+    let value = |key| {
+        let pair = span.attributes.iter().find(|pair| pair.key.as_str() == key);
+        pair.map(|pair| pair.value.clone())
+    };
+    assert_eq!((value("n"), value("late")), (Some(7.into()), Some(5.into())));
+}
+
 #[instrumented(fields(n))]
 fn chosen(n: u8) {
     inner();

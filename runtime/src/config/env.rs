@@ -23,7 +23,11 @@ pub(crate) struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={:?} is ignored: expected {}", self.variable, self.value, self.accepted)
+        write!(
+            f,
+            "{}={:?} is ignored and the default holds: expected {}",
+            self.variable, self.value, self.accepted
+        )
     }
 }
 
@@ -231,7 +235,8 @@ mod tests {
         let warning = env.into_warnings().remove(0).to_string();
         assert_eq!(
             warning,
-            "V=\"soon\" is ignored: expected a whole number of milliseconds, 0 for no limit"
+            "V=\"soon\" is ignored and the default holds: expected a whole number of milliseconds, 0 \
+             for no limit"
         );
     }
 

@@ -20,8 +20,8 @@ pub fn filter(spec: Option<&str>) -> (EnvFilter, Option<String>) {
     // `EnvFilter` splits at every comma too, and would print what it cannot read to stderr.
     for part in spec.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()) {
         match part.parse::<Directive>() {
-            Ok(_) => good.push(part),
-            Err(_) => bad.push(part),
+            Ok(_) if !nearly_a_level(part) => good.push(part),
+            _ => bad.push(part),
         }
     }
     let filter = EnvFilter::builder()
@@ -39,8 +39,53 @@ pub fn filter(spec: Option<&str>) -> (EnvFilter, Option<String>) {
     (filter, warning)
 }
 
+/// `inof` is a target by the grammar, and would silence everything else.
+fn nearly_a_level(part: &str) -> bool {
+    let sorted = |word: &[u8]| {
+        let mut letters = word.to_ascii_lowercase();
+        letters.sort_unstable();
+        letters
+    };
+    let part = part.to_ascii_lowercase().into_bytes();
+    ["trace", "debug", "info", "warn", "error"].into_iter().map(str::as_bytes).any(|level| {
+        // Where they part, and what is left after a letter too many, too few, or another.
+        let at = part.iter().zip(level).take_while(|(a, b)| a == b).count();
+        let rest = |word: &[u8], from: usize| word.get(from..).map(<[u8]>::to_vec);
+        part != level
+            && (sorted(&part) == sorted(level)
+                || rest(&part, at) == rest(level, at + 1)
+                || rest(&part, at + 1) == rest(level, at)
+                || rest(&part, at + 1) == rest(level, at + 1))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_misspelt_level_is_no_target() {
+        for word in ["inof", "infoo", "inf", "Wran", "debg", "eror", "errror", "tracer", "wern"] {
+            assert!(super::nearly_a_level(word), "{word}");
+            let (filter, warning) = super::filter(Some(word));
+            assert_eq!(filter.to_string(), "info", "{word}");
+            assert!(warning.unwrap().contains(word));
+        }
+        for word in [
+            "info",
+            "INFO",
+            "off",
+            "shop",
+            "inventory",
+            "my_info",
+            "h2",
+            "é",
+            "infés",
+            "warnings",
+            "",
+        ] {
+            assert!(!super::nearly_a_level(word), "{word}");
+        }
+    }
+
     use super::filter;
 
     #[test]

@@ -6,7 +6,6 @@ use std::io;
 use std::panic::Location;
 
 /// Why `init!` or `install` failed. Nothing is installed then.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
     /// It was installed before, there.
@@ -39,6 +38,13 @@ impl fmt::Display for InitError {
                 write!(f, "redspan's background thread could not be started: {error}")
             }
         }
+    }
+}
+
+/// As [`Display`](fmt::Display): a `main` that returns the error shows this.
+impl fmt::Debug for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

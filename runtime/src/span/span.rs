@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,6 +49,8 @@ pub(crate) struct Ending {
 }
 
 thread_local! {
+    /// The bridge writes unsigned numbers as text: what the span has typed stays.
+    static FORWARDING: Cell<bool> = const { Cell::new(false) };
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
     /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
     /// so that it is there to the thread's last call.
@@ -91,10 +93,13 @@ impl Span {
         }
     }
 
-    /// Hands a view's first attributes to the span it stands for.
+    /// Hands a view's first attributes to the span it stands for: those recorded through tracing
+    /// before the bridge began it, and the site's fields once more.
     pub(super) fn forward(&self, attributes: impl Iterator<Item = KeyValue>) {
         if let State::View(of) = &self.state {
+            FORWARDING.set(true);
             of.span().set_attributes(attributes);
+            FORWARDING.set(false);
         }
     }
 
@@ -172,7 +177,12 @@ impl opentelemetry::trace::Span for Span {
     fn set_attribute(&mut self, attribute: KeyValue) {
         match &mut self.state {
             State::View(of) => of.span().set_attribute(attribute),
-            State::Recording { live, .. } => live.extra.get_or_insert_default().set(attribute),
+            State::Recording { live, .. } => {
+                let extra = live.extra.get_or_insert_default();
+                if !(FORWARDING.get() && extra.holds(&attribute)) {
+                    extra.set(attribute);
+                }
+            }
             State::Silent => {}
         }
     }

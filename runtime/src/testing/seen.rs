@@ -1,6 +1,7 @@
 //! What was seen in a scope.
 
 use super::span::SeenSpan;
+use crate::callsite::CallSite;
 use crate::context::scope::{self, Open};
 use crate::exemplar::Exemplar;
 use crate::exemplar::Slot;
@@ -10,7 +11,7 @@ use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::span::scoped::ScopedSpans;
 use opentelemetry::trace::SpanId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -102,7 +103,17 @@ impl Seen {
     }
 
     /// How the calls of the function ended. Sites of one function name are added up.
+    ///
+    /// # Panics
+    /// When the program has no annotated function of that name, naming those it has: a count of
+    /// zero would look like a function that was not called.
+    #[track_caller]
     pub fn calls(&self, function: &str) -> Calls {
+        let known = || crate::catalog().map(CallSite::function);
+        if !known().any(|name| name == function) {
+            let names: BTreeSet<_> = known().collect();
+            panic!("no annotated function is named `{function}`; there are {names:?}");
+        }
         let mut calls = Calls::default();
         for (site, red) in self.store.red() {
             if site.function() == function {
@@ -117,7 +128,8 @@ impl Seen {
         calls
     }
 
-    /// The value of a counter made through the `metrics` crate; `None` if nobody made it.
+    /// The value of a counter made through the `metrics` crate, by its name with or without
+    /// `_total`; `None` if nobody made it.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
         match self.point(name, labels)? {
             Value::Counter { value, .. } => Some(value),
