@@ -1,12 +1,10 @@
 //! What one span may hold: enforced, counted on the span, and counted in all.
 
 use opentelemetry::trace::{SpanId, TraceFlags, TraceState};
-use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, SpanSink};
 use redspan::{KeyValue, SpanContext, instrumented, testing};
+use redspan_tests::Kept;
 use redspan_tests::page;
 use redspan_tests::process::alone;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn elsewhere(number: u64) -> SpanContext {
@@ -63,20 +61,6 @@ fn links_and_attributes_of_the_start_count_too() {
     let data = seen.span("batch").data().clone();
     assert_eq!((data.attributes.len(), data.dropped_attributes_count), (128, 72));
     assert_eq!((data.links.len(), data.links.dropped_count), (128, 72));
-}
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanSink for Kept {
-    fn describe(&self) -> String {
-        String::from("a vector")
-    }
-
-    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
 }
 
 #[test]

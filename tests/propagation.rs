@@ -3,15 +3,14 @@
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::{Context, KeyValue};
 use redspan::context::{Captured, link_to};
-use redspan::export::{ExportError, SpanSink};
 use redspan::propagation::{Extract, Inject, Propagator, caller, extract, inject};
 use redspan::testing;
 use redspan::{instrumented, log, sample};
+use redspan_tests::Kept;
 use redspan_tests::process::{is_alone, run};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -126,24 +125,6 @@ fn a_b3_caller_that_has_not_decided_leaves_it_to_the_root_sampler() {
     assert_eq!(below_b3(&format!("{ids}-d"), sample::AlwaysOff).len(), 1);
     assert!(below_b3("0", sample::AlwaysOn).is_empty());
     assert_eq!(below_b3("1", sample::AlwaysOn)[0].parent_id(), None);
-}
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<opentelemetry_sdk::trace::SpanData>>>);
-
-impl SpanSink for Kept {
-    fn describe(&self) -> String {
-        String::from("memory")
-    }
-
-    fn export(
-        &mut self,
-        batch: Vec<opentelemetry_sdk::trace::SpanData>,
-        _: Duration,
-    ) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
 }
 
 #[derive(Clone, Default)]

@@ -1,14 +1,12 @@
 //! The sampler of a running process: what it decided is told, and it changes without a restart.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
-use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, SpanSink};
 use redspan::instrumented;
 use redspan::sample::{self, AlwaysOff, AlwaysOn, Decision, Sampling, parent_based};
+use redspan_tests::Kept;
 use redspan_tests::page;
 use redspan_tests::process::alone;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -23,20 +21,6 @@ fn inner() {}
 #[instrumented(sample = "never")]
 fn quiet() {
     inner();
-}
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanSink for Kept {
-    fn describe(&self) -> String {
-        String::from("a vector")
-    }
-
-    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
 }
 
 fn decided(reason: &str) -> (u64, u64) {

@@ -1,27 +1,12 @@
 //! `RUST_LOG` names a span in brackets: its site is let through, and only what it changes changes.
 
-use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, SpanSink};
 use redspan::instrumented;
+use redspan_tests::Kept;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer, reload};
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanSink for Kept {
-    fn describe(&self) -> String {
-        "memory".into()
-    }
-
-    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -3,26 +3,12 @@
 use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, SpanSink};
 use redspan::{instrumented, tail};
+use redspan_tests::Kept;
 use std::collections::{HashMap, HashSet};
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanSink for Kept {
-    fn describe(&self) -> String {
-        "memory".into()
-    }
-
-    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fate {

@@ -281,7 +281,7 @@ impl Builder {
             return Err(InitError::SubscriberSet);
         }
         // Only `install` sets it, and only once.
-        let engine = engine::install(engine).unwrap_or_else(|_| unreachable!());
+        let engine = engine::install(engine);
         candidate::enable();
         service.settle();
         global::set_tracer_provider(TracerProvider::new());

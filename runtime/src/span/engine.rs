@@ -5,7 +5,7 @@ use super::pipeline::Pipeline;
 use super::record::{Live, Record};
 use super::scoped::{self, ScopedSpans};
 use super::span::Span;
-use crate::callsite::{CallSite, Kind};
+use crate::callsite::CallSite;
 use crate::clock::Tick;
 use crate::config::settings::SpanLimits;
 use crate::context::follow;
@@ -51,14 +51,9 @@ impl Engine {
     }
 }
 
-/// Installs the engine, once a process. Later ones are handed back.
-pub(crate) fn install(engine: Engine) -> Result<&'static Engine, Box<Engine>> {
-    let mut engine = Some(engine);
-    let installed = ENGINE.get_or_init(|| engine.take().unwrap_or_else(|| unreachable!()));
-    match engine {
-        None => Ok(installed),
-        Some(refused) => Err(Box::new(refused)),
-    }
+/// Installs the engine. A process has one: the first stays.
+pub(crate) fn install(engine: Engine) -> &'static Engine {
+    ENGINE.get_or_init(|| engine)
 }
 
 /// The engine, once `init` has run.
@@ -237,10 +232,7 @@ impl Engine {
         crate::context::current::with(|current| {
             let start = Start {
                 name: Cow::Borrowed(site.name()),
-                kind: match site.kind() {
-                    Kind::Internal => SpanKind::Internal,
-                    kind => kind.into(),
-                },
+                kind: site.kind().into(),
                 tick,
                 at: None,
                 site: Some(site),
