@@ -11,18 +11,17 @@
 
 use proc_macro::TokenStream;
 
-#[cfg(feature = "instrument")]
+#[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod attrs;
-#[cfg(feature = "instrument")]
 mod diag;
-#[cfg(feature = "instrument")]
-mod entry;
-#[cfg(not(feature = "instrument"))]
-#[path = "off.rs"]
 mod entry;
 #[cfg(feature = "instrument")]
 mod instrumented;
-#[cfg(feature = "instrument")]
+#[cfg(not(feature = "instrument"))]
+#[path = "off.rs"]
+mod instrumented;
+mod label;
+#[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
 
 /// Makes every call of a function a span and a RED measurement: rate, errors, duration.
@@ -82,4 +81,21 @@ mod paths;
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::instrumented(args, item)
+}
+
+/// Makes an enum a closed set of label values: the trait `redspan::Label`.
+///
+/// Each variant is a value, named in snake case; what a variant holds does not count.
+///
+/// | where | attribute | meaning |
+/// |---|---|---|
+/// | on the enum | `#[label(rename_all = "kebab-case")]` | another case for all: `snake_case`, `kebab-case`, `camelCase`, `PascalCase`, `lowercase`, `UPPERCASE`, `SCREAMING_SNAKE_CASE` |
+/// | on the enum | `#[label(crate = path)]` | where the crate `redspan` is, if it is re-exported |
+/// | on a variant | `#[label("name")]`, `#[label(rename = "name")]` | this value's name |
+///
+/// Two variants with one name are refused, since their series could not be told apart; so are an
+/// empty name, which Prometheus takes for no label at all, and `__overflow__`.
+#[proc_macro_derive(Label, attributes(label))]
+pub fn label(input: TokenStream) -> TokenStream {
+    entry::label(input)
 }

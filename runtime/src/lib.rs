@@ -74,6 +74,7 @@ mod exemplar;
 mod expose;
 #[cfg(feature = "_http")]
 mod integrations;
+mod label;
 pub mod log;
 mod metrics;
 mod outcome;
@@ -90,7 +91,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::instrumented;
+pub use redspan_macros::{Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, span};
 pub use callsite::{CallSite, Kind};
@@ -104,6 +105,7 @@ pub use integrations::axum;
 pub use integrations::reqwest;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
+pub use label::Label;
 pub use metrics::recorder::{Recorder, recorder};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
