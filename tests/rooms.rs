@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["outcome", "exemplar", "sharded", "clock", "label"],
     &["red"],
-    &["callsite", "catalog", "config"],
+    &["callsite", "catalog", "config", "redact"],
     &["context", "sample"],
     &["metrics"],
     &["log", "span"],

@@ -81,6 +81,7 @@ mod outcome;
 pub mod prelude;
 mod provider;
 mod red;
+pub mod redact;
 pub mod sample;
 mod sharded;
 mod span;
