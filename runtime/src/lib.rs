@@ -70,6 +70,7 @@ mod catalog;
 mod clock;
 mod config;
 pub mod context;
+mod error_type;
 mod exemplar;
 mod expose;
 #[cfg(feature = "_http")]
@@ -92,13 +93,14 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{Label, instrumented};
+pub use redspan_macros::{ErrorType, Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 #[doc(inline)]
 pub use context::propagation;
+pub use error_type::{Blame, ErrorType};
 pub use exemplar::Exemplar;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
@@ -114,6 +116,7 @@ pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
+pub use tracing_core::Level;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
