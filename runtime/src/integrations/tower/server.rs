@@ -9,7 +9,6 @@ use crate::span::failed::Failed;
 use ::http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use std::borrow::Cow;
 use std::fmt::{self, Debug, Display};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -169,9 +168,8 @@ where
                 Err(error)
             }
             Polled::TooLate if emptied.is_ok() => {
-                let error_type = Cow::Borrowed("timeout");
-                let failed = Failed { error_type, message: None, sources: Vec::new() };
-                Ok(replaced(exchange, StatusCode::SERVICE_UNAVAILABLE, Outcome::Error, failed))
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Ok(replaced(exchange, status, Outcome::Error, Failed::of_type("timeout")))
             }
             _ => {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
