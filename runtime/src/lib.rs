@@ -76,9 +76,12 @@ mod expose;
 mod integrations;
 pub mod log;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outcome;
 pub mod prelude;
 mod provider;
+mod quiet;
 mod red;
 pub mod sample;
 mod sharded;
@@ -115,7 +118,7 @@ pub use span::{Span, SpanStats, Tracer, TracerProvider};
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
     pub use crate::config::ConfigError;
-    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
+    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]
