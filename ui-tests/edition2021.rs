@@ -1,5 +1,5 @@
 //! trybuild compiles its cases in this crate's edition, so the accepted programs of
-//! `ui/instrumented/pass` are compiled and run once more as a package of edition 2021.
+//! `ui/*/pass` are compiled and run once more as a package of edition 2021.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,16 @@ fn accepted_programs_behave_the_same_in_edition_2021() -> io::Result<()> {
         root.join("runtime")
     );
     let mut names = Vec::new();
-    for case in fs::read_dir(here.join("ui/instrumented/pass"))? {
-        let case = case?.path();
-        let Some(name) = case.file_stem().and_then(|name| name.to_str()) else { continue };
-        let _ = write!(manifest, "\n[[bin]]\nname = {name:?}\npath = {case:?}\n");
-        names.push(name.to_owned());
+    for about in fs::read_dir(here.join("ui"))? {
+        let about = about?;
+        for case in fs::read_dir(about.path().join("pass"))? {
+            let case = case?.path();
+            let Some(name) = case.file_stem().and_then(|name| name.to_str()) else { continue };
+            // A case of another macro may have the same name.
+            let name = format!("{}-{name}", about.file_name().display());
+            let _ = write!(manifest, "\n[[bin]]\nname = {name:?}\npath = {case:?}\n");
+            names.push(name);
+        }
     }
     fs::write(package.join("Cargo.toml"), manifest)?;
     // The same versions as the workspace, so that nothing has to be resolved or fetched anew.

@@ -3,10 +3,16 @@
 /// The accepted programs are run as well: their `main` asserts.
 #[test]
 fn accepted_programs_compile_without_a_warning_and_run() {
-    trybuild::TestCases::new().pass("ui/instrumented/pass/*.rs");
+    let cases = trybuild::TestCases::new();
+    for accepted in ["error_type", "instrumented", "label"] {
+        cases.pass(format!("ui/{accepted}/pass/*.rs"));
+    }
 }
 
 #[test]
 fn every_mistake_has_one_message_inside_its_token() {
-    trybuild::TestCases::new().compile_fail("ui/instrumented/fail/*.rs");
+    let cases = trybuild::TestCases::new();
+    for refused in ["error_type", "instrumented", "label"] {
+        cases.compile_fail(format!("ui/{refused}/fail/*.rs"));
+    }
 }

@@ -10,24 +10,39 @@ pub(crate) fn instrumented(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     let (args, item) = (TokenStream::from(args), TokenStream::from(item));
-    finish("instrumented", item.clone(), |diag| crate::instrumented::expand(args, item, diag))
-}
-
-/// Without this fallback one typo would be followed by "cannot find function" at every caller.
-fn finish(
-    name: &str,
-    item: TokenStream,
-    expand: impl FnOnce(&mut Diag) -> Option<TokenStream>,
-) -> proc_macro::TokenStream {
     let mut diag = Diag::new();
-    let expanded = expand(&mut diag);
+    let expanded = crate::instrumented::expand(args, item.clone(), &mut diag);
+    // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
         (Some(errors), _) => quote!(#errors #item),
         (None, Some(expanded)) => expanded,
         (None, None) => item,
     };
+    shown("#[instrumented]", output)
+}
+
+pub(crate) fn label(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::label::expand(input.into(), &mut diag);
+    derived("#[derive(Label)]", diag, expanded)
+}
+
+pub(crate) fn error_type(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::error_type::expand(input.into(), &mut diag);
+    derived("#[derive(ErrorType)]", diag, expanded)
+}
+
+/// What a derive wrote, which after a mistake is still an implementation: without one every use of
+/// the type would be a second message.
+fn derived(name: &str, diag: Diag, expanded: Option<TokenStream>) -> proc_macro::TokenStream {
+    let errors = diag.into_errors();
+    shown(name, quote!(#errors #expanded))
+}
+
+fn shown(name: &str, output: TokenStream) -> proc_macro::TokenStream {
     if std::env::var_os("REDSPAN_MACROS_DEBUG").is_some_and(|value| value == "1") {
-        eprintln!("#[{name}] expands to:\n{output}\n");
+        eprintln!("{name} expands to:\n{output}\n");
     }
     output.into()
 }

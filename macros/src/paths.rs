@@ -1,7 +1,15 @@
 //! The only spelling of the paths that generated code may name.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
+
+/// `::redspan`, or where the user says that it is.
+pub(crate) fn root(named: Option<&syn::Path>) -> TokenStream {
+    match named {
+        Some(path) => path.to_token_stream(),
+        None => quote_spanned!(Span::mixed_site()=> ::redspan),
+    }
+}
 
 /// `::redspan::__private`, absolute so that a user's own module `redspan` cannot shadow it.
 pub(crate) fn private() -> TokenStream {

@@ -70,10 +70,12 @@ mod catalog;
 mod clock;
 mod config;
 pub mod context;
+mod error_type;
 mod exemplar;
 mod expose;
 #[cfg(feature = "_http")]
 mod integrations;
+mod label;
 pub mod log;
 mod metrics;
 #[cfg(feature = "otlp")]
@@ -83,6 +85,7 @@ pub mod prelude;
 mod provider;
 mod quiet;
 mod red;
+pub mod redact;
 pub mod sample;
 mod sharded;
 mod span;
@@ -93,13 +96,14 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::instrumented;
+pub use redspan_macros::{ErrorType, Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 #[doc(inline)]
 pub use context::propagation;
+pub use error_type::{Blame, ErrorType};
 pub use exemplar::Exemplar;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
@@ -107,6 +111,7 @@ pub use integrations::axum;
 pub use integrations::reqwest;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
+pub use label::Label;
 pub use metrics::recorder::{Recorder, recorder};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
@@ -114,6 +119,7 @@ pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
+pub use tracing_core::Level;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {

@@ -48,5 +48,5 @@ pub(super) fn status(status: StatusCode) -> KeyValue {
 /// The error that a status code is. No message: the code says it all.
 pub(super) fn failed(status: StatusCode) -> Failed {
     let error_type = Cow::Owned(status.as_str().to_owned());
-    Failed { error_type, message: None, sources: Vec::new() }
+    Failed { error_type, message: None, sources: Vec::new(), told: None }
 }

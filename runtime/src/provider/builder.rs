@@ -2,6 +2,7 @@
 
 use super::error::InitError;
 use super::guard::Telemetry;
+use super::logs::Logs;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
 use crate::bridge::subscriber::Front;
@@ -15,7 +16,7 @@ use crate::context::pending;
 use crate::context::propagation::{self, Propagator, baggage};
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
-use crate::log::{self, LogLayer};
+use crate::log::LogLayer;
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
 use crate::metrics::snapshot::Identity as Service;
@@ -76,7 +77,7 @@ pub struct Builder {
     baggage: Vec<Key>,
     #[cfg(feature = "prometheus")]
     metrics_address: Option<SocketAddr>,
-    logs: Option<LogLayer>,
+    pub(super) logs: Logs,
     layers: Vec<UserLayer>,
     tail: Option<TailPolicy>,
     env: Option<Env>,
@@ -183,13 +184,6 @@ impl Builder {
         self
     }
 
-    /// How log lines look and where they go: [`redspan::log::layer`](crate::log::layer). By default
-    /// to stdout, pretty on a terminal and JSON elsewhere, from the level of `RUST_LOG` on (`info`).
-    pub fn logs(mut self, layer: LogLayer) -> Self {
-        self.logs = Some(layer);
-        self
-    }
-
     /// A `tracing_subscriber` layer of the application, beside redspan's own.
     ///
     /// A layer without a filter of its own asks for a tracing span in every call, which costs: give
@@ -262,7 +256,7 @@ impl Builder {
         let (events_filter, _) = EventFilter::new(settings.rust_log.as_deref());
         // Quieter logs do not switch spans off; more detailed ones bring more detailed spans.
         let level = log_filter.max_level().max(LevelFilter::INFO);
-        let log_layer = self.logs.take().unwrap_or_else(log::layer);
+        let log_layer = self.logs.layer();
         let log_layer = log_layer.with_service_name(&service.service_name);
         let lines = log_layer.handle();
         let layers = Layers { level, events_filter, log_filter, log_layer };
@@ -282,6 +276,7 @@ impl Builder {
         }
         // Only `install` sets it, and only once.
         let engine = engine::install(engine);
+        self.logs.settle();
         candidate::enable();
         service.settle();
         global::set_tracer_provider(TracerProvider::new());

@@ -5,6 +5,7 @@ mod error;
 #[cfg(feature = "testing")]
 mod for_tests;
 mod guard;
+mod logs;
 
 pub use builder::{Builder, builder};
 pub use error::InitError;

@@ -5,6 +5,7 @@ use crate::clock::{self, Tick};
 use crate::metrics::candidate::Candidate;
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
+use crate::redact::{self, Redaction};
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
@@ -105,6 +106,8 @@ impl Record {
         if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
             extra.attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
         }
+        let mut status = live.status;
+        clean(redact::current(), &mut extra, &mut status);
         let pending = Pending {
             red: live.site.zip(end.outcome).map(|(site, outcome)| (site, outcome, duration)),
             ended_at: end_time,
@@ -129,13 +132,28 @@ impl Record {
             dropped_attributes_count: extra.dropped_attributes,
             events,
             links,
-            status: live.status,
+            status,
             instrumentation_scope: match live.scope {
                 Some(scope) => (*scope).clone(),
                 None => OWN_SCOPE.clone(),
             },
         };
         (data, pending)
+    }
+}
+
+/// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
+fn clean(redaction: &Redaction, extra: &mut Extra, status: &mut Status) {
+    extra.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+    for event in &mut extra.events {
+        redaction.clean_cow(&mut event.name);
+        event.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+    }
+    for link in &mut extra.links {
+        link.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+    }
+    if let Status::Error { description } = status {
+        redaction.clean_cow(description);
     }
 }
 

@@ -1,0 +1,9 @@
+use redspan::Label;
+
+#[derive(Label)]
+#[label(crate = "redspan")]
+enum Size {
+    Small,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use redspan::Label;
+
+#[derive(Label)]
+enum Code {
+    HttpError,
+    HTTPError,
+}
+
+fn main() {}

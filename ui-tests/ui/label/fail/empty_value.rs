@@ -1,0 +1,10 @@
+use redspan::Label;
+
+#[derive(Label)]
+enum Size {
+    #[label("")]
+    Small,
+    Large,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use redspan::Label;
+
+#[derive(Label)]
+enum Size {
+    #[label]
+    Small,
+}
+
+fn main() {}

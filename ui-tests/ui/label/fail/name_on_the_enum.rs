@@ -1,0 +1,9 @@
+use redspan::Label;
+
+#[derive(Label)]
+#[label("size")]
+enum Size {
+    Small,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::Label;
+
+#[derive(Label)]
+struct Size(u8);
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::Label;
+
+#[derive(Label)]
+enum Never {}
+
+fn main() {}
