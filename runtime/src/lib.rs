@@ -78,9 +78,12 @@ mod integrations;
 mod label;
 pub mod log;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outcome;
 pub mod prelude;
 mod provider;
+mod quiet;
 mod red;
 pub mod redact;
 pub mod sample;
@@ -121,7 +124,7 @@ pub use tracing_core::Level;
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
     pub use crate::config::ConfigError;
-    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
+    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]
