@@ -77,7 +77,7 @@ mod expose;
 mod integrations;
 mod label;
 pub mod log;
-mod metrics;
+pub mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outcome;
@@ -96,7 +96,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Label, instrumented};
+pub use redspan_macros::{ErrorType, Label, Labels, Metrics, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, span};
 pub use callsite::{CallSite, Kind};
