@@ -4,6 +4,7 @@ pub use crate::call::arguments::*;
 pub use crate::call::classify::{Returned, Verdict, holds};
 pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
 pub use crate::callsite::{CallSite, Kind};
+pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;
 
