@@ -13,8 +13,10 @@ use proc_macro::TokenStream;
 
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod attrs;
+mod case;
 mod diag;
 mod entry;
+mod error_type;
 #[cfg(feature = "instrument")]
 mod instrumented;
 #[cfg(not(feature = "instrument"))]
@@ -98,4 +100,34 @@ pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Label, attributes(label))]
 pub fn label(input: TokenStream) -> TokenStream {
     entry::label(input)
+}
+
+/// Gives an error a stable `error.type`, and says who is to blame, whether to try again and how loud it
+/// is: the trait `redspan::ErrorType`.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[error_type("name")]` | a variant, a struct | its `error.type`; by default the variant's name, or the struct's, in snake case |
+/// | `#[error_type(client)]`, `(server)` | a variant, a struct, the enum for all that do not say | whose fault it is; the server's by default |
+/// | `#[error_type(retryable)]`, `(retryable = false)` | the same | whether the same call may succeed when it is made again; not, by default |
+/// | `#[error_type(level = "info")]` | the same | how loud it is: `trace`, `debug`, `info`, `warn` or `error`; by default `warn` if the client is to blame, else `error` |
+/// | `#[error_type(transparent)]` | a variant, a struct | what the error inside says; it must be an `ErrorType` |
+/// | `#[error_type(crate = path)]` | the enum, a struct | where the crate `redspan` is, if it is re-exported |
+///
+/// They may be joined: `#[error_type("limit", client, level = "info")]`.
+///
+/// Snake case, because that is how OpenTelemetry writes such words itself: `timeout`,
+/// `server_certificate_invalid`
+/// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>).
+///
+/// # Errors inside
+///
+/// Where thiserror passes an error on, with `#[error(transparent)]` or `#[from]`, the error inside is asked
+/// if it is an `ErrorType`; if it is none, such as `std::io::Error`, the variant speaks for itself. What
+/// the variant's own attribute says goes before what is inside, and that before what the enum says for
+/// all. If the type of the error inside mentions a parameter of the type, it has to be an `ErrorType`: the
+/// implementation is bound to that.
+#[proc_macro_derive(ErrorType, attributes(error_type))]
+pub fn error_type(input: TokenStream) -> TokenStream {
+    entry::error_type(input)
 }

@@ -4,6 +4,7 @@ pub use crate::call::arguments::*;
 pub use crate::call::classify::{Returned, Verdict, holds};
 pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
 pub use crate::callsite::{CallSite, Kind};
+pub use crate::error_type::Inner;
 pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;
@@ -11,8 +12,14 @@ pub use tracing_core::field::Value;
 /// The traits by which a returned value is judged.
 pub mod classify {
     pub use crate::call::classify::{
-        ViaAny, ViaBoxed, ViaDisplay, ViaError, ViaResult, ViaSendSync,
+        ViaAny, ViaBareErrorType, ViaBoxed, ViaDisplay, ViaError, ViaErrorType, ViaResult,
+        ViaSendSync, ViaShownErrorType,
     };
+}
+
+/// The traits by which the derive of `ErrorType` asks an inner error.
+pub mod inner {
+    pub use crate::error_type::{ViaErrorType, ViaNothing};
 }
 
 /// What `ok_if` or `error_if` decided, with what the value itself says of its error.

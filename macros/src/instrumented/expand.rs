@@ -142,7 +142,7 @@ fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
     let private = paths::private();
     let found = quote_spanned!(at=> {
         use #private::classify::*;
-        (&&&&&&#private::Returned(#value)).__redspan_verdict()
+        (&&&&&&&&&#private::Returned(#value)).__redspan_verdict()
     });
     let (predicate, not) = match &model.options.judge {
         None => return found,

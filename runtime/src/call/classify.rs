@@ -1,10 +1,11 @@
 //! Whether a returned value is an error.
 //!
 //! Chosen at compile time by autoref: of the implementations below the first one that fits the
-//! type wins. The generated code writes `(&&&&&&Returned(&value)).__redspan_verdict()` with the traits in
-//! scope.
+//! type wins. The generated code writes `(&&&&&&&&&Returned(&value)).__redspan_verdict()` with the traits
+//! in scope.
 
-use crate::span::failed::Failed;
+use crate::error_type::ErrorType;
+use crate::span::failed::{Failed, Told};
 use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
@@ -20,6 +21,8 @@ pub struct Verdict<'a>(Option<Failure<'a>>);
 #[derive(Debug)]
 pub(crate) struct Failure<'a> {
     pub(super) error_type: &'static str,
+    /// What it says of itself; asked only when somebody wants to know: that may be user code.
+    own: Option<Own<'a>>,
     pub(super) message: Option<Shown<'a>>,
     /// Asked for its source only when somebody wants to know: that is user code.
     pub(super) error: Option<&'a (dyn Error + 'a)>,
@@ -37,18 +40,45 @@ impl Failure<'_> {
             sources.extend(Text::of(error));
             next = source_of(error);
         }
-        Failed { error_type: Cow::Borrowed(self.error_type), message, sources }
+        let told = self.own.and_then(|own| own.told(self.error_type));
+        let error_type = told.as_ref().map_or(self.error_type, |told| told.error_type);
+        Failed { error_type: Cow::Borrowed(error_type), message, sources, told }
+    }
+}
+
+struct Own<'a>(&'a dyn ErrorType);
+
+impl Own<'_> {
+    fn told(self, exception_type: &'static str) -> Option<Told> {
+        let Own(error) = self;
+        let asked = catch_unwind(AssertUnwindSafe(|| {
+            let blame = error.blame();
+            Told {
+                error_type: error.error_type(),
+                exception_type,
+                blame,
+                retryable: error.retryable(),
+                level: error.level().unwrap_or(blame.level()),
+            }
+        }));
+        asked.ok()
+    }
+}
+
+impl fmt::Debug for Own<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorType")
     }
 }
 
 /// An error that can only be shown.
 pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
-    Failure { error_type, message: Some(Shown(error)), error: None }.describe()
+    Failure { error_type, own: None, message: Some(Shown(error)), error: None }.describe()
 }
 
 /// An error with what is behind it.
 pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
-    Failure { error_type, message: Some(Shown(error)), error: Some(error) }.describe()
+    Failure { error_type, own: None, message: Some(Shown(error)), error: Some(error) }.describe()
 }
 
 fn source_of<'a>(error: &'a (dyn Error + 'a)) -> Option<&'a (dyn Error + 'static)> {
@@ -121,7 +151,20 @@ impl<'a> Verdict<'a> {
         message: Option<&'a dyn fmt::Display>,
         error: Option<&'a (dyn Error + 'a)>,
     ) -> Self {
-        Verdict(Some(Failure { error_type, message: message.map(Shown), error }))
+        Verdict(Some(Failure { error_type, own: None, message: message.map(Shown), error }))
+    }
+
+    fn told<E: ErrorType>(
+        own: &'a E,
+        message: Option<&'a dyn fmt::Display>,
+        error: Option<&'a (dyn Error + 'a)>,
+    ) -> Self {
+        Verdict(Some(Failure {
+            error_type: type_name::<E>(),
+            own: Some(Own(own)),
+            message: message.map(Shown),
+            error,
+        }))
     }
 
     /// What `error_if` and `ok_if` decided, with what the value itself says of its error.
@@ -143,6 +186,56 @@ pub fn holds<T: ?Sized>(value: &T, predicate: impl FnOnce(&T) -> bool) -> bool {
 /// A returned value, to be judged.
 #[derive(Debug)]
 pub struct Returned<'a, T: ?Sized>(pub &'a T);
+
+/// `Result` with an error that says what it is, and implements [`Error`].
+pub trait ViaErrorType<'a> {
+    /// Judges the value.
+    fn __redspan_verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T, E: ErrorType + Error> ViaErrorType<'a> for &&&&&&&&Returned<'a, Result<T, E>> {
+    #[inline]
+    fn __redspan_verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => Verdict::told(error, Some(error), Some(error)),
+        }
+    }
+}
+
+/// `Result` with an error that says what it is, and can be shown.
+pub trait ViaShownErrorType<'a> {
+    /// Judges the value.
+    fn __redspan_verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T, E: ErrorType + fmt::Display> ViaShownErrorType<'a>
+    for &&&&&&&Returned<'a, Result<T, E>>
+{
+    #[inline]
+    fn __redspan_verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => Verdict::told(error, Some(error), None),
+        }
+    }
+}
+
+/// `Result` with an error that says what it is, and nothing else.
+pub trait ViaBareErrorType<'a> {
+    /// Judges the value.
+    fn __redspan_verdict(&self) -> Verdict<'a>;
+}
+
+impl<'a, T, E: ErrorType> ViaBareErrorType<'a> for &&&&&&Returned<'a, Result<T, E>> {
+    #[inline]
+    fn __redspan_verdict(&self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict::OK,
+            Err(error) => Verdict::told(error, None, None),
+        }
+    }
+}
 
 /// `Result` with an error that implements [`Error`].
 pub trait ViaError<'a> {
