@@ -179,6 +179,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// A field that was bound before.
+    #[expect(clippy::ptr_arg, reason = "a name in the program's text is not copied")]
     pub(crate) fn bound(&mut self, key: &Cow<'static, str>, value: &super::Value) {
         let name = |this: &mut Self| match key {
             Cow::Borrowed(key) => Name::Static(key),

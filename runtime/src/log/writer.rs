@@ -165,8 +165,8 @@ impl LogHandle {
         // A timeout beyond the clock's range waits a century instead.
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000));
-        // Not `all`, which would leave the sinks behind one that hangs.
-        self.sinks.iter().fold(true, |done, sink| sink.flush(deadline) && done)
+        // All of them, also those behind one that hangs.
+        self.sinks.iter().filter(|sink| !sink.flush(deadline)).count() == 0
     }
 }
 
