@@ -33,13 +33,13 @@ pub(crate) struct Told {
 }
 
 impl Failed {
+    /// An error whose type says it all.
+    pub(crate) fn of_type(error_type: impl Into<Cow<'static, str>>) -> Self {
+        Failed { error_type: error_type.into(), message: None, sources: Vec::new(), told: None }
+    }
+
     pub(crate) fn panic() -> Self {
-        Failed {
-            error_type: Cow::Borrowed("panic"),
-            message: None,
-            sources: Vec::new(),
-            told: None,
-        }
+        Failed::of_type("panic")
     }
 
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`
