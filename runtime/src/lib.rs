@@ -98,7 +98,7 @@ pub mod __private;
 #[doc(inline)]
 pub use redspan_macros::{ErrorType, Label, instrumented};
 
-pub use call::{CurrentSpan, NewSpan, current_span, span};
+pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 #[doc(inline)]
