@@ -77,6 +77,7 @@ mod expose;
 mod integrations;
 mod label;
 pub mod log;
+mod macros;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
