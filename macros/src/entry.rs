@@ -9,9 +9,9 @@ pub(crate) fn instrumented(
     args: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    let (args, item) = (TokenStream::from(args), TokenStream::from(item));
+    let mut item = TokenStream::from(item);
     let mut diag = Diag::new();
-    let expanded = crate::instrumented::expand(args, item.clone(), &mut diag);
+    let expanded = crate::instrumented::expand(args.into(), &mut item, &mut diag);
     // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
         (Some(errors), _) => quote!(#errors #item),

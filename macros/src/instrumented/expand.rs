@@ -73,7 +73,7 @@ fn site(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let ident = &model.sig.ident;
-    let function = syn::ext::IdentExt::unraw(ident).to_string();
+    let function = model.function();
     let name = Literal::string(model.options.name.as_ref().unwrap_or(&function));
     let function = Literal::string(&function);
     let (file, line) = paths::position(ident.span());
@@ -144,6 +144,14 @@ fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
         use #private::classify::*;
         (&&&&&&&&&#private::Returned(#value)).__redspan_verdict()
     });
+    // Only who builds with a protocol pays for the question.
+    let found = match cfg!(feature = "answers") {
+        false => found,
+        true => quote_spanned!(at=> #private::Verdict::answered(#found, {
+            use #private::answer::*;
+            (&&&&&#private::Returned(#value)).__redspan_answer()
+        })),
+    };
     let (predicate, not) = match &model.options.judge {
         None => return found,
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
