@@ -6,6 +6,7 @@ mod error;
 mod for_tests;
 mod guard;
 mod logs;
+mod spans;
 
 pub use builder::{Builder, builder};
 pub use error::InitError;
