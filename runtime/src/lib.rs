@@ -121,7 +121,7 @@ pub use metrics::recorder::{Recorder, recorder};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
-pub use provider::{Builder, InitError, Telemetry, builder};
+pub use provider::{Builder, Health, InitError, Telemetry, builder};
 pub use red::Red;
 pub use span::{ExporterHealth, Span, SpanStats, Tracer, TracerProvider};
 pub use tracing_core::Level;

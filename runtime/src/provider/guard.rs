@@ -27,12 +27,12 @@ const AT_LEAST: Duration = Duration::from_millis(250);
 /// `main`.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
-    engine: &'static Engine,
+    pub(super) engine: &'static Engine,
     #[cfg(feature = "prometheus")]
     metrics_at: Option<SocketAddr>,
     #[cfg(feature = "prometheus")]
     admin: Mutex<Option<AdminListener>>,
-    logs: LogHandle,
+    pub(super) logs: LogHandle,
     said: String,
     shut: AtomicBool,
 }

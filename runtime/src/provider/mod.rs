@@ -5,6 +5,7 @@ mod error;
 #[cfg(feature = "testing")]
 mod for_tests;
 mod guard;
+mod health;
 mod logs;
 mod spans;
 
@@ -13,3 +14,4 @@ pub use error::InitError;
 #[cfg(feature = "testing")]
 pub(crate) use for_tests::install_for_tests;
 pub use guard::Telemetry;
+pub use health::Health;

@@ -92,7 +92,7 @@ pub(super) fn labels(decision: Decision, reason: Reason) -> Vec<Label> {
 }
 
 mod exporter;
-#[cfg(any(feature = "prometheus", feature = "otlp"))]
+#[cfg(feature = "prometheus")]
 mod shown;
 
 pub use exporter::ExporterHealth;
