@@ -212,18 +212,24 @@ impl Sink {
     }
 
     pub(super) fn write(&self, line: &Line<'_>, out: &mut Vec<u8>, seconds: &mut Seconds) {
-        let writer = match &self.to {
-            Destination::Lines(writer) => writer,
+        match &self.to {
+            Destination::Lines(writer) => {
+                out.clear();
+                self.render(line, out, seconds);
+                writer.write(out);
+            }
             #[cfg(feature = "otlp")]
-            Destination::Otlp(queue) => return queue.push(line),
-        };
-        out.clear();
+            Destination::Otlp(queue) => queue.push(line),
+        }
+    }
+
+    fn render(&self, line: &Line<'_>, out: &mut Vec<u8>, seconds: &mut Seconds) {
         match self.rendering.get() {
             Some(Rendering::Json(json)) => json.write(out, line, seconds),
             Some(Rendering::Pretty(pretty)) => pretty::write(out, line, pretty),
-            None => return,
+            // A layer settles its sinks before it writes.
+            None => {}
         }
-        writer.write(out);
     }
 
     pub(super) fn drop_line(&self) {
