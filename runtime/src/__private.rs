@@ -1,19 +1,24 @@
 //! What generated code may name, and nothing else: not for use by hand, and not stable.
 
 pub use crate::call::arguments::*;
+pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, holds};
 pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
 pub use crate::callsite::{CallSite, Kind};
 pub use crate::error_type::Inner;
+pub use crate::metrics::typed::{Registered, values};
+pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;
 
-/// The traits by which a returned value is judged.
+/// The trait by which a returned value is judged.
 pub mod classify {
-    pub use crate::call::classify::{
-        ViaAny, ViaBareErrorType, ViaBoxed, ViaDisplay, ViaError, ViaErrorType, ViaResult,
-        ViaSendSync, ViaShownErrorType,
-    };
+    pub use crate::call::classify::Judge;
+}
+
+/// The trait by which a returned value is asked for what it answers.
+pub mod answer {
+    pub use crate::call::classify::answer::Find;
 }
 
 /// The traits by which the derive of `ErrorType` asks an inner error.

@@ -9,6 +9,7 @@ mod handle;
 mod manual;
 pub(crate) mod owned;
 
+pub use classify::name_error;
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive};
 pub use guard::{Call, Started, begin, enter};
