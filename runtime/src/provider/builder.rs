@@ -5,7 +5,7 @@ use super::guard::Telemetry;
 use super::logs::Logs;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
-use crate::bridge::filter::{BridgeFilter, EventFilter};
+use crate::bridge::filter::{BridgeFilter, EventFilter, ON_SETTINGS, Reload};
 use crate::bridge::subscriber::Front;
 use crate::catalog::catalog;
 use crate::clock;
@@ -240,6 +240,7 @@ impl Builder {
         #[cfg(feature = "otlp")]
         log_layer.set_resource(&resource);
         let lines = log_layer.handle();
+        let reload = Reload::of([&events_filter, &log_filter]);
         let layers = Layers { level, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
         let subscriber = if self.layers.is_empty() {
@@ -275,14 +276,12 @@ impl Builder {
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
         let said = says.join(", ");
-        for warning in warnings.drain(..) {
-            tracing::warn!(target: "redspan", "{warning}");
-        }
-        if let Some(warning) = bad_directive {
-            tracing::warn!(target: "redspan", "{warning}");
+        let bad_directive = bad_directive.into_iter();
+        for warning in warnings.drain(..).map(|it| it.to_string()).chain(bad_directive) {
+            tracing::warn!(name: ON_SETTINGS, target: "redspan", "{warning}");
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        let telemetry = Telemetry::new(engine, lines, said);
+        let telemetry = Telemetry::new(engine, lines, said).filtered_by(reload);
         #[cfg(feature = "prometheus")]
         let telemetry = telemetry.serving(admin);
         Ok(telemetry)

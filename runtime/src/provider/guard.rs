@@ -1,5 +1,6 @@
 //! What keeps redspan running, and ends it in good order.
 
+use crate::bridge::filter::Reload;
 use crate::config::resource;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
@@ -33,6 +34,7 @@ pub struct Telemetry {
     #[cfg(feature = "prometheus")]
     admin: Mutex<Option<AdminListener>>,
     pub(super) logs: LogHandle,
+    pub(super) reload: Reload,
     said: String,
     shut: AtomicBool,
 }
@@ -46,6 +48,7 @@ impl Telemetry {
             #[cfg(feature = "prometheus")]
             admin: Mutex::default(),
             logs,
+            reload: Reload::default(),
             said,
             shut: AtomicBool::new(false),
         }
