@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["call", "expose"],
     &["bridge", "integrations"],
     &["provider"],
-    &["testing", "prelude", "__private", "lib"],
+    &["testing", "prelude", "compat", "__private", "lib"],
 ];
 
 /// Integrations never import each other, except where one builds on another by design.

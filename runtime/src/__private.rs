@@ -1,11 +1,12 @@
 //! What generated code may name, and nothing else: not for use by hand, and not stable.
 
 pub use crate::call::arguments::*;
-pub use crate::call::classify::{Returned, Verdict, holds};
-pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
+pub use crate::call::classify::{Returned, Verdict, by_result, holds};
+pub use crate::call::{Call, Driven, Started, begin, counted, debug, display, drive, enter, value};
+pub use crate::call::{EventSite, failed, quiet};
 pub use crate::callsite::{CallSite, Kind};
 pub use tracing_core::Level;
-pub use tracing_core::field::Value;
+pub use tracing_core::field::{Empty, Value};
 
 /// The traits by which a returned value is judged.
 pub mod classify {

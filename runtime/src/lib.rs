@@ -68,6 +68,7 @@ mod call;
 mod callsite;
 mod catalog;
 mod clock;
+pub mod compat;
 mod config;
 pub mod context;
 mod exemplar;

@@ -167,6 +167,19 @@ fn predicate(key: &Ident, value: Expr, diag: &mut Diag) -> Option<TokenStream> {
 /// Joins the judged options and the function, or notes why this function has no instrumented form.
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
     let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
+    let body = instrumentable(&sig, body, diag)?;
+    let output = output(&sig.output);
+    let exprs: Vec<_> = options.fields.iter().filter_map(|field| field.value.tokens()).collect();
+    let params = params::take(&mut sig, &exprs, None);
+    Some(Model { options, attrs, inner_attrs, vis, default, sig, params, output, body })
+}
+
+/// The function's body, or the notes why it has no instrumented form.
+pub(crate) fn instrumentable(
+    sig: &Signature,
+    body: Option<Group>,
+    diag: &mut Diag,
+) -> Option<Group> {
     if let Some(constness) = &sig.constness {
         diag.at(
             constness.span(),
@@ -177,20 +190,17 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     if let Some(variadic) = &sig.variadic {
         diag.at(variadic.dots.span(), "a variadic function cannot be instrumented");
     }
-    let Some(body) = body else {
+    if body.is_none() {
         diag.at(
             sig.ident.span(),
             "a method without a body cannot be instrumented; put the attribute on the methods \
              that implement it",
         );
-        return None;
-    };
-    let output = output(&sig.output);
-    let params = params::take(&mut sig, &options.fields);
-    Some(Model { options, attrs, inner_attrs, vis, default, sig, params, output, body })
+    }
+    body
 }
 
-fn output(output: &ReturnType) -> Output {
+pub(crate) fn output(output: &ReturnType) -> Output {
     let ReturnType::Type(_, ty) = output else { return Output::Unit };
     if is_never(ty) {
         return Output::Never;

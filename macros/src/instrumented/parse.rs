@@ -38,7 +38,7 @@ fn header(input: ParseStream) -> syn::Result<Function> {
         skip(input)?;
         return Err(syn::Error::new(
             start,
-            "expected a function or a method: `#[instrumented]` goes on `fn`",
+            "expected a function or a method: the attribute goes on `fn`",
         ));
     }
     // `default` is a keyword only in front of a function (specialization).

@@ -1,0 +1,2 @@
+//! `#[tracing::instrument]`, plus RED: replacing the import is the whole migration.
+pub use redspan_macros::instrument;
