@@ -82,6 +82,7 @@ async fn a_request_is_a_client_span_in_the_words_of_the_conventions() {
     let expected = [
         ("http.request.method", "POST".into()),
         ("http.response.status_code", 200.into()),
+        ("network.protocol.version", "1.1".into()),
         ("server.address", "127.0.0.1".into()),
         ("server.port", i64::from(address.port()).into()),
         ("url.full", format!("http://{address}/stock").into()),

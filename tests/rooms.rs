@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A room may import the rooms above it in this list, and those beside it on its
 /// own line.
 const FLOORS: &[&[&str]] = &[
-    &["outcome", "exemplar", "sharded", "clock", "label"],
+    &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet"],
     &["red"],
     &["callsite", "catalog", "config", "redact"],
+    &["otlp"],
     &["context", "sample"],
     &["metrics"],
     &["log", "span"],

@@ -1,6 +1,7 @@
 //! The server layer over bare tower services: no socket, one service that does what the test says.
 
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, Value};
 use redspan::instrumented;
@@ -69,7 +70,12 @@ where
     E: std::fmt::Display,
 {
     let mut service = ServerLayer::new().layer(Handler(handler));
-    testing::scope_async(async move { service.call(request).await }).await
+    testing::scope_async(async move {
+        let (head, body) = service.call(request).await?.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Ok(Response::from_parts(head, String::from_utf8(body.into()).unwrap()))
+    })
+    .await
 }
 
 async fn span_of(request: Request<String>) -> SeenSpan {

@@ -43,6 +43,12 @@ pub(crate) fn label(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     derived("#[derive(Label)]", diag, expanded)
 }
 
+pub(crate) fn error_type(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::error_type::expand(input.into(), &mut diag);
+    derived("#[derive(ErrorType)]", diag, expanded)
+}
+
 /// What a derive wrote, which after a mistake is still an implementation: without one every use of
 /// the type would be a second message.
 fn derived(name: &str, diag: Diag, expanded: Option<TokenStream>) -> proc_macro::TokenStream {

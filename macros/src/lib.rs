@@ -13,6 +13,7 @@ use proc_macro::TokenStream;
 
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod attrs;
+mod case;
 #[cfg(feature = "instrument")]
 mod compat;
 #[cfg(not(feature = "instrument"))]
@@ -20,6 +21,7 @@ mod compat;
 mod compat;
 mod diag;
 mod entry;
+mod error_type;
 #[cfg(feature = "instrument")]
 mod instrumented;
 #[cfg(not(feature = "instrument"))]
@@ -50,7 +52,18 @@ mod paths;
 /// | `ok_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are a success |
 /// | `error_if = …` | the same | which returned values are an error; excludes `ok_if` |
 ///
-/// Without `ok_if` and `error_if` the returned value itself tells: an `Err` is an error.
+/// Without `ok_if` and `error_if` the returned value itself tells:
+///
+/// | returned | is an error | `error.type` |
+/// |---|---|---|
+/// | `Result<_, E>` | if it is `Err` | what `E` says of itself (`redspan::ErrorType`), or else its path |
+/// | `Result` with `anyhow::Error`, `eyre::Report`, `Box<dyn Error>` | if it is `Err` | the path of the innermost error's type that is known: those of the standard library, and what `redspan::name_error` was told; or else the holder's |
+/// | `http::StatusCode`, `http::Response`, a tuple that begins with a status: as the value, in `Ok` or in `Err` (features `tower`, `axum`, `reqwest`) | from 500 to 599; from 400 on where `kind = "client"` | the status: `500` |
+/// | `tonic::Status` (feature `tonic`) | if the server is at fault; any but `Ok` where `kind = "client"` | the code: `INTERNAL` |
+/// | anything else | no | |
+///
+/// That an `Err(StatusCode::NOT_FOUND)` is no error is how the conventions count: the server has done its
+/// work. `error_if = Result::is_err` counts it.
 ///
 /// # Fields
 ///
@@ -113,4 +126,34 @@ pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Label, attributes(label))]
 pub fn label(input: TokenStream) -> TokenStream {
     entry::label(input)
+}
+
+/// Gives an error a stable `error.type`, and says who is to blame, whether to try again and how loud it
+/// is: the trait `redspan::ErrorType`.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[error_type("name")]` | a variant, a struct | its `error.type`; by default the variant's name, or the struct's, in snake case |
+/// | `#[error_type(client)]`, `(server)` | a variant, a struct, the enum for all that do not say | whose fault it is; the server's by default |
+/// | `#[error_type(retryable)]`, `(retryable = false)` | the same | whether the same call may succeed when it is made again; not, by default |
+/// | `#[error_type(level = "info")]` | the same | how loud it is: `trace`, `debug`, `info`, `warn` or `error`; by default `warn` if the client is to blame, else `error` |
+/// | `#[error_type(transparent)]` | a variant, a struct | what the error inside says; it must be an `ErrorType` |
+/// | `#[error_type(crate = path)]` | the enum, a struct | where the crate `redspan` is, if it is re-exported |
+///
+/// They may be joined: `#[error_type("limit", client, level = "info")]`.
+///
+/// Snake case, because that is how OpenTelemetry writes such words itself: `timeout`,
+/// `server_certificate_invalid`
+/// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>).
+///
+/// # Errors inside
+///
+/// Where thiserror passes an error on, with `#[error(transparent)]` or `#[from]`, the error inside is asked
+/// if it is an `ErrorType`; if it is none, such as `std::io::Error`, the variant speaks for itself. What
+/// the variant's own attribute says goes before what is inside, and that before what the enum says for
+/// all. If the type of the error inside mentions a parameter of the type, it has to be an `ErrorType`: the
+/// implementation is bound to that.
+#[proc_macro_derive(ErrorType, attributes(error_type))]
+pub fn error_type(input: TokenStream) -> TokenStream {
+    entry::error_type(input)
 }

@@ -1,18 +1,28 @@
 //! What generated code may name, and nothing else: not for use by hand, and not stable.
 
 pub use crate::call::arguments::*;
+pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
 pub use crate::call::{Call, Driven, Started, begin, counted, debug, display, drive, enter, value};
 pub use crate::call::{EventSite, failed, quiet};
 pub use crate::callsite::{CallSite, Kind};
+pub use crate::error_type::Inner;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Empty, Value};
 
-/// The traits by which a returned value is judged.
+/// The trait by which a returned value is judged.
 pub mod classify {
-    pub use crate::call::classify::{
-        ViaAny, ViaBoxed, ViaDisplay, ViaError, ViaResult, ViaSendSync,
-    };
+    pub use crate::call::classify::Judge;
+}
+
+/// The trait by which a returned value is asked for what it answers.
+pub mod answer {
+    pub use crate::call::classify::answer::Find;
+}
+
+/// The traits by which the derive of `ErrorType` asks an inner error.
+pub mod inner {
+    pub use crate::error_type::{ViaErrorType, ViaNothing};
 }
 
 /// What `ok_if` or `error_if` decided, with what the value itself says of its error.

@@ -71,6 +71,7 @@ mod clock;
 pub mod compat;
 mod config;
 pub mod context;
+mod error_type;
 mod exemplar;
 mod expose;
 #[cfg(feature = "_http")]
@@ -78,9 +79,12 @@ mod integrations;
 mod label;
 pub mod log;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outcome;
 pub mod prelude;
 mod provider;
+mod quiet;
 mod red;
 pub mod redact;
 pub mod sample;
@@ -93,13 +97,14 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{Label, instrumented};
+pub use redspan_macros::{ErrorType, Label, instrumented};
 
-pub use call::{CurrentSpan, NewSpan, current_span, span};
+pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 #[doc(inline)]
 pub use context::propagation;
+pub use error_type::{Blame, ErrorType};
 pub use exemplar::Exemplar;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
@@ -115,11 +120,12 @@ pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
+pub use tracing_core::Level;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
     pub use crate::config::ConfigError;
-    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol};
+    pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]

@@ -249,14 +249,19 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
         .collect();
-    if headers.get("content-type").is_none_or(|it| it != "application/x-protobuf") {
-        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
-    }
+    let json = match headers.get("content-type").map(String::as_str) {
+        Some("application/x-protobuf") => false,
+        Some("application/json") => true,
+        _ => return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
+    };
     let Ok(body) = to_bytes(request.into_body(), usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let Some(request) = unpacked(body, headers.get("content-encoding").map(String::as_str))
-        .and_then(|body| ExportTraceServiceRequest::decode(body).ok())
+        .and_then(|body| match json {
+            true => serde_json::from_slice(&body).ok(),
+            false => ExportTraceServiceRequest::decode(body).ok(),
+        })
     else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -265,6 +270,8 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         Behaviour::Refuse(status) => {
             StatusCode::from_u16(status).expect("an HTTP status").into_response()
         }
+        Behaviour::Take if json => axum::Json(answer(0)).into_response(),
+        Behaviour::TakeBut(rejected) if json => axum::Json(answer(rejected)).into_response(),
         Behaviour::Take => protobuf(&answer(0)),
         Behaviour::TakeBut(rejected) => protobuf(&answer(rejected)),
     }
@@ -278,6 +285,7 @@ fn unpacked(body: Bytes, encoding: Option<&str>) -> Option<Bytes> {
             flate2::read::GzDecoder::new(body.as_ref()).read_to_end(&mut unpacked).ok()?;
             Some(unpacked.into())
         }
+        Some("zstd") => zstd::decode_all(body.as_ref()).ok().map(Bytes::from),
         Some(_) => None,
     }
 }
@@ -291,6 +299,7 @@ struct Grpc(Arc<Shared>);
 async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
     let service = TraceServiceServer::new(Grpc(shared))
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     tonic::transport::Server::builder()
         .add_service(service)

@@ -152,8 +152,16 @@ pub(crate) fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
     let private = paths::private();
     let found = quote_spanned!(at=> {
         use #private::classify::*;
-        (&&&&&&#private::Returned(#value)).__redspan_verdict()
+        (&&&&&&&&&#private::Returned(#value)).__redspan_verdict()
     });
+    // Only who builds with a protocol pays for the question.
+    let found = match cfg!(feature = "answers") {
+        false => found,
+        true => quote_spanned!(at=> #private::Verdict::answered(#found, {
+            use #private::answer::*;
+            (&&&&&#private::Returned(#value)).__redspan_answer()
+        })),
+    };
     let (predicate, not) = match &model.options.judge {
         None => return found,
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),

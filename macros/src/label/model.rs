@@ -6,6 +6,7 @@ use syn::{Expr, ExprLit, Fields, Generics, Ident, Lit, LitStr, Path};
 
 use super::parse::{self, Input};
 use crate::attrs::{self, Entry, Known};
+use crate::case::words;
 use crate::diag::Diag;
 
 const ON_ENUM: &[Known] = &[
@@ -167,28 +168,6 @@ impl Case {
             }
         }
     }
-}
-
-/// `HttpError2` and `HTTPError2` have the same two words.
-fn words(name: &str) -> Vec<String> {
-    let chars: Vec<char> = name.chars().collect();
-    let mut words = vec![String::new()];
-    for (at, &this) in chars.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|at| chars.get(at));
-        let begins = this.is_uppercase()
-            && (before.is_some_and(|c| !c.is_uppercase())
-                || chars.get(at + 1).is_some_and(|c| c.is_lowercase()));
-        if begins || this == '_' {
-            words.push(String::new());
-        }
-        if this != '_'
-            && let Some(word) = words.last_mut()
-        {
-            word.push(this);
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 #[cfg(test)]

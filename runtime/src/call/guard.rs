@@ -233,7 +233,7 @@ impl Running {
 
     /// Ends the call, once.
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
-        match verdict.failure() {
+        match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
             None => self.close(Outcome::Ok, None),
             Some(failure) => {
                 let failed = self.recording.then(|| failure.describe());

@@ -10,6 +10,7 @@ mod handle;
 mod manual;
 pub(crate) mod owned;
 
+pub use classify::name_error;
 pub use compat::{EventSite, failed, quiet};
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive};

@@ -78,7 +78,11 @@ impl Env {
         value: impl Into<String>,
         accepted: &'static str,
     ) {
-        self.warnings.push(Warning { variable, value: value.into(), accepted });
+        let warning = Warning { variable, value: value.into(), accepted };
+        // What several signals read is wrong once.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// The text of a variable, without space around it; `None` if it is unset or empty.
@@ -106,6 +110,22 @@ impl Env {
             self.warn(variable, value, accepted);
         }
         parsed
+    }
+
+    /// The text of the file that a variable names; a warning, which shows only its name, if there is
+    /// none or it `is` not what was expected.
+    pub(crate) fn file(
+        &mut self,
+        variable: &'static str,
+        accepted: &'static str,
+        is: impl FnOnce(&str) -> bool,
+    ) -> Option<String> {
+        let path = self.text(variable)?;
+        let text = std::fs::read_to_string(&path).ok().filter(|text| is(text));
+        if text.is_none() {
+            self.warn(variable, path, accepted);
+        }
+        text
     }
 
     /// `true` or `false`; the specification makes everything else false.

@@ -4,7 +4,30 @@ use super::env::{Env, HIDDEN};
 use std::fmt;
 use std::time::Duration;
 
-/// How spans are sent to an OTLP receiver, such as a local OpenTelemetry Collector.
+/// What is sent: each signal has its own path over HTTP, and its own variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Numbers.
+    Metrics,
+    /// Log records.
+    Logs,
+}
+
+impl Signal {
+    /// The path below a receiver's base address.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Signal::Traces => "/v1/traces",
+            Signal::Metrics => "/v1/metrics",
+            Signal::Logs => "/v1/logs",
+        }
+    }
+}
+
+/// How one signal is sent to an OTLP receiver, such as a local OpenTelemetry Collector.
 ///
 /// ```
 /// use redspan::export::OtlpSettings;
@@ -27,16 +50,30 @@ pub struct OtlpSettings {
     pub timeout: Duration,
     /// How the body is packed. Default: not at all.
     pub compression: Compression,
+    /// Whom to trust behind `https://`, and who we are there.
+    pub tls: Tls,
 }
 
 impl OtlpSettings {
-    /// OTLP over HTTP, as protobuf, to a receiver's base address: `/v1/traces` is added to it.
+    /// Spans over HTTP, as protobuf, to a receiver's base address: `/v1/traces` is added to it.
     pub fn http(base: &str) -> Self {
-        let endpoint = format!("{}/v1/traces", base.trim_end_matches('/'));
+        OtlpSettings::http_for(Signal::Traces, base)
+    }
+
+    /// A signal over HTTP, as protobuf, to a receiver's base address: the signal's path is added.
+    ///
+    /// ```
+    /// use redspan::export::{OtlpSettings, Signal};
+    ///
+    /// let settings = OtlpSettings::http_for(Signal::Logs, "http://localhost:4318/");
+    /// assert_eq!(settings.endpoint, "http://localhost:4318/v1/logs");
+    /// ```
+    pub fn http_for(signal: Signal, base: &str) -> Self {
+        let endpoint = format!("{}{}", base.trim_end_matches('/'), signal.path());
         OtlpSettings::new(Protocol::HttpProtobuf, endpoint)
     }
 
-    /// OTLP over gRPC.
+    /// Any signal over gRPC.
     pub fn grpc(endpoint: &str) -> Self {
         OtlpSettings::new(Protocol::Grpc, endpoint.to_owned())
     }
@@ -48,7 +85,16 @@ impl OtlpSettings {
             headers: Headers::default(),
             timeout: Duration::from_secs(10),
             compression: Compression::None,
+            tls: Tls::default(),
         }
+    }
+
+    /// Writes JSON instead of protobuf; without effect on gRPC.
+    pub fn json(mut self) -> Self {
+        if self.protocol == Protocol::HttpProtobuf {
+            self.protocol = Protocol::HttpJson;
+        }
+        self
     }
 
     /// Adds a header. What it holds is never shown.
@@ -68,24 +114,73 @@ impl OtlpSettings {
         self.compression = compression;
         self
     }
+
+    /// Trusts the certificate authorities of this PEM text, and no others. Default: the system's.
+    pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.ca = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate to a receiver that asks for one. Both are PEM texts; the key is never
+    /// shown.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.identity = Some((certificate.into(), key.into()));
+        self
+    }
 }
 
 /// The transport of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protocol {
     /// `http/protobuf`.
     HttpProtobuf,
+    /// `http/json`.
+    HttpJson,
     /// `grpc`.
     Grpc,
 }
 
 /// How a request's body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     None,
     /// `gzip`.
     Gzip,
+    /// `zstd`.
+    Zstd,
+}
+
+/// Whom to trust, and who we are: PEM texts, which can be set and used, and are never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    ca: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the exporter connects"))]
+impl Tls {
+    pub(crate) fn ca(&self) -> Option<&[u8]> {
+        self.ca.as_deref()
+    }
+
+    pub(crate) fn identity(&self) -> Option<(&[u8], &[u8])> {
+        self.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_none = |given| if given { "given" } else { "none" };
+        let (ca, identity) = (or_none(self.ca.is_some()), or_none(self.identity.is_some()));
+        write!(f, "Tls(authority: {ca}, client certificate: {identity})")
+    }
 }
 
 /// Headers, which may hold credentials: they can be set and sent, and are never shown.
@@ -105,52 +200,119 @@ impl fmt::Debug for Headers {
     }
 }
 
-const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
-const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-const COMPRESSION: [&str; 2] =
-    ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-
-/// Whether somebody asked for OTLP by saying where it is.
-pub(super) fn endpoint_is_set(env: &mut Env) -> bool {
-    env.text(TRACES_ENDPOINT).is_some() || env.text(ENDPOINT).is_some()
+/// A setting's variables: the form for one signal first, then the form for all.
+struct Names {
+    protocol: [&'static str; 2],
+    endpoint: [&'static str; 2],
+    headers: [&'static str; 2],
+    timeout: [&'static str; 2],
+    compression: [&'static str; 2],
+    certificate: [&'static str; 2],
+    client_certificate: [&'static str; 2],
+    client_key: [&'static str; 2],
 }
 
-/// Reads the OTLP variables: the form for traces first, then the form for all signals.
-pub(super) fn read(env: &mut Env) -> OtlpSettings {
-    let words = [("http/protobuf", Protocol::HttpProtobuf), ("grpc", Protocol::Grpc)];
-    let protocol = PROTOCOL.iter().find_map(|name| {
-        env.word(name, "http/protobuf or grpc; http/json is not supported", &words)
-    });
+macro_rules! names {
+    ($signal:literal) => {
+        names!(@ $signal: protocol "PROTOCOL", endpoint "ENDPOINT", headers "HEADERS",
+            timeout "TIMEOUT", compression "COMPRESSION", certificate "CERTIFICATE",
+            client_certificate "CLIENT_CERTIFICATE", client_key "CLIENT_KEY")
+    };
+    (@ $signal:literal: $($field:ident $what:literal),*) => {
+        Names { $($field: [
+            concat!("OTEL_EXPORTER_OTLP_", $signal, "_", $what),
+            concat!("OTEL_EXPORTER_OTLP_", $what),
+        ]),* }
+    };
+}
+
+const TRACES: Names = names!("TRACES");
+const METRICS: Names = names!("METRICS");
+const LOGS: Names = names!("LOGS");
+
+fn names(signal: Signal) -> &'static Names {
+    match signal {
+        Signal::Traces => &TRACES,
+        Signal::Metrics => &METRICS,
+        Signal::Logs => &LOGS,
+    }
+}
+
+/// Whether somebody asked for OTLP by saying where it is.
+pub(super) fn endpoint_is_set(env: &mut Env, signal: Signal) -> bool {
+    names(signal).endpoint.iter().any(|name| env.text(name).is_some())
+}
+
+/// Reads a signal's OTLP variables: its own form first, then the form for all signals.
+pub(super) fn read(env: &mut Env, signal: Signal) -> OtlpSettings {
+    let names = names(signal);
+    let words = [
+        ("http/protobuf", Protocol::HttpProtobuf),
+        ("grpc", Protocol::Grpc),
+        ("http/json", Protocol::HttpJson),
+    ];
+    let accepted = "http/protobuf, http/json or grpc";
+    let protocol = names.protocol.iter().find_map(|name| env.word(name, accepted, &words));
+    let [own, all] = names.endpoint;
+    let base = endpoint(env, all);
     let mut settings = match protocol.unwrap_or(Protocol::HttpProtobuf) {
-        Protocol::HttpProtobuf => {
-            OtlpSettings::http(&endpoint(env, ENDPOINT).unwrap_or("http://localhost:4318".into()))
-        }
-        Protocol::Grpc => {
-            OtlpSettings::grpc(&endpoint(env, ENDPOINT).unwrap_or("http://localhost:4317".into()))
+        Protocol::Grpc => OtlpSettings::grpc(&base.unwrap_or("http://localhost:4317".into())),
+        protocol => {
+            let base = base.unwrap_or("http://localhost:4318".into());
+            OtlpSettings { protocol, ..OtlpSettings::http_for(signal, &base) }
         }
     };
-    // The address for traces alone is complete as it stands: nothing is added to it.
-    if let Some(endpoint) = endpoint(env, TRACES_ENDPOINT) {
+    // The address for one signal is complete as it stands: nothing is added to it.
+    if let Some(endpoint) = endpoint(env, own) {
         settings.endpoint = endpoint;
     }
-    let headers = HEADERS.iter().find_map(|name| env.pairs(name, true, is_header));
+    let headers = names.headers.iter().find_map(|name| env.pairs(name, true, is_header));
     settings.headers = Headers(headers.unwrap_or_default());
-    if let Some(timeout) = TIMEOUT.iter().find_map(|name| env.timeout(name)) {
+    if let Some(timeout) = names.timeout.iter().find_map(|name| env.timeout(name)) {
         settings.timeout = timeout;
     }
-    let words = [("none", Compression::None), ("gzip", Compression::Gzip)];
+    let words =
+        [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
     if let Some(compression) =
-        COMPRESSION.iter().find_map(|name| env.word(name, "none or gzip", &words))
+        names.compression.iter().find_map(|name| env.word(name, "none, gzip or zstd", &words))
     {
         settings.compression = compression;
     }
+    settings.tls = tls(env, names);
     settings
 }
 
-/// An address that can be asked: `https` is let through, so that start-up can say what is missing.
+fn tls(env: &mut Env, names: &'static Names) -> Tls {
+    const CERTIFICATE: &str = "a readable PEM file with a certificate";
+    const KEY: &str = "a readable PEM file with a private key";
+    let is_certificate = |pem: &str| pem.contains("-----BEGIN CERTIFICATE-----");
+    let is_key = |pem: &str| pem.contains("PRIVATE KEY-----");
+    let mut file = |names: [&'static str; 2], accepted, is: fn(&str) -> bool| {
+        names.iter().find_map(|name| env.file(name, accepted, is))
+    };
+    let ca = file(names.certificate, CERTIFICATE, is_certificate);
+    let certificate = file(names.client_certificate, CERTIFICATE, is_certificate);
+    let key = file(names.client_key, KEY, is_key);
+    let identity = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate.into_bytes(), key.into_bytes())),
+        (None, None) => None,
+        // One of the two without the other: whoever set it expects it to be used.
+        (given, _) => {
+            let (given, missing) = match given {
+                Some(_) => (names.client_certificate, "also OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+                None => (names.client_key, "also OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+            };
+            let set = given.into_iter().find_map(|name| Some((name, env.text(name)?)));
+            if let Some((name, value)) = set {
+                env.warn(name, value, missing);
+            }
+            None
+        }
+    };
+    Tls { ca: ca.map(String::into_bytes), identity }
+}
+
+/// An address that can be asked.
 fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
     let endpoint = env.text(variable)?;
     let address = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));

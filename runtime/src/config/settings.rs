@@ -22,7 +22,7 @@
 //! | `RUST_LOG` | kept as it is, for the log room |
 
 use super::env::{Env, Warning};
-use super::otlp::{self, OtlpSettings};
+use super::otlp::{self, OtlpSettings, Signal};
 use std::time::Duration;
 
 /// What the environment says, with defaults where it says nothing.
@@ -46,8 +46,12 @@ pub(crate) struct Settings {
     pub(crate) sampler: SamplerSetting,
     /// What travels to other processes, in this order.
     pub(crate) propagators: Vec<Propagator>,
-    /// How OTLP is spoken, if it is.
+    /// How spans are sent over OTLP, if they are.
     pub(crate) otlp: OtlpSettings,
+    /// The same for metrics.
+    pub(crate) metrics_otlp: OtlpSettings,
+    /// The same for logs.
+    pub(crate) logs_otlp: OtlpSettings,
     /// How spans are gathered before they are exported.
     pub(crate) batch: BatchSettings,
     /// What one span may hold.
@@ -192,7 +196,9 @@ impl Settings {
                 .unwrap_or(9464),
             sampler: sampler(vars),
             propagators: propagators(vars),
-            otlp: otlp::read(vars),
+            otlp: otlp::read(vars, Signal::Traces),
+            metrics_otlp: otlp::read(vars, Signal::Metrics),
+            logs_otlp: otlp::read(vars, Signal::Logs),
             batch: batch(vars),
             limits: limits(vars),
             rust_log: vars.text("RUST_LOG"),
@@ -216,7 +222,11 @@ fn traces_exporter(env: &mut Env) -> TracesExporter {
     asked.unwrap_or_else(|| {
         // The specification's default is otlp; a laptop without a Collector would then see nothing
         // but errors.
-        if otlp::endpoint_is_set(env) { TracesExporter::Otlp } else { TracesExporter::None }
+        if otlp::endpoint_is_set(env, Signal::Traces) {
+            TracesExporter::Otlp
+        } else {
+            TracesExporter::None
+        }
     })
 }
 
@@ -315,255 +325,4 @@ fn limits(env: &mut Env) -> SpanLimits {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::otlp::{Compression, Protocol};
-    use super::*;
-    use std::collections::HashMap;
-
-    fn read(variables: &[(&'static str, &'static str)]) -> (Settings, Vec<Warning>) {
-        let variables: HashMap<_, _> = variables.iter().copied().collect();
-        Settings::read(Env::of(variables))
-    }
-
-    fn default() -> Settings {
-        read(&[]).0
-    }
-
-    #[test]
-    fn with_nothing_set_there_is_no_network_and_no_warning() {
-        let (settings, warnings) = read(&[]);
-        assert_eq!(warnings, []);
-        assert_eq!(settings.traces_exporter, TracesExporter::None);
-        assert_eq!(settings.metrics_exporter, MetricsExporter::None);
-        assert_eq!(settings.sampler, SamplerSetting::default());
-        assert_eq!(settings.otlp, OtlpSettings::http("http://localhost:4318"));
-        assert_eq!(
-            (settings.prometheus_host.as_str(), settings.prometheus_port),
-            ("127.0.0.1", 9464)
-        );
-        assert_eq!(settings.batch.delay, Duration::from_secs(1));
-        assert_eq!((settings.batch.queue, settings.batch.batch), (65_536, 512));
-        assert_eq!(settings.limits, SpanLimits::default());
-        assert!(!settings.sdk_disabled && settings.service_name.is_none());
-    }
-
-    /// A variable, what it may hold, what that changes, and what it may not hold.
-    type Row = (&'static str, &'static str, fn(&mut Settings), &'static str);
-
-    #[test]
-    fn every_variable_is_read_and_its_bad_value_warns_and_changes_nothing() {
-        let rows: &[Row] = &[
-            ("OTEL_SDK_DISABLED", "true", |it| it.sdk_disabled = true, "on"),
-            (
-                "OTEL_TRACES_EXPORTER",
-                "otlp",
-                |it| it.traces_exporter = TracesExporter::Otlp,
-                "zipkin",
-            ),
-            (
-                "OTEL_TRACES_EXPORTER",
-                "Console",
-                |it| it.traces_exporter = TracesExporter::Console,
-                "otlp,console",
-            ),
-            (
-                "OTEL_METRICS_EXPORTER",
-                "prometheus",
-                |it| it.metrics_exporter = MetricsExporter::Prometheus,
-                "otlp",
-            ),
-            ("OTEL_METRICS_EXPORTER", "none", |_| (), "console"),
-            ("OTEL_EXPORTER_PROMETHEUS_PORT", "0", |it| it.prometheus_port = 0, "65536"),
-            (
-                "OTEL_TRACES_SAMPLER",
-                "always_off",
-                |it| it.sampler = SamplerSetting::ALWAYS_OFF,
-                "sometimes",
-            ),
-            (
-                "OTEL_TRACES_SAMPLER",
-                "parentbased_always_off",
-                |it| {
-                    it.sampler = SamplerSetting { parent_based: true, ..SamplerSetting::ALWAYS_OFF }
-                },
-                "jaeger_remote",
-            ),
-            ("OTEL_PROPAGATORS", "none", |it| it.propagators = vec![], "jaeger"),
-            (
-                "OTEL_PROPAGATORS",
-                "B3, b3multi,b3",
-                |it| it.propagators = vec![Propagator::B3, Propagator::B3Multi],
-                "tracecontext,none,baggage",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_PROTOCOL",
-                "grpc",
-                |it| it.otlp = OtlpSettings::grpc("http://localhost:4317"),
-                "http/json",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-                "grpc",
-                |it| it.otlp = OtlpSettings::grpc("http://localhost:4317"),
-                "kafka",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TIMEOUT",
-                "250",
-                |it| it.otlp.timeout = Duration::from_millis(250),
-                "10s",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-                "250",
-                |it| it.otlp.timeout = Duration::from_millis(250),
-                "-1",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_COMPRESSION",
-                "gzip",
-                |it| it.otlp.compression = Compression::Gzip,
-                "zstd",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-                "gzip",
-                |it| it.otlp.compression = Compression::Gzip,
-                "lz4",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_HEADERS",
-                "a=b%20c",
-                |it| it.otlp = it.otlp.clone().header("a", "b c"),
-                "a b=c",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-                "a=b",
-                |it| it.otlp = it.otlp.clone().header("a", "b"),
-                "a=b%0Ac",
-            ),
-            ("OTEL_BSP_SCHEDULE_DELAY", "5000", |it| it.batch.delay = Duration::from_secs(5), "5s"),
-            ("OTEL_BSP_MAX_QUEUE_SIZE", "2048", |it| it.batch.queue = 2048, "0"),
-            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64", |it| it.batch.batch = 64, "0"),
-            (
-                "OTEL_BSP_EXPORT_TIMEOUT",
-                "100",
-                |it| it.batch.timeout = Duration::from_millis(100),
-                "never",
-            ),
-            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0", |it| it.limits.attributes = 0, "many"),
-            ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.attributes = 9, "-9"),
-            ("OTEL_SPAN_EVENT_COUNT_LIMIT", "9", |it| it.limits.events = 9, "1e3"),
-            ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.event_attributes = 9, "x"),
-            ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "9", |it| it.limits.link_attributes = 9, "x"),
-            ("OTEL_SPAN_LINK_COUNT_LIMIT", "9", |it| it.limits.links = 9, "x"),
-            (
-                "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-                "80",
-                |it| it.limits.value_length = Some(80),
-                "-1",
-            ),
-            (
-                "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-                "80",
-                |it| it.limits.value_length = Some(80),
-                "eighty",
-            ),
-        ];
-        for (variable, good, change, bad) in rows {
-            let mut expected = default();
-            change(&mut expected);
-            assert_eq!(read(&[(variable, good)]), (expected, vec![]), "{variable}={good}");
-            assert_eq!(read(&[(variable, "")]), (default(), vec![]), "{variable} empty");
-            let (settings, warnings) = read(&[(variable, bad)]);
-            assert_eq!(settings, default(), "{variable}={bad}");
-            assert_eq!(warnings.len(), 1, "{variable}={bad}: {warnings:?}");
-            assert_eq!(warnings[0].variable, *variable);
-        }
-    }
-
-    #[test]
-    fn texts_are_taken_as_they_are() {
-        let (settings, warnings) = read(&[
-            ("OTEL_SERVICE_NAME", "shop"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,team=a%2Cb"),
-            ("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"),
-            ("RUST_LOG", "info,[charge]=debug"),
-        ]);
-        assert_eq!(warnings, []);
-        assert_eq!(settings.service_name.as_deref(), Some("shop"));
-        assert_eq!(settings.resource_attributes[1], ("team".to_owned(), "a,b".to_owned()));
-        assert_eq!(settings.prometheus_host, "0.0.0.0");
-        assert_eq!(settings.rust_log.as_deref(), Some("info,[charge]=debug"));
-    }
-
-    #[test]
-    fn an_endpoint_asks_for_otlp_and_the_exporter_variable_beats_it() {
-        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
-        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://tempo:4318");
-        assert_eq!(read(&[base]).0.traces_exporter, TracesExporter::Otlp);
-        assert_eq!(read(&[traces]).0.traces_exporter, TracesExporter::Otlp);
-        let off = ("OTEL_TRACES_EXPORTER", "none");
-        assert_eq!(read(&[base, off]).0.traces_exporter, TracesExporter::None);
-    }
-
-    #[test]
-    fn the_base_endpoint_gets_the_path_and_the_traces_endpoint_is_taken_as_it_is() {
-        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/prefix/");
-        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://tempo:4318/in");
-        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-        let endpoint = |variables: &[_]| read(variables).0.otlp.endpoint;
-        assert_eq!(endpoint(&[base]), "http://collector:4318/prefix/v1/traces");
-        assert_eq!(endpoint(&[base, traces]), "http://tempo:4318/in");
-        assert_eq!(endpoint(&[base, grpc]), "http://collector:4318/prefix/");
-        assert_eq!(read(&[base, grpc]).0.otlp.protocol, Protocol::Grpc);
-    }
-
-    #[test]
-    fn an_endpoint_without_a_scheme_warns_and_hides_what_may_be_a_password() {
-        for (value, shown) in [("collector:4317", true), ("me:s3cret@collector", false)] {
-            let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", value)]);
-            assert_eq!(settings.otlp, default().otlp);
-            assert_eq!(warnings[0].value == value, shown, "{warnings:?}");
-        }
-    }
-
-    #[test]
-    fn the_form_for_traces_beats_the_form_for_all_signals_unless_it_is_bad() {
-        let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000");
-        let timeout = |variables: &[_]| read(variables).0.otlp.timeout;
-        let traces = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
-        assert_eq!(timeout(&[all, (traces, "1000")]), Duration::from_secs(1));
-        assert_eq!(timeout(&[all, (traces, "soon")]), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_ratio_is_read_only_by_the_ratio_samplers() {
-        let arg = "OTEL_TRACES_SAMPLER_ARG";
-        let sampler = |sampler, ratio| {
-            let (settings, warnings) = read(&[("OTEL_TRACES_SAMPLER", sampler), (arg, ratio)]);
-            (settings.sampler.parent_based, settings.sampler.ratio, warnings.len())
-        };
-        assert_eq!(sampler("traceidratio", "0.25"), (false, 0.25, 0));
-        assert_eq!(sampler("parentbased_traceidratio", "0.25"), (true, 0.25, 0));
-        assert_eq!(sampler("traceidratio", ""), (false, 1.0, 0));
-        assert_eq!(sampler("traceidratio", "25%"), (false, 1.0, 1));
-        assert_eq!(sampler("always_on", "25%"), (false, 1.0, 0));
-    }
-
-    #[test]
-    fn a_batch_is_never_larger_than_the_queue() {
-        let (queue, batch) = ("OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
-        let (settings, warnings) = read(&[(queue, "100")]);
-        assert_eq!((settings.batch.batch, warnings.len()), (100, 0));
-        let (settings, warnings) = read(&[(queue, "100"), (batch, "200")]);
-        assert_eq!((settings.batch.batch, warnings.len()), (100, 1));
-    }
-
-    #[test]
-    fn headers_never_show_in_debug_output() {
-        let (settings, _) = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret")]);
-        assert!(!format!("{settings:?}").contains("s3cret"));
-    }
-}
+mod tests;

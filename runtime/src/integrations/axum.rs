@@ -17,7 +17,8 @@
 //! `ServiceBuilder::new().layer(…).service(router)`, it would run before the route is known. Once is
 //! enough: a nested router needs no layer of its own.
 
-use crate::tower::{Route, ServerLayer};
+use crate::tower::{BodyCount, Route, ServerLayer};
+use ::axum::body::Body;
 use ::axum::extract::MatchedPath;
 use ::http::Request;
 
@@ -31,9 +32,15 @@ pub fn layer() -> ServerLayer<Matched> {
 #[non_exhaustive]
 pub struct Matched;
 
-impl<B> Route<B> for Matched {
-    fn route(&self, request: &Request<B>) -> Option<String> {
+impl Route<Body> for Matched {
+    fn route(&self, request: &Request<Body>) -> Option<String> {
         let matched = request.extensions().get::<MatchedPath>();
         matched.map(|path| path.as_str().to_owned())
+    }
+
+    fn counted(&self, body: Body, count: BodyCount) -> Body {
+        use ::http_body::Body as _;
+        // A request without a body, as most are.
+        if body.is_end_stream() { body } else { Body::new(count.over(body)) }
     }
 }

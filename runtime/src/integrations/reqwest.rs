@@ -22,34 +22,28 @@
 //!   `upgrade` or `request`);
 //! * `cancelled`, when the future is dropped before.
 //!
-//! Without `init!` nothing is recorded, and the current context is passed on all the same.
+//! `http.client.request.duration` (a histogram in seconds) is measured with it, by
+//! `http.request.method`, `server.address`, `server.port`, `url.scheme`, `http.response.status_code`,
+//! `network.protocol.version` and `error.type`.
+//!
+//! A request that is sent again, by a loop around it, is another span each time; what redirects
+//! lead to is shown by [`redirects`].
+//!
+//! Without `init!` no span is recorded, and the current context is passed on all the same.
 //!
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
 use super::http as conventions;
+use super::http::sending::Sending;
 use crate::call::classify;
-use crate::call::owned::OwnedSpan;
 use crate::context::current;
 use crate::context::propagation::carriers::Writing;
-use crate::outcome::Outcome;
+use ::reqwest::redirect::Policy;
 use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url};
-use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{KeyValue, global};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use tracing_core::callsite::DefaultCallsite;
-use tracing_core::metadata::Kind;
-use tracing_core::{Level, Metadata};
-
-static CALLSITE: DefaultCallsite = DefaultCallsite::new(&METADATA);
-static METADATA: Metadata<'static> = tracing_core::metadata! {
-    name: "request",
-    target: "redspan::reqwest",
-    level: Level::INFO,
-    fields: &[],
-    callsite: &CALLSITE,
-    kind: Kind::SPAN,
-};
 
 /// Sends requests as client spans. See the [module](self).
 pub trait SendTraced {
@@ -60,37 +54,56 @@ pub trait SendTraced {
     /// # Errors
     /// Those of [`RequestBuilder::send`].
     fn send_traced(self) -> impl Future<Output = Result<Response, Error>> + Send;
+
+    /// As [`SendTraced::send_traced`], in a span that is named after the URL's template:
+    /// `GET /users/{id}`, which is its `url.template` too.
+    ///
+    /// ```
+    /// # use redspan::reqwest::SendTraced;
+    /// # async fn user(client: &reqwest::Client, id: u32) -> reqwest::Result<reqwest::Response> {
+    /// let request = client.get(format!("http://users/users/{id}"));
+    /// request.send_traced_to("/users/{id}").await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`RequestBuilder::send`].
+    fn send_traced_to(self, template: &str)
+    -> impl Future<Output = Result<Response, Error>> + Send;
 }
 
 impl SendTraced for RequestBuilder {
     async fn send_traced(self) -> Result<Response, Error> {
         let (client, request) = self.build_split();
-        send(client, request?).await
+        send(client, request?, None).await
+    }
+
+    async fn send_traced_to(self, template: &str) -> Result<Response, Error> {
+        let (client, request) = self.build_split();
+        send(client, request?, Some(template)).await
     }
 }
 
-async fn send(client: Client, mut request: Request) -> Result<Response, Error> {
-    let parent = current::with(Context::clone).unwrap_or_default();
-    let name = conventions::name(request.method(), None);
-    let mut span =
-        OwnedSpan::start(&parent, &METADATA, name, SpanKind::Client, attributes(&request));
-    global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(span.context(), &mut Writing(request.headers_mut()));
-    });
-    let mut sending = pin!(client.execute(request));
-    let result = poll_fn(|context| span.inside(|| sending.as_mut().poll(context))).await;
-    end(&mut span, result)
-}
-
-fn attributes(request: &Request) -> Vec<KeyValue> {
+async fn send(
+    client: Client,
+    mut request: Request,
+    template: Option<&str>,
+) -> Result<Response, Error> {
     let url = request.url();
-    let mut attributes = Vec::with_capacity(6);
-    conventions::push_method(&mut attributes, request.method());
-    if let Some(host) = url.host_str() {
-        conventions::push_server(&mut attributes, host, url.port_or_known_default());
-    }
+    let scheme = if url.scheme() == "https" { "https" } else { "http" };
+    let mut attributes = Vec::with_capacity(7);
     attributes.push(KeyValue::new("url.full", without_secrets(url)));
-    attributes
+    if let Some(template) = template {
+        attributes.push(KeyValue::new("url.template", template.to_owned()));
+    }
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+    let mut sending = Sending::begin(request.method(), scheme, host, port, template, attributes);
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
+    });
+    let mut executing = pin!(client.execute(request));
+    let result = poll_fn(|context| sending.span.inside(|| executing.as_mut().poll(context))).await;
+    end(&mut sending, result)
 }
 
 /// The URL without what may be secret or personal: nobody named it.
@@ -104,29 +117,46 @@ fn without_secrets(url: &Url) -> String {
     url.into()
 }
 
-fn end(span: &mut OwnedSpan, result: Result<Response, Error>) -> Result<Response, Error> {
+fn end(sending: &mut Sending, result: Result<Response, Error>) -> Result<Response, Error> {
     match result {
         Ok(response) => {
-            let status = response.status();
-            span.set_attributes(vec![conventions::status(status)]);
-            if status.is_client_error() || status.is_server_error() {
-                span.finish(Outcome::Error, Some(conventions::failed(status)));
-            } else {
-                span.finish(Outcome::Ok, None);
-            }
+            sending.answered(response.status(), conventions::version(response.version()));
             Ok(response)
         }
         Err(error) => {
             // Its text would show the whole URL.
             let url = error.url().cloned();
             let error = error.without_url();
-            span.finish(Outcome::Error, Some(classify::described(error_type(&error), &error)));
+            let error_type = error_type(&error);
+            sending.failed(error_type, classify::described(error_type, &error));
             Err(match url {
                 Some(url) => error.with_url(url),
                 None => error,
             })
         }
     }
+}
+
+/// Shows the redirects that a client follows: each becomes an event `http.redirect` on the request's span,
+/// with the status that asked for it and the URL it leads to. The policy decides as it did.
+///
+/// ```
+/// use reqwest::redirect::Policy;
+///
+/// let client = reqwest::Client::builder()
+///     .redirect(redspan::reqwest::redirects(Policy::limited(5)))
+///     .build()?;
+/// # Ok::<(), reqwest::Error>(())
+/// ```
+pub fn redirects(policy: Policy) -> Policy {
+    Policy::custom(move |attempt| {
+        let about = vec![
+            KeyValue::new("url.full", without_secrets(attempt.url())),
+            conventions::status(attempt.status()),
+        ];
+        current::with(|context| context.span().add_event("http.redirect", about));
+        policy.redirect(attempt)
+    })
 }
 
 /// Words that stay the same when texts and types of the libraries below change.

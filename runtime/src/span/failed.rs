@@ -3,9 +3,11 @@
 use super::chain;
 use super::record::Live;
 use crate::clock;
+use crate::error_type::Blame;
 use opentelemetry::trace::Status;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
+use tracing_core::Level;
 
 /// An error, in words.
 #[derive(Debug)]
@@ -15,18 +17,36 @@ pub(crate) struct Failed {
     pub(crate) message: Option<String>,
     /// The errors behind it, the innermost last.
     pub(crate) sources: Vec<String>,
+    /// What the error itself says, if it says anything.
+    pub(crate) told: Option<Told>,
+}
+
+/// What an error says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) error_type: &'static str,
+    /// Its Rust type.
+    pub(crate) exception_type: &'static str,
+    pub(crate) blame: Blame,
+    pub(crate) retryable: bool,
+    pub(crate) level: Level,
 }
 
 impl Failed {
+    /// An error whose type says it all.
+    pub(crate) fn of_type(error_type: impl Into<Cow<'static, str>>) -> Self {
+        Failed { error_type: error_type.into(), message: None, sources: Vec::new(), told: None }
+    }
+
     pub(crate) fn panic() -> Self {
-        Failed { error_type: Cow::Borrowed("panic"), message: None, sources: Vec::new() }
+        Failed::of_type("panic")
     }
 
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`
     /// with its source chain.
     /// <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>
     pub(super) fn write(self, live: &mut Live) {
-        let Failed { error_type, message, sources } = self;
+        let Failed { error_type, message, sources, told } = self;
         if live.status == Status::Unset {
             // A panic has no message here: its payload was not named.
             let words = message.clone().unwrap_or_else(|| match &*error_type {
@@ -40,16 +60,24 @@ impl Failed {
             .is_some_and(|root| chain::described_below(&live.context, live.local_parent(), root));
         let extra = live.extra.get_or_insert_default();
         extra.set(KeyValue::new("error.type", error_type.clone()));
+        if let Some(told) = &told {
+            extra.set(KeyValue::new("redspan.error.blame", told.blame.as_str()));
+            if told.retryable {
+                extra.set(KeyValue::new("redspan.error.retryable", true));
+            }
+        }
         if message.is_some() && !described {
-            let about = Failed { error_type, message, sources }.about();
+            let about = Failed { error_type, message, sources, told }.about();
             extra.event(Cow::Borrowed("exception"), clock::system_time(clock::now()), about);
         }
     }
 
     /// The attributes of the event `exception`. An error without a type of its own has none there.
     pub(crate) fn about(self) -> Vec<KeyValue> {
-        let Failed { error_type, message, sources } = self;
-        let mut about = Vec::with_capacity(3);
+        let Failed { error_type, message, sources, told } = self;
+        let mut about = Vec::with_capacity(4);
+        // `exception.type` is the Rust type, also where `error.type` is a word of its own.
+        let error_type = told.map_or(error_type, |told| Cow::Borrowed(told.exception_type));
         if !error_type.is_empty() {
             about.push(KeyValue::new("exception.type", error_type));
         }
@@ -59,6 +87,9 @@ impl Failed {
         if !sources.is_empty() {
             let sources = sources.into_iter().map(StringValue::from).collect();
             about.push(KeyValue::new("exception.chain", Value::Array(Array::String(sources))));
+        }
+        if let Some(told) = told {
+            about.push(KeyValue::new("level", told.level.as_str()));
         }
         about
     }

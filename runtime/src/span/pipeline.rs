@@ -11,8 +11,8 @@ use super::stats::{SpanStats, Stats, reason};
 use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
 use crate::config::settings::BatchSettings;
+use crate::quiet;
 use opentelemetry_sdk::trace::SpanData;
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -262,23 +262,6 @@ impl Shared {
     }
 }
 
-thread_local! {
-    static OWN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is one of the pipeline's: what happens there is not told, or each export
-/// would bring the next one about.
-pub(super) fn is_own_thread() -> bool {
-    OWN.try_with(Cell::get).unwrap_or(false)
-}
-
-/// No spans of this thread. OpenTelemetry's own mark goes with the context, and is lost below a span
-/// that is declared a root, as the one of an HTTP/2 connection is.
-fn quiet() -> opentelemetry::ContextGuard {
-    OWN.set(true);
-    opentelemetry::Context::enter_telemetry_suppressed_scope()
-}
-
 /// From the collector to the queue.
 struct Way<'a> {
     converted: &'a mut Vec<(SpanData, Pending)>,
@@ -297,7 +280,7 @@ impl Outlet for Way<'_> {
 
 /// The collector's thread.
 fn collect(shared: &Shared, mut tail: Option<Tail>) {
-    let _quiet = quiet();
+    let _quiet = quiet::settle();
     let mut converted = Vec::new();
     loop {
         let (wanted, closing, stop) = {
@@ -349,7 +332,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>) {
 
 /// The exporter's thread.
 fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
-    let _quiet = quiet();
+    let _quiet = quiet::settle();
     let BatchSettings { delay, batch, timeout, .. } = shared.batching;
     loop {
         let mut queue = shared.queue();

@@ -5,9 +5,9 @@
 //! pipeline exports.
 
 use super::engine::{self, Start, Started};
-use super::pipeline;
 use super::span::Span;
 use crate::clock;
+use crate::quiet;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
@@ -114,7 +114,7 @@ impl opentelemetry::trace::Tracer for Tracer {
                 None => Span::silent(parent.span().span_context().clone()),
             };
         }
-        let Some(engine) = engine::get().filter(|_| !pipeline::is_own_thread()) else {
+        let Some(engine) = engine::get().filter(|_| !quiet::is_here()) else {
             return Span::silent(parent.span().span_context().clone());
         };
         let events = builder.events.take().unwrap_or_default();

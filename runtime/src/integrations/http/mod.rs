@@ -1,8 +1,11 @@
 //! What HTTP servers and clients share: the words of the conventions.
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
 
+pub(crate) mod instruments;
+pub(crate) mod sending;
+
 use crate::span::failed::Failed;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use opentelemetry::KeyValue;
 use std::borrow::Cow;
 
@@ -12,6 +15,11 @@ const METHODS: [&str; 10] =
 
 fn known(method: &Method) -> Option<&'static str> {
     METHODS.into_iter().find(|known| *known == method.as_str())
+}
+
+/// The method as an attribute and as a label.
+pub(super) fn method(method: &Method) -> &'static str {
+    known(method).unwrap_or("_OTHER")
 }
 
 /// A span's name: the method, with the route if there is one.
@@ -24,7 +32,7 @@ pub(super) fn name(method: &Method, route: Option<&str>) -> Cow<'static, str> {
 }
 
 pub(super) fn push_method(attributes: &mut Vec<KeyValue>, method: &Method) {
-    attributes.push(KeyValue::new("http.request.method", known(method).unwrap_or("_OTHER")));
+    attributes.push(KeyValue::new("http.request.method", self::method(method)));
     if known(method).is_none() {
         let original = method.as_str().to_owned();
         attributes.push(KeyValue::new("http.request.method_original", original));
@@ -33,12 +41,27 @@ pub(super) fn push_method(attributes: &mut Vec<KeyValue>, method: &Method) {
 
 /// `server.address` and, where known, `server.port`.
 pub(super) fn push_server(attributes: &mut Vec<KeyValue>, host: &str, port: Option<u16>) {
-    // The brackets of an IPv6 address belong to the URL.
-    let address = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    attributes.push(KeyValue::new("server.address", address));
+    attributes.push(KeyValue::new("server.address", bare(host).to_owned()));
     if let Some(port) = port {
         attributes.push(KeyValue::new("server.port", i64::from(port)));
     }
+}
+
+/// A host without the brackets of an IPv6 address: they belong to the URL.
+pub(super) fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// `network.protocol.version`
+pub(super) fn version(version: Version) -> Option<&'static str> {
+    Some(match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => return None,
+    })
 }
 
 pub(super) fn status(status: StatusCode) -> KeyValue {
@@ -47,6 +70,5 @@ pub(super) fn status(status: StatusCode) -> KeyValue {
 
 /// The error that a status code is. No message: the code says it all.
 pub(super) fn failed(status: StatusCode) -> Failed {
-    let error_type = Cow::Owned(status.as_str().to_owned());
-    Failed { error_type, message: None, sources: Vec::new() }
+    Failed::of_type(status.as_str().to_owned())
 }

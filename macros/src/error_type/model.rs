@@ -1,0 +1,244 @@
+//! What each variant says, judged.
+
+use proc_macro2::{Span, TokenTree};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Generics, Ident, Lit, Member, Path, Type};
+
+use super::parse::{Case, Held, Input, Said, Shape};
+use crate::attrs::{self, Entry, Form, Known};
+use crate::case::snake;
+use crate::diag::Diag;
+
+const OPTIONS: &[Known] = &[
+    Known { name: "client", usage: "client" },
+    Known { name: "server", usage: "server" },
+    Known { name: "retryable", usage: "retryable" },
+    Known { name: "level", usage: "level = \"warn\"" },
+    Known { name: "transparent", usage: "transparent" },
+    Known { name: "crate", usage: "crate = my_framework::redspan" },
+];
+const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
+
+pub(crate) struct Model {
+    pub(crate) ident: Ident,
+    pub(crate) generics: Generics,
+    pub(crate) root: Option<Path>,
+    /// `None`: a union, in which nothing can be told apart.
+    pub(crate) kinds: Option<Vec<Kind>>,
+    /// What has to be an `ErrorType` because a parameter of the type stands in it.
+    pub(crate) bounds: Vec<Type>,
+}
+
+/// What a variant, or a struct, says.
+pub(crate) struct Kind {
+    pub(crate) variant: Option<Ident>,
+    /// `None`: asks the inner error.
+    pub(crate) name: Option<String>,
+    /// The name, if the inner error has none.
+    pub(crate) otherwise: String,
+    pub(crate) own: Own,
+    /// What the whole enum says: after what the inner error says.
+    pub(crate) shared: Own,
+    pub(crate) inner: Option<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) member: Member,
+    pub(crate) ty: Type,
+    /// Has to be an `ErrorType`: not only asked if it happens to be one.
+    pub(crate) required: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Own {
+    pub(crate) client: Option<bool>,
+    pub(crate) retryable: Option<bool>,
+    pub(crate) level: Option<&'static str>,
+}
+
+#[derive(Default)]
+struct Judged {
+    name: Option<String>,
+    own: Own,
+    transparent: Option<Span>,
+    root: Option<Path>,
+}
+
+pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
+    let Input { ident, generics, said, shape } = input;
+    let whole = judge(said, Place::Enum, diag);
+    let mut root = whole.root;
+    let union = matches!(shape, Shape::Union);
+    let mut kinds: Vec<Kind> = Vec::new();
+    match shape {
+        Shape::Enum(cases) => {
+            for case in cases {
+                let judged = judge_case(case, Place::Variant, whole.own, &mut kinds, diag);
+                debug_assert!(judged.is_none(), "refused on a variant");
+            }
+        }
+        Shape::Struct(case) => {
+            root = judge_case(case, Place::Struct, Own::default(), &mut kinds, diag);
+        }
+        Shape::Union => {
+            let message =
+                "expected an enum or a struct: `#[derive(ErrorType)]` cannot look into a union";
+            diag.at(ident.span(), message);
+        }
+    }
+    let parameters: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
+    let mut bounds: Vec<Type> = Vec::new();
+    for inner in kinds.iter_mut().filter_map(|kind| kind.inner.as_mut()) {
+        if mentions(inner.ty.to_token_stream(), &parameters) {
+            inner.required = true;
+            bounds.push(inner.ty.clone());
+        }
+    }
+    let kinds = (!union).then_some(kinds);
+    Model { ident, generics, root, kinds, bounds }
+}
+
+fn mentions(tokens: proc_macro2::TokenStream, names: &[Ident]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.contains(&ident),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => false,
+    })
+}
+
+fn judge_case(
+    case: Case,
+    place: Place,
+    shared: Own,
+    kinds: &mut Vec<Kind>,
+    diag: &mut Diag,
+) -> Option<Path> {
+    let Judged { name, own, transparent, root } = judge(case.said, place, diag);
+    let inner = inner(transparent, case.transparent, case.fields, diag);
+    let otherwise = snake(&case.plain.0);
+    let name = name.or_else(|| inner.is_none().then(|| otherwise.clone()));
+    kinds.push(Kind { variant: case.variant, name, otherwise, own, shared, inner });
+    root
+}
+
+/// Which field is asked: that of `transparent`, or the one that thiserror passes on.
+fn inner(
+    transparent: Option<Span>,
+    passed_on: bool,
+    fields: Vec<Held>,
+    diag: &mut Diag,
+) -> Option<Inner> {
+    let required = transparent.is_some();
+    let only = fields.len() == 1;
+    let found = fields
+        .into_iter()
+        .find(|field| field.from || ((required || passed_on) && (only || field.source)));
+    if let (Some(span), None) = (transparent, &found) {
+        let message = "`transparent` asks the error inside: it goes where there is one field, or \
+                       one that is marked `#[from]` or `#[source]`";
+        diag.at(span, message);
+    }
+    found.map(|field| Inner { member: field.member, ty: field.ty, required })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Enum,
+    Variant,
+    Struct,
+}
+
+fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
+    let mut judged = Judged::default();
+    if let Some(name) = said.name {
+        if place == Place::Enum {
+            let message = "a name goes on a variant: one for all would tell nothing";
+            diag.at(name.span(), message);
+        } else if name.value().is_empty() {
+            diag.at(name.span(), "an `error.type` must not be empty");
+        }
+        judged.name = Some(name.value());
+    }
+    for entry in attrs::judge_keys(said.entries, OPTIONS, diag) {
+        let key = entry.key.clone();
+        let at = key.span();
+        if key == "client" || key == "server" {
+            if !bare(entry, diag) {
+            } else if judged.own.client.is_some() {
+                diag.at(at, "`client` and `server` exclude each other; keep one of them");
+            } else {
+                judged.own.client = Some(key == "client");
+            }
+        } else if key == "retryable" {
+            judged.own.retryable = flag(entry, diag);
+        } else if key == "level" {
+            judged.own.level = level(entry, diag);
+        } else if key == "transparent" {
+            if !bare(entry, diag) {
+            } else if place == Place::Enum {
+                diag.at(at, "`transparent` goes on a variant: it asks the error that one holds");
+            } else {
+                judged.transparent = Some(at);
+            }
+        } else if place == Place::Variant {
+            diag.at(at, "`crate` goes on the whole enum");
+        } else {
+            judged.root = path(entry, diag);
+        }
+    }
+    judged
+}
+
+/// A word that stands alone.
+fn bare(entry: Entry, diag: &mut Diag) -> bool {
+    let alone = matches!(entry.form, Form::Bare);
+    if !alone {
+        diag.at(entry.key.span(), format!("`{0}` stands alone: `#[error_type({0})]`", entry.key));
+    }
+    alone
+}
+
+/// `retryable`, `retryable = false`.
+fn flag(entry: Entry, diag: &mut Diag) -> Option<bool> {
+    if let Form::Bare = entry.form {
+        return Some(true);
+    }
+    match attrs::value_of(entry, OPTIONS, diag)? {
+        Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) => Some(flag.value),
+        other => {
+            diag.at(other.span(), "`retryable` stands alone, or is `retryable = false`");
+            None
+        }
+    }
+}
+
+/// `"warn"`, or a path such as `Level::WARN`, of which the last segment counts.
+fn level(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
+    let value = attrs::value_of(entry, OPTIONS, diag)?;
+    let text = match &value {
+        Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        other => attrs::string_literal(other).map(syn::LitStr::value),
+    };
+    let Some(text) = text else {
+        diag.at(value.span(), "`level` takes a string literal: `level = \"warn\"`");
+        return None;
+    };
+    let found = LEVELS.iter().copied().find(|word| word.eq_ignore_ascii_case(&text));
+    if found.is_none() {
+        let hint = attrs::hint(&text, LEVELS);
+        diag.at(value.span(), format!("unknown level `{text}`; {hint}"));
+    }
+    found
+}
+
+fn path(entry: Entry, diag: &mut Diag) -> Option<Path> {
+    match attrs::value_of(entry, OPTIONS, diag)? {
+        Expr::Path(path) if path.qself.is_none() => Some(path.path),
+        other => {
+            let usage = attrs::usage_of("crate", OPTIONS);
+            diag.at(other.span(), format!("`crate` takes a path: {usage}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Bodies that are watched to their end.
+
+use super::exchange::{BodyCount, Exchange};
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::fmt::{self, Debug, Display};
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{self, Poll};
+
+pin_project! {
+    /// The body of a [`Server`](super::Server)'s answer: the request is over when it has ended.
+    pub struct ServerBody<R> {
+        // None once it was dropped: what it holds is dropped while the span is current.
+        #[pin]
+        inner: Option<R>,
+        exchange: Option<Exchange>,
+    }
+
+    impl<R> PinnedDrop for ServerBody<R> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(exchange) = this.exchange {
+                exchange.span.inside(|| this.inner.set(None));
+            }
+        }
+    }
+}
+
+impl<R> ServerBody<R> {
+    /// A body whose request is over already.
+    pub(super) fn over(inner: R) -> Self {
+        ServerBody { inner: Some(inner), exchange: None }
+    }
+}
+
+impl<R: Body> ServerBody<R> {
+    pub(super) fn new(inner: R, mut exchange: Exchange, is_head_only: bool) -> Self {
+        if is_head_only || inner.is_end_stream() {
+            exchange.complete();
+            return ServerBody::over(inner);
+        }
+        ServerBody { inner: Some(inner), exchange: Some(exchange) }
+    }
+}
+
+impl<R: Default> Default for ServerBody<R> {
+    fn default() -> Self {
+        ServerBody::over(R::default())
+    }
+}
+
+impl<R> Debug for ServerBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBody").finish_non_exhaustive()
+    }
+}
+
+impl<R> Body for ServerBody<R>
+where
+    R: Body,
+    R::Error: Display,
+{
+    type Data = R::Data;
+    type Error = R::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+        let mut this = self.project();
+        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Some(exchange) = this.exchange else { return inner.poll_frame(context) };
+        let polled = exchange.span.inside(|| inner.as_mut().poll_frame(context));
+        match &polled {
+            Poll::Pending => return polled,
+            Poll::Ready(None) => exchange.complete(),
+            Poll::Ready(Some(Err(error))) => exchange.fail(error),
+            Poll::Ready(Some(Ok(frame))) => {
+                let was_last = frame.data_ref().is_some_and(|data| exchange.sent(data.remaining()));
+                if !was_last && !inner.is_end_stream() {
+                    return polled;
+                }
+                // Whoever sends it need not ask again.
+                exchange.complete();
+            }
+        }
+        *this.exchange = None;
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl BodyCount {
+    /// Wraps a body so that its bytes are counted.
+    pub fn over<B>(self, body: B) -> CountedBody<B> {
+        CountedBody { inner: body, count: self }
+    }
+}
+
+pin_project! {
+    /// A body whose bytes are counted. See [`BodyCount`].
+    #[derive(Debug)]
+    pub struct CountedBody<B> {
+        #[pin]
+        inner: B,
+        count: BodyCount,
+    }
+}
+
+impl<B: Body> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let polled = this.inner.poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            this.count.0.fetch_add(data.remaining() as u64, Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,172 @@
+//! A client span around every request that a tower client sends.
+
+use super::super::http as conventions;
+use super::super::http::sending::Sending;
+use super::Route;
+use crate::context::propagation::carriers::Writing;
+use crate::span::failed::Failed;
+use ::http::{Request, Response};
+use opentelemetry::{KeyValue, global};
+use pin_project_lite::pin_project;
+use std::any::type_name;
+use std::fmt::{self, Debug, Display};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{self, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Wraps clients into a [`Client`], such as hyper-util's.
+///
+/// The span is of kind client, is named by the method (and the template, see
+/// [`with_route`](ClientLayer::with_route)), and its context travels in the request's headers, as
+/// the global propagator writes them. It ends when the head of the answer has arrived: `error` with
+/// a status of 4xx or 5xx, or when there is no answer at all. `http.client.request.duration` (s) is
+/// measured with it.
+///
+/// ```
+/// use redspan::tower::ClientLayer;
+/// use tower_layer::Layer;
+///
+/// # fn a_client() -> String { String::new() }
+/// let client = ClientLayer::new().layer(a_client());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientLayer<M = ()> {
+    template: M,
+}
+
+impl ClientLayer {
+    /// A layer whose spans are named by the method alone.
+    pub const fn new() -> Self {
+        ClientLayer { template: () }
+    }
+}
+
+impl<M> ClientLayer<M> {
+    /// Learns the template of the URL from the request, as a [`Route`]: spans are then named
+    /// `GET /users/{id}` and have a `url.template`.
+    pub fn with_route<N>(self, template: N) -> ClientLayer<N> {
+        ClientLayer { template }
+    }
+}
+
+impl<S, M: Clone> Layer<S> for ClientLayer<M> {
+    type Service = Client<S, M>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Client { inner, template: self.template.clone() }
+    }
+}
+
+/// A client whose requests are client spans. See [`ClientLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct Client<S, M = ()> {
+    inner: S,
+    template: M,
+}
+
+impl<S, M, B, R> Service<Request<B>> for Client<S, M>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Display,
+    M: Route<B>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ClientFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let template = self.template.route(&request);
+        let uri = request.uri();
+        let scheme = if uri.scheme_str() == Some("https") { "https" } else { "http" };
+        let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default().to_owned();
+        // Of the URL, credentials and query stay out.
+        let shown = uri.port_u16().map_or_else(
+            || format!("{scheme}://{host}{}", uri.path()),
+            |port| format!("{scheme}://{host}:{port}{}", uri.path()),
+        );
+        let full = (!host.is_empty()).then_some(shown);
+        let mut attributes = Vec::with_capacity(7);
+        if let Some(full) = full {
+            attributes.push(KeyValue::new("url.full", full));
+        }
+        if let Some(template) = &template {
+            attributes.push(KeyValue::new("url.template", template.clone()));
+        }
+        let method = request.method().clone();
+        let mut sending =
+            Sending::begin(&method, scheme, &host, Some(port), template.as_deref(), attributes);
+        global::get_text_map_propagator(|propagator| {
+            propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
+        });
+        let inner = &mut self.inner;
+        let future = sending.span.inside(|| inner.call(request));
+        ClientFuture { future: Some(future), sending: Some(sending) }
+    }
+}
+
+pin_project! {
+    /// The future of a [`Client`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ClientFuture<F> {
+        // None once it is over: what it holds is dropped while the span is current.
+        #[pin]
+        future: Option<F>,
+        sending: Option<Sending>,
+    }
+
+    impl<F> PinnedDrop for ClientFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(sending) = this.sending {
+                sending.span.inside(|| this.future.set(None));
+            }
+        }
+    }
+}
+
+impl<F> Debug for ClientFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, R, E> Future for ClientFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Display,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let (Some(future), Some(sending)) = (this.future.as_mut().as_pin_mut(), &mut *this.sending)
+        else {
+            // Polled after it was ready.
+            return Poll::Pending;
+        };
+        let Poll::Ready(result) = sending.span.inside(|| future.poll(context)) else {
+            return Poll::Pending;
+        };
+        sending.span.inside(|| this.future.set(None));
+        match &result {
+            Ok(response) => {
+                let version = conventions::version(response.version());
+                sending.answered(response.status(), version);
+            }
+            Err(error) => {
+                let error_type = type_name::<E>();
+                let failed: Failed = crate::call::classify::shown(error_type, error);
+                sending.failed(error_type, failed);
+            }
+        }
+        *this.sending = None;
+        Poll::Ready(result)
+    }
+}

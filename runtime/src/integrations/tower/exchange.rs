@@ -1,0 +1,269 @@
+//! One request and its answer: the span, the numbers, and what the options ask for.
+
+use super::super::http as conventions;
+use super::super::http::instruments::{Labels, SERVER};
+use super::options::Options;
+use crate::call::classify;
+use crate::call::owned::OwnedSpan;
+use crate::clock::{self, Tick};
+use crate::context::current;
+use crate::context::propagation::carriers::Reading;
+use crate::outcome::Outcome;
+use crate::span::failed::Failed;
+use ::http::header::{CONTENT_LENGTH, HOST};
+use ::http::uri::Authority;
+use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, response};
+use metrics::Gauge;
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue, global};
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use tracing_core::callsite::DefaultCallsite;
+use tracing_core::metadata::Kind;
+use tracing_core::{Level, Metadata};
+
+static CALLSITE: DefaultCallsite = DefaultCallsite::new(&METADATA);
+static METADATA: Metadata<'static> = tracing_core::metadata! {
+    name: "request",
+    target: "redspan::tower",
+    level: Level::INFO,
+    fields: &[],
+    callsite: &CALLSITE,
+    kind: Kind::SPAN,
+};
+
+/// Counts the bytes of a request's body while the service reads them.
+#[derive(Clone, Debug, Default)]
+pub struct BodyCount(pub(super) Arc<AtomicU64>);
+
+/// A request between its first byte and the last one of its answer. Dropped before it was ended, it
+/// was cancelled.
+pub(super) struct Exchange {
+    pub(super) span: OwnedSpan,
+    options: Arc<Options>,
+    /// The id that the answer repeats.
+    id: Option<HeaderValue>,
+    /// None for what is left out, and once it was counted.
+    measured: Option<Measured>,
+}
+
+struct Measured {
+    started: Tick,
+    labels: Labels,
+    route: Option<String>,
+    asked: Asked,
+    said: Option<u64>,
+    sent: u64,
+    active: Gauge,
+    answered_head_only: bool,
+}
+
+/// How large the request's body is.
+enum Asked {
+    Unknown,
+    Said(u64),
+    Counted(BodyCount),
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+impl Exchange {
+    /// Begins the span of a request, and counts it as active.
+    pub(super) fn begin<B>(
+        options: &Arc<Options>,
+        request: &mut Request<B>,
+        route: Option<String>,
+    ) -> Self {
+        let here = current::with(Context::clone).unwrap_or_default();
+        if options.leaves_out(request.uri().path()) {
+            // Functions that are called below are counted, and make no spans.
+            let silent = here.with_telemetry_suppressed();
+            let name = Cow::Borrowed("");
+            let span = OwnedSpan::start(&silent, &METADATA, name, SpanKind::Server, Vec::new());
+            return Exchange { span, options: options.clone(), id: None, measured: None };
+        }
+        let started = clock::now();
+        let parent = global::get_text_map_propagator(|propagator| {
+            propagator.extract_with_context(&here, &Reading(request.headers()))
+        });
+        let id = options.identify(request.headers_mut());
+        let name = conventions::name(request.method(), route.as_deref());
+        let attributes = attributes(request, route.as_deref(), options);
+        let span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Server, attributes);
+        let labels = Labels {
+            method: conventions::method(request.method()),
+            scheme: scheme(request),
+            version: conventions::version(request.version()),
+            port: None,
+            status: None,
+            error: None,
+        };
+        let active = SERVER.active(None, Labels { version: None, ..labels });
+        active.increment(1.0);
+        let measured = Measured {
+            started,
+            labels,
+            route,
+            asked: length(request.headers()).map_or(Asked::Unknown, Asked::Said),
+            said: None,
+            sent: 0,
+            active,
+            answered_head_only: *request.method() == Method::HEAD,
+        };
+        Exchange { span, options: options.clone(), id, measured: Some(measured) }
+    }
+
+    /// What counts the request's body, if its size is not known beforehand.
+    pub(super) fn count_body(&mut self) -> Option<BodyCount> {
+        let measured = self.measured.as_mut()?;
+        if !matches!(measured.asked, Asked::Unknown) {
+            return None;
+        }
+        let count = BodyCount::default();
+        measured.asked = Asked::Counted(count.clone());
+        Some(count)
+    }
+
+    /// The head of the answer is there. Returns whether that is all of it.
+    pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
+        let attributes = self.options.of_response(&head.headers);
+        if let (Some(name), Some(id)) = (&self.options.request_id, self.id.take()) {
+            head.headers.entry(name).or_insert(id);
+        }
+        let Some(measured) = &mut self.measured else { return true };
+        let status = head.status;
+        measured.labels.status = Some(status.as_u16());
+        measured.said = length(&head.headers);
+        self.span.set_attributes(
+            std::iter::once(conventions::status(status)).chain(attributes).collect(),
+        );
+        measured.answered_head_only
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
+
+    /// Another part of the answer's body was handed over. Returns whether it was the last.
+    pub(super) fn sent(&mut self, bytes: usize) -> bool {
+        let Some(measured) = &mut self.measured else { return false };
+        measured.sent = measured.sent.saturating_add(bytes as u64);
+        measured.said.is_some_and(|said| measured.sent >= said)
+    }
+
+    /// The answer is complete.
+    pub(super) fn complete(&mut self) {
+        let status = self.measured.as_ref().and_then(|measured| measured.labels.status);
+        match status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            Some(status) if status.is_server_error() => {
+                self.end(Outcome::Error, Some(conventions::failed(status)));
+            }
+            _ => self.end(Outcome::Ok, None),
+        }
+    }
+
+    /// The service, or the body of its answer, failed.
+    pub(super) fn fail<E: Display>(&mut self, error: &E) {
+        let error_type = type_name::<E>();
+        if let Some(measured) = &mut self.measured {
+            measured.labels.error = Some(error_type);
+        }
+        self.end(Outcome::Error, Some(classify::shown(error_type, error)));
+    }
+
+    /// The client is told `status`, because the service panicked or took too long.
+    pub(super) fn replaced(&mut self, status: StatusCode, outcome: Outcome, failed: Failed) {
+        if let Some(measured) = &mut self.measured {
+            measured.labels.status = Some(status.as_u16());
+            measured.labels.error = match &failed.error_type {
+                Cow::Borrowed(error_type) => Some(error_type),
+                Cow::Owned(_) => None,
+            };
+        }
+        self.span.set_attributes(vec![conventions::status(status)]);
+        self.end(outcome, Some(failed));
+    }
+
+    fn end(&mut self, outcome: Outcome, failed: Option<Failed>) {
+        if let Some(mut measured) = self.measured.take() {
+            measured.labels.fail(outcome);
+            let took = clock::now().saturating_duration_since(measured.started);
+            let options = &self.options;
+            // In the span: its exemplar, its line in the log.
+            self.span.inside(|| {
+                measured.record(outcome, took);
+                options.notice_slow(took, measured.route.as_deref());
+            });
+        }
+        self.span.finish(outcome, failed);
+    }
+}
+
+impl Measured {
+    fn record(&self, outcome: Outcome, took: std::time::Duration) {
+        self.active.decrement(1.0);
+        let asked = match &self.asked {
+            Asked::Unknown => None,
+            Asked::Said(bytes) => Some(*bytes),
+            Asked::Counted(count) => Some(count.0.load(Relaxed)).filter(|&bytes| bytes > 0),
+        };
+        // Nobody knows how large an answer would have become that never came.
+        let answered = (outcome == Outcome::Ok || self.sent > 0).then_some(self.sent);
+        SERVER.record(self.route.as_deref(), self.labels, took, asked, answered);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.measured.is_some() {
+            let outcome = self.span.if_dropped;
+            self.end(outcome, (outcome == Outcome::Panic).then(Failed::panic));
+        }
+    }
+}
+
+/// HTTP/1 does not say it, and whoever ends TLS is usually another process.
+fn scheme<B>(request: &Request<B>) -> &'static str {
+    match request.uri().scheme_str() {
+        Some("https") => "https",
+        _ => "http",
+    }
+}
+
+fn attributes<B>(request: &Request<B>, route: Option<&str>, options: &Options) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(8);
+    conventions::push_method(&mut attributes, request.method());
+    attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
+    attributes.push(KeyValue::new("url.scheme", scheme(request)));
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| host.parse::<Authority>().ok());
+    // HTTP/2 says it in the URI.
+    if let Some(authority) = host.as_ref().or(request.uri().authority()) {
+        conventions::push_server(&mut attributes, authority.host(), authority.port_u16());
+    }
+    if let Some(version) = conventions::version(request.version()) {
+        attributes.push(KeyValue::new("network.protocol.version", version));
+    }
+    if let Some(route) = route {
+        attributes.push(KeyValue::new("http.route", route.to_owned()));
+    }
+    attributes.extend(options.of_request(request.headers()));
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_is_no_number_is_unknown() {
+        for (said, length_of) in [("17", Some(17)), ("", None), ("-1", None), ("1e3", None)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static(said));
+            assert_eq!(length(&headers), length_of);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A server span around every request, for any tower service that speaks `http`.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use redspan::tower::ServerLayer;
+//! use tower_layer::Layer;
+//!
+//! # #[derive(Clone)] struct Shop;
+//! # impl tower_service::Service<Request<()>> for Shop {
+//! #     type Response = Response<String>;
+//! #     type Error = std::convert::Infallible;
+//! #     type Future = std::future::Ready<Result<Response<String>, Self::Error>>;
+//! #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>)
+//! #         -> std::task::Poll<Result<(), Self::Error>> { std::task::Poll::Ready(Ok(())) }
+//! #     fn call(&mut self, _: Request<()>) -> Self::Future {
+//! #         std::future::ready(Ok(Response::new(String::new()))) }
+//! # }
+//! let service = ServerLayer::new().layer(Shop);
+//! # fn is_a_service<S: tower_service::Service<Request<()>>>(_: S) {}
+//! # is_a_service(service);
+//! ```
+//!
+//! The span continues the trace of the request's headers, as the global propagator reads them
+//! ([`propagation`](crate::propagation)). It is current in the service's `call` and
+//! whenever its future is polled, so instrumented functions, events and outgoing requests belong to
+//! it. It follows OpenTelemetry's [conventions], which also say what is left out: the query string,
+//! the user agent and all other headers.
+//!
+//! It ends with the body of the answer, as
+//!
+//! * `ok`, also with a status of 4xx: then it is the client that erred;
+//! * `error`, with a status of 5xx, or when the service itself or its body returns an error;
+//! * `panic`, when the service panics. The client gets a 500 with an empty body, and the connection
+//!   lives on;
+//! * `cancelled`, when the answer was not handed over to its end: the client has gone, or a timeout
+//!   further out has passed.
+//!
+//! # Metrics
+//!
+//! In whatever recorder is installed, redspan's or another, and for all requests, sampled or not:
+//!
+//! | metric | unit | labels |
+//! |---|---|---|
+//! | `http.server.request.duration` (histogram) | s | `http.request.method`, `url.scheme`, `http.route`, `http.response.status_code`, `network.protocol.version`, `error.type` |
+//! | `http.server.active_requests` (gauge) | 1 | `http.request.method`, `url.scheme` |
+//! | `http.server.request.body.size` (histogram) | By | those of the duration; requests without a body are not counted |
+//! | `http.server.response.body.size` (histogram) | By | those of the duration |
+//!
+//! `error.type` is the code of a 5xx, `cancelled`, `panic`, `timeout`, or the type of the service's
+//! error. Strangers choose paths and methods: a path never becomes a label, and an unknown method
+//! is `_OTHER`.
+//!
+//! # More, by name
+//!
+//! [`request_id`](ServerLayer::request_id), [`capture_request_headers`](ServerLayer::capture_request_headers),
+//! [`capture_response_headers`](ServerLayer::capture_response_headers), [`slow`](ServerLayer::slow),
+//! [`timeout`](ServerLayer::timeout), [`leave_out`](ServerLayer::leave_out). They are options of one
+//! layer, so their order cannot be wrong: the span is outermost, the numbers see what the client
+//! sees, and a panic is caught inside both.
+//!
+//! Without `init!` no span is recorded, and the caller's context is passed on all the same.
+//!
+//! For a plain hyper service, wrap it with hyper-util's `TowerToHyperService`.
+//!
+//! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+
+mod body;
+mod client;
+mod exchange;
+mod options;
+mod server;
+
+pub use body::{CountedBody, ServerBody};
+pub use client::{Client, ClientLayer};
+pub use exchange::BodyCount;
+pub use server::{ResponseFuture, Server};
+
+use ::http::{HeaderName, Request};
+use options::Options;
+use std::sync::Arc;
+use std::time::Duration;
+use tower_layer::Layer;
+
+/// The route that a request takes: the template `/users/{id}`, never the path `/users/17`, because
+/// it becomes part of the span's name and a label.
+///
+/// `()` knows none; a closure `Fn(&Request<B>) -> Option<String>` may.
+pub trait Route<B> {
+    /// The route, if one is known before the service is called.
+    fn route(&self, request: &Request<B>) -> Option<String>;
+
+    /// Counts the bytes of a body that does not say its length, by wrapping it with
+    /// [`BodyCount::over`]. As it stands, none is counted.
+    fn counted(&self, body: B, count: BodyCount) -> B {
+        let _ = count;
+        body
+    }
+}
+
+impl<B> Route<B> for () {
+    fn route(&self, _: &Request<B>) -> Option<String> {
+        None
+    }
+}
+
+impl<B, F> Route<B> for F
+where
+    F: Fn(&Request<B>) -> Option<String>,
+{
+    fn route(&self, request: &Request<B>) -> Option<String> {
+        self(request)
+    }
+}
+
+/// Wraps services into a [`Server`]. See the [module](self).
+#[derive(Clone, Debug, Default)]
+pub struct ServerLayer<M = ()> {
+    route: M,
+    options: Options,
+}
+
+impl ServerLayer {
+    /// A layer that knows no routes: its spans are named by the method alone.
+    pub fn new() -> Self {
+        ServerLayer::default()
+    }
+}
+
+impl<M> ServerLayer<M> {
+    /// Learns the route from the request: spans are then named `GET /users/{id}` and have an
+    /// `http.route`.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use redspan::tower::ServerLayer;
+    ///
+    /// #[derive(Clone)]
+    /// struct Template(&'static str);
+    ///
+    /// let layer = ServerLayer::new().with_route(|request: &Request<String>| {
+    ///     request.extensions().get::<Template>().map(|template| template.0.to_owned())
+    /// });
+    /// # let _ = layer;
+    /// ```
+    pub fn with_route<N>(self, route: N) -> ServerLayer<N> {
+        ServerLayer { route, options: self.options }
+    }
+
+    /// Gives each request an id: that of its header `x-request-id`, if it has a plain one of at most
+    /// 128 characters, or else a new one. The service finds it in that header, the client in the
+    /// answer's, the span as `http.request.header.x-request-id`.
+    pub fn request_id(self) -> Self {
+        self.request_id_in(HeaderName::from_static("x-request-id"))
+    }
+
+    /// As [`ServerLayer::request_id`], in a header of another name.
+    pub fn request_id_in(mut self, header: HeaderName) -> Self {
+        self.options.request_id = Some(header);
+        self
+    }
+
+    /// Shows headers of requests as attributes `http.request.header.<name>`, each a list of its
+    /// values. None is shown that is not named here.
+    pub fn capture_request_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.options.request_headers.extend(names);
+        self
+    }
+
+    /// Shows headers of answers as attributes `http.response.header.<name>`, each a list of its
+    /// values. None is shown that is not named here.
+    pub fn capture_response_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.options.response_headers.extend(names);
+        self
+    }
+
+    /// Warns in the log of each request that took this long or longer.
+    pub fn slow(mut self, threshold: Duration) -> Self {
+        self.options.slow = Some(threshold);
+        self
+    }
+
+    /// Answers 503 when the head of an answer is not ready after this time, and drops the service's
+    /// future. The request is an error of type `timeout`. Needs Tokio's timer.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.options.timeout = Some(limit);
+        self
+    }
+
+    /// Which paths have neither spans nor metrics, in place of `/health`, `/healthz`, `/livez`,
+    /// `/readyz`, `/ping` and `/metrics`. Functions that are called below are counted all the same.
+    pub fn leave_out<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.options.left_out = paths.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl<S, M: Clone> Layer<S> for ServerLayer<M> {
+    type Service = Server<S, M>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Server::new(inner, self.route.clone(), Arc::new(self.options.clone()))
+    }
+}

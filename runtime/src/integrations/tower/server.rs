@@ -1,0 +1,194 @@
+//! The service that makes a server span of every request.
+
+use super::Route;
+use super::body::ServerBody;
+use super::exchange::Exchange;
+use super::options::Options;
+use crate::outcome::Outcome;
+use crate::span::failed::Failed;
+use ::http::{Request, Response, StatusCode};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use std::fmt::{self, Debug, Display};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+/// A service whose requests are server spans. See the [module](super).
+#[derive(Clone, Debug)]
+pub struct Server<S, M = ()> {
+    inner: S,
+    route: M,
+    options: Arc<Options>,
+}
+
+impl<S, M> Server<S, M> {
+    pub(super) fn new(inner: S, route: M, options: Arc<Options>) -> Self {
+        Server { inner, route, options }
+    }
+}
+
+impl<S, M, B, R> Service<Request<B>> for Server<S, M>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Display,
+    M: Route<B>,
+    R: Body + Default,
+    R::Error: Display,
+{
+    type Response = Response<ServerBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let route = self.route.route(&request);
+        let mut exchange = Exchange::begin(&self.options, &mut request, route);
+        let request = match exchange.count_body() {
+            Some(count) => request.map(|body| self.route.counted(body, count)),
+            None => request,
+        };
+        let inner = &mut self.inner;
+        // What a panic leaves broken is the service's own; the next request meets it as it would on
+        // the next connection.
+        let called =
+            catch_unwind(AssertUnwindSafe(|| exchange.span.inside(|| inner.call(request))));
+        let stage = match called {
+            Ok(future) => Stage::Runs { future },
+            Err(_) => Stage::Panicked,
+        };
+        let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
+        ResponseFuture { stage, exchange: Some(exchange), limit }
+    }
+}
+
+pin_project! {
+    /// The future of a [`Server`].
+    #[project = ResponseFutureProj]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        stage: Stage<F>,
+        // None once the answer has it.
+        exchange: Option<Exchange>,
+        limit: Option<Pin<Box<Sleep>>>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What the service's future holds is dropped while the span is still current.
+            if let (StageProj::Runs { .. }, Some(exchange)) =
+                (this.stage.as_mut().project(), this.exchange)
+            {
+                let _current = exchange.span.attach();
+                this.stage.set(Stage::Over);
+            }
+        }
+    }
+}
+
+impl<F> Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F> {
+        Runs { #[pin] future: F },
+        /// The service's `call` panicked: there is no future.
+        Panicked,
+        Over,
+    }
+}
+
+/// What a poll of the service's future came to.
+enum Polled<T> {
+    Ready(T),
+    Panicked,
+    TooLate,
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Display,
+    R: Body + Default,
+{
+    type Output = Result<Response<ServerBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let ResponseFutureProj { mut stage, exchange, limit } = self.project();
+        let (StageProj::Runs { .. } | StageProj::Panicked, Some(running)) =
+            (stage.as_mut().project(), exchange.as_mut())
+        else {
+            // Polled after it was ready.
+            return Poll::Pending;
+        };
+        let polled = match stage.as_mut().project() {
+            StageProj::Runs { future } => {
+                let poll = || running.span.inside(|| future.poll(context));
+                match catch_unwind(AssertUnwindSafe(poll)) {
+                    Ok(Poll::Ready(result)) => Polled::Ready(result),
+                    Err(_) => Polled::Panicked,
+                    Ok(Poll::Pending) => {
+                        let late = limit.as_mut().map(|limit| limit.as_mut().poll(context));
+                        if !matches!(late, Some(Poll::Ready(()))) {
+                            return Poll::Pending;
+                        }
+                        Polled::TooLate
+                    }
+                }
+            }
+            StageProj::Panicked | StageProj::Over => Polled::Panicked,
+        };
+        // What the future holds is dropped while the span is still current. After a panic this may
+        // be one more.
+        let emptied =
+            catch_unwind(AssertUnwindSafe(|| running.span.inside(|| stage.set(Stage::Over))));
+        let Some(mut exchange) = exchange.take() else { return Poll::Pending };
+        Poll::Ready(match polled {
+            Polled::Ready(Ok(response)) if emptied.is_ok() => {
+                let (mut head, body) = response.into_parts();
+                let is_head_only = exchange.answered(&mut head);
+                let body = ServerBody::new(body, exchange, is_head_only);
+                Ok(Response::from_parts(head, body))
+            }
+            Polled::Ready(Err(error)) if emptied.is_ok() => {
+                exchange.fail(&error);
+                Err(error)
+            }
+            Polled::TooLate if emptied.is_ok() => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Ok(replaced(exchange, status, Outcome::Error, Failed::of_type("timeout")))
+            }
+            _ => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Ok(replaced(exchange, status, Outcome::Panic, Failed::panic()))
+            }
+        })
+    }
+}
+
+/// An empty answer in place of the service's.
+fn replaced<R: Default>(
+    mut exchange: Exchange,
+    status: StatusCode,
+    outcome: Outcome,
+    failed: Failed,
+) -> Response<ServerBody<R>> {
+    let (mut head, body) = Response::new(R::default()).into_parts();
+    head.status = status;
+    exchange.answered(&mut head);
+    exchange.replaced(status, outcome, failed);
+    Response::from_parts(head, ServerBody::over(body))
+}

@@ -1,0 +1,74 @@
+//! What became of a request.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What became of a request, in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The receiver has taken all of it.
+    Taken,
+    /// The receiver has taken it, but for so many spans, records or points. None: it took all and has
+    /// something to say.
+    Partly { rejected: usize, message: String },
+    /// Nothing was taken, as far as is known.
+    Failed(Failure),
+}
+
+impl Sent {
+    pub(super) fn failed(kind: &'static str, message: impl Into<String>) -> Self {
+        Sent::Failed(Failure::new(kind, message))
+    }
+}
+
+/// Why nothing was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// A stable word: `connection`, `tls`, `timeout`, `throttled`, `server`, `rejected`, `answer`,
+    /// `shutdown` or `other`.
+    pub(crate) kind: &'static str,
+    /// What happened, for people; without credentials.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+/// What came of one attempt.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    Done(Sent),
+    /// It may pass: to be tried again, after the time that the receiver asked for, if it did.
+    Again {
+        failure: Failure,
+        after: Option<Duration>,
+    },
+}
+
+impl Attempt {
+    pub(super) fn failed(kind: &'static str, message: impl Into<String>) -> Self {
+        Attempt::Done(Sent::failed(kind, message))
+    }
+}
+
+/// How much of an answer is read: what is asked for fits in a hundredth of it.
+pub(super) const MAX_ANSWER: usize = 64 * 1024;
+
+/// How much of a receiver's own words is shown.
+const MAX_WORDS: usize = 300;
+
+/// The beginning of what a receiver said, if it is text.
+pub(super) fn words(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_text = !text.is_empty() && !text.contains(|c: char| c.is_control() && c != '\n');
+    is_text.then(|| text.chars().take(MAX_WORDS).map(|c| if c == '\n' { ' ' } else { c }).collect())
+}

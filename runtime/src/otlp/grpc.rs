@@ -1,0 +1,206 @@
+//! One request over gRPC, and what its answer means.
+
+use super::answer::{Attempt, Failure, MAX_ANSWER, words};
+use super::client::{Client, Hyper, broken};
+use super::http::partly;
+use super::pause::retry_after;
+use super::signal::Request;
+use crate::config::otlp::Compression;
+use bytes::{Buf, BufMut, Bytes};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri};
+use hyper_util::client::legacy::ResponseFuture;
+use prost::Message;
+use std::error::Error;
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+use tonic::client::Grpc;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use tower_service::Service;
+
+/// Sends `body` once.
+pub(super) async fn attempt<R: Request>(
+    client: &Client,
+    origin: &Uri,
+    headers: &HeaderMap,
+    compression: Compression,
+    body: Bytes,
+) -> Attempt {
+    let Client::Grpc { hyper, .. } = client else {
+        return Attempt::failed("other", "the client speaks HTTP");
+    };
+    let service = WithHeaders { hyper: hyper.clone(), headers: headers.clone() };
+    let mut grpc = Grpc::with_origin(service, origin.clone())
+        .max_decoding_message_size(MAX_ANSWER)
+        .accept_compressed(CompressionEncoding::Gzip);
+    match compression {
+        Compression::None => {}
+        Compression::Gzip => grpc = grpc.send_compressed(CompressionEncoding::Gzip),
+        Compression::Zstd => grpc = grpc.send_compressed(CompressionEncoding::Zstd),
+    }
+    let method = PathAndQuery::from_static(R::METHOD);
+    let answer = grpc.unary(tonic::Request::new(body), method, Encoded::<R>(PhantomData)).await;
+    match answer {
+        Ok(response) => Attempt::Done(partly::<R>(response.into_inner())),
+        Err(status) => refused(&status),
+    }
+}
+
+/// What a status means that is not success.
+/// <https://opentelemetry.io/docs/specs/otlp/#failures>
+fn refused(status: &Status) -> Attempt {
+    if let Some(error) = status.source() {
+        return broken(error);
+    }
+    let said = words(status.message()).map_or(String::new(), |it| format!(": {it}"));
+    // tonic's own words: the answer came, and is longer than any that means something.
+    if status.code() == Code::OutOfRange && status.message().contains("decoded message length") {
+        return Attempt::failed("answer", format!("the receiver's answer is too long{said}"));
+    }
+    let message = format!("the receiver answered with gRPC status {:?}{said}", status.code());
+    let failure = Failure::new(kind(status.code()), message);
+    let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    // From a proxy that answers for it.
+    let header = status.metadata().get("retry-after").and_then(|it| it.to_str().ok());
+    let after = asked.or_else(|| header.and_then(retry_after));
+    match status.code() {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => Attempt::Again { failure, after },
+        // It says by that that it will pass.
+        Code::ResourceExhausted if after.is_some() => Attempt::Again { failure, after },
+        _ => Attempt::failed(failure.kind, failure.message),
+    }
+}
+
+fn kind(code: Code) -> &'static str {
+    match code {
+        Code::Unavailable => "server",
+        Code::DeadlineExceeded => "timeout",
+        Code::ResourceExhausted => "throttled",
+        Code::Unknown | Code::Internal | Code::DataLoss | Code::Aborted | Code::Cancelled => {
+            "server"
+        }
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::OutOfRange
+        | Code::FailedPrecondition
+        | Code::Unimplemented
+        | Code::Unauthenticated => "rejected",
+        Code::Ok => "other",
+    }
+}
+
+/// The client, which adds the settings' headers.
+struct WithHeaders {
+    hyper: Hyper<tonic::body::Body>,
+    headers: HeaderMap,
+}
+
+impl Service<http::Request<tonic::body::Body>> for WithHeaders {
+    type Response = http::Response<super::client::Body>;
+    type Error = hyper_util::client::legacy::Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
+        for (name, value) in &self.headers {
+            request.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+        self.hyper.request(request)
+    }
+}
+
+/// Requests that are encoded already, so that one more attempt costs no encoding.
+struct Encoded<R>(PhantomData<fn(R)>);
+
+struct AsIs;
+
+struct Response<R>(PhantomData<fn(R)>);
+
+impl<R: Request> Codec for Encoded<R> {
+    type Encode = Bytes;
+    type Decode = R::Response;
+    type Encoder = AsIs;
+    type Decoder = Response<R>;
+
+    fn encoder(&mut self) -> AsIs {
+        AsIs
+    }
+
+    fn decoder(&mut self) -> Response<R> {
+        Response(PhantomData)
+    }
+}
+
+impl Encoder for AsIs {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(item);
+        Ok(())
+    }
+}
+
+impl<R: Request> Decoder for Response<R> {
+    type Item = R::Response;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<R::Response>, Status> {
+        let body = from.copy_to_bytes(from.remaining());
+        // A message that is not understood is no reason to doubt the status that follows.
+        Ok(Some(R::Response::decode(body).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_kind() {
+        use Code::*;
+        for (code, expected) in [
+            (Cancelled, "server"),
+            (Unknown, "server"),
+            (InvalidArgument, "rejected"),
+            (DeadlineExceeded, "timeout"),
+            (NotFound, "rejected"),
+            (AlreadyExists, "rejected"),
+            (PermissionDenied, "rejected"),
+            (ResourceExhausted, "throttled"),
+            (FailedPrecondition, "rejected"),
+            (Aborted, "server"),
+            (OutOfRange, "rejected"),
+            (Unimplemented, "rejected"),
+            (Internal, "server"),
+            (Unavailable, "server"),
+            (DataLoss, "server"),
+            (Unauthenticated, "rejected"),
+        ] {
+            assert_eq!(kind(code), expected, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let again = |status: &Status| matches!(refused(status), Attempt::Again { .. });
+        for code in [Code::Cancelled, Code::Unavailable, Code::DataLoss, Code::OutOfRange] {
+            assert!(again(&Status::new(code, "x")), "{code:?}");
+        }
+        for code in [Code::Internal, Code::InvalidArgument, Code::ResourceExhausted] {
+            assert!(!again(&Status::new(code, "x")), "{code:?}");
+        }
+    }
+}

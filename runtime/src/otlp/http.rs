@@ -1,0 +1,149 @@
+//! One request over HTTP, and what its answer means.
+
+use super::answer::{Attempt, Failure, MAX_ANSWER, Sent, words};
+use super::client::{Body, Client, broken};
+use super::pause::retry_after;
+use super::signal::Request;
+use crate::config::otlp::{Compression, OtlpSettings, Protocol};
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use prost::Message;
+use std::io::Write;
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// The body, packed as asked.
+pub(super) fn packed(body: Vec<u8>, compression: Compression) -> Result<Bytes, Failure> {
+    let packed = match compression {
+        Compression::None => Ok(body),
+        Compression::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&body).and_then(|()| encoder.finish())
+        }
+        Compression::Zstd => zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL),
+    };
+    packed.map(Bytes::from).map_err(|error| Failure::new("other", format!("not packed: {error}")))
+}
+
+/// Sends `body` once.
+pub(super) async fn attempt<R: Request>(
+    client: &Client,
+    uri: &Uri,
+    headers: &HeaderMap,
+    settings: &OtlpSettings,
+    body: Bytes,
+) -> Attempt {
+    let Client::Http { hyper, .. } = client else {
+        return Attempt::failed("other", "the client speaks gRPC");
+    };
+    let mut request = http::Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers.clone();
+    let json = settings.protocol == Protocol::HttpJson;
+    let content = HeaderValue::from_static(if json { JSON } else { PROTOBUF });
+    request.headers_mut().insert(CONTENT_TYPE, content);
+    let encoding = match settings.compression {
+        Compression::None => None,
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
+    };
+    if let Some(encoding) = encoding {
+        request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    let answer = match hyper.request(request).await {
+        Ok(answer) => answer,
+        Err(error) => return broken(&error),
+    };
+    let (head, body) = answer.into_parts();
+    let body = read(body).await;
+    if head.status.is_success() {
+        return match body {
+            Ok(body) => Attempt::Done(taken::<R>(&head.headers, &body)),
+            // The status was success: sending it again would have it there twice.
+            Err(TooLong) => Attempt::Done(Sent::Taken),
+        };
+    }
+    let said = body.ok().and_then(|body| said(&body)).map_or(String::new(), |it| format!(": {it}"));
+    let message = format!("the receiver answered with HTTP status {}{said}", head.status.as_u16());
+    let failure = Failure::new(kind(head.status), message);
+    match head.status.as_u16() {
+        429 | 502 | 503 | 504 => {
+            let asked = head.headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+            Attempt::Again { failure, after: asked.and_then(retry_after) }
+        }
+        _ => Attempt::Done(Sent::Failed(failure)),
+    }
+}
+
+/// It is longer than anything that is an answer, or it broke off.
+struct TooLong;
+
+async fn read(body: Body) -> Result<Bytes, TooLong> {
+    let read = Limited::new(body, MAX_ANSWER).collect().await;
+    read.map(|body| body.to_bytes()).map_err(|_| TooLong)
+}
+
+fn kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        429 => "throttled",
+        300..500 => "rejected",
+        500.. => "server",
+        _ => "other",
+    }
+}
+
+/// Success may come with a number of items that were not taken after all. A body that is not
+/// understood is no reason to doubt the status.
+fn taken<R: Request>(headers: &HeaderMap, body: &Bytes) -> Sent {
+    let content = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let response = match content {
+        Some(content) if content.starts_with(JSON) => serde_json::from_slice(body).ok(),
+        _ => R::Response::decode(body.as_ref()).ok(),
+    };
+    response.map_or(Sent::Taken, partly::<R>)
+}
+
+/// What a response says of what was not taken.
+pub(super) fn partly<R: Request>(response: R::Response) -> Sent {
+    match R::partial(response) {
+        Some((rejected, message)) if rejected > 0 || !message.is_empty() => Sent::Partly {
+            rejected: usize::try_from(rejected).unwrap_or_default(),
+            message: words(&message).unwrap_or_default(),
+        },
+        _ => Sent::Taken,
+    }
+}
+
+/// The receiver's own words, as text or as the specification's `Status`.
+fn said(body: &Bytes) -> Option<String> {
+    let status = tonic_types::Status::decode(body.as_ref()).ok();
+    let message = status.map(|status| status.message).filter(|it| !it.is_empty());
+    match message {
+        Some(message) => words(&message),
+        None => words(std::str::from_utf8(body).ok()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_part_into_rejected_throttled_and_server() {
+        for (status, expected) in [
+            (301, "rejected"),
+            (400, "rejected"),
+            (401, "rejected"),
+            (429, "throttled"),
+            (500, "server"),
+            (503, "server"),
+        ] {
+            assert_eq!(kind(StatusCode::from_u16(status).expect("a status")), expected, "{status}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! OTLP requests to a receiver, over gRPC, HTTP/protobuf or HTTP/JSON: one way out for all signals.
+//!
+//! What stands here is what the receiver's answer means, how long to go on, and when to try again.
+//! Transport is hyper's, TLS rustls', gRPC's frames and statuses are tonic's, and the messages are
+//! those of `opentelemetry-proto`. (`opentelemetry-otlp` only logs a partial success, so that what
+//! was rejected could not be counted.)
+//!
+//! <https://opentelemetry.io/docs/specs/otlp/>
+
+mod answer;
+mod client;
+mod grpc;
+mod http;
+mod pause;
+mod signal;
+mod tls;
+
+pub(crate) use answer::{Failure, Sent};
+pub(crate) use signal::Request;
+
+use crate::config::ConfigError;
+use crate::config::otlp::{OtlpSettings, Protocol};
+use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use ::http::uri::{Scheme, Uri};
+use answer::Attempt;
+use bytes::Bytes;
+use client::Client;
+use pause::Pauses;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Sends requests of one signal to one receiver.
+///
+/// It owns a current-thread Tokio runtime, which makes progress only while `send` runs: it needs no
+/// runtime of the program's, starts no thread, and takes no time from other tasks. So it must be
+/// driven from a thread that runs no async code and that [`quiet`](crate::quiet) knows.
+pub(crate) struct Exporter<R> {
+    description: String,
+    settings: OtlpSettings,
+    uri: Uri,
+    headers: HeaderMap,
+    client: Client,
+    /// The receiver asked to be left alone until then.
+    not_before: Option<Instant>,
+    /// `None` after the end.
+    runtime: Option<Runtime>,
+    request: PhantomData<fn(R)>,
+}
+
+impl<R: Request> Exporter<R> {
+    /// Prepares to send as `settings` say. It connects at the first request, not before.
+    ///
+    /// # Errors
+    /// When the address, a header or a certificate cannot be used.
+    pub(crate) fn new(settings: OtlpSettings) -> Result<Self, ConfigError> {
+        let uri = address(&settings.endpoint)?;
+        let headers = headers(&settings)?;
+        let client = Client::new(&settings, uri.scheme() == Some(&Scheme::HTTPS))?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_name("redspan-resolve")
+            .build()
+            .map_err(|error| ConfigError::new(format!("no runtime for OTLP: {error}")))?;
+        let protocol = match settings.protocol {
+            Protocol::HttpProtobuf => "HTTP/protobuf",
+            Protocol::HttpJson => "HTTP/JSON",
+            Protocol::Grpc => "gRPC",
+        };
+        Ok(Exporter {
+            // Without the query: that is where some receivers want their key.
+            description: format!(
+                "OTLP over {protocol} to {}://{}{}",
+                uri.scheme_str().unwrap_or("http"),
+                uri.authority().map_or("", |it| it.as_str()),
+                uri.path()
+            ),
+            settings,
+            uri,
+            headers,
+            client,
+            not_before: None,
+            runtime: Some(runtime),
+            request: PhantomData,
+        })
+    }
+
+    /// What it is and where it sends to, for people; without credentials.
+    pub(crate) fn describe(&self) -> &str {
+        &self.description
+    }
+
+    /// Sends `request`, within `timeout` and that of the settings, whichever is shorter. What may
+    /// pass is tried again for as long.
+    pub(crate) fn send(&mut self, request: &R, timeout: Duration) -> Sent {
+        let Some(runtime) = self.runtime.take() else {
+            return Sent::failed("shutdown", "the exporter was shut down");
+        };
+        // Blocking there would panic.
+        if Handle::try_current().is_ok() {
+            self.runtime = Some(runtime);
+            return Sent::failed("other", "exported from inside an async runtime");
+        }
+        let sent = match self.encode(request) {
+            Ok(body) => {
+                let limit = timeout.min(self.settings.timeout);
+                runtime.block_on(self.send_within(body, limit))
+            }
+            Err(failure) => Sent::Failed(failure),
+        };
+        self.runtime = Some(runtime);
+        self.without_secrets(sent)
+    }
+
+    /// Nothing follows; what it held is given back.
+    pub(crate) fn shutdown(&mut self) {
+        // Background, since waiting for a name server helps nobody.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    fn encode(&self, request: &R) -> Result<Bytes, Failure> {
+        match self.settings.protocol {
+            // Packed by tonic, frame by frame.
+            Protocol::Grpc => Ok(request.encode_to_vec().into()),
+            Protocol::HttpProtobuf => {
+                http::packed(request.encode_to_vec(), self.settings.compression)
+            }
+            Protocol::HttpJson => {
+                let text = serde_json::to_vec(request).map_err(|error| {
+                    Failure::new("other", format!("cannot be written as JSON: {error}"))
+                })?;
+                http::packed(text, self.settings.compression)
+            }
+        }
+    }
+
+    async fn send_within(&mut self, body: Bytes, limit: Duration) -> Sent {
+        let deadline = Instant::now() + limit;
+        let mut pauses = Pauses::default();
+        let mut last = None;
+        loop {
+            if let Some(until) = self.not_before.filter(|until| *until > Instant::now()) {
+                tokio::time::sleep_until(until.min(deadline).into()).await;
+                if until >= deadline {
+                    return Sent::Failed(last.unwrap_or_else(|| {
+                        Failure::new("throttled", "the receiver asked for a longer pause")
+                    }));
+                }
+            }
+            self.not_before = None;
+            // A connection that was closed meanwhile is noticed before it is used: nobody has
+            // looked at its socket since the last request. Two rounds are enough for the socket and
+            // those who wait for it.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            let attempt = tokio::time::timeout_at(deadline.into(), self.attempt(body.clone()));
+            let (failure, asked) = match attempt.await {
+                Ok(Attempt::Done(sent)) => return sent,
+                Ok(Attempt::Again { failure, after }) => (failure, after),
+                Err(_) => {
+                    // Whatever is connected to does not answer: the next request goes elsewhere.
+                    self.client.reconnect();
+                    return Sent::Failed(last.unwrap_or_else(|| {
+                        Failure::new("timeout", format!("no answer within {limit:?}"))
+                    }));
+                }
+            };
+            if failure.kind == "connection" {
+                self.client.reconnect();
+            }
+            let until = Instant::now() + asked.map_or_else(|| pauses.next(), pause::bounded);
+            if asked.is_some() {
+                self.not_before = Some(until);
+            }
+            if until >= deadline {
+                return Sent::Failed(failure);
+            }
+            tokio::time::sleep_until(until.into()).await;
+            last = Some(failure);
+        }
+    }
+
+    async fn attempt(&self, body: Bytes) -> Attempt {
+        match self.settings.protocol {
+            Protocol::Grpc => {
+                let compression = self.settings.compression;
+                grpc::attempt::<R>(&self.client, &self.uri, &self.headers, compression, body).await
+            }
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                http::attempt::<R>(&self.client, &self.uri, &self.headers, &self.settings, body)
+                    .await
+            }
+        }
+    }
+
+    /// A receiver may repeat what it was sent: none of that is shown.
+    fn without_secrets(&self, sent: Sent) -> Sent {
+        let hide = |mut message: String| {
+            for (_, value) in self.settings.headers.iter() {
+                for part in value.split_whitespace().filter(|part| part.len() > 3) {
+                    if message.contains(part) {
+                        message = message.replace(part, "(hidden)");
+                    }
+                }
+            }
+            message
+        };
+        match sent {
+            Sent::Taken => Sent::Taken,
+            Sent::Partly { rejected, message } => Sent::Partly { rejected, message: hide(message) },
+            Sent::Failed(Failure { kind, message }) => Sent::failed(kind, hide(message)),
+        }
+    }
+}
+
+impl<R> Drop for Exporter<R> {
+    fn drop(&mut self) {
+        // A runtime dropped in async code panics; one shut down like this does not.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl<R> fmt::Debug for Exporter<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exporter").field(&self.description).finish()
+    }
+}
+
+fn address(endpoint: &str) -> Result<Uri, ConfigError> {
+    // It is shown only once it is known to hold no password.
+    let uri: Uri = endpoint
+        .parse()
+        .map_err(|error| ConfigError::new(format!("the OTLP endpoint is no address: {error}")))?;
+    if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+        return Err(ConfigError::new(
+            "the OTLP endpoint holds a user name: send credentials as a header, with \
+             OTEL_EXPORTER_OTLP_HEADERS",
+        ));
+    }
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => Ok(uri),
+        _ => Err(ConfigError::new("the OTLP endpoint does not begin with http:// or https://")),
+    }
+}
+
+fn headers(settings: &OtlpSettings) -> Result<HeaderMap, ConfigError> {
+    let mut map = HeaderMap::new();
+    let agent = concat!("redspan/", env!("CARGO_PKG_VERSION"));
+    map.insert(USER_AGENT, HeaderValue::from_static(agent));
+    for (position, (name, value)) in settings.headers.iter().enumerate() {
+        let name = HeaderName::try_from(name).ok();
+        let Some((name, mut value)) = name.zip(HeaderValue::try_from(value).ok()) else {
+            let position = position + 1;
+            return Err(ConfigError::new(format!("OTLP header {position} is not valid in HTTP")));
+        };
+        // Its `Debug` is then the word "Sensitive", whoever prints it.
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
+}

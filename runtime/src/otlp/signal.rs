@@ -1,0 +1,53 @@
+//! The three signals: their requests, where these go, and how an answer says what was rejected.
+
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use prost::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A request of one signal.
+pub(crate) trait Request: Message + Serialize + 'static {
+    /// What answers it.
+    type Response: Message + Default + DeserializeOwned + 'static;
+
+    /// The method's path over gRPC.
+    const METHOD: &'static str;
+
+    /// How many items were rejected, and why; `None` if the answer says nothing about that.
+    fn partial(response: Self::Response) -> Option<(i64, String)>;
+}
+
+impl Request for ExportTraceServiceRequest {
+    type Response = ExportTraceServiceResponse;
+    const METHOD: &'static str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+    fn partial(response: Self::Response) -> Option<(i64, String)> {
+        response.partial_success.map(|it| (it.rejected_spans, it.error_message))
+    }
+}
+
+impl Request for ExportLogsServiceRequest {
+    type Response = ExportLogsServiceResponse;
+    const METHOD: &'static str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+
+    fn partial(response: Self::Response) -> Option<(i64, String)> {
+        response.partial_success.map(|it| (it.rejected_log_records, it.error_message))
+    }
+}
+
+impl Request for ExportMetricsServiceRequest {
+    type Response = ExportMetricsServiceResponse;
+    const METHOD: &'static str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+
+    fn partial(response: Self::Response) -> Option<(i64, String)> {
+        response.partial_success.map(|it| (it.rejected_data_points, it.error_message))
+    }
+}

@@ -1,0 +1,198 @@
+//! Clients and servers that are neither axum nor reqwest: hyper's, through the tower layers. And what
+//! a client sees of redirects.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::response::Redirect;
+use axum::routing::get;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
+use opentelemetry::{Context, Value};
+use redspan::reqwest::SendTraced;
+use redspan::testing::{self, Seen, SeenSpan};
+use redspan::tower::{ClientLayer, ServerLayer};
+use reqwest::redirect::Policy;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::SocketAddr;
+use std::task::{self, Poll};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tower_layer::Layer;
+use tower_service::Service;
+
+const CLIENT: &str = "http_client_request_duration";
+const SERVER: &str = "http_server_request_duration";
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
+    for _ in 0..500 {
+        if seen.spans().len() >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(seen.spans().len(), count, "{seen:?}");
+    seen.spans()
+}
+
+fn text(span: &SeenSpan, key: &str) -> Option<String> {
+    span.attribute(key).map(|value| value.as_str().into_owned())
+}
+
+/// A service as hyper knows them, with nothing of a framework.
+#[derive(Clone)]
+struct Greeter;
+
+impl<B> Service<Request<B>> for Greeter {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(Response::new(Full::from("hello"))))
+    }
+}
+
+/// Serves one connection of plain hyper, in the current testing scope.
+async fn plain_hyper() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = TowerToHyperService::new(ServerLayer::new().layer(Greeter));
+        let connection = hyper::server::conn::http1::Builder::new();
+        connection.serve_connection(TokioIo::new(stream), service).await.unwrap();
+    };
+    tokio::spawn(serving.with_context(Context::current()));
+    address
+}
+
+#[tokio::test]
+async fn hyper_on_both_sides_is_one_trace_and_measured_on_both() {
+    let (address, seen) = testing::scope_async(async {
+        let address = plain_hyper().await;
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let mut client = ClientLayer::new()
+            .with_route(|_: &Request<Empty<Bytes>>| Some("/users/{id}".to_owned()))
+            .layer(client);
+        let request = Request::get(format!("http://{address}/users/17?token=secret"));
+        let response = client.call(request.body(Empty::new()).unwrap()).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+        address
+    })
+    .await;
+    wait_for(&seen, 2).await;
+    let (client, server) = (seen.span("GET /users/{id}"), seen.span("GET"));
+    assert_eq!((client.kind(), server.kind()), (&SpanKind::Client, &SpanKind::Server));
+    assert_eq!(server.parent_id(), Some(client.span_id()));
+    let full = text(&client, "url.full").unwrap();
+    assert_eq!(full, format!("http://{address}/users/17"));
+    assert_eq!(text(&client, "url.template").as_deref(), Some("/users/{id}"));
+    assert!(!format!("{:?}", seen.spans()).contains("secret"));
+    let port = address.port().to_string();
+    let labels = [("server_address", "127.0.0.1"), ("server_port", &*port)];
+    assert_eq!(seen.histogram(CLIENT, &labels).unwrap().count, 1);
+    assert_eq!(seen.histogram(SERVER, &[]).unwrap().count, 1);
+    assert_eq!(seen.exemplars(CLIENT, &[])[0].span_id, client.span_id());
+}
+
+#[tokio::test]
+async fn a_tower_client_that_finds_nobody_is_an_error() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (result, seen) = testing::scope_async(async {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let request = Request::get(format!("http://{nobody}/")).body(Empty::new()).unwrap();
+        ClientLayer::new().layer(client).call(request).await
+    })
+    .await;
+    result.unwrap_err();
+    let span = seen.span("GET");
+    assert!(matches!(span.status(), Status::Error { .. }));
+    let labels = [("error_type", "hyper_util::client::legacy::client::Error")];
+    assert_eq!(seen.histogram(CLIENT, &labels).unwrap().count, 1);
+}
+
+#[tokio::test]
+async fn a_tower_client_that_is_given_up_is_cancelled() {
+    let stuck = Router::new().route("/", get(std::future::pending::<String>));
+    let ((), seen) = testing::scope_async(async {
+        let address = serve(stuck).await;
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let request = Request::get(format!("http://{address}/")).body(Empty::new()).unwrap();
+        let answer = ClientLayer::new().layer(client).call(request);
+        tokio::time::timeout(Duration::from_millis(30), answer).await.unwrap_err();
+    })
+    .await;
+    assert_eq!(text(&seen.span("GET"), "redspan.outcome").as_deref(), Some("cancelled"));
+    assert_eq!(seen.histogram(CLIENT, &[("error_type", "cancelled")]).unwrap().count, 1);
+}
+
+#[tokio::test]
+async fn requests_of_reqwest_are_measured_by_how_they_ended() {
+    let app = Router::new()
+        .route("/fine", get(async || "fine"))
+        .route("/stuck", get(std::future::pending::<String>));
+    let (address, seen) = testing::scope_async(async {
+        let address = serve(app).await;
+        let client = reqwest::Client::builder().timeout(Duration::from_millis(50)).build().unwrap();
+        client.get(format!("http://{address}/fine")).send_traced_to("/fine").await.unwrap();
+        client.get(format!("http://{address}/gone")).send_traced().await.unwrap();
+        client.get(format!("http://{address}/stuck")).send_traced().await.unwrap_err();
+        address
+    })
+    .await;
+    let port = address.port().to_string();
+    for (key, value) in
+        [("http_response_status_code", "200"), ("error_type", "404"), ("error_type", "timeout")]
+    {
+        let labels = [("server_address", "127.0.0.1"), ("server_port", &*port), (key, value)];
+        assert_eq!(seen.histogram(CLIENT, &labels).unwrap().count, 1, "{key} {value}");
+    }
+    assert_eq!(text(&seen.span("GET /fine"), "url.template").as_deref(), Some("/fine"));
+}
+
+#[tokio::test]
+async fn each_redirect_is_shown_and_the_policy_still_decides() {
+    let app = Router::new()
+        .route("/a", get(async || Redirect::temporary("/b?token=secret")))
+        .route("/b", get(async || Redirect::permanent("/c")))
+        .route("/c", get(async || Body::from("there")));
+    let (there, seen) = testing::scope_async(async {
+        let address = serve(app).await;
+        let url = format!("http://{address}/a");
+        let client = |most| {
+            let policy = redspan::reqwest::redirects(Policy::limited(most));
+            reqwest::Client::builder().redirect(policy).build().unwrap()
+        };
+        client(1).get(&url).send_traced().await.unwrap_err();
+        client(5).get(&url).send_traced().await.unwrap().text().await.unwrap()
+    })
+    .await;
+    assert_eq!(there, "there");
+    let spans = seen.spans_named("GET");
+    assert_eq!(text(&spans[0], "error.type").as_deref(), Some("redirect"));
+    let followed = spans[1].events().iter().filter(|event| event.name == "http.redirect");
+    let followed: Vec<_> = followed.collect();
+    assert_eq!(followed.len(), 2);
+    let shown = |event: &opentelemetry::trace::Event, key: &str| -> Value {
+        event.attributes.iter().find(|kv| kv.key.as_str() == key).unwrap().value.clone()
+    };
+    assert_eq!(shown(followed[0], "http.response.status_code"), 307.into());
+    assert!(shown(followed[0], "url.full").as_str().ends_with("/b"));
+    assert!(shown(followed[1], "url.full").as_str().ends_with("/c"));
+}
