@@ -8,12 +8,12 @@ use super::fields;
 use super::model::{Event, Mode, Model};
 use super::tail::Tail;
 use crate::instrumented::model::{Model as Plain, Output};
-use crate::instrumented::{body, expand as plain, parse, returns};
+use crate::instrumented::{body, expand as plain, parse};
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
-    let Plain { attrs, inner_attrs, vis, default, sig, body, .. } = &model.function;
+    let Plain { attrs, inner_attrs, vis, default, sig, .. } = &model.function;
     let inner_attrs = inner_attrs.iter().map(|attr| {
         let meta = &attr.meta;
         quote_spanned!(at=> #[#meta])
@@ -21,12 +21,12 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let statics = statics(model);
     let rest = match &model.tail {
         Some(tail) => ending_in_future(model, tail),
-        None if sig.asyncness.is_some() => asynchronous(model, &model.function, true),
+        None if sig.asyncness.is_some() => asynchronous(model),
         None => synchronous(model),
     };
     // The user's braces, so that the item spans from its first to its last token as written.
     let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #statics #rest));
-    block.set_span(body.span());
+    block.set_span(model.braces);
     quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig #block)
 }
 
@@ -43,7 +43,7 @@ fn synchronous(model: &Model) -> TokenStream {
         // Nothing comes back: the call ends when unwinding drops it.
         return quote_spanned!(at=> #enter #call);
     }
-    let judge = judge(model, &model.function, true, &quote_spanned!(at=> &__redspan_out));
+    let judge = judge(model, &quote_spanned!(at=> &__redspan_out));
     quote_spanned!(at=>
         #enter
         let __redspan_out = #call;
@@ -52,20 +52,19 @@ fn synchronous(model: &Model) -> TokenStream {
     )
 }
 
-/// `judged`: whether the type of the future's value is known.
-fn asynchronous(model: &Model, function: &Plain, judged: bool) -> TokenStream {
+fn asynchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let begin = begin(model);
-    let future = body::future(function);
-    if let Output::Never = function.output {
+    let future = body::future(&model.function);
+    if let Output::Never = model.function.output {
         return quote_spanned!(at=>
             #begin
             match #private::drive(__redspan_started, #future, |__redspan_out| match *__redspan_out {})
                 .await {}
         );
     }
-    let judge = judge(model, function, judged, &quote_spanned!(at=> __redspan_out));
+    let judge = judge(model, &quote_spanned!(at=> __redspan_out));
     quote_spanned!(at=>
         #begin
         #private::drive(__redspan_started, #future, |__redspan_out| #judge).await
@@ -75,24 +74,8 @@ fn asynchronous(model: &Model, function: &Plain, judged: bool) -> TokenStream {
 /// The future that a function ends in, driven as the call. What stands before it stays as it is.
 fn ending_in_future(model: &Model, tail: &Tail) -> TokenStream {
     let at = Span::mixed_site();
-    let Tail { before, block, pin, output } = tail;
-    let function = Plain {
-        output: match output {
-            Some(ty) if ty.to_string() == "!" => Output::Never,
-            Some(ty) => Output::Type(returns::without_impl(ty.clone())),
-            None => Output::Type(quote_spanned!(at=> _)),
-        },
-        body: block.clone(),
-        params: Vec::new(),
-        attrs: Vec::new(),
-        inner_attrs: Vec::new(),
-        vis: syn::Visibility::Inherited,
-        default: None,
-        sig: model.function.sig.clone(),
-        options: Default::default(),
-    };
-    let driven = asynchronous(model, &function, output.is_some());
-    let mut inner = Group::new(Delimiter::Brace, driven);
+    let Tail { before, block, pin } = tail;
+    let mut inner = Group::new(Delimiter::Brace, asynchronous(model));
     inner.set_span(block.span());
     let future = quote_spanned!(at=> async move #inner);
     let future = match pin {
@@ -213,12 +196,12 @@ fn begin(model: &Model) -> TokenStream {
 }
 
 /// The events of `err` and `ret`, then the verdict on the value.
-fn judge(model: &Model, function: &Plain, judged: bool, value: &TokenStream) -> TokenStream {
+fn judge(model: &Model, value: &TokenStream) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let events = events(model, value);
-    let verdict = if judged {
-        let verdict = plain::verdict(function, value);
+    let verdict = if model.typed {
+        let verdict = plain::verdict(&model.function, value);
         quote_spanned!(at=> #private::quiet(#verdict))
     } else {
         // Nothing tells whether the value is a `Result`, unless `err` does.

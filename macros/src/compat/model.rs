@@ -1,7 +1,7 @@
 //! Judges the options and joins them with the function.
 
-use proc_macro2::{Group, Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
@@ -68,9 +68,14 @@ pub(crate) enum Mode {
 
 pub(crate) struct Model {
     pub(crate) options: Options,
-    /// The function; where `tail` is there, with its signature as written.
+    /// The function; one that ends in a future with that one's block and value for its own, and with
+    /// its signature as written.
     pub(crate) function: Plain,
     pub(crate) tail: Option<Tail>,
+    /// The place of the function's braces.
+    pub(crate) braces: Span,
+    /// Whether the type of the value is known: a `Result` is looked for only then.
+    pub(crate) typed: bool,
 }
 
 pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
@@ -270,33 +275,26 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         .filter(|argument| !options.skip_all && !options.skip.contains(&argument.name))
         .filter_map(|argument| argument.into_field(&options.fields))
         .collect();
-    let tail = if sig.asyncness.is_none() { tail::find(&body, &sig.output) } else { None };
-    let params = match &tail {
-        Some(_) => Vec::new(),
+    let braces = body.span();
+    let tail = if sig.asyncness.is_none() { tail::find(&body) } else { None };
+    let (params, body, output, typed) = match &tail {
+        Some(tail) => {
+            let output = tail::output(&sig.output);
+            let typed = output.is_some();
+            let output = output.unwrap_or_else(|| Output::Type(quote!(_)));
+            (Vec::new(), tail.block.clone(), output, typed)
+        }
         None => {
             let recorded: Vec<_> =
                 arguments.iter().filter_map(|field| field.value.tokens()).collect();
             let given: Vec<_> = given.iter().collect();
-            params::take(&mut sig, &recorded, Some(&given))
+            let params = params::take(&mut sig, &recorded, Some(&given));
+            (params, body, function::output(&sig.output), true)
         }
     };
     options.fields.splice(0..0, arguments);
-    let output = function::output(&sig.output);
-    let function = plain(attrs, inner_attrs, vis, default, sig, params, output, body);
-    Some(Model { options, function, tail })
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of a function")]
-fn plain(
-    attrs: Vec<syn::Attribute>,
-    inner_attrs: Vec<syn::Attribute>,
-    vis: syn::Visibility,
-    default: Option<Token![default]>,
-    sig: syn::Signature,
-    params: Vec<params::Param>,
-    output: Output,
-    body: Group,
-) -> Plain {
-    let options = PlainOptions::default();
-    Plain { options, attrs, inner_attrs, vis, default, sig, params, output, body }
+    let plain = PlainOptions::default();
+    let function =
+        Plain { options: plain, attrs, inner_attrs, vis, default, sig, params, output, body };
+    Some(Model { options, function, tail, braces, typed })
 }

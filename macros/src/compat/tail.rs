@@ -8,29 +8,26 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ReturnType;
 
+use crate::instrumented::model::Output;
+use crate::instrumented::returns;
+
 pub(crate) struct Tail {
     /// What stands before the `async` block.
     pub(crate) before: Vec<TokenTree>,
     pub(crate) block: Group,
     /// The parentheses of `Box::pin(…)`, to be filled again.
     pub(crate) pin: Option<Group>,
-    /// What the future returns, where the signature shows it.
-    pub(crate) output: Option<TokenStream>,
 }
 
-pub(crate) fn find(body: &Group, output: &ReturnType) -> Option<Tail> {
+pub(crate) fn find(body: &Group) -> Option<Tail> {
     let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
     while matches!(tokens.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ';') {
         tokens.pop();
     }
     let Some(TokenTree::Group(last)) = tokens.pop() else { return None };
-    let output = match output {
-        ReturnType::Type(_, ty) => future_output(ty.to_token_stream()),
-        ReturnType::Default => None,
-    };
     match last.delimiter() {
         Delimiter::Brace if take_async(&mut tokens) && begins_statement(&tokens) => {
-            Some(Tail { before: tokens, block: last, pin: None, output })
+            Some(Tail { before: tokens, block: last, pin: None })
         }
         Delimiter::Parenthesis => {
             let mut inside: Vec<TokenTree> = last.stream().into_iter().collect();
@@ -43,7 +40,7 @@ pub(crate) fn find(body: &Group, output: &ReturnType) -> Option<Tail> {
             if !whole || !is_box_pin(&tokens) {
                 return None;
             }
-            Some(Tail { before: tokens, block, pin: Some(last), output })
+            Some(Tail { before: tokens, block, pin: Some(last) })
         }
         _ => None,
     }
@@ -101,6 +98,16 @@ fn is_box_pin(tokens: &[TokenTree]) -> bool {
     boxed && begins_statement(&tokens[..at])
 }
 
+/// What the future returns, where the signature shows it.
+pub(crate) fn output(returned: &ReturnType) -> Option<Output> {
+    let ReturnType::Type(_, ty) = returned else { return None };
+    let output = future_output(ty.to_token_stream())?;
+    Some(match output.to_string().as_str() {
+        "!" => Output::Never,
+        _ => Output::Type(returns::without_impl(output)),
+    })
+}
+
 /// The `T` of `Pin<Box<dyn Future<Output = T> + Send>>`, `impl Future<Output = T>`, `BoxFuture<'_, T>`.
 fn future_output(ty: TokenStream) -> Option<TokenStream> {
     let tokens: Vec<TokenTree> = ty.into_iter().collect();
@@ -152,11 +159,10 @@ fn argument(tokens: &[TokenTree]) -> TokenStream {
 mod tests {
     use super::{find, future_output};
     use proc_macro2::{Delimiter, Group, TokenStream};
-    use syn::ReturnType;
 
     fn ends_in_future(body: &str) -> bool {
         let tokens: TokenStream = body.parse().expect("tokens");
-        find(&Group::new(Delimiter::Brace, tokens), &ReturnType::Default).is_some()
+        find(&Group::new(Delimiter::Brace, tokens)).is_some()
     }
 
     #[test]
