@@ -78,6 +78,7 @@ mod expose;
 mod integrations;
 mod label;
 pub mod log;
+mod macros;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -113,6 +114,8 @@ pub use integrations::reqwest;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
 pub use label::Label;
+#[doc(inline)]
+pub use log::{Logger, logger};
 pub use metrics::recorder::{Recorder, recorder};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
