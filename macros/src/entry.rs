@@ -23,11 +23,11 @@ fn attribute(
     name: &str,
     args: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
-    expand: impl FnOnce(TokenStream, TokenStream, &mut Diag) -> Option<TokenStream>,
+    expand: impl FnOnce(TokenStream, &mut TokenStream, &mut Diag) -> Option<TokenStream>,
 ) -> proc_macro::TokenStream {
-    let (args, item) = (TokenStream::from(args), TokenStream::from(item));
+    let mut item = TokenStream::from(item);
     let mut diag = Diag::new();
-    let expanded = expand(args, item.clone(), &mut diag);
+    let expanded = expand(args.into(), &mut item, &mut diag);
     // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
         (Some(errors), _) => quote!(#errors #item),

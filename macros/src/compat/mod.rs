@@ -12,9 +12,13 @@ use crate::diag::Diag;
 use crate::instrumented::parse as item;
 
 /// The instrumented function, or `None` if the item has no instrumented form (then `diag` says why).
-pub(crate) fn expand(args: TokenStream, item: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+pub(crate) fn expand(
+    args: TokenStream,
+    item: &mut TokenStream,
+    diag: &mut Diag,
+) -> Option<TokenStream> {
     let options = model::options(parse::entries(args, diag), diag);
-    let function = item::function(item, diag)?;
+    let function = item::function(item.clone(), diag)?;
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))
 }

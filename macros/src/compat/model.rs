@@ -294,7 +294,17 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
     };
     options.fields.splice(0..0, arguments);
     let plain = PlainOptions::default();
-    let function =
-        Plain { options: plain, attrs, inner_attrs, vis, default, sig, params, output, body };
+    let function = Plain {
+        options: plain,
+        owner: None,
+        attrs,
+        inner_attrs,
+        vis,
+        default,
+        sig,
+        params,
+        output,
+        body,
+    };
     Some(Model { options, function, tail, braces, typed })
 }

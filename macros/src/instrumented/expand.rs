@@ -73,7 +73,7 @@ fn site(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let ident = &model.sig.ident;
-    let function = syn::ext::IdentExt::unraw(ident).to_string();
+    let function = model.function();
     let name = Literal::string(model.options.name.as_ref().unwrap_or(&function));
     let function = Literal::string(&function);
     let (file, line) = parse::position(ident.span());
