@@ -49,6 +49,18 @@ pub(crate) fn error_type(input: proc_macro::TokenStream) -> proc_macro::TokenStr
     derived("#[derive(ErrorType)]", diag, expanded)
 }
 
+pub(crate) fn labels(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::labels::expand(input.into(), &mut diag);
+    derived("#[derive(Labels)]", diag, expanded)
+}
+
+pub(crate) fn metrics(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::metrics::expand(input.into(), &mut diag);
+    derived("#[derive(Metrics)]", diag, expanded)
+}
+
 /// What a derive wrote, which after a mistake is still an implementation: without one every use of
 /// the type would be a second message.
 fn derived(name: &str, diag: Diag, expanded: Option<TokenStream>) -> proc_macro::TokenStream {

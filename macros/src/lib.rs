@@ -28,6 +28,8 @@ mod instrumented;
 #[path = "off.rs"]
 mod instrumented;
 mod label;
+mod labels;
+mod metrics;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
 #[cfg(feature = "instrument")]
@@ -210,4 +212,41 @@ pub fn label(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(ErrorType, attributes(error_type))]
 pub fn error_type(input: TokenStream) -> TokenStream {
     entry::error_type(input)
+}
+
+/// Makes a struct the label set of a metric: the trait `redspan::metrics::Labels`.
+///
+/// Each field is a label: a type that is a `Label`, or, with `cap`, a text.
+///
+/// | where | attribute | meaning |
+/// |---|---|---|
+/// | on a field | `#[label(cap = 100)]` | a text (`AsRef<str>`) of which the first 100 values are told apart; the others are `__overflow__` |
+/// | on a field | `#[label(name = "shop.region")]` | the label's name; the field's by default |
+/// | on the struct | `#[label(crate = path)]` | where the crate `redspan` is, if it is re-exported |
+#[proc_macro_derive(Labels, attributes(label))]
+pub fn labels(input: TokenStream) -> TokenStream {
+    entry::labels(input)
+}
+
+/// Makes the metrics of a struct at once: the trait `redspan::metrics::Metrics`.
+///
+/// Each field is a metric: a `Counter`, `UpDownCounter`, `Gauge` or `Histogram` of `redspan::metrics`,
+/// alone or of a label set (`Counter<Placed>`). The first paragraph of its documentation is its help
+/// text.
+///
+/// | where | attribute | meaning |
+/// |---|---|---|
+/// | on the struct | `#[metrics(prefix = "shop")]` | stands before every name, with a dot |
+/// | on the struct | `#[metrics(crate = path)]` | where the crate `redspan` is, if it is re-exported |
+/// | on a field | `#[metric(unit = "s")]` | the unit, by UCUM: `s`, `By`, `{order}`; it ends the name in Prometheus |
+/// | on a field | `#[metric(buckets = [0.1, 1, 10])]` | upper bounds of a histogram's buckets |
+/// | on a field | `#[metric(exponential)]` | buckets that follow the values |
+/// | on a field | `#[metric(limit = 500)]` | how many series it may have; 2,000 by default, and never less than its closed labels need |
+/// | on a field | `#[metric(name = "orders.placed")]` | the name; the field's by default |
+/// | on a field | `#[metric(help = "…")]` | the help text, instead of the documentation |
+///
+/// Two fields with one name are refused here, other collisions by `register`, which names both places.
+#[proc_macro_derive(Metrics, attributes(metrics, metric))]
+pub fn metrics(input: TokenStream) -> TokenStream {
+    entry::metrics(input)
 }

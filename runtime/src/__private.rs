@@ -7,6 +7,7 @@ pub use crate::call::{Call, Driven, Started, begin, counted, debug, display, dri
 pub use crate::call::{EventSite, failed, quiet};
 pub use crate::callsite::{CallSite, Kind};
 pub use crate::error_type::Inner;
+pub use crate::metrics::typed::{Registered, values};
 pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Empty, Value};

@@ -3,7 +3,7 @@
 //! A body parsed into `syn::Block` and printed again is most of what an attribute macro costs at
 //! compile time, and syntax that syn does not know yet would fail there. Nothing here needs it.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
 
@@ -136,14 +136,4 @@ pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
         TokenTree::Group(group) => mentions(&group.stream(), name),
         TokenTree::Punct(_) => false,
     })
-}
-
-/// Where the item's name stands, as `file!()` and `line!()` would say without nested macros.
-pub(crate) fn position(span: Span) -> (String, u32) {
-    // Only a running macro has spans with places; a unit test has not.
-    if !proc_macro::is_available() {
-        return (String::new(), 0);
-    }
-    let span = span.unwrap();
-    (span.file(), u32::try_from(span.line()).unwrap_or(0))
 }
