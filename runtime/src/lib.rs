@@ -74,7 +74,7 @@ pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
-#[cfg(feature = "_http")]
+#[cfg(feature = "_integrations")]
 mod integrations;
 mod label;
 pub mod log;
@@ -113,6 +113,8 @@ pub use exemplar::Exemplar;
 pub use integrations::axum;
 #[cfg(feature = "reqwest")]
 pub use integrations::reqwest;
+#[cfg(feature = "sqlx")]
+pub use integrations::sqlx;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
 pub use label::Label;
