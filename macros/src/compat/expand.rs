@@ -8,7 +8,7 @@ use super::fields;
 use super::model::{Event, Mode, Model};
 use super::tail::Tail;
 use crate::instrumented::model::{Model as Plain, Output};
-use crate::instrumented::{body, expand as plain, parse};
+use crate::instrumented::{body, expand as plain};
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -102,7 +102,7 @@ fn statics(model: &Model) -> TokenStream {
     let function = Literal::string(&ident.unraw().to_string());
     let target = target(model);
     // tracing's place is the attribute's.
-    let (file, line) = parse::position(Span::call_site());
+    let (file, line) = paths::position(Span::call_site());
     let event_name = Literal::string(&format!("event {file}:{line}"));
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let level = level(model);
