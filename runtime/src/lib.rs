@@ -68,13 +68,14 @@ mod call;
 mod callsite;
 mod catalog;
 mod clock;
+pub mod compat;
 mod config;
 pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
 mod in_flight;
-#[cfg(feature = "_http")]
+#[cfg(feature = "_integrations")]
 mod integrations;
 mod label;
 pub mod log;
@@ -114,6 +115,8 @@ pub use in_flight::InFlight;
 pub use integrations::axum;
 #[cfg(feature = "reqwest")]
 pub use integrations::reqwest;
+#[cfg(feature = "sqlx")]
+pub use integrations::sqlx;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
 pub use label::Label;

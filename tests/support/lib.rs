@@ -1,13 +1,16 @@
 //! What the integration tests share.
 
 pub mod page;
+pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;
 
 pub use receiver::{Behaviour, Receiver};
+pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};
 
+mod record;
 mod span;
 
 use opentelemetry::trace::{FutureExt, WithContext};
