@@ -1,11 +1,14 @@
 //! What the integration tests share.
 
+pub mod certificate;
+pub mod front;
 pub mod page;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;
 
+pub use front::{Fault, Files, Front};
 pub use receiver::{Behaviour, Receiver};
 pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};

@@ -30,6 +30,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// What the receiver does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub enum Behaviour {
     Refuse(u16),
     /// Takes the spans but for so many.
     TakeBut(u32),
+    /// Asks for a pause of so many seconds.
+    Throttle(u64),
+    /// Takes every span, and answers with many megabytes.
+    TakeAtLength,
 }
 
 #[derive(Default)]
@@ -75,11 +80,11 @@ impl Shared {
         received.requests += 1;
         let mut spans = spans(request, headers, transport);
         match received.behaviour {
-            Behaviour::Take => {}
+            Behaviour::Take | Behaviour::TakeAtLength => {}
             Behaviour::TakeBut(rejected) => {
                 spans.truncate(spans.len().saturating_sub(rejected as usize));
             }
-            Behaviour::Hang | Behaviour::Refuse(_) => spans.clear(),
+            Behaviour::Hang | Behaviour::Refuse(_) | Behaviour::Throttle(_) => spans.clear(),
         }
         received.spans.append(&mut spans);
         self.changed.notify_all();
@@ -94,11 +99,11 @@ impl Shared {
         received.requests += 1;
         let mut records = records(request);
         match received.behaviour {
-            Behaviour::Take => {}
+            Behaviour::Take | Behaviour::TakeAtLength => {}
             Behaviour::TakeBut(rejected) => {
                 records.truncate(records.len().saturating_sub(rejected as usize));
             }
-            Behaviour::Hang | Behaviour::Refuse(_) => records.clear(),
+            Behaviour::Hang | Behaviour::Refuse(_) | Behaviour::Throttle(_) => records.clear(),
         }
         received.records.append(&mut records);
         self.changed.notify_all();
@@ -138,6 +143,14 @@ impl Receiver {
         let mut receiver = Receiver::start();
         receiver.stop();
         receiver
+    }
+
+    /// Where the transport is spoken.
+    pub fn address(&self, transport: Transport) -> SocketAddr {
+        match transport {
+            Transport::Http => self.http,
+            Transport::Grpc => self.grpc,
+        }
     }
 
     /// The base address of OTLP over HTTP.
@@ -277,6 +290,13 @@ fn answer(rejected: u32) -> ExportTraceServiceResponse {
     ExportTraceServiceResponse { partial_success }
 }
 
+/// An answer of many megabytes.
+fn long() -> ExportTraceServiceResponse {
+    let message = "x".repeat(32 * 1024 * 1024);
+    let partial = ExportTracePartialSuccess { rejected_spans: 0, error_message: message };
+    ExportTraceServiceResponse { partial_success: Some(partial) }
+}
+
 async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
     let app = axum::Router::new()
         .route("/v1/traces", axum::routing::post(take_http))
@@ -312,6 +332,11 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         Behaviour::Refuse(status) => {
             StatusCode::from_u16(status).expect("an HTTP status").into_response()
         }
+        Behaviour::Throttle(seconds) => {
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())])
+                .into_response()
+        }
+        Behaviour::TakeAtLength => protobuf(&long()),
         Behaviour::Take if json => axum::Json(answer(0)).into_response(),
         Behaviour::TakeBut(rejected) if json => axum::Json(answer(rejected)).into_response(),
         Behaviour::Take => protobuf(&answer(0)),
@@ -338,7 +363,8 @@ async fn take_logs_http(State(shared): State<Arc<Shared>>, request: Request) -> 
         Behaviour::Refuse(status) => {
             StatusCode::from_u16(status).expect("an HTTP status").into_response()
         }
-        Behaviour::Take => protobuf(&logs_answer(0)),
+        Behaviour::Throttle(_) => StatusCode::TOO_MANY_REQUESTS.into_response(),
+        Behaviour::Take | Behaviour::TakeAtLength => protobuf(&logs_answer(0)),
         Behaviour::TakeBut(rejected) => protobuf(&logs_answer(rejected)),
     }
 }
@@ -393,6 +419,16 @@ impl TraceService for Grpc {
         match self.0.take(request, headers, Transport::Grpc) {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Refuse(status) => Err(refusal(status)),
+            Behaviour::Throttle(seconds) => {
+                let pause = Some(Duration::from_secs(seconds));
+                let details = ErrorDetails::with_retry_info(pause);
+                Err(tonic::Status::with_error_details(
+                    tonic::Code::ResourceExhausted,
+                    "told to",
+                    details,
+                ))
+            }
+            Behaviour::TakeAtLength => Ok(tonic::Response::new(long())),
             Behaviour::Take => Ok(tonic::Response::new(answer(0))),
             Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(answer(rejected))),
         }
@@ -408,7 +444,8 @@ impl LogsService for Grpc {
         match self.0.take_logs(request.into_inner()) {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Refuse(status) => Err(refusal(status)),
-            Behaviour::Take => Ok(tonic::Response::new(logs_answer(0))),
+            Behaviour::Throttle(_) => Err(refusal(429)),
+            Behaviour::Take | Behaviour::TakeAtLength => Ok(tonic::Response::new(logs_answer(0))),
             Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(logs_answer(rejected))),
         }
     }
