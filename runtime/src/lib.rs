@@ -133,6 +133,8 @@ pub use tracing_core::Level;
 pub mod export {
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::config::{Batching, ConfigError, WhenFull};
+    #[cfg(feature = "otlp")]
+    pub use crate::expose::otlp::OtlpMetrics;
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]

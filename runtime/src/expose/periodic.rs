@@ -2,6 +2,7 @@
 
 use crate::metrics::snapshot::Snapshot;
 use crate::quiet;
+use opentelemetry_sdk::Resource;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 pub(crate) trait MetricSink: Send + 'static {
     /// What it is and where it sends to, for people; without credentials.
     fn describe(&self) -> String;
+
+    /// Who the process says that it is; told once, before the first export.
+    fn set_resource(&mut self, _: &Resource) {}
 
     /// Sends one, within `timeout`. What comes of it is its own affair: the next one tells all that
     /// this one did.

@@ -1,8 +1,7 @@
 //! What keeps redspan running, and ends it in good order.
 
+use super::metrics::WaysOut;
 use crate::config::resource;
-#[cfg(feature = "prometheus")]
-use crate::expose::http::AdminListener;
 use crate::log::LogHandle;
 use crate::sample::Sampler;
 use crate::span::SpanStats;
@@ -11,8 +10,6 @@ use std::fmt;
 #[cfg(feature = "prometheus")]
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-#[cfg(feature = "prometheus")]
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long dropping the guard may take.
@@ -22,50 +19,38 @@ const AT_DROP: Duration = Duration::from_secs(5);
 /// time: the last lines say why the process ends.
 const AT_LEAST: Duration = Duration::from_millis(250);
 
-/// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener.
+/// The guard of an installed redspan: dropping it flushes spans, metrics and logs and closes the listener.
 /// An exporter that hangs is given five seconds, and the rest one more. Keep it until the end of
 /// `main`.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
     pub(super) engine: &'static Engine,
-    #[cfg(feature = "prometheus")]
-    metrics_at: Option<SocketAddr>,
-    #[cfg(feature = "prometheus")]
-    admin: Mutex<Option<AdminListener>>,
+    metrics: WaysOut,
     pub(super) logs: LogHandle,
     said: String,
     shut: AtomicBool,
 }
 
 impl Telemetry {
-    pub(super) fn new(engine: &'static Engine, logs: LogHandle, said: String) -> Self {
-        Telemetry {
-            engine,
-            #[cfg(feature = "prometheus")]
-            metrics_at: None,
-            #[cfg(feature = "prometheus")]
-            admin: Mutex::default(),
-            logs,
-            said,
-            shut: AtomicBool::new(false),
-        }
+    pub(super) fn new(
+        engine: &'static Engine,
+        metrics: WaysOut,
+        logs: LogHandle,
+        said: String,
+    ) -> Self {
+        Telemetry { engine, metrics, logs, said, shut: AtomicBool::new(false) }
     }
 
-    #[cfg(feature = "prometheus")]
-    pub(super) fn serving(mut self, admin: Option<AdminListener>) -> Self {
-        self.metrics_at = admin.as_ref().map(AdminListener::local_addr);
-        self.admin = Mutex::new(admin);
-        self
-    }
-
-    /// Sends what has ended and writes what was logged by now. False if `timeout` passed first.
+    /// Sends what has ended and what was counted, and writes what was logged by now. False if `timeout` passed first.
     ///
     /// It blocks the calling thread, and needs nothing of the caller's async runtime.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let spans = self.engine.pipeline.flush_all(timeout);
-        let logs = self.logs.flush(deadline.saturating_duration_since(Instant::now()));
-        spans && logs
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let metrics = self.metrics.flush(left());
+        let logs = self.logs.flush(left());
+        spans && metrics && logs
     }
 
     /// Flushes, and closes everything. Spans that end later are counted as dropped. False if
@@ -77,15 +62,10 @@ impl Telemetry {
         let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now()).max(AT_LEAST.min(timeout));
         let spans = self.engine.pipeline.shutdown(timeout);
-        #[cfg(feature = "prometheus")]
-        let listener = {
-            let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
-            admin.is_none_or(|admin| admin.shutdown(left()))
-        };
-        #[cfg(not(feature = "prometheus"))]
-        let listener = true;
+        // After the spans, so that the last exemplars are among them.
+        let metrics = self.metrics.shutdown(left);
         let logs = self.logs.flush(left());
-        spans && listener && logs
+        spans && metrics && logs
     }
 
     /// Changes what decides which spans are recorded, from the next span on; spans that have started
@@ -116,7 +96,7 @@ impl Telemetry {
     /// Where `/metrics` is served, if it is.
     #[cfg(feature = "prometheus")]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics_at
+        self.metrics.address()
     }
 
     /// Who this process says that it is, in traces, metrics and logs.

@@ -2,8 +2,11 @@
 
 mod points;
 mod sent;
+mod sink;
 
-pub(crate) use sent::{Draft, SentState};
+pub use sink::OtlpMetrics;
+
+use sent::{Draft, SentState};
 
 use crate::config::settings::Temporality;
 use crate::metrics::labels::SCOPE_LABELS;
@@ -17,7 +20,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
     ScopeMetrics, Sum, metric,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::transform::common::tonic::{Attributes as ProtoAttributes, ResourceAttributesWithSchema};
+use opentelemetry_proto::transform::common::tonic::{
+    Attributes as ProtoAttributes, ResourceAttributesWithSchema,
+};
 use points::Points;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,7 +31,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 type Scope = (String, String);
 
 /// Whose numbers they are, and since when this process counts.
-pub(crate) struct Encoder {
+struct Encoder {
     resource: Resource,
     schema_url: String,
     temporality: Temporality,
@@ -34,17 +39,14 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(
+    fn new(
         resource: &opentelemetry_sdk::Resource,
         temporality: Temporality,
         started: SystemTime,
     ) -> Self {
         let with_schema = ResourceAttributesWithSchema::from(resource);
         Encoder {
-            resource: Resource {
-                attributes: with_schema.attributes.0,
-                ..Resource::default()
-            },
+            resource: Resource { attributes: with_schema.attributes.0, ..Resource::default() },
             schema_url: with_schema.schema_url.unwrap_or_default(),
             temporality,
             started,
@@ -52,7 +54,7 @@ impl Encoder {
     }
 
     /// The request, how many points it has, and what is to be remembered if it is taken.
-    pub(crate) fn encode(
+    fn encode(
         &self,
         snapshot: &Snapshot,
         state: &SentState,

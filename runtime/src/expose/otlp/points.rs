@@ -178,7 +178,11 @@ fn since_then(held: &Distribution, earlier: &Distribution) -> Distribution {
             Distribution::Explicit { counts: before, sum: sum_before, .. },
         ) if counts.len() == before.len() => Distribution::Explicit {
             bounds: bounds.clone(),
-            counts: counts.iter().zip(before).map(|(now, then)| now.saturating_sub(*then)).collect(),
+            counts: counts
+                .iter()
+                .zip(before)
+                .map(|(now, then)| now.saturating_sub(*then))
+                .collect(),
             sum: sum - sum_before,
         },
         (Distribution::Exponential(held), Distribution::Exponential(earlier)) => {

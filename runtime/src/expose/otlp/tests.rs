@@ -115,8 +115,11 @@ fn scopes_and_typed_attributes_are_those_of_opentelemetrys_api() {
 fn an_exponential_histogram_stays_one() {
     let store = Store::scoped();
     let name = KeyName::from("e");
-    let description =
-        Description { layout: Some(Layout::Exponential), unit: "s".into(), ..Description::default() };
+    let description = Description {
+        layout: Some(Layout::Exponential),
+        unit: "s".into(),
+        ..Description::default()
+    };
     store.define(Kind::Histogram, &name, description).unwrap();
     let histogram = store.histogram(&Key::from_name("e")).unwrap();
     for value in [0.0, 1.5, 3.0, -1.0] {
