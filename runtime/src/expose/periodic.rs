@@ -1,4 +1,5 @@
-//! Metrics to a receiver, from time to time: on a thread of its own.
+//! Metrics to a receiver, from time to time: on a thread of its own, so that a receiver which hangs
+//! holds up nobody else.
 
 use crate::metrics::snapshot::Snapshot;
 use crate::quiet;
@@ -56,7 +57,7 @@ impl PeriodicReader {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start(
-        mut sinks: Vec<Box<dyn MetricSink>>,
+        mut sink: Box<dyn MetricSink>,
         interval: Duration,
         timeout: Duration,
         gather: impl Fn() -> Snapshot + Send + 'static,
@@ -77,10 +78,7 @@ impl PeriodicReader {
                 drop(rounds);
                 // Whatever others do in it, the thread goes on.
                 let _ = catch_unwind(AssertUnwindSafe(|| {
-                    let snapshot = gather();
-                    for sink in &mut sinks {
-                        sink.export(&snapshot, timeout);
-                    }
+                    sink.export(&gather(), timeout);
                 }));
                 next = Instant::now().max(next + interval);
                 let mut rounds = shared.rounds();
@@ -89,9 +87,7 @@ impl PeriodicReader {
                 drop(rounds);
                 shared.changed.notify_all();
                 if stop {
-                    for sink in &mut sinks {
-                        let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown()));
-                    }
+                    let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown()));
                     return;
                 }
             }
@@ -99,28 +95,32 @@ impl PeriodicReader {
         Ok(reader)
     }
 
-    /// Sends what there is now. False if `timeout` passed first.
-    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+    /// Asks for a round, which sends what there is now.
+    pub(crate) fn ask(&self) -> u64 {
         let mut rounds = self.shared.rounds();
         rounds.wanted += 1;
-        let wanted = rounds.wanted;
-        self.wait(rounds, timeout, |rounds| rounds.done >= wanted || rounds.gone)
-    }
-
-    /// Sends what there is, and stops. False if `timeout` passed first.
-    pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
-        let mut rounds = self.shared.rounds();
-        rounds.stop = true;
-        self.wait(rounds, timeout, |rounds| rounds.gone)
-    }
-
-    fn wait(
-        &self,
-        mut rounds: MutexGuard<'_, Rounds>,
-        timeout: Duration,
-        done: impl Fn(&Rounds) -> bool,
-    ) -> bool {
         self.shared.changed.notify_all();
+        rounds.wanted
+    }
+
+    /// Waits until that round is done. False if `timeout` passed first.
+    pub(crate) fn done(&self, round: u64, timeout: Duration) -> bool {
+        self.wait(timeout, |rounds| rounds.done >= round || rounds.gone)
+    }
+
+    /// Asks for the last round.
+    pub(crate) fn stop(&self) {
+        self.shared.rounds().stop = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until that is done. False if `timeout` passed first.
+    pub(crate) fn stopped(&self, timeout: Duration) -> bool {
+        self.wait(timeout, |rounds| rounds.gone)
+    }
+
+    fn wait(&self, timeout: Duration, done: impl Fn(&Rounds) -> bool) -> bool {
+        let mut rounds = self.shared.rounds();
         let deadline = Instant::now() + timeout;
         while !done(&rounds) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -137,8 +137,7 @@ impl PeriodicReader {
 impl Drop for PeriodicReader {
     /// One that was never installed: its thread ends.
     fn drop(&mut self) {
-        self.shared.rounds().stop = true;
-        self.shared.changed.notify_all();
+        self.stop();
     }
 }
 
@@ -173,12 +172,12 @@ mod tests {
         let store = Store::scoped();
         let gather = move || Snapshot::gather(&store, &Identity::default());
         let (hour, second) = (Duration::from_secs(3_600), Duration::from_secs(60));
-        let reader =
-            PeriodicReader::start(vec![Box::new(Told(tell))], hour, second, gather).unwrap();
-        assert!(reader.flush(second));
+        let reader = PeriodicReader::start(Box::new(Told(tell)), hour, second, gather).unwrap();
+        assert!(reader.done(reader.ask(), second));
         assert_eq!(told.try_iter().collect::<Vec<_>>(), ["export"]);
-        assert!(reader.shutdown(second));
+        reader.stop();
+        assert!(reader.stopped(second));
         assert_eq!(told.iter().collect::<Vec<_>>(), ["export", "shutdown"]);
-        assert!(reader.flush(second), "there is nothing to wait for");
+        assert!(reader.done(reader.ask(), second), "there is nothing to wait for");
     }
 }

@@ -19,7 +19,7 @@ use opentelemetry_sdk::Resource;
 use std::net::{SocketAddr, ToSocketAddrs};
 #[cfg(feature = "prometheus")]
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a scrape waits for the exporter of spans.
 const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
@@ -49,7 +49,7 @@ impl Builder {
     ///
     /// ```no_run
     /// use redspan::export::{OtlpMetrics, OtlpSettings};
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     ///
     /// # fn main() -> Result<(), redspan::InitError> {
     /// let receiver = OtlpSettings::grpc("http://localhost:4317");
@@ -130,33 +130,28 @@ impl Metrics {
         service: &Identity,
         says: &mut Vec<String>,
     ) -> Result<WaysOut, InitError> {
-        let mut sinks = self.sinks(settings)?;
-        for sink in &mut sinks {
+        let interval = self.interval.unwrap_or(settings.reader.interval);
+        let timeout = settings.reader.timeout;
+        let mut readers = Vec::new();
+        for mut sink in self.sinks(settings)? {
             sink.set_resource(resource);
             says.push(format!("metrics to {}", sink.describe()));
+            let identity = service.clone();
+            let gather = move || {
+                before_reading(for_an_export(interval));
+                Snapshot::gather(Store::global(), &identity)
+            };
+            let reader = PeriodicReader::start(sink, interval, timeout, gather);
+            readers.push(reader.map_err(InitError::Thread)?);
         }
-        let reader = match sinks.is_empty() {
-            true => None,
-            false => {
-                let interval = self.interval.unwrap_or(settings.reader.interval);
-                let identity = service.clone();
-                let gather = move || {
-                    before_reading(for_an_export(interval));
-                    Snapshot::gather(Store::global(), &identity)
-                };
-                let timeout = settings.reader.timeout;
-                let reader = PeriodicReader::start(sinks, interval, timeout, gather);
-                Some(reader.map_err(InitError::Thread)?)
-            }
-        };
         #[cfg(feature = "prometheus")]
-        let listener = self.listener(settings, service, reader.is_some(), says)?;
+        let listener = self.listener(settings, service, !readers.is_empty(), says)?;
         #[cfg(not(feature = "prometheus"))]
-        if reader.is_none() && !settings.sdk_disabled {
+        if readers.is_empty() && !settings.sdk_disabled {
             says.push("metrics are not exported".into());
         }
         Ok(WaysOut {
-            reader,
+            readers,
             #[cfg(feature = "prometheus")]
             address: listener.as_ref().map(AdminListener::local_addr),
             #[cfg(feature = "prometheus")]
@@ -253,7 +248,7 @@ fn otlp(_: &Settings) -> Result<Box<dyn MetricSink>, InitError> {
 /// Where metrics go, as long as the program runs.
 #[derive(Default)]
 pub(super) struct WaysOut {
-    reader: Option<PeriodicReader>,
+    readers: Vec<PeriodicReader>,
     #[cfg(feature = "prometheus")]
     address: Option<SocketAddr>,
     #[cfg(feature = "prometheus")]
@@ -263,12 +258,17 @@ pub(super) struct WaysOut {
 impl WaysOut {
     /// Sends what was counted by now. False if `timeout` passed first.
     pub(super) fn flush(&self, timeout: Duration) -> bool {
-        self.reader.as_ref().is_none_or(|reader| reader.flush(timeout))
+        let deadline = Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        // All at once, then one after the other.
+        let rounds: Vec<_> = self.readers.iter().map(|reader| (reader, reader.ask())).collect();
+        rounds.into_iter().fold(true, |sent, (reader, round)| reader.done(round, left()) && sent)
     }
 
     /// Sends it, and closes. False if the time that is left passed first.
     pub(super) fn shutdown(&self, left: impl Fn() -> Duration) -> bool {
-        let sent = self.reader.as_ref().is_none_or(|reader| reader.shutdown(left()));
+        self.readers.iter().for_each(PeriodicReader::stop);
+        let sent = self.readers.iter().fold(true, |sent, reader| reader.stopped(left()) && sent);
         #[cfg(feature = "prometheus")]
         let closed = {
             let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
