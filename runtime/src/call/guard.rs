@@ -1,6 +1,7 @@
 //! The guards around a synchronous call, and what they share with futures.
 
 use super::classify::Verdict;
+use super::elsewhere;
 use super::fields;
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
@@ -61,7 +62,7 @@ impl Running {
         let cells = if scope::any_open() { scoped_cells(site) } else { None };
         match &cells {
             Some(cells) => cells.start(),
-            None => site.cells().start(),
+            None => elsewhere::start(site),
         }
         // From here on, whatever happens, the call ends.
         let mut call = Running {
@@ -207,7 +208,7 @@ impl Running {
         let duration = end.saturating_duration_since(self.start);
         match &self.cells {
             Some(cells) => cells.end(outcome, duration),
-            None => self.site.cells().end(outcome, duration),
+            None => elsewhere::end(self.site, outcome, duration, end),
         }
         // Views and wanted spans close before the span they stand for.
         self.rare = None;

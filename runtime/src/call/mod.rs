@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod classify;
+pub(crate) mod elsewhere;
 mod fields;
 mod future;
 mod guard;

@@ -6,6 +6,7 @@ use super::logs::Logs;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
 use crate::bridge::subscriber::Front;
+use crate::call::elsewhere;
 use crate::clock;
 use crate::config::env::{Env, Warning};
 use crate::config::resource::{Identity, resource};
@@ -283,10 +284,13 @@ impl Builder {
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
-        if ::metrics::set_global_recorder(recorder()).is_err() {
-            says.push(
-                "another metrics recorder is installed and keeps the `metrics` macros".into(),
-            );
+        match ::metrics::set_global_recorder(recorder()) {
+            Ok(()) => elsewhere::ours(),
+            Err(_) => says.push(
+                "another metrics recorder is installed: it keeps the `metrics` macros, and is told of \
+                 functions' calls as well"
+                    .into(),
+            ),
         }
         let said = says.join(", ");
         for warning in warnings.drain(..) {

@@ -1,7 +1,7 @@
 //! What a scrape or an export shows, gathered once.
 
 mod identity;
-mod sites;
+pub(crate) mod sites;
 
 pub(crate) use identity::Identity;
 
