@@ -6,6 +6,7 @@ pub use crate::call::classify::{Returned, Verdict, holds};
 pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
 pub use crate::callsite::{CallSite, Kind};
 pub use crate::error_type::Inner;
+pub use crate::metrics::typed::{Registered, values};
 pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;

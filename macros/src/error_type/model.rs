@@ -1,6 +1,6 @@
 //! What each variant says, judged.
 
-use proc_macro2::{Span, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Generics, Ident, Lit, Member, Path, Type};
@@ -27,7 +27,7 @@ pub(crate) struct Model {
     /// `None`: a union, in which nothing can be told apart.
     pub(crate) kinds: Option<Vec<Kind>>,
     /// What has to be an `ErrorType` because a parameter of the type stands in it.
-    pub(crate) bounds: Vec<Type>,
+    pub(crate) bounds: Vec<TokenStream>,
 }
 
 /// What a variant, or a struct, says.
@@ -88,18 +88,18 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
         }
     }
     let parameters: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
-    let mut bounds: Vec<Type> = Vec::new();
+    let mut bounds: Vec<TokenStream> = Vec::new();
     for inner in kinds.iter_mut().filter_map(|kind| kind.inner.as_mut()) {
         if mentions(inner.ty.to_token_stream(), &parameters) {
             inner.required = true;
-            bounds.push(inner.ty.clone());
+            bounds.push(inner.ty.to_token_stream());
         }
     }
     let kinds = (!union).then_some(kinds);
     Model { ident, generics, root, kinds, bounds }
 }
 
-fn mentions(tokens: proc_macro2::TokenStream, names: &[Ident]) -> bool {
+fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => names.contains(&ident),
         TokenTree::Group(group) => mentions(group.stream(), names),

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 
 use super::model::{Judge, Model, Output};
 use super::params::{Param, Shape};
-use super::{body, fields, parse};
+use super::{body, fields};
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -73,10 +73,10 @@ fn site(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let ident = &model.sig.ident;
-    let function = syn::ext::IdentExt::unraw(ident).to_string();
+    let function = model.function();
     let name = Literal::string(model.options.name.as_ref().unwrap_or(&function));
     let function = Literal::string(&function);
-    let (file, line) = parse::position(ident.span());
+    let (file, line) = paths::position(ident.span());
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let (level, kind) = (model.options.level(), model.options.kind());
     let fields = fields::names(&model.options.fields);

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Type, Visibility};
 
@@ -43,6 +44,8 @@ pub(crate) enum Judge {
 
 pub(crate) struct Model {
     pub(crate) options: Options,
+    /// What stands in front of the function's name: its type or trait, if a block around it told.
+    pub(crate) owner: Option<String>,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) inner_attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -187,7 +190,18 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     };
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.fields);
-    Some(Model { options, attrs, inner_attrs, vis, default, sig, params, output, body })
+    Some(Model {
+        options,
+        owner: None,
+        attrs,
+        inner_attrs,
+        vis,
+        default,
+        sig,
+        params,
+        output,
+        body,
+    })
 }
 
 fn output(output: &ReturnType) -> Output {
@@ -223,5 +237,16 @@ impl Options {
             _ => "Internal",
         };
         Ident::new(kind, Span::mixed_site())
+    }
+}
+
+impl Model {
+    /// What the function is called: `charge`, or `Payments::charge` where the block around it told.
+    pub(crate) fn function(&self) -> String {
+        let name = self.sig.ident.unraw().to_string();
+        match &self.owner {
+            Some(owner) => format!("{owner}::{name}"),
+            None => name,
+        }
     }
 }
