@@ -79,7 +79,8 @@ fn entry(input: ParseStream) -> syn::Result<Entry> {
     Ok(Entry { key, form })
 }
 
-fn value(input: ParseStream) -> Form {
+/// What stands behind the `=` of an entry.
+pub(crate) fn value(input: ParseStream) -> Form {
     if input.is_empty() || input.peek(Token![,]) {
         return Form::Missing;
     }

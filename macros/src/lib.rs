@@ -14,6 +14,11 @@ use proc_macro::TokenStream;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod attrs;
 mod case;
+#[cfg(feature = "instrument")]
+mod compat;
+#[cfg(not(feature = "instrument"))]
+#[path = "off.rs"]
+mod compat;
 mod diag;
 mod entry;
 mod error_type;
@@ -150,6 +155,16 @@ mod service;
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::instrumented(args, item)
+}
+
+/// `#[tracing::instrument]`, plus RED: the same arguments, the same spans, fields and events, and every
+/// call counted.
+///
+/// Takes what `tracing-attributes` 0.1.31 takes. Use it as `redspan::compat::instrument`; the module
+/// says what is different, and why.
+#[proc_macro_attribute]
+pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::instrument(args, item)
 }
 
 /// Makes an enum a closed set of label values: the trait `redspan::Label`.

@@ -2,14 +2,15 @@
 
 pub use crate::call::arguments::*;
 pub use crate::call::classify::absent::absent;
-pub use crate::call::classify::{Returned, Verdict, holds};
-pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
+pub use crate::call::classify::{Returned, Verdict, by_result, holds};
+pub use crate::call::{Call, Driven, Started, begin, counted, debug, display, drive, enter, value};
+pub use crate::call::{EventSite, failed, quiet};
 pub use crate::callsite::{CallSite, Kind};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
 pub use tracing;
 pub use tracing_core::Level;
-pub use tracing_core::field::Value;
+pub use tracing_core::field::{Empty, Value};
 
 /// The trait by which a returned value is judged.
 pub mod classify {

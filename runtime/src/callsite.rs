@@ -6,11 +6,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use tracing::level_filters::STATIC_MAX_LEVEL;
 use tracing_core::callsite::{Callsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::metadata::Kind as MetadataKind;
 use tracing_core::subscriber::NoSubscriber;
-use tracing_core::{Dispatch, Interest, Level, Metadata, dispatcher};
+use tracing_core::{Dispatch, Interest, Level, LevelFilter, Metadata, dispatcher};
 
 /// What a span does: OpenTelemetry's span kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +48,11 @@ pub struct CallSite {
     function: &'static str,
     kind: Kind,
     sample_hint: Option<f64>,
+    follows_tracing: bool,
     cells: Cells,
     qualified: OnceLock<Arc<str>>,
-    interest: AtomicU8,
+    interest: Interests,
 }
-
-const NEVER: u8 = 0;
-const SOMETIMES: u8 = 1;
-const ALWAYS: u8 = 2;
-const UNREGISTERED: u8 = 3;
 
 impl CallSite {
     /// Describes a site. `this` is the static that is being written.
@@ -71,11 +68,31 @@ impl CallSite {
         fields: &'static [&'static str],
         this: &'static CallSite,
     ) -> Self {
+        let mut site =
+            CallSite::compat(name, module, function, module, file, line, level, fields, this);
+        site.kind = kind;
+        site.follows_tracing = false;
+        site
+    }
+
+    /// Describes a site of `redspan::compat::instrument`. `this` is the static that is being written.
+    #[expect(clippy::too_many_arguments, reason = "written by the attribute, once a function")]
+    pub const fn compat(
+        name: &'static str,
+        target: &'static str,
+        function: &'static str,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        level: Level,
+        fields: &'static [&'static str],
+        this: &'static CallSite,
+    ) -> Self {
         let fields = FieldSet::new(fields, Identifier(this));
         CallSite {
             metadata: Metadata::new(
                 name,
-                module,
+                target,
                 level,
                 Some(file),
                 Some(line),
@@ -84,11 +101,12 @@ impl CallSite {
                 MetadataKind::SPAN,
             ),
             function,
-            kind,
+            kind: Kind::Internal,
             sample_hint: None,
+            follows_tracing: true,
             cells: Cells::new(),
             qualified: OnceLock::new(),
-            interest: AtomicU8::new(UNREGISTERED),
+            interest: Interests::new(),
         }
     }
 
@@ -111,6 +129,12 @@ impl CallSite {
 
     /// The path of the module that holds the function: the label `module`.
     pub fn module(&self) -> &'static str {
+        self.metadata.module_path().unwrap_or_default()
+    }
+
+    /// What tracing's filters know the span by: the option `target` of
+    /// [`compat::instrument`](crate::compat), or else the module.
+    pub fn target(&self) -> &'static str {
         self.metadata.target()
     }
 
@@ -159,40 +183,20 @@ impl CallSite {
         &self.metadata
     }
 
+    /// Whether the site was written by `compat::instrument`: then its span is what tracing's would be.
+    pub(crate) fn follows_tracing(&self) -> bool {
+        self.follows_tracing
+    }
+
+    /// Whether tracing's features `max_level_…` leave no span of this site.
+    #[inline]
+    pub(crate) fn is_compiled_out(&self) -> bool {
+        self.follows_tracing && self.level() > STATIC_MAX_LEVEL
+    }
+
     /// Whether a tracing subscriber may want a span of this site.
-    ///
-    /// The first call registers the site; afterwards it is one load.
     pub(crate) fn wanted(&'static self) -> bool {
-        match self.interest.load(Relaxed) {
-            NEVER => false,
-            ALWAYS => true,
-            UNREGISTERED => self.register(),
-            _ => self.enabled(),
-        }
-    }
-
-    #[cold]
-    fn register(&'static self) -> bool {
-        // Inside a subscriber, and at a thread's end, tracing answers for none at all, and that would
-        // be remembered: the next call asks again.
-        let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
-        if dispatcher::has_been_set() && dispatcher::get_default(nobody) {
-            return false;
-        }
-        // Whoever comes meanwhile asks the subscriber. No lock: a subscriber may itself call an
-        // instrumented function while it registers this one.
-        if self.interest.compare_exchange(UNREGISTERED, SOMETIMES, Relaxed, Relaxed).is_ok() {
-            crate::catalog::add(self);
-            tracing_core::callsite::register(self);
-        }
-        self.interest.load(Relaxed) != NEVER && self.enabled()
-    }
-
-    fn enabled(&self) -> bool {
-        // tracing-subscriber's filters panic when the thread is ending, and in a thread-local's
-        // destructor that would end the process.
-        let ask = || dispatcher::get_default(|to| to.enabled(&self.metadata));
-        catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
+        self.interest.wanted(self, || crate::catalog::add(self))
     }
 
     /// Whether `metadata` describes a site rather than somebody else's span.
@@ -203,17 +207,82 @@ impl CallSite {
 
 impl Callsite for CallSite {
     fn set_interest(&self, interest: Interest) {
-        let interest = match () {
-            () if interest.is_never() => NEVER,
-            () if interest.is_always() => ALWAYS,
-            () => SOMETIMES,
-        };
-        self.interest.store(interest, Relaxed);
+        self.interest.set(&interest);
     }
 
     fn metadata(&self) -> &Metadata<'_> {
         &self.metadata
     }
+}
+
+/// What the subscribers said of a callsite, so that most calls need not ask them.
+pub(crate) struct Interests(AtomicU8);
+
+const NEVER: u8 = 0;
+const SOMETIMES: u8 = 1;
+const ALWAYS: u8 = 2;
+const UNREGISTERED: u8 = 3;
+
+impl Interests {
+    pub(crate) const fn new() -> Self {
+        Interests(AtomicU8::new(UNREGISTERED))
+    }
+
+    pub(crate) fn set(&self, interest: &Interest) {
+        let interest = match () {
+            () if interest.is_never() => NEVER,
+            () if interest.is_always() => ALWAYS,
+            () => SOMETIMES,
+        };
+        self.0.store(interest, Relaxed);
+    }
+
+    /// Whether a subscriber may want what `callsite` makes.
+    ///
+    /// The first call registers the callsite; afterwards "never" is one load.
+    #[inline]
+    pub(crate) fn wanted(
+        &self,
+        callsite: &'static dyn Callsite,
+        registering: impl FnOnce(),
+    ) -> bool {
+        match self.0.load(Relaxed) {
+            NEVER => false,
+            ALWAYS => level_enabled(callsite.metadata()),
+            UNREGISTERED => self.register(callsite, registering),
+            _ => enabled(callsite.metadata()),
+        }
+    }
+
+    #[cold]
+    fn register(&self, callsite: &'static dyn Callsite, registering: impl FnOnce()) -> bool {
+        // Inside a subscriber, and at a thread's end, tracing answers for none at all, and that would
+        // be remembered: the next call asks again.
+        let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
+        if dispatcher::has_been_set() && dispatcher::get_default(nobody) {
+            return false;
+        }
+        // Whoever comes meanwhile asks the subscriber. No lock: a subscriber may itself call an
+        // instrumented function while it registers this one.
+        if self.0.compare_exchange(UNREGISTERED, SOMETIMES, Relaxed, Relaxed).is_ok() {
+            registering();
+            tracing_core::callsite::register(callsite);
+        }
+        self.0.load(Relaxed) != NEVER && enabled(callsite.metadata())
+    }
+}
+
+/// The levels that were compiled out, and those that no subscriber hears.
+fn level_enabled(metadata: &Metadata<'_>) -> bool {
+    let level = *metadata.level();
+    level <= STATIC_MAX_LEVEL && level <= LevelFilter::current()
+}
+
+fn enabled(metadata: &Metadata<'_>) -> bool {
+    // tracing-subscriber's filters panic when the thread is ending, and in a thread-local's
+    // destructor that would end the process.
+    let ask = || dispatcher::get_default(|to| to.enabled(metadata));
+    level_enabled(metadata) && catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
 }
 
 impl fmt::Debug for CallSite {

@@ -73,6 +73,7 @@ mod call;
 mod callsite;
 mod catalog;
 mod clock;
+pub mod compat;
 mod config;
 pub mod context;
 mod error_type;

@@ -7,8 +7,10 @@ pub mod prometheus;
 pub mod receiver;
 
 pub use receiver::{Behaviour, Receiver};
+pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};
 
+mod record;
 mod span;
 
 use opentelemetry::trace::{FutureExt, WithContext};

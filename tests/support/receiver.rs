@@ -1,11 +1,18 @@
 //! A real OTLP receiver: a tonic server and an HTTP endpoint on loopback ports of their own.
 
+use crate::record::{Record, records};
 use crate::span::{Span, Transport, spans};
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -41,6 +48,7 @@ pub enum Behaviour {
 #[derive(Default)]
 struct Received {
     spans: Vec<Span>,
+    records: Vec<Record>,
     requests: usize,
     behaviour: Behaviour,
 }
@@ -79,7 +87,26 @@ impl Shared {
     }
 }
 
-/// Takes spans over HTTP and gRPC, in a thread and a runtime of its own.
+impl Shared {
+    /// The same for log records.
+    fn take_logs(&self, request: ExportLogsServiceRequest) -> Behaviour {
+        let mut received = self.lock();
+        received.requests += 1;
+        let mut records = records(request);
+        match received.behaviour {
+            Behaviour::Take => {}
+            Behaviour::TakeBut(rejected) => {
+                records.truncate(records.len().saturating_sub(rejected as usize));
+            }
+            Behaviour::Hang | Behaviour::Refuse(_) => records.clear(),
+        }
+        received.records.append(&mut records);
+        self.changed.notify_all();
+        received.behaviour
+    }
+}
+
+/// Takes spans and log records over HTTP and gRPC, in a thread and a runtime of its own.
 ///
 /// ```no_run
 /// let mut receiver = redspan_tests::Receiver::start();
@@ -175,6 +202,11 @@ impl Receiver {
         std::mem::take(&mut self.shared.lock().spans)
     }
 
+    /// Takes the log records out, in the order in which they came.
+    pub fn take_records(&self) -> Vec<Record> {
+        std::mem::take(&mut self.shared.lock().records)
+    }
+
     /// How many spans were taken so far.
     pub fn count(&self) -> usize {
         self.shared.lock().spans.len()
@@ -229,6 +261,14 @@ fn port() -> TcpSocket {
     socket
 }
 
+fn logs_answer(rejected: u32) -> ExportLogsServiceResponse {
+    let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
+        rejected_log_records: rejected.into(),
+        error_message: "told to".into(),
+    });
+    ExportLogsServiceResponse { partial_success }
+}
+
 fn answer(rejected: u32) -> ExportTraceServiceResponse {
     let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
         rejected_spans: rejected.into(),
@@ -238,8 +278,10 @@ fn answer(rejected: u32) -> ExportTraceServiceResponse {
 }
 
 async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
-    let app =
-        axum::Router::new().route("/v1/traces", axum::routing::post(take_http)).with_state(shared);
+    let app = axum::Router::new()
+        .route("/v1/traces", axum::routing::post(take_http))
+        .route("/v1/logs", axum::routing::post(take_logs_http))
+        .with_state(shared);
     axum::serve(listener, app).await.expect("HTTP is served");
 }
 
@@ -277,6 +319,30 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     }
 }
 
+async fn take_logs_http(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let header =
+        |name| head.headers.get(name).and_then(|it: &header::HeaderValue| it.to_str().ok());
+    let request =
+        unpacked(body, header("content-encoding")).and_then(|body| match header("content-type")? {
+            "application/x-protobuf" => ExportLogsServiceRequest::decode(body).ok(),
+            "application/json" => serde_json::from_slice(&body).ok(),
+            _ => None,
+        });
+    let Some(request) = request else { return StatusCode::BAD_REQUEST.into_response() };
+    match shared.take_logs(request) {
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Refuse(status) => {
+            StatusCode::from_u16(status).expect("an HTTP status").into_response()
+        }
+        Behaviour::Take => protobuf(&logs_answer(0)),
+        Behaviour::TakeBut(rejected) => protobuf(&logs_answer(rejected)),
+    }
+}
+
 fn unpacked(body: Bytes, encoding: Option<&str>) -> Option<Bytes> {
     match encoding {
         None => Some(body),
@@ -297,12 +363,16 @@ fn protobuf(message: &impl Message) -> Response {
 struct Grpc(Arc<Shared>);
 
 async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
+    let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(usize::MAX);
     let service = TraceServiceServer::new(Grpc(shared))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     tonic::transport::Server::builder()
         .add_service(service)
+        .add_service(logs)
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
         .expect("gRPC is served");
@@ -325,6 +395,21 @@ impl TraceService for Grpc {
             Behaviour::Refuse(status) => Err(refusal(status)),
             Behaviour::Take => Ok(tonic::Response::new(answer(0))),
             Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(answer(rejected))),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        match self.0.take_logs(request.into_inner()) {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Refuse(status) => Err(refusal(status)),
+            Behaviour::Take => Ok(tonic::Response::new(logs_answer(0))),
+            Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(logs_answer(rejected))),
         }
     }
 }

@@ -201,15 +201,15 @@ fn span(
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn map(attributes: Vec<KeyValue>) -> BTreeMap<String, Value> {
+pub(crate) fn map(attributes: Vec<KeyValue>) -> BTreeMap<String, Value> {
     attributes.into_iter().map(|it| (it.key, value(it.value))).collect()
 }
 
-fn value(value: Option<AnyValue>) -> Value {
+pub(crate) fn value(value: Option<AnyValue>) -> Value {
     match value.and_then(|it| it.value) {
         Some(any_value::Value::StringValue(text)) => Value::Text(text),
         Some(any_value::Value::IntValue(number)) => Value::Int(number),

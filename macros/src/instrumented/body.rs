@@ -3,6 +3,7 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::Ident;
+use syn::spanned::Spanned;
 
 use super::model::{Model, Output};
 use super::params::{Param, Shape, Typed};
@@ -56,11 +57,15 @@ pub(crate) fn future(model: &Model) -> TokenStream {
         Output::Never => quote_spanned!(at=> ::core::convert::Infallible),
         Output::Type(ty) => ty.clone(),
     };
+    // Its place is the type's: there a message about another type says where this one comes from.
+    let place = match &model.output {
+        Output::Type(ty) => ty.span(),
+        Output::Unit | Output::Never => model.sig.ident.span(),
+    };
+    let typed = Ident::new("__redspan_typed", place);
     let returns = quote_spanned!(at=>
-        if let ::core::option::Option::Some(__redspan_typed) =
-            ::core::option::Option::<#output>::None
-        {
-            return __redspan_typed;
+        if let ::core::option::Option::Some(#typed) = ::core::option::Option::<#output>::None {
+            return #typed;
         }
     );
     // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped

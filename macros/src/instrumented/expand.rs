@@ -84,11 +84,20 @@ fn site(model: &Model) -> TokenStream {
         let share = Literal::f64_suffixed(share);
         quote_spanned!(at=> .with_sample_hint(#share))
     });
-    quote_spanned!(at=>
-        static __REDSPAN_SITE: #private::CallSite = #private::CallSite::new(
+    listed(&quote_spanned!(at=>
+        #private::CallSite::new(
             #name, #function, ::core::module_path!(), #file, #line,
             #private::Level::#level, #private::Kind::#kind, #fields, &__REDSPAN_SITE,
-        ) #hint;
+        ) #hint
+    ))
+}
+
+/// A site as a static, and its entry in the list that the linker makes.
+pub(crate) fn listed(site: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    quote_spanned!(at=>
+        static __REDSPAN_SITE: #private::CallSite = #site;
         #[used]
         #[cfg_attr(
             any(
@@ -137,7 +146,8 @@ fn begin(model: &Model) -> Option<TokenStream> {
     ))
 }
 
-fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
+/// Whether the returned value is an error.
+pub(crate) fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let found = quote_spanned!(at=> {

@@ -170,26 +170,10 @@ fn predicate(key: &Ident, value: Expr, diag: &mut Diag) -> Option<TokenStream> {
 /// Joins the judged options and the function, or notes why this function has no instrumented form.
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
     let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
-    if let Some(constness) = &sig.constness {
-        diag.at(
-            constness.span(),
-            "a `const fn` cannot be instrumented: it may run at compile time, where there is no \
-             clock; remove `const` or the attribute",
-        );
-    }
-    if let Some(variadic) = &sig.variadic {
-        diag.at(variadic.dots.span(), "a variadic function cannot be instrumented");
-    }
-    let Some(body) = body else {
-        diag.at(
-            sig.ident.span(),
-            "a method without a body cannot be instrumented; put the attribute on the methods \
-             that implement it",
-        );
-        return None;
-    };
+    let body = instrumentable(&sig, body, diag)?;
     let output = output(&sig.output);
-    let params = params::take(&mut sig, &options.fields);
+    let exprs: Vec<_> = options.fields.iter().filter_map(|field| field.value.tokens()).collect();
+    let params = params::take(&mut sig, &exprs, None);
     Some(Model {
         options,
         owner: None,
@@ -204,7 +188,33 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     })
 }
 
-fn output(output: &ReturnType) -> Output {
+/// The function's body, or the notes why it has no instrumented form.
+pub(crate) fn instrumentable(
+    sig: &Signature,
+    body: Option<Group>,
+    diag: &mut Diag,
+) -> Option<Group> {
+    if let Some(constness) = &sig.constness {
+        diag.at(
+            constness.span(),
+            "a `const fn` cannot be instrumented: it may run at compile time, where there is no \
+             clock; remove `const` or the attribute",
+        );
+    }
+    if let Some(variadic) = &sig.variadic {
+        diag.at(variadic.dots.span(), "a variadic function cannot be instrumented");
+    }
+    if body.is_none() {
+        diag.at(
+            sig.ident.span(),
+            "a method without a body cannot be instrumented; put the attribute on the methods \
+             that implement it",
+        );
+    }
+    body
+}
+
+pub(crate) fn output(output: &ReturnType) -> Output {
     let ReturnType::Type(_, ty) = output else { return Output::Unit };
     if is_never(ty) {
         return Output::Never;

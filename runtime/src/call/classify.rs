@@ -166,6 +166,10 @@ impl<'a> Verdict<'a> {
         self.0
     }
 
+    pub(super) fn without_text(self) -> Self {
+        Verdict(self.0.map(|failure| Failure { message: None, error: None, ..failure }))
+    }
+
     fn error(
         error_type: &'static str,
         message: Option<&'a dyn fmt::Display>,
@@ -207,6 +211,15 @@ impl<'a> Verdict<'a> {
             (true, Some(failure)) => Verdict(Some(Failure { clients: false, ..failure })),
             (true, None) => Verdict::error(OTHER, None, None),
         }
+    }
+}
+
+/// Judges a `Result` whose types nothing tells yet.
+#[inline]
+pub fn by_result<T, E>(value: &Result<T, E>) -> Verdict<'_> {
+    match value {
+        Ok(_) => Verdict::OK,
+        Err(_) => Verdict::error(type_name::<E>(), None, None),
     }
 }
 

@@ -97,10 +97,19 @@ where
                 Poll::Pending
             }
             Poll::Ready(value) => {
-                this.future.set(None);
+                let wanted = polling.running.is_wanted();
+                if !wanted {
+                    this.future.set(None);
+                }
                 // The predicate is user code: while it runs the call is still current.
                 let verdict = this.classify.take().map(|classify| classify(&value));
                 polling.pause();
+                if wanted {
+                    // As tracing does: what the future held is dropped in the span, entered once more.
+                    let polling = Polling::begin(this.running, Outcome::Panic);
+                    this.future.set(None);
+                    polling.pause();
+                }
                 if let Some(verdict) = verdict {
                     this.running.end(verdict);
                 }

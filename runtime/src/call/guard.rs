@@ -1,8 +1,7 @@
 //! The guards around a synchronous call, and what they share with futures.
 
 use super::classify::Verdict;
-use super::elsewhere;
-use super::fields;
+use super::{compat, elsewhere, fields};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
@@ -51,6 +50,8 @@ fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
 struct Rare {
     /// The tracing span which a subscriber asked for.
     wanted: Option<tracing::Span>,
+    /// The parent of that span, where the call names one: `Some(None)` is none at all.
+    parent: Option<Option<Id>>,
     /// What `tracing::Span::current()` gave out during an earlier poll.
     view: Option<View>,
 }
@@ -58,25 +59,9 @@ struct Rare {
 impl Running {
     #[inline]
     fn begin(site: &'static CallSite) -> Self {
-        let start = clock::now();
-        let cells = if scope::any_open() { scoped_cells(site) } else { None };
-        match &cells {
-            Some(cells) => cells.start(),
-            None => elsewhere::start(site),
-        }
-        // From here on, whatever happens, the call ends.
-        let mut call = Running {
-            site,
-            start,
-            cells,
-            context: None,
-            recording: false,
-            ended: false,
-            if_dropped: Outcome::Panic,
-            rare: None,
-        };
+        let mut call = Running::counted(site);
         if let Some(engine) = engine::get()
-            && let Some((context, recording)) = engine.start_call(site, start)
+            && let Some((context, recording)) = engine.start_call(site, call.start)
         {
             call.context = Some(context);
             call.recording = recording;
@@ -85,6 +70,60 @@ impl Running {
             call.rare = Some(Box::default());
         }
         call
+    }
+
+    /// A call without a span, so far.
+    #[inline]
+    fn counted(site: &'static CallSite) -> Self {
+        let start = clock::now();
+        let cells = if scope::any_open() { scoped_cells(site) } else { None };
+        match &cells {
+            Some(cells) => cells.start(),
+            None => elsewhere::start(site),
+        }
+        // From here on, whatever happens, the call ends.
+        Running {
+            site,
+            start,
+            cells,
+            context: None,
+            recording: false,
+            ended: false,
+            if_dropped: Outcome::Panic,
+            rare: None,
+        }
+    }
+
+    /// Gives a call that was only counted its span, below the span that it names.
+    fn open_below(&mut self, parent: Option<Id>) {
+        if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
+            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_default();
+            let opened = engine.start_call_below(self.site, self.start, &above);
+            // Not recorded below a span of its own choice: that one is current all the same.
+            let (context, recording) = opened.unwrap_or((above, false));
+            self.context = Some(context);
+            self.recording = recording;
+        }
+        if self.site.wanted() {
+            self.rare = Some(Box::new(Rare { parent: Some(parent), ..Rare::default() }));
+        }
+    }
+
+    fn follows_from(&self, cause: &Id) {
+        if self.recording
+            && let Some(context) = &self.context
+            && let Some(cause) = compat::context_of(cause)
+        {
+            context.span().add_link(cause.span().span_context().clone(), Vec::new());
+        }
+        if let Some(wanted) = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref()) {
+            wanted.follows_from(cause);
+        }
+    }
+
+    /// Whether a tracing span is entered with the call.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.wanted.is_some())
     }
 
     fn wants_fields(&self) -> bool {
@@ -97,7 +136,11 @@ impl Running {
         {
             // Rendered before the span is locked: rendering is user code.
             let attributes = fields::attributes(self.site, values);
-            context.span().set_attributes(attributes);
+            if self.site.follows_tracing() {
+                compat::write(context, attributes);
+            } else {
+                context.span().set_attributes(attributes);
+            }
         }
         self.open_wanted(values);
     }
@@ -106,11 +149,16 @@ impl Running {
     fn open_wanted(&mut self, values: &[Option<&dyn Value>]) {
         let Some(rare) = self.rare.as_mut().filter(|rare| rare.wanted.is_none()) else { return };
         let metadata = self.site.metadata();
+        let parent = rare.parent.take();
         let make = || {
             // Asked again, as tracing's macros ask just before: per-layer filters remember their
             // answer until the span is made, and the bridge's is another one for a view.
             if tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)) {
-                tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+                let values = metadata.fields().value_set_all(values);
+                match parent {
+                    Some(parent) => tracing::Span::child_of(parent, metadata, &values),
+                    None => tracing::Span::new(metadata, &values),
+                }
             } else {
                 tracing::Span::none()
             }
@@ -268,7 +316,33 @@ pub fn enter(site: &'static CallSite) -> Call {
     begin(site).enter()
 }
 
+/// Counts the start of a call whose span is to be below another one than the current:
+/// [`Started::below`] says which.
+pub fn counted(site: &'static CallSite) -> Started {
+    Started(Running::counted(site))
+}
+
 impl Started {
+    /// Whether the call may have a span: otherwise its parent is not asked for.
+    pub fn wants_span(&self) -> bool {
+        let site = self.0.site;
+        engine::get().is_some_and(|engine| engine.wants(site)) || site.wanted()
+    }
+
+    /// Gives a [`counted`] call its span, below `parent`, or as a root.
+    pub fn below(&mut self, parent: impl Into<Option<Id>>) {
+        self.0.open_below(parent.into());
+    }
+
+    /// Links the span with one that caused it.
+    pub fn follows_from(&mut self, cause: impl Into<Option<Id>>) {
+        // The link needs both spans.
+        self.0.ready();
+        if let Some(cause) = cause.into() {
+            self.0.follows_from(&cause);
+        }
+    }
+
     /// Whether anybody looks at the fields: otherwise their expressions are not evaluated.
     #[inline]
     pub fn wants_fields(&self) -> bool {

@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod classify;
+mod compat;
 pub(crate) mod elsewhere;
 mod fields;
 mod future;
@@ -11,8 +12,9 @@ mod manual;
 pub(crate) mod owned;
 
 pub use classify::name_error;
+pub use compat::{EventSite, failed, quiet};
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive};
-pub use guard::{Call, Started, begin, enter};
+pub use guard::{Call, Started, begin, counted, enter};
 pub use handle::{CurrentSpan, current_span};
 pub use manual::{NewSpan, span};

@@ -88,7 +88,7 @@ enum Name {
 }
 
 /// The rendered fields of one event, in the order of the event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields {
     text: String,
     message: Option<Range<usize>>,
@@ -132,6 +132,12 @@ impl Fields {
 
     pub(crate) fn text(&self, at: &Range<usize>) -> &str {
         self.text.get(at.clone()).unwrap_or_default()
+    }
+
+    /// How many bytes they take, nearly.
+    #[cfg(feature = "otlp")]
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.items.len() * size_of::<(Name, Value)>()
     }
 
     fn name<'a>(&'a self, name: &'a Name) -> &'a str {

@@ -167,6 +167,12 @@ impl LogLayer {
         LogHandle::of(self.sinks().map(Sink::handle), self.limiter.clone())
     }
 
+    /// Whose records they are, for sinks that say so.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn set_resource(&self, resource: &opentelemetry_sdk::Resource) {
+        self.sinks().for_each(|sink| sink.set_resource(resource));
+    }
+
     fn sinks(&self) -> impl Iterator<Item = &Sink> {
         std::iter::once(&self.first).chain(&self.more)
     }
@@ -178,6 +184,13 @@ impl LogLayer {
 
     fn settled(&self) -> &Settled {
         self.settled.get_or_init(|| {
+            #[cfg(feature = "otlp")]
+            if let Some(service) = &self.service {
+                // Where nobody has said more.
+                let name = opentelemetry::KeyValue::new("service.name", service.clone());
+                let builder = opentelemetry_sdk::Resource::builder_empty();
+                self.set_resource(&builder.with_attributes([name]).build());
+            }
             let mut reserved: Vec<Box<str>> = self.sinks().flat_map(Sink::settle).collect();
             reserved.push("suppressed".into());
             reserved.sort_unstable();
@@ -212,6 +225,13 @@ struct Here {
     ids: Option<Ids>,
     suppressed: bool,
     scoped: Option<ScopedLogs>,
+}
+
+/// The name that an event was given: by default tracing makes one of file and line.
+#[cfg(feature = "otlp")]
+fn given_name(metadata: &'static tracing_core::Metadata<'static>) -> Option<&'static str> {
+    let name = metadata.name();
+    (!name.starts_with("event ") && !name.starts_with("log ")).then_some(name)
 }
 
 impl<S> Layer<S> for LogLayer
@@ -294,6 +314,8 @@ where
                 false => self.bridge.ids(event, &layers, here.ids, here.suppressed),
             },
             service: self.service.as_deref(),
+            #[cfg(feature = "otlp")]
+            event: given_name(event.metadata()),
             span,
             source: metadata.file().zip(metadata.line()),
             fields,

@@ -16,8 +16,11 @@ pub(crate) struct Line<'a> {
     pub(crate) target: &'a str,
     pub(crate) ids: Option<Ids>,
     pub(crate) service: Option<&'a str>,
+    /// The event's own name, if it was given one.
+    #[cfg(feature = "otlp")]
+    pub(crate) event: Option<&'static str>,
     /// The innermost span's name, if a sink shows it.
-    pub(crate) span: Option<&'a str>,
+    pub(crate) span: Option<&'static str>,
     /// File and line of the event.
     pub(crate) source: Option<(&'a str, u32)>,
     pub(crate) fields: &'a Fields,

@@ -27,6 +27,8 @@ mod layer;
 mod limit;
 mod line;
 mod logger;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 mod pretty;
 mod record;
 mod scope;
@@ -52,6 +54,8 @@ pub use record::LogRecord;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use record::ScopedLogs;
 pub use scope::{Entered, Scope, add, scope};
+#[cfg(feature = "otlp")]
+pub use sink::otlp;
 pub use sink::{Format, Sink, stderr, stdout, to};
 pub use value::{Unit, Value, ms};
 pub use writer::LogHandle;

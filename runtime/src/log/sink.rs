@@ -9,7 +9,11 @@ use super::clock::Seconds;
 use super::json;
 use super::keys::{self, Json};
 use super::line::Line;
+#[cfg(feature = "otlp")]
+use super::otlp::Queue;
 use super::pretty::{self, Pretty};
+#[cfg(feature = "otlp")]
+use super::writer::Out;
 use super::writer::{LogHandle, Writer};
 
 /// A destination with a format and a level of its own; made by [`stdout`], [`stderr`], [`to`] or
@@ -28,9 +32,16 @@ pub struct Sink {
     format: Option<Format>,
     terminal: bool,
     level: LevelFilter,
-    writer: Writer,
+    to: Destination,
     /// Made of the format when the layer is complete.
     rendering: OnceLock<Rendering>,
+}
+
+#[derive(Debug)]
+enum Destination {
+    Lines(Writer),
+    #[cfg(feature = "otlp")]
+    Otlp(Queue),
 }
 
 /// How lines look: [`json`](super::json) or [`pretty`](super::pretty).
@@ -77,15 +88,45 @@ pub fn to(writer: impl Write + Send + 'static) -> Sink {
     Sink::new(writer, false)
 }
 
+/// Records to an OTLP receiver: the same fields and ids, the target as scope, and the resource of
+/// [`redspan::builder`](crate::builder), or the layer's service name alone. A format says nothing here.
+///
+/// A thread of the sink's own sends them, up to 512 together and once a second, from a queue of 65,536 that
+/// never holds more than 8 MiB; what it does not hold, and what the receiver does not take in time, is
+/// dropped and counted.
+///
+/// ```
+/// use redspan::export::{OtlpSettings, Signal};
+/// use redspan::log;
+///
+/// let settings = OtlpSettings::http_for(Signal::Logs, "http://localhost:4318");
+/// let layer = log::layer().also(log::otlp(settings)?);
+/// # let _ = layer;
+/// # Ok::<(), redspan::export::ConfigError>(())
+/// ```
+///
+/// # Errors
+/// When the address, a header or a certificate cannot be used.
+#[cfg(feature = "otlp")]
+pub fn otlp(
+    settings: crate::config::otlp::OtlpSettings,
+) -> Result<Sink, crate::config::ConfigError> {
+    Ok(Sink::of(Destination::Otlp(Queue::new(settings)?), false))
+}
+
 impl Sink {
     fn new(writer: impl Write + Send + 'static, terminal: bool) -> Sink {
-        let writer = Writer::new(writer);
-        Sink {
-            format: None,
-            terminal,
-            level: LevelFilter::TRACE,
-            writer,
-            rendering: OnceLock::new(),
+        Sink::of(Destination::Lines(Writer::new(writer)), terminal)
+    }
+
+    fn of(to: Destination, terminal: bool) -> Sink {
+        Sink { format: None, terminal, level: LevelFilter::TRACE, to, rendering: OnceLock::new() }
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(super) fn set_resource(&self, resource: &opentelemetry_sdk::Resource) {
+        if let Destination::Otlp(queue) = &self.to {
+            queue.set_resource(resource);
         }
     }
 
@@ -113,11 +154,15 @@ impl Sink {
 
     /// What became of the lines of this sink alone.
     pub fn handle(&self) -> LogHandle {
-        self.writer.handle()
+        match &self.to {
+            Destination::Lines(writer) => writer.handle(),
+            #[cfg(feature = "otlp")]
+            Destination::Otlp(queue) => LogHandle::one(Out::Otlp(queue.shared())),
+        }
     }
 
     pub(super) fn redirect(&mut self, writer: impl Write + Send + 'static) {
-        self.writer = Writer::new(writer);
+        self.to = Destination::Lines(Writer::new(writer));
         self.terminal = false;
     }
 
@@ -167,17 +212,32 @@ impl Sink {
     }
 
     pub(super) fn write(&self, line: &Line<'_>, out: &mut Vec<u8>, seconds: &mut Seconds) {
-        out.clear();
+        match &self.to {
+            Destination::Lines(writer) => {
+                out.clear();
+                self.render(line, out, seconds);
+                writer.write(out);
+            }
+            #[cfg(feature = "otlp")]
+            Destination::Otlp(queue) => queue.push(line),
+        }
+    }
+
+    fn render(&self, line: &Line<'_>, out: &mut Vec<u8>, seconds: &mut Seconds) {
         match self.rendering.get() {
             Some(Rendering::Json(json)) => json.write(out, line, seconds),
             Some(Rendering::Pretty(pretty)) => pretty::write(out, line, pretty),
-            None => return,
+            // A layer settles its sinks before it writes.
+            None => {}
         }
-        self.writer.write(out);
     }
 
     pub(super) fn drop_line(&self) {
-        self.writer.drop_line();
+        match &self.to {
+            Destination::Lines(writer) => writer.drop_line(),
+            #[cfg(feature = "otlp")]
+            Destination::Otlp(queue) => queue.drop_line(),
+        }
     }
 }
 

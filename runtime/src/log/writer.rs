@@ -29,8 +29,46 @@ pub(crate) struct Writer(Arc<Shared>);
 /// What became of the lines of a [log layer](crate::log::layer), and a way to wait for them.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    sinks: Arc<[Arc<Shared>]>,
+    sinks: Arc<[Out]>,
     limiter: Option<Arc<Limiter>>,
+}
+
+/// What became of the lines of one sink.
+#[derive(Clone, Debug)]
+pub(super) enum Out {
+    Lines(Lines),
+    #[cfg(feature = "otlp")]
+    Otlp(Arc<super::otlp::Shared>),
+}
+
+/// Those of a [`Writer`].
+#[derive(Clone, Debug)]
+pub(super) struct Lines(Arc<Shared>);
+
+impl Out {
+    fn written(&self) -> u64 {
+        match self {
+            Out::Lines(Lines(lines)) => lines.written.load(Relaxed),
+            #[cfg(feature = "otlp")]
+            Out::Otlp(records) => records.written(),
+        }
+    }
+
+    fn dropped(&self) -> u64 {
+        match self {
+            Out::Lines(Lines(lines)) => lines.dropped.load(Relaxed),
+            #[cfg(feature = "otlp")]
+            Out::Otlp(records) => records.dropped(),
+        }
+    }
+
+    fn flush(&self, deadline: Instant) -> bool {
+        match self {
+            Out::Lines(Lines(lines)) => lines.flush(deadline),
+            #[cfg(feature = "otlp")]
+            Out::Otlp(records) => records.flush(deadline),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -81,7 +119,7 @@ impl Writer {
     }
 
     pub(crate) fn handle(&self) -> LogHandle {
-        LogHandle { sinks: [Arc::clone(&self.0)].into(), limiter: None }
+        LogHandle::one(Out::Lines(Lines(Arc::clone(&self.0))))
     }
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
@@ -133,6 +171,10 @@ impl Drop for Writer {
 }
 
 impl LogHandle {
+    pub(super) fn one(out: Out) -> LogHandle {
+        LogHandle { sinks: [out].into(), limiter: None }
+    }
+
     /// One for several.
     pub(super) fn of(
         handles: impl Iterator<Item = LogHandle>,
@@ -145,12 +187,12 @@ impl LogHandle {
     /// How many lines were dropped: too many waiting, the destination failed, or an event whose `Debug`
     /// logs itself without end. A line that two sinks drop counts twice.
     pub fn dropped(&self) -> u64 {
-        self.sinks.iter().map(|sink| sink.dropped.load(Relaxed)).sum()
+        self.sinks.iter().map(Out::dropped).sum()
     }
 
     /// How many lines the destinations have taken.
     pub fn written(&self) -> u64 {
-        self.sinks.iter().map(|sink| sink.written.load(Relaxed)).sum()
+        self.sinks.iter().map(Out::written).sum()
     }
 
     /// How many lines a [limit](super::limit) has suppressed. They are neither written nor dropped.

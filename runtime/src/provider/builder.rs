@@ -238,6 +238,8 @@ impl Builder {
         let (events_filter, _) = EventFilter::new(with_own.as_deref());
         let log_layer = self.logs.layer();
         let log_layer = log_layer.with_service_name(&service.service_name);
+        #[cfg(feature = "otlp")]
+        log_layer.set_resource(&resource);
         let lines = log_layer.handle();
         let layers = Layers { level, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.

@@ -226,23 +226,38 @@ impl Engine {
         site: &'static CallSite,
         tick: Tick,
     ) -> Option<(Context, bool)> {
-        if self.level < site.level() {
+        if !self.wants(site) {
             return None;
         }
-        crate::context::current::with(|current| {
-            let start = Start {
-                name: Cow::Borrowed(site.name()),
-                kind: site.kind().into(),
-                tick,
-                at: None,
-                site: Some(site),
-                scope: None,
-                attributes: Vec::new(),
-                links: Vec::new(),
-                owned: true,
-            };
-            self.open(current, start)
-        })?
+        crate::context::current::with(|current| self.start_call_below(site, tick, current))?
+    }
+
+    /// Whether calls of the site have spans.
+    #[inline]
+    pub(crate) fn wants(&self, site: &CallSite) -> bool {
+        self.level >= site.level() && !site.is_compiled_out()
+    }
+
+    /// As [`Engine::start_call`], below `parent`.
+    #[inline]
+    pub(crate) fn start_call_below(
+        &self,
+        site: &'static CallSite,
+        tick: Tick,
+        parent: &Context,
+    ) -> Option<(Context, bool)> {
+        let start = Start {
+            name: Cow::Borrowed(site.name()),
+            kind: site.kind().into(),
+            tick,
+            at: None,
+            site: Some(site),
+            scope: None,
+            attributes: Vec::new(),
+            links: Vec::new(),
+            owned: true,
+        };
+        self.open(parent, start)
     }
 
     /// As [`Engine::start`], with the context to attach and whether its span records.

@@ -96,12 +96,19 @@ impl Record {
         let mut extra = live.extra.map(|extra| *extra).unwrap_or_default();
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            extra.attributes.reserve_exact(4);
+            extra.attributes.reserve_exact(6);
             extra.attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
                 KeyValue::new("code.line.number", i64::from(site.line())),
             ]);
+            if site.follows_tracing() {
+                // The names that tracing-opentelemetry has for them: dashboards ask for those.
+                extra.attributes.extend([
+                    KeyValue::new("code.module.name", site.module()),
+                    KeyValue::new("target", site.target()),
+                ]);
+            }
         }
         if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
             extra.attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
