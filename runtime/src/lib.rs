@@ -79,6 +79,7 @@ pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
+mod in_flight;
 #[cfg(feature = "_integrations")]
 mod integrations;
 mod label;
@@ -114,6 +115,7 @@ pub use config::preset::Preset;
 pub use context::propagation;
 pub use error_type::{Blame, ErrorType};
 pub use exemplar::Exemplar;
+pub use in_flight::InFlight;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
 #[cfg(feature = "reqwest")]

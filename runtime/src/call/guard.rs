@@ -6,6 +6,7 @@ use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
 use crate::context::scope;
+use crate::in_flight::{self, Seat};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::Cells;
@@ -33,6 +34,8 @@ pub(super) struct Running {
     ended: bool,
     pub(super) if_dropped: Outcome,
     rare: Option<Box<Rare>>,
+    /// Where it is listed, if anybody looks at calls in flight.
+    seat: Option<&'static Seat>,
 }
 
 /// The numbers of the testing scope that the call is in.
@@ -91,6 +94,7 @@ impl Running {
             ended: false,
             if_dropped: Outcome::Panic,
             rare: None,
+            seat: if in_flight::is_watched() { in_flight::sit(site, start) } else { None },
         }
     }
 
@@ -251,6 +255,9 @@ impl Running {
     fn close(&mut self, outcome: Outcome, failed: Option<Failed>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
+        }
+        if let Some(seat) = self.seat.take() {
+            seat.leave();
         }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);

@@ -1,7 +1,10 @@
 //! From settings to a running redspan.
 
+#[cfg(feature = "prometheus")]
+use super::admin::Admin;
+use super::endings::Endings;
 use super::error::InitError;
-use super::guard::Telemetry;
+use super::guard::{Core, Telemetry};
 use super::logs::Logs;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
@@ -13,12 +16,8 @@ use crate::clock;
 use crate::config::env::{Env, Warning};
 use crate::config::preset::Preset;
 use crate::config::resource::{self, Identity};
-#[cfg(feature = "prometheus")]
-use crate::config::settings::MetricsExporter;
 use crate::config::settings::Settings;
 use crate::context::propagation::{self, Propagator, baggage};
-#[cfg(feature = "prometheus")]
-use crate::expose::http::AdminListener;
 use crate::log::LogLayer;
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
@@ -27,19 +26,11 @@ use crate::span::engine::{self, Engine};
 use crate::span::tracer::TracerProvider;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
-#[cfg(feature = "prometheus")]
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
-use std::sync::{Mutex, PoisonError};
-#[cfg(feature = "prometheus")]
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::{Dispatch, LevelFilter, Subscriber};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
-
-/// How long a scrape waits for the exporter.
-#[cfg(feature = "prometheus")]
-const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 
 /// A layer of the application, on the registry that redspan sets up.
 type UserLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -73,7 +64,8 @@ pub struct Builder {
     propagators: Option<Vec<Propagator>>,
     baggage: Vec<Key>,
     #[cfg(feature = "prometheus")]
-    metrics_address: Option<SocketAddr>,
+    pub(super) admin: Admin,
+    pub(super) endings: Endings,
     pub(super) logs: Logs,
     layers: Vec<UserLayer>,
     preset: Option<Preset>,
@@ -143,15 +135,6 @@ impl Builder {
     /// ```
     pub fn baggage<K: Into<Key>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.baggage.extend(keys.into_iter().map(Into::into));
-        self
-    }
-
-    /// Serves `/metrics` there. Environment: `OTEL_METRICS_EXPORTER=prometheus` with
-    /// `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
-    /// one ([`Telemetry::metrics_address`]).
-    #[cfg(feature = "prometheus")]
-    pub fn metrics_at(mut self, address: SocketAddr) -> Self {
-        self.metrics_address = Some(address);
         self
     }
 
@@ -252,7 +235,7 @@ impl Builder {
         let engine = Engine::new(sampler, level, limits, pipeline);
         baggage::allow(std::mem::take(&mut self.baggage));
         #[cfg(feature = "prometheus")]
-        let admin = self.listener(&settings, &service, &mut says)?;
+        let admin = self.admin.listener(&settings, &service, lines.clone(), &mut says)?;
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);
         }
@@ -286,9 +269,16 @@ impl Builder {
             tracing::warn!(target: "redspan", "{warning}");
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        let telemetry = Telemetry::new(engine, lines, said);
+        #[cfg_attr(not(feature = "prometheus"), expect(unused_mut, reason = "nothing is served"))]
+        let mut core = Core::new(engine, lines);
         #[cfg(feature = "prometheus")]
-        let telemetry = telemetry.serving(admin);
+        core.serving(admin);
+        let core = Arc::new(core);
+        self.endings.on_signal |= self.preset == Some(Preset::Production);
+        if let Some(error) = self.endings.install(&core) {
+            tracing::warn!(target: "redspan", %error, "signals will end the process without a flush");
+        }
+        let telemetry = Telemetry::new(core, said);
         Ok(telemetry)
     }
 }
@@ -313,50 +303,6 @@ impl Builder {
             service_version: self.service_version.take().or(default_version.map(str::to_owned)),
             attributes: std::mem::take(&mut self.attributes),
         }
-    }
-}
-
-#[cfg(feature = "prometheus")]
-impl Builder {
-    fn listener(
-        &self,
-        settings: &Settings,
-        service: &Service,
-        says: &mut Vec<String>,
-    ) -> Result<Option<AdminListener>, InitError> {
-        let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
-        let address = match self.metrics_address {
-            _ if settings.sdk_disabled => return Ok(None),
-            Some(address) => address,
-            None if asked => {
-                let host = settings.prometheus_host.as_str();
-                let resolved = (host, settings.prometheus_port).to_socket_addrs();
-                let first = resolved.ok().and_then(|mut addresses| addresses.next());
-                first.ok_or_else(|| {
-                    InitError::Listener(format!(
-                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
-                         set a host name or an IP address, such as 127.0.0.1"
-                    ))
-                })?
-            }
-            None => {
-                says.push(
-                    "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
-                );
-                return Ok(None);
-            }
-        };
-        let listener = AdminListener::start(address, service.clone(), || {
-            // A scrape shows exemplars of what has been handed over: let that be all there is. An
-            // exporter that hangs must not hold it up.
-            if let Some(engine) = engine::get() {
-                engine.pipeline.flush(BEFORE_SCRAPE);
-                engine.pipeline.publish_stats();
-            }
-        })
-        .map_err(|error| InitError::Listener(error.to_string()))?;
-        says.push(format!("metrics at http://{}/metrics", listener.local_addr()));
-        Ok(Some(listener))
     }
 }
 
