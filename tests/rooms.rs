@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet"],
     &["red"],
     &["callsite", "catalog", "config", "redact"],
-    &["otlp"],
+    &["otlp", "in_flight"],
     &["context", "sample"],
     &["metrics"],
     &["log", "span"],

@@ -49,9 +49,14 @@
 //! # Setting up
 //!
 //! [`init!`] takes what OpenTelemetry's environment variables say; [`builder()`] is for what the
-//! program itself decides. With neither, nothing leaves the process but log lines on stdout. Without
-//! `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
-//! subscriber the application has, and count ([`CallSite::red`]).
+//! program itself decides. With neither, nothing leaves the process but log lines on stdout.
+//!
+//! Without `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
+//! subscriber the application has, and their numbers go to whatever recorder of the `metrics` crate it
+//! has installed, under the names above: also those of calls made before. Calls under a
+//! recorder that a thread has for itself (`metrics::with_local_recorder`) go to that one. Of calls that
+//! were over when the recorder came it learns number and time exactly, and the bucket each fell
+//! into.
 //!
 //! # Elsewhere
 //!
@@ -74,6 +79,7 @@ pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
+mod in_flight;
 #[cfg(feature = "_integrations")]
 mod integrations;
 mod label;
@@ -109,6 +115,7 @@ pub use config::preset::Preset;
 pub use context::propagation;
 pub use error_type::{Blame, ErrorType};
 pub use exemplar::Exemplar;
+pub use in_flight::InFlight;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
 #[cfg(feature = "reqwest")]

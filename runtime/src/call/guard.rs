@@ -1,11 +1,12 @@
 //! The guards around a synchronous call, and what they share with futures.
 
 use super::classify::Verdict;
-use super::{compat, fields};
+use super::{compat, elsewhere, fields};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
 use crate::context::scope;
+use crate::in_flight::{self, Seat};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::Cells;
@@ -33,6 +34,8 @@ pub(super) struct Running {
     ended: bool,
     pub(super) if_dropped: Outcome,
     rare: Option<Box<Rare>>,
+    /// Where it is listed, if anybody looks at calls in flight.
+    seat: Option<&'static Seat>,
 }
 
 /// The numbers of the testing scope that the call is in.
@@ -79,7 +82,7 @@ impl Running {
         let cells = if scope::any_open() { scoped_cells(site) } else { None };
         match &cells {
             Some(cells) => cells.start(),
-            None => site.cells().start(),
+            None => elsewhere::start(site),
         }
         // From here on, whatever happens, the call ends.
         Running {
@@ -91,6 +94,7 @@ impl Running {
             ended: false,
             if_dropped: Outcome::Panic,
             rare: None,
+            seat: if in_flight::is_watched() { in_flight::sit(site, start) } else { None },
         }
     }
 
@@ -252,11 +256,14 @@ impl Running {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        if let Some(seat) = self.seat.take() {
+            seat.leave();
+        }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);
         match &self.cells {
             Some(cells) => cells.end(outcome, duration),
-            None => self.site.cells().end(outcome, duration),
+            None => elsewhere::end(self.site, outcome, duration, end),
         }
         // Views and wanted spans close before the span they stand for.
         self.rare = None;

@@ -1,13 +1,17 @@
 //! From settings to a running redspan.
 
+#[cfg(feature = "prometheus")]
+use super::admin::Admin;
+use super::endings::Endings;
 use super::error::InitError;
-use super::guard::Telemetry;
+use super::guard::{Core, Telemetry};
 use super::logs::Logs;
 use super::metrics::Metrics;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
 use crate::bridge::subscriber::Front;
+use crate::call::elsewhere;
 use crate::catalog::catalog;
 use crate::clock;
 use crate::config::env::{Env, Warning};
@@ -24,7 +28,7 @@ use crate::span::tracer::TracerProvider;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
 use std::panic::Location;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::{Dispatch, LevelFilter, Subscriber};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
@@ -61,6 +65,9 @@ pub struct Builder {
     propagators: Option<Vec<Propagator>>,
     baggage: Vec<Key>,
     pub(super) metrics: Metrics,
+    #[cfg(feature = "prometheus")]
+    pub(super) admin: Admin,
+    pub(super) endings: Endings,
     pub(super) logs: Logs,
     layers: Vec<UserLayer>,
     preset: Option<Preset>,
@@ -230,6 +237,11 @@ impl Builder {
         let engine = Engine::new(sampler, level, limits, pipeline);
         baggage::allow(std::mem::take(&mut self.baggage));
         let metrics = self.metrics.ways_out(&settings, &resource, &service, &mut says)?;
+        #[cfg(feature = "prometheus")]
+        let admin = {
+            let sent = !metrics.is_empty();
+            self.admin.listener(&settings, &service, lines.clone(), sent, &mut says)?
+        };
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);
         }
@@ -246,10 +258,13 @@ impl Builder {
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
-        if ::metrics::set_global_recorder(recorder()).is_err() {
-            says.push(
-                "another metrics recorder is installed and keeps the `metrics` macros".into(),
-            );
+        match ::metrics::set_global_recorder(recorder()) {
+            Ok(()) => elsewhere::ours(),
+            Err(_) => says.push(
+                "another metrics recorder is installed: it keeps the `metrics` macros, and is told of \
+                 functions' calls as well"
+                    .into(),
+            ),
         }
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
@@ -261,7 +276,17 @@ impl Builder {
             tracing::warn!(target: "redspan", "{warning}");
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        Ok(Telemetry::new(engine, metrics, lines, said))
+        #[cfg_attr(not(feature = "prometheus"), expect(unused_mut, reason = "nothing is served"))]
+        let mut core = Core::new(engine, metrics, lines);
+        #[cfg(feature = "prometheus")]
+        core.serving(admin);
+        let core = Arc::new(core);
+        self.endings.on_signal |= self.preset == Some(Preset::Production);
+        if let Some(error) = self.endings.install(&core) {
+            tracing::warn!(target: "redspan", %error, "signals will end the process without a flush");
+        }
+        let telemetry = Telemetry::new(core, said);
+        Ok(telemetry)
     }
 }
 

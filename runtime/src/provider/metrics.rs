@@ -4,8 +4,6 @@ use super::builder::Builder;
 use super::error::InitError;
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::console::ConsoleMetrics;
-#[cfg(feature = "prometheus")]
-use crate::expose::http::AdminListener;
 #[cfg(feature = "otlp")]
 use crate::expose::otlp::OtlpMetrics;
 use crate::expose::periodic::{MetricSink, PeriodicReader};
@@ -15,35 +13,20 @@ use crate::metrics::store::Store;
 use crate::metrics::views::{Names, View, Views};
 use crate::span::engine;
 use opentelemetry_sdk::Resource;
-#[cfg(feature = "prometheus")]
-use std::net::{SocketAddr, ToSocketAddrs};
-#[cfg(feature = "prometheus")]
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a scrape waits for the exporter of spans.
-const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
+pub(super) const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 
 /// The builder's word on metrics.
 #[derive(Default)]
 pub(super) struct Metrics {
-    #[cfg(feature = "prometheus")]
-    address: Option<SocketAddr>,
     sinks: Vec<Box<dyn MetricSink>>,
     interval: Option<Duration>,
     views: Views,
 }
 
 impl Builder {
-    /// Serves `/metrics` there. Environment: `OTEL_METRICS_EXPORTER=prometheus` with
-    /// `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
-    /// one ([`Telemetry::metrics_address`](crate::Telemetry::metrics_address)).
-    #[cfg(feature = "prometheus")]
-    pub fn metrics_at(mut self, address: SocketAddr) -> Self {
-        self.metrics.address = Some(address);
-        self
-    }
-
     /// Sends metrics there from time to time; again, for one more place. Environment:
     /// `OTEL_METRICS_EXPORTER=otlp` with `OTEL_EXPORTER_OTLP_*`.
     ///
@@ -144,19 +127,10 @@ impl Metrics {
             let reader = PeriodicReader::start(sink, interval, timeout, gather);
             readers.push(reader.map_err(InitError::Thread)?);
         }
-        #[cfg(feature = "prometheus")]
-        let listener = self.listener(settings, service, !readers.is_empty(), says)?;
-        #[cfg(not(feature = "prometheus"))]
-        if readers.is_empty() && !settings.sdk_disabled {
+        if readers.is_empty() && cfg!(not(feature = "prometheus")) {
             says.push("metrics are not exported".into());
         }
-        Ok(WaysOut {
-            readers,
-            #[cfg(feature = "prometheus")]
-            address: listener.as_ref().map(AdminListener::local_addr),
-            #[cfg(feature = "prometheus")]
-            listener: Mutex::new(listener),
-        })
+        Ok(WaysOut(readers))
     }
 
     fn sinks(&mut self, settings: &Settings) -> Result<Vec<Box<dyn MetricSink>>, InitError> {
@@ -177,49 +151,11 @@ impl Metrics {
         }
         Ok(sinks)
     }
-
-    #[cfg(feature = "prometheus")]
-    fn listener(
-        &self,
-        settings: &Settings,
-        service: &Identity,
-        sent: bool,
-        says: &mut Vec<String>,
-    ) -> Result<Option<AdminListener>, InitError> {
-        let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
-        let address = match self.address {
-            _ if settings.sdk_disabled => return Ok(None),
-            Some(address) => address,
-            None if asked => {
-                let host = settings.prometheus_host.as_str();
-                let resolved = (host, settings.prometheus_port).to_socket_addrs();
-                let first = resolved.ok().and_then(|mut addresses| addresses.next());
-                first.ok_or_else(|| {
-                    InitError::Listener(format!(
-                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
-                         set a host name or an IP address, such as 127.0.0.1"
-                    ))
-                })?
-            }
-            None if sent => return Ok(None),
-            None => {
-                says.push(
-                    "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
-                );
-                return Ok(None);
-            }
-        };
-        let listener =
-            AdminListener::start(address, service.clone(), || before_reading(BEFORE_SCRAPE))
-                .map_err(|error| InitError::Listener(error.to_string()))?;
-        says.push(format!("metrics at http://{}/metrics", listener.local_addr()));
-        Ok(Some(listener))
-    }
 }
 
 /// Exemplars are of what has been handed over: lets that be all there is. An exporter of spans that
 /// hangs must not hold the numbers up.
-fn before_reading(timeout: Duration) {
+pub(super) fn before_reading(timeout: Duration) {
     if let Some(engine) = engine::get() {
         engine.pipeline.flush(timeout);
         engine.pipeline.publish_stats();
@@ -245,15 +181,9 @@ fn otlp(_: &Settings) -> Result<Box<dyn MetricSink>, InitError> {
     )))
 }
 
-/// Where metrics go, as long as the program runs.
+/// Where metrics are sent, as long as the program runs.
 #[derive(Default)]
-pub(super) struct WaysOut {
-    readers: Vec<PeriodicReader>,
-    #[cfg(feature = "prometheus")]
-    address: Option<SocketAddr>,
-    #[cfg(feature = "prometheus")]
-    listener: Mutex<Option<AdminListener>>,
-}
+pub(super) struct WaysOut(Vec<PeriodicReader>);
 
 impl WaysOut {
     /// Sends what was counted by now. False if `timeout` passed first.
@@ -261,26 +191,18 @@ impl WaysOut {
         let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now());
         // All at once, then one after the other.
-        let rounds: Vec<_> = self.readers.iter().map(|reader| (reader, reader.ask())).collect();
+        let rounds: Vec<_> = self.0.iter().map(|reader| (reader, reader.ask())).collect();
         rounds.into_iter().fold(true, |sent, (reader, round)| reader.done(round, left()) && sent)
     }
 
     /// Sends it, and closes. False if the time that is left passed first.
     pub(super) fn shutdown(&self, left: impl Fn() -> Duration) -> bool {
-        self.readers.iter().for_each(PeriodicReader::stop);
-        let sent = self.readers.iter().fold(true, |sent, reader| reader.stopped(left()) && sent);
-        #[cfg(feature = "prometheus")]
-        let closed = {
-            let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
-            listener.is_none_or(|listener| listener.shutdown(left()))
-        };
-        #[cfg(not(feature = "prometheus"))]
-        let closed = true;
-        sent && closed
+        self.0.iter().for_each(PeriodicReader::stop);
+        self.0.iter().fold(true, |sent, reader| reader.stopped(left()) && sent)
     }
 
     #[cfg(feature = "prometheus")]
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.address
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }

@@ -1,6 +1,9 @@
 //! The composition root: everything is put together here, once.
 
+#[cfg(feature = "prometheus")]
+mod admin;
 mod builder;
+mod endings;
 mod error;
 #[cfg(feature = "testing")]
 mod for_tests;

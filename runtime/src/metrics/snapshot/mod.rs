@@ -3,7 +3,7 @@
 #![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
 
 mod identity;
-mod sites;
+pub(crate) mod sites;
 
 pub(crate) use identity::Identity;
 
