@@ -192,13 +192,15 @@ impl WaysOut {
         let left = || deadline.saturating_duration_since(Instant::now());
         // All at once, then one after the other.
         let rounds: Vec<_> = self.0.iter().map(|reader| (reader, reader.ask())).collect();
-        rounds.into_iter().fold(true, |sent, (reader, round)| reader.done(round, left()) && sent)
+        let late = rounds.iter().filter(|(reader, round)| !reader.done(*round, left()));
+        late.count() == 0
     }
 
     /// Sends it, and closes. False if the time that is left passed first.
     pub(super) fn shutdown(&self, left: impl Fn() -> Duration) -> bool {
         self.0.iter().for_each(PeriodicReader::stop);
-        self.0.iter().fold(true, |sent, reader| reader.stopped(left()) && sent)
+        // Each is waited for, also if another one is late.
+        self.0.iter().filter(|reader| !reader.stopped(left())).count() == 0
     }
 
     #[cfg(feature = "prometheus")]
