@@ -49,9 +49,14 @@
 //! # Setting up
 //!
 //! [`init!`] takes what OpenTelemetry's environment variables say; [`builder()`] is for what the
-//! program itself decides. With neither, nothing leaves the process but log lines on stdout. Without
-//! `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
-//! subscriber the application has, and count ([`CallSite::red`]).
+//! program itself decides. With neither, nothing leaves the process but log lines on stdout.
+//!
+//! Without `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
+//! subscriber the application has, and their numbers go to whatever recorder of the `metrics` crate it
+//! has installed, under the names above: also those of calls made before. Calls under a
+//! recorder that a thread has for itself (`metrics::with_local_recorder`) go to that one. Of calls that
+//! were over when the recorder came it learns number and time exactly, and the bucket each fell
+//! into.
 //!
 //! # Elsewhere
 //!
@@ -135,6 +140,8 @@ pub use tracing_core::Level;
 pub mod export {
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::config::{Batching, ConfigError, WhenFull};
+    #[cfg(feature = "otlp")]
+    pub use crate::expose::otlp::OtlpMetrics;
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]

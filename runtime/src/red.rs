@@ -4,9 +4,12 @@
 //! a reader adds the shards up. Nothing is hashed, and nothing is allocated after a shard's first
 //! use.
 
+pub(crate) mod elsewhere;
+
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
 use crate::sharded::{SHARDS, shard_of_this_thread};
+use elsewhere::Elsewhere;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -64,32 +67,75 @@ struct Slots {
     buckets: [Slot; BUCKETS],
 }
 
+/// Counts that many threads write.
+struct Shards([OnceLock<Box<Shard>>; SHARDS]);
+
+impl Shards {
+    const fn new() -> Self {
+        Shards([const { OnceLock::new() }; SHARDS])
+    }
+
+    fn of_this_thread(&self) -> &Shard {
+        self.0[shard_of_this_thread()].get_or_init(Box::default)
+    }
+
+    fn start(&self) {
+        self.of_this_thread().started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, outcome: Outcome, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let shard = self.of_this_thread();
+        shard.sum_ns[outcome as usize].fetch_add(nanos, Ordering::Relaxed);
+        // Released, so that a reader which counts this end also counts its start (`Cells::read`); and in
+        // one order with what is read after it (`elsewhere`).
+        shard.ended[outcome as usize][bucket(nanos)].fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Shard> {
+        self.0.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
+    }
+
+    fn read_ends(&self, red: &mut Red) {
+        for shard in self.all() {
+            for outcome in Outcome::ALL {
+                for (count, cell) in
+                    red.ended[outcome as usize].iter_mut().zip(&shard.ended[outcome as usize])
+                {
+                    *count += cell.load(Ordering::SeqCst);
+                }
+                red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    fn read_starts(&self, red: &mut Red) {
+        for shard in self.all() {
+            red.started += shard.started.load(Ordering::Relaxed);
+        }
+    }
+}
+
 /// The numbers of one site.
 pub(crate) struct Cells {
-    shards: [OnceLock<Box<Shard>>; SHARDS],
+    shards: Shards,
+    // Of calls that another recorder was told of, and how to tell it.
+    elsewhere: OnceLock<Box<Elsewhere>>,
     // Written by the pipeline, read by a scrape: never on a call's path.
     exemplars: Mutex<Option<Box<Slots>>>,
 }
 
 impl Cells {
     pub(crate) const fn new() -> Self {
-        Cells { shards: [const { OnceLock::new() }; SHARDS], exemplars: Mutex::new(None) }
-    }
-
-    fn shard(&self) -> &Shard {
-        self.shards[shard_of_this_thread()].get_or_init(Box::default)
+        Cells { shards: Shards::new(), elsewhere: OnceLock::new(), exemplars: Mutex::new(None) }
     }
 
     pub(crate) fn start(&self) {
-        self.shard().started.fetch_add(1, Ordering::Relaxed);
+        self.shards.start();
     }
 
     pub(crate) fn end(&self, outcome: Outcome, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let shard = self.shard();
-        shard.sum_ns[outcome as usize].fetch_add(nanos, Ordering::Relaxed);
-        // Release, so that a reader which counts this end also counts its start (`read`).
-        shard.ended[outcome as usize][bucket(nanos)].fetch_add(1, Ordering::Release);
+        self.shards.end(outcome, duration);
     }
 
     /// Publishes the exemplar of a call whose span was handed over.
@@ -103,22 +149,12 @@ impl Cells {
 
     pub(crate) fn read(&self) -> Red {
         let mut red = Red::default();
-        let shards = || self.shards.iter().filter_map(OnceLock::get);
+        let told = self.elsewhere.get().map(|elsewhere| elsewhere.told());
+        let both = || told.into_iter().chain([&self.shards]);
         // All ends before any start: a call may end in another shard than it started in, and the
         // calls in flight must never come out negative.
-        for shard in shards() {
-            for outcome in Outcome::ALL {
-                for (count, cell) in
-                    red.ended[outcome as usize].iter_mut().zip(&shard.ended[outcome as usize])
-                {
-                    *count += cell.load(Ordering::Acquire);
-                }
-                red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
-            }
-        }
-        for shard in shards() {
-            red.started += shard.started.load(Ordering::Relaxed);
-        }
+        both().for_each(|shards| shards.read_ends(&mut red));
+        both().for_each(|shards| shards.read_starts(&mut red));
         let slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slots) = &*slots {
             red.by_outcome = slots.outcomes;
@@ -207,6 +243,18 @@ impl Red {
 
     pub(crate) fn sum_seconds(&self) -> f64 {
         self.sum_ns as f64 / 1e9
+    }
+
+    /// What has come since `earlier`.
+    fn since(&self, earlier: &Red) -> Red {
+        let started = self.started.wrapping_sub(earlier.started);
+        let sum_ns = self.sum_ns.wrapping_sub(earlier.sum_ns);
+        let mut since = Red { started, sum_ns, ..Red::default() };
+        let both = self.ended.iter().flatten().zip(earlier.ended.iter().flatten());
+        for (count, (now, then)) in since.ended.iter_mut().flatten().zip(both) {
+            *count = now.wrapping_sub(*then);
+        }
+        since
     }
 
     /// Adds a site that shows the same labels: two methods of one name in one module do.

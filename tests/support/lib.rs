@@ -9,10 +9,12 @@ pub mod prometheus;
 pub mod receiver;
 
 pub use front::{Fault, Files, Front};
+pub use metric::{Exemplar, Point};
 pub use receiver::{Behaviour, Receiver};
 pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};
 
+mod metric;
 mod record;
 mod span;
 

@@ -1,5 +1,6 @@
 //! A real OTLP receiver: a tonic server and an HTTP endpoint on loopback ports of their own.
 
+use crate::metric::{Point, points};
 use crate::record::{Record, records};
 use crate::span::{Span, Transport, spans};
 use axum::body::to_bytes;
@@ -12,6 +13,12 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
 };
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -54,6 +61,7 @@ pub enum Behaviour {
 struct Received {
     spans: Vec<Span>,
     records: Vec<Record>,
+    points: Vec<Point>,
     requests: usize,
     behaviour: Behaviour,
 }
@@ -111,7 +119,23 @@ impl Shared {
     }
 }
 
-/// Takes spans and log records over HTTP and gRPC, in a thread and a runtime of its own.
+impl Shared {
+    /// The same for points of metrics, of which none are rejected.
+    fn take_metrics(&self, request: ExportMetricsServiceRequest) -> Behaviour {
+        let mut received = self.lock();
+        received.requests += 1;
+        if !matches!(
+            received.behaviour,
+            Behaviour::Hang | Behaviour::Refuse(_) | Behaviour::Throttle(_)
+        ) {
+            received.points.append(&mut points(request));
+        }
+        self.changed.notify_all();
+        received.behaviour
+    }
+}
+
+/// Takes spans, log records and points of metrics over HTTP and gRPC, in a thread and a runtime of its own.
 ///
 /// ```no_run
 /// let mut receiver = redspan_tests::Receiver::start();
@@ -220,6 +244,11 @@ impl Receiver {
         std::mem::take(&mut self.shared.lock().records)
     }
 
+    /// Takes the points of metrics out, in the order in which they came.
+    pub fn take_points(&self) -> Vec<Point> {
+        std::mem::take(&mut self.shared.lock().points)
+    }
+
     /// How many spans were taken so far.
     pub fn count(&self) -> usize {
         self.shared.lock().spans.len()
@@ -301,6 +330,7 @@ async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
     let app = axum::Router::new()
         .route("/v1/traces", axum::routing::post(take_http))
         .route("/v1/logs", axum::routing::post(take_logs_http))
+        .route("/v1/metrics", axum::routing::post(take_metrics_http))
         .with_state(shared);
     axum::serve(listener, app).await.expect("HTTP is served");
 }
@@ -369,6 +399,32 @@ async fn take_logs_http(State(shared): State<Arc<Shared>>, request: Request) -> 
     }
 }
 
+async fn take_metrics_http(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let header =
+        |name| head.headers.get(name).and_then(|it: &header::HeaderValue| it.to_str().ok());
+    let request =
+        unpacked(body, header("content-encoding")).and_then(|body| match header("content-type")? {
+            "application/x-protobuf" => ExportMetricsServiceRequest::decode(body).ok(),
+            "application/json" => serde_json::from_slice(&body).ok(),
+            _ => None,
+        });
+    let Some(request) = request else { return StatusCode::BAD_REQUEST.into_response() };
+    match shared.take_metrics(request) {
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Refuse(status) => {
+            StatusCode::from_u16(status).expect("an HTTP status").into_response()
+        }
+        Behaviour::Throttle(_) => StatusCode::TOO_MANY_REQUESTS.into_response(),
+        Behaviour::Take | Behaviour::TakeBut(_) | Behaviour::TakeAtLength => {
+            protobuf(&ExportMetricsServiceResponse::default())
+        }
+    }
+}
+
 fn unpacked(body: Bytes, encoding: Option<&str>) -> Option<Bytes> {
     match encoding {
         None => Some(body),
@@ -392,6 +448,9 @@ async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
     let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(usize::MAX);
+    let metrics = MetricsServiceServer::new(Grpc(Arc::clone(&shared)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(usize::MAX);
     let service = TraceServiceServer::new(Grpc(shared))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
@@ -399,6 +458,7 @@ async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
     tonic::transport::Server::builder()
         .add_service(service)
         .add_service(logs)
+        .add_service(metrics)
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
         .expect("gRPC is served");
@@ -447,6 +507,23 @@ impl LogsService for Grpc {
             Behaviour::Throttle(_) => Err(refusal(429)),
             Behaviour::Take | Behaviour::TakeAtLength => Ok(tonic::Response::new(logs_answer(0))),
             Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(logs_answer(rejected))),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        match self.0.take_metrics(request.into_inner()) {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Refuse(status) => Err(refusal(status)),
+            Behaviour::Throttle(_) => Err(refusal(429)),
+            Behaviour::Take | Behaviour::TakeBut(_) | Behaviour::TakeAtLength => {
+                Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+            }
         }
     }
 }

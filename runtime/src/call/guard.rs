@@ -1,7 +1,7 @@
 //! The guards around a synchronous call, and what they share with futures.
 
 use super::classify::Verdict;
-use super::{compat, fields};
+use super::{compat, elsewhere, fields};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
@@ -82,7 +82,7 @@ impl Running {
         let cells = if scope::any_open() { scoped_cells(site) } else { None };
         match &cells {
             Some(cells) => cells.start(),
-            None => site.cells().start(),
+            None => elsewhere::start(site),
         }
         // From here on, whatever happens, the call ends.
         Running {
@@ -263,7 +263,7 @@ impl Running {
         let duration = end.saturating_duration_since(self.start);
         match &self.cells {
             Some(cells) => cells.end(outcome, duration),
-            None => self.site.cells().end(outcome, duration),
+            None => elsewhere::end(self.site, outcome, duration, end),
         }
         // Views and wanted spans close before the span they stand for.
         self.rare = None;

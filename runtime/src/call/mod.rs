@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 pub(crate) mod classify;
 mod compat;
+pub(crate) mod elsewhere;
 mod fields;
 mod future;
 mod guard;

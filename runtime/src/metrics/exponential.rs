@@ -6,6 +6,8 @@
 //! whole range, and nobody has to know the range beforehand.
 //! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>
 
+#![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
+
 /// Buckets at most, on each side of zero: the specification's default.
 const SIZE: i64 = 160;
 const MAX_SCALE: i32 = 20;

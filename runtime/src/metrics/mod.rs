@@ -1,10 +1,7 @@
-//! Numbers: what the `metrics` macros and redspan's own handles record, the exemplars that belong to
-//! it, and what a scrape or an export shows of that and of the sites.
-
-#![allow(
-    dead_code,
-    reason = "the handles and exporters that use all of it come with the next steps"
-)]
+//! Metrics of one's own: handles with a type, labels with a type, values asked for at a scrape.
+//!
+//! They stand in one store with what the macros of the crate `metrics` record and with the functions'
+//! own numbers, and leave by the same ways: [`Metrics`] is where to begin.
 
 pub(crate) mod candidate;
 pub(crate) mod exponential;

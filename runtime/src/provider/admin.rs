@@ -3,6 +3,7 @@
 use super::builder::Builder;
 use super::error::InitError;
 use super::health::Health;
+use super::metrics::{BEFORE_SCRAPE, before_reading};
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::http::{AdminListener, Pages};
 use crate::in_flight;
@@ -11,10 +12,6 @@ use crate::metrics::snapshot::Identity as Service;
 use crate::span::engine;
 use std::fmt::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::time::Duration;
-
-/// How long a scrape waits for the exporter.
-const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 
 /// The builder's word on the listener.
 #[derive(Default)]
@@ -38,6 +35,7 @@ impl Admin {
         settings: &Settings,
         service: &Service,
         logs: LogHandle,
+        sent: bool,
         says: &mut Vec<String>,
     ) -> Result<Option<AdminListener>, InitError> {
         let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
@@ -55,6 +53,7 @@ impl Admin {
                     ))
                 })?
             }
+            None if sent => return Ok(None),
             None => {
                 says.push(
                     "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
@@ -70,12 +69,7 @@ impl Admin {
             in_flight: Box::new(in_flight_page),
         };
         let listener = AdminListener::start(address, service.clone(), pages, || {
-            // A scrape shows exemplars of what has been handed over: let that be all there is. An
-            // exporter that hangs must not hold it up.
-            if let Some(engine) = engine::get() {
-                engine.pipeline.flush(BEFORE_SCRAPE);
-                engine.pipeline.publish_stats();
-            }
+            before_reading(BEFORE_SCRAPE);
         })
         .map_err(|error| InitError::Listener(error.to_string()))?;
         says.push(format!("metrics at http://{}/metrics", listener.local_addr()));

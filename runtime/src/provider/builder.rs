@@ -6,10 +6,12 @@ use super::endings::Endings;
 use super::error::InitError;
 use super::guard::{Core, Telemetry};
 use super::logs::Logs;
+use super::metrics::Metrics;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
 use crate::bridge::subscriber::Front;
+use crate::call::elsewhere;
 use crate::catalog::catalog;
 use crate::clock;
 use crate::config::env::{Env, Warning};
@@ -62,6 +64,7 @@ pub struct Builder {
     pub(super) spans: Spans,
     propagators: Option<Vec<Propagator>>,
     baggage: Vec<Key>,
+    pub(super) metrics: Metrics,
     #[cfg(feature = "prometheus")]
     pub(super) admin: Admin,
     pub(super) endings: Endings,
@@ -233,14 +236,19 @@ impl Builder {
 
         let engine = Engine::new(sampler, level, limits, pipeline);
         baggage::allow(std::mem::take(&mut self.baggage));
+        let metrics = self.metrics.ways_out(&settings, &resource, &service, &mut says)?;
         #[cfg(feature = "prometheus")]
-        let admin = self.admin.listener(&settings, &service, lines.clone(), &mut says)?;
+        let admin = {
+            let sent = !metrics.is_empty();
+            self.admin.listener(&settings, &service, lines.clone(), sent, &mut says)?
+        };
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);
         }
         // Only `install` sets it, and only once.
         let engine = engine::install(engine);
         self.logs.settle();
+        self.metrics.settle();
         if settings.exemplars {
             candidate::enable();
         }
@@ -250,10 +258,13 @@ impl Builder {
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
-        if ::metrics::set_global_recorder(recorder()).is_err() {
-            says.push(
-                "another metrics recorder is installed and keeps the `metrics` macros".into(),
-            );
+        match ::metrics::set_global_recorder(recorder()) {
+            Ok(()) => elsewhere::ours(),
+            Err(_) => says.push(
+                "another metrics recorder is installed: it keeps the `metrics` macros, and is told of \
+                 functions' calls as well"
+                    .into(),
+            ),
         }
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
@@ -266,7 +277,7 @@ impl Builder {
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
         #[cfg_attr(not(feature = "prometheus"), expect(unused_mut, reason = "nothing is served"))]
-        let mut core = Core::new(engine, lines);
+        let mut core = Core::new(engine, metrics, lines);
         #[cfg(feature = "prometheus")]
         core.serving(admin);
         let core = Arc::new(core);

@@ -1,5 +1,6 @@
 //! What keeps redspan running, and ends it in good order.
 
+use super::metrics::WaysOut;
 use crate::config::resource;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
@@ -39,17 +40,19 @@ pub(super) struct Core {
     pub(super) engine: &'static Engine,
     #[cfg(feature = "prometheus")]
     admin: Mutex<Option<AdminListener>>,
+    metrics: WaysOut,
     pub(super) logs: LogHandle,
     /// Held while it is being shut down; true once it is.
     shut: Mutex<bool>,
 }
 
 impl Core {
-    pub(super) fn new(engine: &'static Engine, logs: LogHandle) -> Self {
+    pub(super) fn new(engine: &'static Engine, metrics: WaysOut, logs: LogHandle) -> Self {
         Core {
             engine,
             #[cfg(feature = "prometheus")]
             admin: Mutex::default(),
+            metrics,
             logs,
             shut: Mutex::new(false),
         }
@@ -64,8 +67,10 @@ impl Core {
     pub(super) fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let spans = self.engine.pipeline.flush_all(timeout);
-        let logs = self.logs.flush(deadline.saturating_duration_since(Instant::now()));
-        spans && logs
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let metrics = self.metrics.flush(left());
+        let logs = self.logs.flush(left());
+        spans && metrics && logs
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> bool {
@@ -76,6 +81,8 @@ impl Core {
         }
         let left = || deadline.saturating_duration_since(Instant::now()).max(AT_LEAST.min(timeout));
         let spans = self.engine.pipeline.shutdown(timeout);
+        // After the spans, so that the last exemplars are among them.
+        let metrics = self.metrics.shutdown(left);
         #[cfg(feature = "prometheus")]
         let listener = {
             let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -84,7 +91,7 @@ impl Core {
         #[cfg(not(feature = "prometheus"))]
         let listener = true;
         let logs = self.logs.flush(left());
-        spans && listener && logs
+        spans && metrics && listener && logs
     }
 
     /// A signal's thread may be at it while `main` ends: the process must not, before that is done.
@@ -115,7 +122,8 @@ impl Telemetry {
         }
     }
 
-    /// Sends what has ended and writes what was logged by now. False if `timeout` passed first.
+    /// Sends what has ended and what was counted, and writes what was logged by now. False if
+    /// `timeout` passed first.
     ///
     /// It blocks the calling thread, and needs nothing of the caller's async runtime.
     pub fn flush(&self, timeout: Duration) -> bool {

@@ -10,6 +10,7 @@ mod for_tests;
 mod guard;
 mod health;
 mod logs;
+mod metrics;
 mod spans;
 
 pub use builder::{Builder, builder};

@@ -165,7 +165,6 @@ impl Pipeline {
     }
 
     /// Shows what became of the spans among the metrics.
-    #[cfg(feature = "prometheus")]
     pub(crate) fn publish_stats(&self) {
         let (queued, capacity) = self.queue();
         self.shared.stats.publish(queued, capacity);
@@ -197,7 +196,6 @@ impl Pipeline {
 
     /// Sends all spans that have ended by now; under a tail policy, all that it keeps of the traces
     /// whose local root has. False if `timeout` passed first.
-    #[cfg(feature = "prometheus")]
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         self.flush_as(timeout, false)
     }

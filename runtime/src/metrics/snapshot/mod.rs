@@ -1,7 +1,9 @@
 //! What a scrape or an export shows, gathered once.
 
+#![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
+
 mod identity;
-mod sites;
+pub(crate) mod sites;
 
 pub(crate) use identity::Identity;
 
@@ -40,6 +42,8 @@ pub(crate) struct Family {
     pub(crate) unit: Cow<'static, str>,
     /// May be empty.
     pub(crate) help: String,
+    /// Whether its values are totals that somebody else keeps, asked for at a scrape.
+    pub(crate) observed: bool,
     /// Sorted by labels, no labels twice.
     pub(crate) series: Vec<Series>,
 }
@@ -156,6 +160,7 @@ impl Page<'_> {
             kind,
             unit: unit.into(),
             help: help.to_owned(),
+            observed: false,
             series,
         });
     }
@@ -222,6 +227,7 @@ impl Page<'_> {
             kind: draft.kind,
             unit: described.unit.to_string().into(),
             help: described.help.to_string(),
+            observed: described.observed,
             series: draft.series,
         });
     }
