@@ -10,7 +10,7 @@ pub mod receiver;
 
 pub use front::{Fault, Files, Front};
 pub use metric::{Exemplar, Point};
-pub use receiver::{Behaviour, Receiver};
+pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};
 

@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -57,8 +58,20 @@ pub enum Behaviour {
     TakeAtLength,
 }
 
+/// A request, whatever became of it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// `traces`, `metrics` or `logs`.
+    pub signal: &'static str,
+    /// How it came.
+    pub transport: Transport,
+    /// Its headers, or metadata.
+    pub headers: BTreeMap<String, String>,
+}
+
 #[derive(Default)]
 struct Received {
+    heard: Vec<Heard>,
     spans: Vec<Span>,
     records: Vec<Record>,
     points: Vec<Point>,
@@ -72,7 +85,19 @@ struct Shared {
     changed: Condvar,
 }
 
+fn texts(headers: &axum::http::HeaderMap) -> BTreeMap<String, String> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
+        .collect()
+}
+
 impl Shared {
+    fn heard(&self, signal: &'static str, transport: Transport, headers: &axum::http::HeaderMap) {
+        let heard = Heard { signal, transport, headers: texts(headers) };
+        self.lock().heard.push(heard);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -254,6 +279,11 @@ impl Receiver {
         self.shared.lock().spans.len()
     }
 
+    /// The requests that came, whatever became of them.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.shared.lock().heard.clone()
+    }
+
     /// How many requests came, whatever became of them.
     pub fn requests(&self) -> usize {
         self.shared.lock().requests
@@ -331,6 +361,7 @@ async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
         .route("/v1/traces", axum::routing::post(take_http))
         .route("/v1/logs", axum::routing::post(take_logs_http))
         .route("/v1/metrics", axum::routing::post(take_metrics_http))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), hear))
         .with_state(shared);
     axum::serve(listener, app).await.expect("HTTP is served");
 }
@@ -444,21 +475,45 @@ fn protobuf(message: &impl Message) -> Response {
 
 struct Grpc(Arc<Shared>);
 
+async fn hear(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let signal = match request.uri().path() {
+        "/v1/traces" => "traces",
+        "/v1/metrics" => "metrics",
+        _ => "logs",
+    };
+    shared.heard(signal, Transport::Http, request.headers());
+    next.run(request).await
+}
+
 async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
+    let heard = Arc::clone(&shared);
+    let hear = move |signal: &'static str| {
+        let heard = Arc::clone(&heard);
+        move |request: tonic::Request<()>| {
+            heard.heard(signal, Transport::Grpc, request.metadata().as_ref());
+            Ok(request)
+        }
+    };
     let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     let metrics = MetricsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     let service = TraceServiceServer::new(Grpc(shared))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     tonic::transport::Server::builder()
-        .add_service(service)
-        .add_service(logs)
-        .add_service(metrics)
+        .add_service(InterceptedService::new(service, hear("traces")))
+        .add_service(InterceptedService::new(logs, hear("logs")))
+        .add_service(InterceptedService::new(metrics, hear("metrics")))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
         .expect("gRPC is served");

@@ -71,6 +71,8 @@ pub struct Builder {
     pub(super) logs: Logs,
     layers: Vec<UserLayer>,
     preset: Option<Preset>,
+    disabled: Option<bool>,
+    exemplars: Option<bool>,
     env: Option<Env>,
 }
 
@@ -149,6 +151,20 @@ impl Builder {
         self
     }
 
+    /// Whether nothing leaves the process: calls work and count as ever, and nobody hears of it.
+    /// Environment: `OTEL_SDK_DISABLED`.
+    pub fn disabled(mut self, disabled: bool) -> Self {
+        self.disabled = Some(disabled);
+        self
+    }
+
+    /// Whether numbers carry exemplars, examples of the spans they come from. Environment:
+    /// `OTEL_METRICS_EXEMPLAR_FILTER`; by default they do.
+    pub fn exemplars(mut self, exemplars: bool) -> Self {
+        self.exemplars = Some(exemplars);
+        self
+    }
+
     /// Defaults for a purpose: what the program or the environment says beats them.
     ///
     /// ```no_run
@@ -184,7 +200,9 @@ impl Builder {
         if let Some(first) = *installed {
             return Err(InitError::AlreadyInstalled(first));
         }
-        let (settings, warnings) = Settings::read(self.variables(), self.preset);
+        let (mut settings, warnings) = Settings::read(self.variables(), self.preset);
+        settings.sdk_disabled = self.disabled.unwrap_or(settings.sdk_disabled);
+        settings.exemplars = self.exemplars.unwrap_or(settings.exemplars);
         let telemetry = self.put_together(settings, warnings)?;
         *installed = Some(Location::caller());
         Ok(telemetry)
