@@ -3,3 +3,4 @@
 pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod subscriber;
+pub(crate) mod twice;
