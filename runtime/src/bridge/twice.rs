@@ -120,8 +120,7 @@ fn mark_of_the_layer() -> Option<TypeId> {
     let dispatch = Dispatch::new(asked);
     let _ = get_otel_context(&Id::from_u64(1), &dispatch);
     let asked = dispatch.downcast_ref::<Asked>()?;
-    let first = asked.0.lock().unwrap_or_else(PoisonError::into_inner).first().copied();
-    first
+    asked.0.lock().unwrap_or_else(PoisonError::into_inner).first().copied()
 }
 
 /// A subscriber that remembers for what it was asked.
