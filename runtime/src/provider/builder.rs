@@ -10,6 +10,7 @@ use super::metrics::Metrics;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
+use crate::bridge::meter::MeterProvider;
 use crate::bridge::subscriber::Front;
 use crate::bridge::twice::{self, Theirs};
 use crate::call::elsewhere;
@@ -267,6 +268,7 @@ impl Builder {
         service.settle();
         if !aside {
             global::set_tracer_provider(TracerProvider::new());
+            global::set_meter_provider(MeterProvider);
         }
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));

@@ -41,7 +41,7 @@ impl Values {
         self.observe(Kind::UpDown, name.into())
     }
 
-    fn observe(&mut self, kind: Kind, name: SharedString) -> Observation<'_> {
+    pub(crate) fn observe(&mut self, kind: Kind, name: SharedString) -> Observation<'_> {
         Observation {
             values: self,
             observed: Observed {
@@ -92,6 +92,11 @@ impl Observation<'_> {
     /// Gives a whole number.
     pub fn set_u64(self, value: u64) {
         self.give(Number::Whole(value));
+    }
+
+    /// Gives a whole number that may be below zero.
+    pub fn set_i64(self, value: i64) {
+        self.give(Number::Signed(value));
     }
 
     fn give(mut self, value: Number) {
