@@ -15,7 +15,7 @@ use opentelemetry::metrics::{
 };
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// The provider that `install` makes the global one.
@@ -37,13 +37,16 @@ struct Scope(Arc<[Label]>);
 /// How many sets of attributes one instrument remembers; others are looked up in the store.
 const REMEMBERED: usize = 2_000;
 
+/// A set of attributes, by its hash, and its series.
+type Known<S> = (u64, Box<[KeyValue]>, Arc<S>);
+
 /// An instrument that is told what is measured.
 struct Instrument<S, T> {
     name: KeyName,
     scope: Arc<[Label]>,
     /// Without attributes.
     only: OnceLock<Option<Arc<S>>>,
-    known: RwLock<HashTable<(u64, Box<[KeyValue]>, Arc<S>)>>,
+    known: RwLock<HashTable<Known<S>>>,
     hasher: DefaultHashBuilder,
     take: fn(&S, T),
 }
@@ -54,9 +57,7 @@ impl<S: Made, T> Instrument<S, T> {
             let make = || Store::global().series(&key(&self.name, &self.scope, &[]), || None);
             return self.only.get_or_init(make).clone();
         }
-        let mut hasher = self.hasher.build_hasher();
-        attributes.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one(attributes);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let found = known.find(hash, |(other, held, _)| *other == hash && **held == *attributes);
         if let Some((_, _, series)) = found {
