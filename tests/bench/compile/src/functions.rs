@@ -60,7 +60,7 @@ const SHAPES: &[Shape] = &[
             }
             if sum > 1_000 { sum - 10 } else { sum }
         }",
-        drive: "let _ = total_{i}(&[1], 2);",
+        drive: "black_box(total_{i}(black_box(&[1]), 2));",
     },
     Shape {
         wanted: RESULT,
@@ -72,7 +72,7 @@ const SHAPES: &[Shape] = &[
             }
             Ok(number + 1)
         }",
-        drive: "let _ = parse_{i}(\"1\");",
+        drive: "let _ = black_box(parse_{i}(black_box(\"1\")));",
     },
     Shape {
         wanted: Wanted { result: true, fields: &["id", "text"] },
@@ -85,7 +85,7 @@ const SHAPES: &[Shape] = &[
                 None => Ok(text.len()),
             }
         }",
-        drive: "let _ = check_{i}(1, \"one\");",
+        drive: "let _ = black_box(check_{i}(1, black_box(\"one\")));",
     },
     Shape {
         wanted: PLAIN,
@@ -95,7 +95,7 @@ const SHAPES: &[Shape] = &[
             let next = self.rows.get(row + {i})?;
             Some(*next)
         }",
-        drive: "let _ = service.find_{i}(3);",
+        drive: "black_box(service.find_{i}(black_box(3)));",
     },
     Shape {
         wanted: PLAIN,
@@ -107,7 +107,7 @@ const SHAPES: &[Shape] = &[
             left.push_str(right);
             left
         }",
-        drive: "let _ = join_{i}(String::new(), \"one\");",
+        drive: "black_box(join_{i}(black_box(String::new()), \"one\"));",
     },
     Shape {
         wanted: RESULT,
@@ -119,7 +119,7 @@ const SHAPES: &[Shape] = &[
             }
             Ok(found.to_string())
         }",
-        drive: "let _ = pin!(load_{i}(1)).poll(cx);",
+        drive: "let _ = black_box(pin!(load_{i}(black_box(1))).poll(cx));",
     },
     Shape {
         wanted: PLAIN,
@@ -129,7 +129,7 @@ const SHAPES: &[Shape] = &[
             let second = pause(first + {i}).await;
             first + second
         }",
-        drive: "let _ = pin!(touch_{i}(1)).poll(cx);",
+        drive: "let _ = black_box(pin!(touch_{i}(black_box(1))).poll(cx));",
     },
     Shape {
         wanted: Wanted { result: true, fields: &["id", "name"] },
@@ -141,7 +141,7 @@ const SHAPES: &[Shape] = &[
             }
             Ok(pause(found + 1).await)
         }",
-        drive: "let _ = pin!(rename_{i}(1, \"one\")).poll(cx);",
+        drive: "let _ = black_box(pin!(rename_{i}(black_box(1), \"one\")).poll(cx));",
     },
     Shape {
         wanted: RESULT,
@@ -151,7 +151,7 @@ const SHAPES: &[Shape] = &[
             let rows: Vec<u64> = self.rows.iter().copied().filter(|row| *row > from).collect();
             if rows.is_empty() { Err(Failure::Refused(from)) } else { Ok(rows) }
         }",
-        drive: "let _ = pin!(service.list_{i}(1)).poll(cx);",
+        drive: "let _ = black_box(pin!(service.list_{i}(black_box(1))).poll(cx));",
     },
     Shape {
         wanted: RESULT,
@@ -164,7 +164,7 @@ const SHAPES: &[Shape] = &[
             }
             Ok(rows.len() + {i})
         }",
-        drive: "let _ = pin!(store_{i}(String::new(), vec![])).poll(cx);",
+        drive: "let _ = black_box(pin!(store_{i}(black_box(String::new()), vec![])).poll(cx));",
     },
 ];
 
@@ -197,6 +197,7 @@ fn module(peer: &Peer, first: usize, count: usize) -> String {
         "pub mod m{first} {{
             use crate::{{Failure, pause}};
             use std::future::Future;
+            use std::hint::black_box;
             use std::pin::pin;
             use std::task::Context;
 
