@@ -3,7 +3,10 @@
 pub use crate::call::arguments::*;
 pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
-pub use crate::call::{Call, Driven, Started, begin, counted, debug, display, drive, enter, value};
+pub use crate::call::{
+    Call, Driven, Started, begin, counted, debug, display, drive, drive_at, drive_handed, enter,
+    hand_over, value,
+};
 pub use crate::call::{EventSite, failed, quiet};
 pub use crate::callsite::{CallSite, Kind};
 pub use crate::error_type::Inner;

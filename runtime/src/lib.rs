@@ -138,6 +138,7 @@ pub use tracing_core::Level;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
+    pub use crate::bridge::twice::{NotExported, not_exported};
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::config::{Batching, ConfigError, WhenFull};
     #[cfg(feature = "otlp")]

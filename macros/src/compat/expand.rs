@@ -35,19 +35,17 @@ fn synchronous(model: &Model) -> TokenStream {
     let private = paths::private();
     let begin = begin(model);
     let call = body::sync(&model.function);
-    let enter = quote_spanned!(at=>
-        #begin
-        let __redspan_call = #private::Started::enter(__redspan_started);
-    );
+    let entered = quote_spanned!(at=> #private::Started::enter(__redspan_started));
     if let Output::Never = model.function.output {
         // Nothing comes back: the call ends when unwinding drops it.
-        return quote_spanned!(at=> #enter #call);
+        return quote_spanned!(at=> #begin let __redspan_call = #entered; #call);
     }
     let judge = judge(model, &quote_spanned!(at=> &__redspan_out));
     quote_spanned!(at=>
-        #enter
+        #begin
+        let mut __redspan_call = #entered;
         let __redspan_out = #call;
-        #private::Call::finish(__redspan_call, #judge);
+        #private::Call::finish(&mut __redspan_call, #judge);
         __redspan_out
     )
 }
@@ -56,7 +54,7 @@ fn asynchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let begin = begin(model);
-    let future = body::future(&model.function);
+    let future = body::future(&model.function, None);
     if let Output::Never = model.function.output {
         return quote_spanned!(at=>
             #begin

@@ -46,8 +46,20 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
 
 /// The body as an async block in which every parameter is bound again, which is how the compiler
 /// itself writes an `async fn`: unused parameters move in, live as long and drop in the same order.
-pub(crate) fn future(model: &Model) -> TokenStream {
+///
+/// `first` runs before all else, and sees the parameters as they came.
+pub(crate) fn future(model: &Model, first: Option<TokenStream>) -> TokenStream {
     let at = Span::mixed_site();
+    // What is captured in another order is dropped in another order, if nobody polls the future.
+    let first = first.map(|first| {
+        let captured = model.params.iter().map(|param| match param {
+            Param::Receiver { token, .. } => quote_spanned!(at=> let _ = &#token;),
+            Param::Typed(Typed { attrs, outer, .. }) => {
+                quote_spanned!(at=> #attrs let _ = &#outer;)
+            }
+        });
+        quote_spanned!(at=> #(#captured)* #first)
+    });
     let before = before(model, true);
     let body = tail(&model.body);
     // An async block states no type; a `return` that never runs does, and the returns and the tail
@@ -63,14 +75,18 @@ pub(crate) fn future(model: &Model) -> TokenStream {
         Output::Unit | Output::Never => model.sig.ident.span(),
     };
     let typed = Ident::new("__redspan_typed", place);
+    // Behind `if false`, so that no code is written for it. Uninhabited types are the reason for the
+    // `Option`: to name a value of one makes the compiler call what follows unreachable.
     let returns = quote_spanned!(at=>
-        if let ::core::option::Option::Some(#typed) = ::core::option::Option::<#output>::None {
-            return #typed;
+        if false {
+            if let ::core::option::Option::Some(#typed) = ::core::option::Option::<#output>::None {
+                return #typed;
+            }
         }
     );
     // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
     // before the parameters bound above, as in a bare function of any edition.
-    quote_spanned!(at=> async move { #before #returns #body })
+    quote_spanned!(at=> async move { #first #before #returns #body })
 }
 
 /// The body as the last expression of another block. Its braces stay, for they carry the user's

@@ -1,9 +1,11 @@
 //! The function around the body: the site, its entry in the link section, begin and finish.
 
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{ReturnType, Token, Type};
 
+use super::form::{self, Form};
 use super::model::{Judge, Model, Output};
 use super::params::{Param, Shape};
 use super::{body, fields};
@@ -12,12 +14,38 @@ use crate::paths;
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let Model { attrs, inner_attrs, vis, default, sig, .. } = model;
+    let mut sig = sig.clone();
     let inner_attrs = inner_attrs.iter().map(|attr| {
         let meta = &attr.meta;
         quote_spanned!(at=> #[#meta])
     });
     let site = site(model);
-    let rest = if sig.asyncness.is_some() { asynchronous(model) } else { synchronous(model) };
+    let rest = match form::of(model) {
+        Form::Sync => synchronous(model),
+        Form::AsyncFn => {
+            let driven = driven(model);
+            match model.output {
+                Output::Never => quote_spanned!(at=> match #driven.await {}),
+                _ => quote_spanned!(at=> #driven.await),
+            }
+        }
+        Form::OneCoroutine => {
+            sig.asyncness = None;
+            let output = match &sig.output {
+                ReturnType::Default => quote_spanned!(at=> ()),
+                ReturnType::Type(_, ty) => ty.to_token_stream(),
+            };
+            // These tokens carry our edition, 2024: the future captures all lifetimes, as that of an
+            // `async fn` does in any edition.
+            sig.output = ReturnType::Type(
+                Token![->](at),
+                Box::new(Type::Verbatim(
+                    quote_spanned!(at=> impl ::core::future::Future<Output = #output>),
+                )),
+            );
+            driven(model)
+        }
+    };
     // The user's braces, so that the item spans from its first to its last token as written.
     let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #site #rest));
     block.set_span(model.body.span());
@@ -27,46 +55,49 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 fn synchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
-    let begin = match begin(model) {
-        Some(begin) => quote_spanned!(at=>
-            #begin
-            let __redspan_call = #private::Started::enter(__redspan_started);
-        ),
-        None => quote_spanned!(at=> let __redspan_call = #private::enter(&__REDSPAN_SITE);),
+    let (begin, entered) = match begin(model) {
+        Some(begin) => {
+            (Some(begin), quote_spanned!(at=> #private::Started::enter(__redspan_started)))
+        }
+        None => (None, quote_spanned!(at=> #private::enter(&__REDSPAN_SITE))),
     };
     let call = body::sync(model);
     if let Output::Never = model.output {
         // Nothing comes back: the call ends when unwinding drops it.
-        return quote_spanned!(at=> #begin #call);
+        return quote_spanned!(at=> #begin let __redspan_call = #entered; #call);
     }
     let verdict = verdict(model, &quote_spanned!(at=> &__redspan_out));
     quote_spanned!(at=>
         #begin
+        let mut __redspan_call = #entered;
         let __redspan_out = #call;
-        #private::Call::finish(__redspan_call, #verdict);
+        #private::Call::finish(&mut __redspan_call, #verdict);
         __redspan_out
     )
 }
 
-fn asynchronous(model: &Model) -> TokenStream {
+/// The future of an `async fn`: one coroutine, driven as a call.
+fn driven(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
-    let begin = begin(model).unwrap_or_else(
-        || quote_spanned!(at=> let __redspan_started = #private::begin(&__REDSPAN_SITE);),
-    );
-    let future = body::future(model);
-    if let Output::Never = model.output {
-        return quote_spanned!(at=>
-            #begin
-            match #private::drive(__redspan_started, #future, |__redspan_out| match *__redspan_out {})
-                .await {}
-        );
-    }
-    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
-    quote_spanned!(at=>
-        #begin
-        #private::drive(__redspan_started, #future, |__redspan_out| #verdict).await
-    )
+    let verdict = match model.output {
+        Output::Never => quote_spanned!(at=> match *__redspan_out {}),
+        _ => verdict(model, &quote_spanned!(at=> __redspan_out)),
+    };
+    let begin = begin(model);
+    let (drive, handed) = match begin {
+        None => (quote_spanned!(at=> #private::drive_at), None),
+        Some(begin) => {
+            let handed = quote_spanned!(at=> {
+                #begin
+                #private::hand_over(__redspan_started);
+            });
+            (quote_spanned!(at=> #private::drive_handed), Some(handed))
+        }
+    };
+    let site = handed.is_none().then(|| quote_spanned!(at=> &__REDSPAN_SITE,));
+    let future = body::future(model, handed);
+    quote_spanned!(at=> #drive(#site #future, |__redspan_out| #verdict))
 }
 
 fn site(model: &Model) -> TokenStream {

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod expand;
 pub(crate) mod fields;
+pub(crate) mod form;
 pub(crate) mod model;
 pub(crate) mod params;
 pub(crate) mod parse;

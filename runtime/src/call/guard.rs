@@ -26,8 +26,6 @@ use tracing_core::span::Id;
 pub(super) struct Running {
     site: &'static CallSite,
     start: Tick,
-    /// A testing scope's numbers in place of the site's.
-    cells: Option<Arc<Cells>>,
     /// The context to attach, if the call has one of its own.
     context: Option<Context>,
     recording: bool,
@@ -48,15 +46,26 @@ fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
     cells
 }
 
-/// What few calls have.
+/// What few calls have: apart, since each level of nested futures holds a [`Running`].
 #[derive(Default)]
 struct Rare {
+    /// A testing scope's numbers in place of the site's.
+    cells: Option<Arc<Cells>>,
+    /// Whether a subscriber may want a tracing span.
+    asked: bool,
     /// The tracing span which a subscriber asked for.
     wanted: Option<tracing::Span>,
     /// The parent of that span, where the call names one: `Some(None)` is none at all.
     parent: Option<Option<Id>>,
     /// What `tracing::Span::current()` gave out during an earlier poll.
     view: Option<View>,
+}
+
+impl Rare {
+    /// Whether a tracing span is still to be made.
+    fn is_asked(&self) -> bool {
+        self.asked && self.wanted.is_none()
+    }
 }
 
 impl Running {
@@ -70,7 +79,7 @@ impl Running {
             call.recording = recording;
         }
         if site.wanted() {
-            call.rare = Some(Box::default());
+            call.rare.get_or_insert_default().asked = true;
         }
         call
     }
@@ -88,12 +97,11 @@ impl Running {
         Running {
             site,
             start,
-            cells,
             context: None,
             recording: false,
             ended: false,
             if_dropped: Outcome::Panic,
-            rare: None,
+            rare: cells.map(|cells| Box::new(Rare { cells: Some(cells), ..Rare::default() })),
             seat: if in_flight::is_watched() { in_flight::sit(site, start) } else { None },
         }
     }
@@ -109,7 +117,9 @@ impl Running {
             self.recording = recording;
         }
         if self.site.wanted() {
-            self.rare = Some(Box::new(Rare { parent: Some(parent), ..Rare::default() }));
+            let rare = self.rare.get_or_insert_default();
+            rare.asked = true;
+            rare.parent = Some(parent);
         }
     }
 
@@ -131,7 +141,7 @@ impl Running {
     }
 
     fn wants_fields(&self) -> bool {
-        self.recording || self.rare.is_some()
+        self.recording || self.rare.as_ref().is_some_and(|rare| rare.asked)
     }
 
     fn fields(&mut self, values: &[Option<&dyn Value>]) {
@@ -151,7 +161,7 @@ impl Running {
 
     /// Opens the tracing span that somebody's layer wants; to redspan's own layers it is a view.
     fn open_wanted(&mut self, values: &[Option<&dyn Value>]) {
-        let Some(rare) = self.rare.as_mut().filter(|rare| rare.wanted.is_none()) else { return };
+        let Some(rare) = self.rare.as_mut().filter(|rare| rare.is_asked()) else { return };
         let metadata = self.site.metadata();
         let parent = rare.parent.take();
         let make = || {
@@ -177,7 +187,7 @@ impl Running {
 
     #[inline]
     fn ready(&mut self) {
-        if self.rare.as_ref().is_some_and(|rare| rare.wanted.is_none()) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_asked()) {
             let none = vec![None; self.site.metadata().fields().len()];
             self.open_wanted(&none);
         }
@@ -231,10 +241,6 @@ impl Running {
         drop(entered);
     }
 
-    pub(super) fn ended(&self) -> bool {
-        self.ended
-    }
-
     /// Ends the call, once.
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
@@ -261,7 +267,7 @@ impl Running {
         }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);
-        match &self.cells {
+        match self.rare.as_ref().and_then(|rare| rare.cells.as_ref()) {
             Some(cells) => cells.end(outcome, duration),
             None => elsewhere::end(self.site, outcome, duration, end),
         }
@@ -311,16 +317,19 @@ impl Drop for Entered {
 #[must_use = "dropping it ends the call as a panic"]
 pub struct Started(pub(super) Running);
 
+// Not inlined: a copy in every annotated function costs each of them more bytes, and the compiler
+// more time, than the jump costs a call.
+
 /// Counts the start of a call, and decides whether it is recorded.
-#[inline]
+#[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
     Started(Running::begin(site))
 }
 
 /// [`begin`] and [`Started::enter`].
-#[inline]
+#[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    begin(site).enter()
+    Started(Running::begin(site)).enter()
 }
 
 /// Counts the start of a call whose span is to be below another one than the current:
@@ -362,7 +371,6 @@ impl Started {
     }
 
     /// Makes the call current on this thread.
-    #[inline]
     pub fn enter(mut self) -> Call {
         self.0.ready();
         let here = self.0.attach();
@@ -386,8 +394,8 @@ pub struct Call {
 
 impl Call {
     /// Ends the call as the value it returned says.
-    #[inline]
-    pub fn finish(mut self, verdict: Verdict<'_>) {
+    #[inline(never)]
+    pub fn finish(&mut self, verdict: Verdict<'_>) {
         if let Some(here) = self.here.take() {
             self.running.detach(here);
         }

@@ -4,11 +4,13 @@
 //! own numbers, and leave by the same ways: [`Metrics`] is where to begin.
 
 pub(crate) mod candidate;
+pub(crate) mod collect;
 pub(crate) mod exponential;
 pub(crate) mod histogram;
 pub(crate) mod labels;
 pub(crate) mod made;
 pub(crate) mod names;
+mod ready;
 pub(crate) mod recorder;
 pub(crate) mod series;
 pub(crate) mod snapshot;
@@ -18,6 +20,11 @@ pub(crate) mod typed;
 pub(crate) mod unit;
 pub(crate) mod views;
 
+pub use collect::{CollectError, Collected, Collecting, Collector, Observation, Values, collect};
+pub use ready::{
+    Cache, Pool, PoolState, QueueState, RateLimiter, WorkQueue, cache, pool, rate_limiter,
+    work_queue,
+};
 pub use typed::{
     Bound, Counter, Definition, Gauge, Histogram, Labels, MetricError, Metrics, MetricsError,
     UpDownCounter, define,

@@ -3,8 +3,6 @@
 //! They are the handles which the `metrics` macros give to the user, who keeps them. So each looks
 //! for a testing scope whenever it records, and passes the value on to that scope's series.
 
-#![allow(dead_code, reason = "values asked for at a scrape come with the next step")]
-
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::labels::{Labels, canonical};

@@ -102,6 +102,11 @@ impl Store {
         &GLOBAL
     }
 
+    /// Whether it is the process' store.
+    pub(crate) fn is_global(&self) -> bool {
+        self.cells.is_none()
+    }
+
     /// An empty store for a testing scope.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn scoped() -> Arc<Store> {
@@ -371,6 +376,20 @@ impl Store {
         of::<Histogram>(self, idle, now);
     }
 
+    /// Forgets one series, if it is there; totals stay what they were.
+    pub(crate) fn forget(&self, kind: Kind, key: &Key) {
+        fn of<S: Made>(store: &Store, key: &Key) {
+            if S::table(store).remove(key) {
+                enter(&store.names).forget(S::KIND, key);
+            }
+        }
+        match kind {
+            Kind::UpDown => of::<UpDown>(self, key),
+            Kind::Gauge => of::<Gauge>(self, key),
+            Kind::Counter | Kind::Histogram => {}
+        }
+    }
+
     /// Whether the user was not yet told `about` this.
     pub(crate) fn warn_once(&self, about: &str) -> bool {
         let mut warned = enter(&self.warned);
@@ -465,6 +484,33 @@ mod tests {
         let mut sum = 0.0;
         store.counters.visit(|series| sum += series.value().as_f64());
         assert_eq!(sum, 400.0);
+    }
+
+    #[test]
+    fn what_is_idle_is_forgotten_but_not_behind_a_handle() {
+        let store = store(10, 3);
+        let held = store.counter(&key("c", 0)).unwrap();
+        held.increment(5);
+        for user in 1..3 {
+            store.counter(&key("c", user)).unwrap().increment(1);
+        }
+        store.counter(&Key::from_name("d")).unwrap().increment(1);
+        store.up_down(&key("u", 1)).unwrap().add(1);
+        let (minute, start) = (Duration::from_secs(60), SystemTime::now());
+        store.forget_idle(minute, start);
+        store.counter(&key("c", 2)).unwrap().increment(1);
+        store.forget_idle(minute, start + minute);
+        let left = |user| store.counters.get(&key("c", user)).is_some();
+        assert!(left(0), "somebody has a handle of it");
+        assert!(!left(1) && left(2), "one was idle, the other not");
+        assert!(store.counters.get(&Key::from_name("d")).is_some(), "it has no labels");
+        assert!(store.up_downs.get(&key("u", 1)).is_some(), "one step is still to be taken back");
+        held.increment(1);
+        let same = store.counter(&key("c", 0)).unwrap();
+        assert_eq!(same.value().as_f64(), 6.0, "the handle goes on where it was");
+        // Its place is free again: of three series one is new.
+        store.counter(&key("c", 7)).unwrap().increment(1);
+        assert!(left(7) && store.overflowed().is_empty());
     }
 
     #[cfg(feature = "testing")]

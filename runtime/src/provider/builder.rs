@@ -10,7 +10,9 @@ use super::metrics::Metrics;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
+use crate::bridge::meter::MeterProvider;
 use crate::bridge::subscriber::Front;
+use crate::bridge::twice::{self, Theirs};
 use crate::call::elsewhere;
 use crate::catalog::catalog;
 use crate::clock;
@@ -244,15 +246,21 @@ impl Builder {
         #[cfg(feature = "otlp")]
         log_layer.set_resource(&resource);
         let lines = log_layer.handle();
-        let layers = Layers { level, events_filter, log_filter, log_layer };
+        let exports = pipeline.is_connected();
+        let layers = Layers { level, exports, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
-        let subscriber = if self.layers.is_empty() {
+        let own_layers = !self.layers.is_empty();
+        let (subscriber, theirs) = if self.layers.is_empty() {
             layers.onto(Registry::default())
         } else {
             layers.onto(Registry::default().with(std::mem::take(&mut self.layers)))
         };
 
-        let engine = Engine::new(sampler, level, limits, pipeline);
+        let aside = theirs != Theirs::None && !exports;
+        if aside {
+            says.push("spans are left to the application's own tracing-opentelemetry layer".into());
+        }
+        let engine = Engine::new(sampler, level, limits, pipeline).standing_aside(aside);
         baggage::allow(std::mem::take(&mut self.baggage));
         let metrics = self.metrics.ways_out(&settings, &resource, &service, &mut says)?;
         #[cfg(feature = "prometheus")]
@@ -265,6 +273,10 @@ impl Builder {
         }
         // Only `install` sets it, and only once.
         let engine = engine::install(engine);
+        if own_layers {
+            // A filter among them may have waited for that.
+            tracing_core::callsite::rebuild_interest_cache();
+        }
         self.logs.settle();
         self.metrics.settle();
         if settings.exemplars {
@@ -272,7 +284,10 @@ impl Builder {
         }
         resource::install(&resource);
         service.settle();
-        global::set_tracer_provider(TracerProvider::new());
+        if !aside {
+            global::set_tracer_provider(TracerProvider::new());
+            global::set_meter_provider(MeterProvider);
+        }
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
@@ -289,6 +304,9 @@ impl Builder {
         let said = says.join(", ");
         for warning in warnings.drain(..) {
             tracing::warn!(target: "redspan", "{warning}");
+        }
+        if theirs == Theirs::Unfiltered && exports {
+            tracing::warn!(target: "redspan", "{}", twice::WARNING);
         }
         if let Some(warning) = bad_directive {
             tracing::warn!(target: "redspan", "{warning}");
@@ -366,26 +384,53 @@ fn with_own_level(rust_log: Option<&str>, own: Option<LevelFilter>) -> Option<St
 struct Layers {
     /// Up to which spans are made.
     level: LevelFilter,
+    /// Whether they leave the process.
+    exports: bool,
     events_filter: EventFilter,
     log_filter: EventFilter,
     log_layer: LogLayer,
 }
 
 impl Layers {
-    fn onto<S>(self, base: S) -> Dispatch
+    fn onto<S>(self, base: S) -> (Dispatch, Theirs)
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        let bridge = tracing_opentelemetry::layer()
-            .with_tracer(TracerProvider::new().tracer("tracing-opentelemetry"))
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_tracked_inactivity(false);
-        Dispatch::new(Front::new(
-            base.with(bridge.with_filter(BridgeFilter { level: self.level }))
-                .with(EventLayer::new().with_filter(self.events_filter))
-                .with(self.log_layer.with_filter(self.log_filter)),
-        ))
+        let theirs = Theirs::among(&base);
+        // Two bridges would keep their data of a span in one place, and the second to come panics.
+        let dispatch = match theirs {
+            Theirs::Unfiltered if self.exports => self.with_events(base),
+            // Their layer writes the events, too.
+            Theirs::Filtered | Theirs::Unfiltered if !self.exports => {
+                lines(base, self.log_layer, self.log_filter)
+            }
+            _ => {
+                let bridge = tracing_opentelemetry::layer()
+                    .with_tracer(TracerProvider::new().tracer("tracing-opentelemetry"))
+                    .with_location(false)
+                    .with_threads(false)
+                    .with_target(false)
+                    .with_tracked_inactivity(false);
+                let filter = BridgeFilter { level: self.level };
+                self.with_events(base.with(bridge.with_filter(filter)))
+            }
+        };
+        (dispatch, theirs)
     }
+
+    fn with_events<S>(self, base: S) -> Dispatch
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        let Layers { events_filter, log_filter, log_layer, .. } = self;
+        let base = base.with(EventLayer::new().with_filter(events_filter));
+        lines(base, log_layer, log_filter)
+    }
+}
+
+fn lines<S>(base: S, layer: LogLayer, filter: EventFilter) -> Dispatch
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    Dispatch::new(Front::new(base.with(layer.with_filter(filter))))
 }

@@ -34,6 +34,8 @@ pub(crate) struct Engine {
     level: LevelFilter,
     limits: SpanLimits,
     pub(crate) pipeline: Pipeline,
+    /// Spans are somebody else's: none is made, and what is current is left as it is.
+    aside: bool,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -47,7 +49,17 @@ impl Engine {
     ) -> Self {
         let follows_parent = AtomicBool::new(sampler.follows_local_parent());
         let sampler = ArcSwap::from_pointee(sampler);
-        Engine { sampler, follows_parent, level, limits, pipeline }
+        Engine { sampler, follows_parent, level, limits, pipeline, aside: false }
+    }
+
+    /// Leaves all spans to somebody else.
+    pub(crate) fn standing_aside(self, aside: bool) -> Self {
+        Engine { aside, ..self }
+    }
+
+    /// The most detailed level of spans that leave the process; `None` if none do.
+    pub(crate) fn exports_up_to(&self) -> Option<LevelFilter> {
+        self.pipeline.is_connected().then_some(self.level)
     }
 }
 
@@ -124,6 +136,9 @@ impl Engine {
         let above = span.span_context();
         let parent_context = above.is_valid().then_some(above);
         let scope = scoped::of_context(parent);
+        if self.aside && scope.is_none() {
+            return Started::Followed;
+        }
         // What a local parent decides, nobody is asked about.
         let follows = match &scope {
             None => self.follows_parent.load(Relaxed),

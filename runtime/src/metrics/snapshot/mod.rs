@@ -8,6 +8,7 @@ pub(crate) mod sites;
 pub(crate) use identity::Identity;
 
 use crate::exemplar::{Exemplar, Slot};
+use crate::metrics::collect::collect_all;
 use crate::metrics::histogram::Distribution;
 use crate::metrics::labels::{self, Labels};
 use crate::metrics::names;
@@ -20,6 +21,7 @@ use metrics::{Key, KeyName, Label};
 use opentelemetry::KeyValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// All families, sorted by name.
@@ -115,9 +117,17 @@ pub(crate) const OWN: &[(&str, Kind)] = &[
     ("target_info", Kind::Gauge),
 ];
 
+static GATHERING: Mutex<()> = Mutex::new(());
+
 impl Snapshot {
     /// Reads everything that `store` holds.
     pub(crate) fn gather(store: &Store, identity: &Identity) -> Snapshot {
+        // One after the other: what collectors give for one reading is not to be mixed with the next.
+        let _alone = store.is_global().then(|| {
+            let alone = GATHERING.lock().unwrap_or_else(PoisonError::into_inner);
+            collect_all();
+            alone
+        });
         let time = SystemTime::now();
         let idle = Views::look(|views| views.idle);
         let mut page = Page { store, families: Vec::new(), idle: idle.map(|idle| (idle, time)) };
