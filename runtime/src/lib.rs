@@ -104,7 +104,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Label, Labels, Metrics, instrumented};
+pub use redspan_macros::{ErrorType, Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
@@ -128,6 +128,7 @@ pub use label::Label;
 #[doc(inline)]
 pub use log::{Logger, logger};
 pub use metrics::recorder::{Recorder, recorder};
+pub use metrics::{Labels, Metrics};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
