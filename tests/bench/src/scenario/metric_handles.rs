@@ -79,7 +79,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             exporter_running(|calls| {
                 repeat(calls, |turn| {
                     let (region, express) = words(turn);
-                    metrics::counter!("orders", "region" => region, "express" => express).increment(1);
+                    metrics::counter!("orders", "region" => region, "express" => express)
+                        .increment(1);
                 });
             })
         },
@@ -95,7 +96,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Running::without_spans(|calls| {
                 repeat(calls, |turn| {
                     let (region, express) = words(turn);
-                    metrics::counter!("orders", "region" => region, "express" => express).increment(1);
+                    metrics::counter!("orders", "region" => region, "express" => express)
+                        .increment(1);
                 });
             })
         },
@@ -146,9 +148,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "metric-histogram-metrics",
         group: Group::Histogram,
         says: "metrics with metrics-exporter-prometheus: Histogram",
-        set_up: || {
-            exporter_running(|calls| repeat(calls, |turn| MACROS.wait.record(value(turn))))
-        },
+        set_up: || exporter_running(|calls| repeat(calls, |turn| MACROS.wait.record(value(turn)))),
         ..METRIC
     },
     Scenario {
