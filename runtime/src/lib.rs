@@ -79,6 +79,7 @@ pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
+pub mod guide;
 mod in_flight;
 #[cfg(feature = "_integrations")]
 mod integrations;
