@@ -119,6 +119,8 @@ pub use exemplar::Exemplar;
 pub use in_flight::InFlight;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
+#[cfg(feature = "process")]
+pub use integrations::process;
 #[cfg(feature = "reqwest")]
 pub use integrations::reqwest;
 #[cfg(feature = "sqlx")]
