@@ -97,8 +97,8 @@ macro_rules! form {
         borrowed $borrowed:ty;
         recursive $depth:ident -> $recursive:ty $again:block
     ) => {
-        // `{ future.await }` as a bare function would have it, too.
-        #[allow(unused_braces)]
+        // What the bare functions would have as well: some forms name the lifetime, some do not.
+        #[allow(unused_braces, clippy::needless_lifetimes)]
         mod $form {
             use super::*;
 
