@@ -23,6 +23,12 @@ impl Diag {
         self.errors.push(error);
     }
 
+    /// How many mistakes were found so far.
+    #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "only the attribute asks"))]
+    pub(crate) fn len(&self) -> usize {
+        self.errors.len()
+    }
+
     /// The errors as `compile_error!` items, or `None` if there was no mistake.
     pub(crate) fn into_errors(self) -> Option<TokenStream> {
         if self.errors.is_empty() {

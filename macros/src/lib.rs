@@ -23,6 +23,7 @@ mod instrumented;
 #[path = "off.rs"]
 mod instrumented;
 mod label;
+mod options;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
 

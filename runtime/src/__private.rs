@@ -1,10 +1,14 @@
 //! What generated code may name, and nothing else: not for use by hand, and not stable.
 
 pub use crate::call::arguments::*;
-pub use crate::call::classify::{Returned, Verdict, holds};
-pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
-pub use crate::callsite::{CallSite, Kind};
+pub use crate::call::classify::{Returned, Verdict, holds, none_is_error};
+pub use crate::call::{
+    Call, Driven, Started, asked, begin, begin_with, capped, closed, constant, debug, display,
+    drive, enter, link, pick, value,
+};
+pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
+pub use crate::slo::Slo;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;
 

@@ -88,6 +88,7 @@ mod red;
 pub mod redact;
 pub mod sample;
 mod sharded;
+mod slo;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -118,6 +119,7 @@ pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
 pub use provider::{Builder, InitError, Telemetry, builder};
 pub use red::Red;
+pub use slo::Slo;
 pub use span::{Span, SpanStats, Tracer, TracerProvider};
 pub use tracing_core::Level;
 

@@ -3,10 +3,12 @@
 mod body;
 mod expand;
 mod fields;
+mod labels;
 mod model;
 mod params;
 mod parse;
 mod returns;
+mod slo;
 
 use proc_macro2::TokenStream;
 

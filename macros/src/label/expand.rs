@@ -10,7 +10,8 @@ use crate::paths;
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let Model { ident, generics, root, values } = model;
-    let root = paths::root(root.as_ref());
+    paths::set_root(root.as_ref());
+    let root = paths::root();
     let (impl_generics, type_generics, condition) = generics.split_for_impl();
     let names = values.iter().map(|value| Literal::string(&value.name));
     let arms = values.iter().enumerate().map(|(index, value)| {

@@ -29,6 +29,12 @@ pub(crate) struct Failure<'a> {
 }
 
 impl Failure<'_> {
+    /// What is known without rendering anything.
+    #[cold]
+    pub(super) fn describe_type(self) -> Failed {
+        Failure { message: None, error: None, ..self }.describe()
+    }
+
     /// Renders the texts: user code, which may panic, and then tells nothing.
     #[cold]
     pub(super) fn describe(self) -> Failed {
@@ -181,6 +187,35 @@ impl<'a> Verdict<'a> {
 #[inline]
 pub fn holds<T: ?Sized>(value: &T, predicate: impl FnOnce(&T) -> bool) -> bool {
     predicate(value)
+}
+
+/// A value that may be missing: what `none = "error"` is about.
+#[diagnostic::on_unimplemented(
+    message = "`none` is about a returned `Option`, and this is `{Self}`",
+    label = "returns neither `Option` nor a `Result` of one",
+    note = "use `error_if = |value| …` to say which values are errors"
+)]
+pub trait Missing {
+    /// Whether it is.
+    fn is_missing(&self) -> bool;
+}
+
+impl<T> Missing for Option<T> {
+    fn is_missing(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T, E> Missing for Result<Option<T>, E> {
+    fn is_missing(&self) -> bool {
+        matches!(self, Ok(None))
+    }
+}
+
+/// For `none = "error"`: a missing value is an error of the type `none`.
+#[inline]
+pub fn none_is_error<'a, T: Missing>(value: &T, found: Verdict<'a>) -> Verdict<'a> {
+    if value.is_missing() { Verdict::error("none", None, None) } else { found }
 }
 
 /// A returned value, to be judged.

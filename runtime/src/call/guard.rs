@@ -1,22 +1,24 @@
 //! The guards around a synchronous call, and what they share with futures.
 
 use super::classify::Verdict;
-use super::fields;
+use super::links::{self, LinkSource};
+use super::{fields, labels};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
 use crate::context::scope;
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
-use crate::red::Cells;
+use crate::red::labelled::{Choice, Place, Table};
 use crate::span::engine;
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
 use crate::span::tracer;
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{Link, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
@@ -26,23 +28,33 @@ pub(super) struct Running {
     site: &'static CallSite,
     start: Tick,
     /// A testing scope's numbers in place of the site's.
-    cells: Option<Arc<Cells>>,
+    table: Option<Arc<Table>>,
+    /// Where it is counted, by its labels.
+    given: u32,
     /// The context to attach, if the call has one of its own.
     context: Option<Context>,
     recording: bool,
     ended: bool,
     pub(super) if_dropped: Outcome,
     rare: Option<Box<Rare>>,
+    polls: Polls,
+}
+
+/// What the option `busy` asks for.
+#[derive(Clone, Copy, Default)]
+struct Polls {
+    count: u32,
+    time: Duration,
 }
 
 /// The numbers of the testing scope that the call is in.
 #[cold]
-fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
-    let cells = Store::of_scope().map(|store| store.cells(site));
-    if cells.is_none() {
+fn scoped_table(site: &'static CallSite) -> Option<Arc<Table>> {
+    let table = Store::of_scope().map(|store| store.cells(site));
+    if table.is_none() {
         scope::ran_outside(site);
     }
-    cells
+    table
 }
 
 /// What few calls have.
@@ -56,26 +68,35 @@ struct Rare {
 
 impl Running {
     #[inline]
-    fn begin(site: &'static CallSite) -> Self {
+    fn begin(site: &'static CallSite, choices: &[Choice<'_>], links: Vec<Link>) -> Self {
         let start = clock::now();
-        let cells = if scope::any_open() { scoped_cells(site) } else { None };
-        match &cells {
-            Some(cells) => cells.start(),
-            None => site.cells().start(),
+        let table = if scope::any_open() { scoped_table(site) } else { None };
+        let mut given = 0;
+        if site.has_metrics() {
+            let table = table.as_deref().unwrap_or(site.table());
+            if !site.given_labels().is_empty() {
+                given = table.given(choices);
+            }
+            table.start(given);
         }
         // From here on, whatever happens, the call ends.
         let mut call = Running {
             site,
             start,
-            cells,
+            table,
+            given,
             context: None,
             recording: false,
             ended: false,
             if_dropped: Outcome::Panic,
             rare: None,
+            polls: Polls::default(),
         };
+        if !site.has_span() {
+            return call;
+        }
         if let Some(engine) = engine::get()
-            && let Some((context, recording)) = engine.start_call(site, start)
+            && let Some((context, recording)) = engine.start_call(site, start, links)
         {
             call.context = Some(context);
             call.recording = recording;
@@ -109,7 +130,12 @@ impl Running {
             // Asked again, as tracing's macros ask just before: per-layer filters remember their
             // answer until the span is made, and the bridge's is another one for a view.
             if tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)) {
-                tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+                let values = metadata.fields().value_set_all(values);
+                if self.site.is_root() {
+                    tracing::Span::new_root(metadata, &values)
+                } else {
+                    tracing::Span::new(metadata, &values)
+                }
             } else {
                 tracing::Span::none()
             }
@@ -178,17 +204,36 @@ impl Running {
         drop(entered);
     }
 
+    /// A poll begins, if somebody wants to know.
+    #[inline]
+    pub(super) fn poll_begins(&self) -> Option<Tick> {
+        (self.recording && self.site.is_busy()).then(clock::now)
+    }
+
+    pub(super) fn poll_ends(&mut self, began: Option<Tick>) {
+        if let Some(began) = began {
+            self.polls.count = self.polls.count.saturating_add(1);
+            self.polls.time += clock::now().saturating_duration_since(began);
+        }
+    }
+
     pub(super) fn ended(&self) -> bool {
         self.ended
     }
 
     /// Ends the call, once.
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
+        // First of all: to describe an error is user code, and may itself call such functions.
+        let returned = labels::picked(self.site);
         match verdict.failure() {
-            None => self.close(Outcome::Ok, None),
+            None => self.close(Outcome::Ok, returned, None),
             Some(failure) => {
-                let failed = self.recording.then(|| failure.describe());
-                self.close(Outcome::Error, failed);
+                let wanted = self.recording || self.site.line_of_ends().is_some();
+                let failed = wanted.then(|| match self.site.is_error_type_only() {
+                    true => failure.describe_type(),
+                    false => failure.describe(),
+                });
+                self.close(Outcome::Error, returned, failed);
             }
         }
     }
@@ -196,23 +241,39 @@ impl Running {
     #[cold]
     pub(super) fn end_without_value(&mut self, outcome: Outcome) {
         let failed = (outcome == Outcome::Panic).then(Failed::panic);
-        self.close(outcome, failed);
+        self.close(outcome, 0, failed);
     }
 
-    fn close(&mut self, outcome: Outcome, failed: Option<Failed>) {
+    fn close(&mut self, outcome: Outcome, returned: u32, failed: Option<Failed>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);
-        match &self.cells {
-            Some(cells) => cells.end(outcome, duration),
-            None => self.site.cells().end(outcome, duration),
+        let place = Place { given: self.given, returned };
+        if self.site.has_metrics() {
+            let table = self.table.as_deref().unwrap_or(self.site.table());
+            table.end(place, self.site.bounds(), outcome, duration);
+        }
+        if let Some(line) = self.site.line_of_ends() {
+            let here = self.attach();
+            let error = failed.as_ref().map(Failed::in_short);
+            line.say(self.site.function(), outcome, duration, error);
+            self.detach(here);
         }
         // Views and wanted spans close before the span they stand for.
         self.rare = None;
         let Some(context) = self.context.take().filter(|_| self.recording) else { return };
-        span::end(&context, Ending { outcome, end, failed });
+        if self.site.is_busy() {
+            let busy = self.polls.time;
+            context.span().set_attributes([
+                // As tracing-opentelemetry names them.
+                KeyValue::new("busy_ns", nanos(busy)),
+                KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
+                KeyValue::new("redspan.polls", i64::from(self.polls.count)),
+            ]);
+        }
+        span::end(&context, Ending { outcome, end, failed, place });
     }
 }
 
@@ -222,6 +283,10 @@ impl Drop for Running {
             self.end_without_value(self.if_dropped);
         }
     }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A call that is current on this thread.
@@ -258,7 +323,16 @@ pub struct Started(pub(super) Running);
 /// Counts the start of a call, and decides whether it is recorded.
 #[inline]
 pub fn begin(site: &'static CallSite) -> Started {
-    Started(Running::begin(site))
+    Started(Running::begin(site, &[], Vec::new()))
+}
+
+/// [`begin`] with labels and links.
+pub fn begin_with(
+    site: &'static CallSite,
+    labels: &[Choice<'_>],
+    links: &[&dyn LinkSource],
+) -> Started {
+    Started(Running::begin(site, labels, links::all(links)))
 }
 
 /// [`begin`] and [`Started::enter`].

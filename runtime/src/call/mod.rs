@@ -6,11 +6,15 @@ mod fields;
 mod future;
 mod guard;
 mod handle;
+mod labels;
+mod links;
 mod manual;
 pub(crate) mod owned;
 
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive};
-pub use guard::{Call, Started, begin, enter};
+pub use guard::{Call, Started, begin, begin_with, enter};
 pub use handle::{CurrentSpan, current_span};
+pub use labels::{asked, capped, closed, constant, pick};
+pub use links::link;
 pub use manual::{NewSpan, span};

@@ -1,11 +1,14 @@
 //! What a scrape shows, gathered once.
 
+use crate::callsite::CallSite;
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::labels::{self, Labels};
 use crate::metrics::store::{Kind, Store};
 use crate::outcome::Outcome;
-use crate::red::{self, Red};
+use crate::red::{Red, labelled};
+use crate::slo::Slo;
 use metrics::{KeyName, Label};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
@@ -135,49 +138,133 @@ const OVERFLOWED_HELP: &str =
 const REFUSED: &str = "redspan_metric_refused";
 const REFUSED_HELP: &str = "Values that were not recorded because they were infinite or no number.";
 
+/// Sites that show the same labels: two methods of one name in one module do.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Function {
+    module: &'static str,
+    function: &'static str,
+    given: &'static [&'static str],
+    returned: &'static [&'static str],
+    /// Name, success, latency, threshold.
+    objective: [Option<Cow<'static, str>>; 4],
+}
+
+impl Function {
+    fn of(site: &'static CallSite) -> Self {
+        let slo = site.slo();
+        let own = |text: &'static str| Cow::Borrowed(text);
+        Function {
+            module: site.module(),
+            function: site.function(),
+            given: site.given_labels(),
+            returned: site.returned_labels(),
+            objective: [
+                slo.map(|slo| own(slo.name())),
+                slo.and_then(Slo::success_target).map(own),
+                slo.and_then(Slo::latency_target).map(own),
+                slo.and_then(Slo::threshold_label).map(Cow::Owned),
+            ],
+        }
+    }
+
+    fn labels(&self, service: &metrics::SharedString) -> Vec<Label> {
+        vec![
+            Label::from_static_parts("function", self.function),
+            Label::from_static_parts("module", self.module),
+            Label::new("service_name", service.clone()),
+        ]
+    }
+
+    /// The counter's labels of an objective, as autometrics names them.
+    fn success(&self) -> impl Iterator<Item = Label> {
+        let [name, success, ..] = &self.objective;
+        let name = success.as_ref().and(name.as_ref());
+        labels_of([("objective_name", name), ("objective_percentile", success.as_ref())])
+    }
+
+    /// The histogram's.
+    fn latency(&self) -> impl Iterator<Item = Label> {
+        let [name, _, latency, threshold] = &self.objective;
+        let name = latency.as_ref().and(name.as_ref());
+        labels_of([
+            ("objective_name", name),
+            ("objective_percentile", latency.as_ref()),
+            ("objective_latency_threshold", threshold.as_ref()),
+        ])
+    }
+}
+
+fn labels_of<const N: usize>(
+    pairs: [(&'static str, Option<&Cow<'static, str>>); N],
+) -> impl Iterator<Item = Label> {
+    pairs.into_iter().filter_map(|(key, value)| Some(Label::new(key, value?.clone())))
+}
+
+/// Without those that are empty: Prometheus takes them for none.
+fn shown(
+    names: &'static [&'static str],
+    values: Vec<labelled::Value>,
+) -> impl Iterator<Item = Label> {
+    let pairs = names.iter().zip(values).filter(|(_, value)| !value.is_empty());
+    pairs.map(|(&name, value)| Label::new(name, value))
+}
+
 impl Page<'_> {
     fn add_sites(&mut self, identity: &Identity) {
-        let mut functions: BTreeMap<(&str, &str), Red> = BTreeMap::new();
-        for (site, red) in self.store.red() {
-            functions
-                .entry((site.module(), site.function()))
-                .and_modify(|sum| sum.merge(&red))
-                .or_insert(red);
+        let mut functions: BTreeMap<Function, BTreeMap<[Vec<labelled::Value>; 2], Red>> =
+            BTreeMap::new();
+        for (site, all) in self.store.by_labels() {
+            let sets = functions.entry(Function::of(site)).or_default();
+            for labelled::Series { given, returned, red } in all {
+                let set = sets.entry([given, returned]);
+                set.and_modify(|sum| sum.merge(&red)).or_insert(red);
+            }
         }
         let service = metrics::SharedString::from(identity.service_name.clone());
         let mut calls = Vec::with_capacity(functions.len() * Outcome::ALL.len());
         let mut durations = Vec::with_capacity(functions.len());
         let mut concurrent = Vec::with_capacity(functions.len());
-        for ((module, function), red) in functions {
-            // Owned: the label's text must outlive the borrow that the map's key is.
-            let module = Label::new("module", module.to_owned());
-            let function = Label::new("function", function.to_owned());
-            let service = Label::new("service_name", service.clone());
-            for outcome in Outcome::ALL {
-                let labels = labels::own([
-                    function.clone(),
-                    module.clone(),
-                    service.clone(),
-                    Label::from_static_parts("result", outcome.result()),
-                    Label::from_static_parts("outcome", outcome.as_str()),
-                ]);
-                // What happened to the counter in that call: it rose by one.
-                let exemplar =
-                    red.by_outcome[outcome as usize].get().map(|e| Exemplar { value: 1.0, ..e });
-                let value = Value::Counter { value: red.count(outcome), exemplar };
-                calls.push(Series { labels, value });
+        for (function, sets) in functions {
+            // What a call returns is not known while it is in flight.
+            let mut in_flight: Vec<(Vec<Label>, u64, u64)> = Vec::new();
+            for ([given, returned], red) in sets {
+                let mut labels = function.labels(&service);
+                labels.extend(shown(function.given, given));
+                match in_flight.last_mut() {
+                    Some((last, started, finished)) if *last == labels => {
+                        *started += red.started();
+                        *finished += red.finished();
+                    }
+                    _ => in_flight.push((labels.clone(), red.started(), red.finished())),
+                }
+                labels.extend(shown(function.returned, returned));
+                for outcome in Outcome::ALL {
+                    let mut labels = labels.clone();
+                    labels.extend(function.success());
+                    labels.push(Label::from_static_parts("result", outcome.result()));
+                    labels.push(Label::from_static_parts("outcome", outcome.as_str()));
+                    // What happened to the counter in that call: it rose by one.
+                    let exemplar = red.by_outcome[outcome as usize]
+                        .get()
+                        .map(|e| Exemplar { value: 1.0, ..e });
+                    let value = Value::Counter { value: red.count(outcome), exemplar };
+                    calls.push(Series { labels: labels::sorted(labels), value });
+                }
+                labels.extend(function.latency());
+                let with_exemplars = red.by_bucket().iter().any(|slot| slot.get().is_some());
+                let buckets = Buckets {
+                    bounds: red.bounds(),
+                    counts: red.buckets().into(),
+                    sum: red.sum_seconds(),
+                    exemplars: with_exemplars.then(|| Box::from(red.by_bucket())),
+                };
+                let value = Value::Histogram(buckets);
+                durations.push(Series { labels: labels::sorted(labels), value });
             }
-            let labels = labels::own([function, module, service]);
-            let in_flight = Value::Gauge(red.in_flight() as f64);
-            concurrent.push(Series { labels: labels.clone(), value: in_flight });
-            let with_exemplars = red.by_bucket.iter().any(|slot| slot.get().is_some());
-            let buckets = Buckets {
-                bounds: &red::BOUNDS,
-                counts: Box::from(red.buckets()),
-                sum: red.sum_seconds(),
-                exemplars: with_exemplars.then(|| Box::from(red.by_bucket)),
-            };
-            durations.push(Series { labels, value: Value::Histogram(buckets) });
+            for (labels, started, finished) in in_flight {
+                let value = Value::Gauge(started.saturating_sub(finished) as f64);
+                concurrent.push(Series { labels: labels::sorted(labels), value });
+            }
         }
         self.add_own(CALLS, CALLS_HELP, Kind::Counter, calls);
         self.add_own(DURATION, DURATION_HELP, Kind::Histogram, durations);
@@ -347,6 +434,7 @@ impl Drafts {
 mod tests {
     use super::*;
     use crate::callsite::{CallSite, Kind as SpanKind};
+    use crate::red::labelled::Place;
     use metrics::{CounterFn, HistogramFn, Key, Unit};
     use opentelemetry::trace::{SpanId, TraceId};
     use std::time::{Duration, SystemTime};
@@ -379,9 +467,9 @@ mod tests {
         let store = Store::scoped();
         for site in [&FIRST, &SECOND] {
             let cells = store.cells(site);
-            cells.start();
-            cells.end(Outcome::Panic, Duration::from_millis(2));
-            cells.start();
+            cells.start(0);
+            cells.end(Place::default(), site.bounds(), Outcome::Panic, Duration::from_millis(2));
+            cells.start(0);
         }
         store.cells(&NEVER);
         let snapshot = gather(&store);
@@ -415,7 +503,13 @@ mod tests {
             value: 0.25,
             time: SystemTime::now(),
         };
-        store.cells(&FIRST).publish(Outcome::Ok, Duration::from_millis(250), exemplar);
+        store.cells(&FIRST).publish(
+            Place::default(),
+            FIRST.bounds(),
+            Outcome::Ok,
+            Duration::from_millis(250),
+            exemplar,
+        );
         let snapshot = gather(&store);
         let shown: Vec<_> = family(&snapshot, "function_calls")
             .series

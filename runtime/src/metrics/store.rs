@@ -5,7 +5,8 @@
 use crate::callsite::CallSite;
 use crate::context::{current, scope};
 use crate::metrics::series::{Counter, Gauge, Histogram};
-use crate::red::{Cells, Red};
+use crate::red::Red;
+use crate::red::labelled::{Series, Table};
 use metrics::{Key, KeyName, Label, SharedString, Unit};
 use metrics_util::registry::{Registry, Storage};
 use std::collections::{HashMap, HashSet};
@@ -99,7 +100,7 @@ pub(crate) struct Store {
 }
 
 /// The sites' numbers of a scope, by the site's address.
-type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<Cells>)>>;
+type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<Table>)>>;
 
 /// The store of a testing scope, as a value in OpenTelemetry's `Context`.
 #[derive(Clone)]
@@ -329,25 +330,42 @@ impl Store {
     }
 
     /// A site's numbers in this scope.
-    pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<Cells> {
+    pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<Table> {
         let Some(cells) = &self.cells else {
             // Only scopes are asked. Were it the process' store, the site's own cells would hold.
-            return Arc::new(Cells::new());
+            return Arc::new(Table::new());
         };
         let mut cells = enter(cells);
         let (_, found) = cells
             .entry(std::ptr::from_ref(site).addr())
-            .or_insert_with(|| (site, Arc::new(Cells::new())));
+            .or_insert_with(|| (site, Arc::new(Table::new())));
         found.clone()
     }
 
     /// The sites' numbers: all sites of the process, also those never called, or those which
     /// this scope has seen.
     pub(crate) fn red(&self) -> Vec<(&'static CallSite, Red)> {
+        self.sites(|site, table| table.read(site.bounds()))
+    }
+
+    /// The same, by label set, without sites that count nothing.
+    pub(crate) fn by_labels(&self) -> Vec<(&'static CallSite, Vec<Series>)> {
+        let mut sites = self.sites(|site, table| table.series(site.bounds()));
+        sites.retain(|(site, _)| site.has_metrics());
+        sites
+    }
+
+    fn sites<T>(
+        &self,
+        read: impl Fn(&'static CallSite, &Table) -> T,
+    ) -> Vec<(&'static CallSite, T)> {
         match &self.cells {
-            None => crate::catalog::catalog().map(|site| (site, site.cells().read())).collect(),
-            Some(cells) => {
-                enter(cells).values().map(|(site, cells)| (*site, cells.read())).collect()
+            None => {
+                crate::catalog::catalog().map(|site| (site, read(site, site.table()))).collect()
+            }
+            Some(tables) => {
+                let tables = enter(tables);
+                tables.values().map(|(site, table)| (*site, read(site, table))).collect()
             }
         }
     }

@@ -225,11 +225,14 @@ impl Engine {
         &self,
         site: &'static CallSite,
         tick: Tick,
+        links: Vec<Link>,
     ) -> Option<(Context, bool)> {
         if self.level < site.level() {
             return None;
         }
         crate::context::current::with(|current| {
+            let detached = site.is_root().then(|| follow::without_span(current));
+            let current = detached.as_ref().unwrap_or(current);
             let start = Start {
                 name: Cow::Borrowed(site.name()),
                 kind: site.kind().into(),
@@ -238,7 +241,7 @@ impl Engine {
                 site: Some(site),
                 scope: None,
                 attributes: Vec::new(),
-                links: Vec::new(),
+                links,
                 owned: true,
             };
             self.open(current, start)
