@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["call", "expose"],
     &["bridge", "integrations"],
     &["provider"],
-    &["testing", "prelude", "__private", "lib"],
+    &["testing", "prelude", "__private", "macros", "lib"],
 ];
 
 /// Integrations never import each other, except where one builds on another by design.

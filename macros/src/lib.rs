@@ -48,7 +48,18 @@ mod paths;
 /// | `ok_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are a success |
 /// | `error_if = …` | the same | which returned values are an error; excludes `ok_if` |
 ///
-/// Without `ok_if` and `error_if` the returned value itself tells: an `Err` is an error.
+/// Without `ok_if` and `error_if` the returned value itself tells:
+///
+/// | returned | is an error | `error.type` |
+/// |---|---|---|
+/// | `Result<_, E>` | if it is `Err` | what `E` says of itself (`redspan::ErrorType`), or else its path |
+/// | `Result` with `anyhow::Error`, `eyre::Report`, `Box<dyn Error>` | if it is `Err` | the path of the innermost error's type that is known: those of the standard library, and what `redspan::name_error` was told; or else the holder's |
+/// | `http::StatusCode`, `http::Response`, a tuple that begins with a status: as the value, in `Ok` or in `Err` (features `tower`, `axum`, `reqwest`) | from 500 to 599; from 400 on where `kind = "client"` | the status: `500` |
+/// | `tonic::Status` (feature `tonic`) | if the server is at fault; any but `Ok` where `kind = "client"` | the code: `INTERNAL` |
+/// | anything else | no | |
+///
+/// That an `Err(StatusCode::NOT_FOUND)` is no error is how the conventions count: the server has done its
+/// work. `error_if = Result::is_err` counts it.
 ///
 /// # Fields
 ///

@@ -1,7 +1,8 @@
 //! What generated code may name, and nothing else: not for use by hand, and not stable.
 
 pub use crate::call::arguments::*;
-pub use crate::call::classify::{Returned, Verdict, holds, none_is_error};
+pub use crate::call::classify::absent::absent;
+pub use crate::call::classify::{Returned, Verdict, holds};
 pub use crate::call::{
     Call, Driven, Started, asked, begin, begin_with, capped, closed, constant, debug, display,
     drive, enter, link, pick, value,
@@ -9,15 +10,18 @@ pub use crate::call::{
 pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
 pub use crate::slo::Slo;
+pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;
 
-/// The traits by which a returned value is judged.
+/// The trait by which a returned value is judged.
 pub mod classify {
-    pub use crate::call::classify::{
-        ViaAny, ViaBareErrorType, ViaBoxed, ViaDisplay, ViaError, ViaErrorType, ViaResult,
-        ViaSendSync, ViaShownErrorType,
-    };
+    pub use crate::call::classify::Judge;
+}
+
+/// The trait by which a returned value is asked for what it answers.
+pub mod answer {
+    pub use crate::call::classify::answer::Find;
 }
 
 /// The traits by which the derive of `ErrorType` asks an inner error.

@@ -77,6 +77,7 @@ mod expose;
 mod integrations;
 mod label;
 pub mod log;
+mod macros;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -99,7 +100,7 @@ pub mod __private;
 #[doc(inline)]
 pub use redspan_macros::{ErrorType, Label, instrumented};
 
-pub use call::{CurrentSpan, NewSpan, current_span, span};
+pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
 #[doc(inline)]
@@ -113,6 +114,8 @@ pub use integrations::reqwest;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
 pub use label::Label;
+#[doc(inline)]
+pub use log::{Logger, logger};
 pub use metrics::recorder::{Recorder, recorder};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};

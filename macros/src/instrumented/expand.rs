@@ -220,13 +220,21 @@ fn judged(model: &Model, value: &TokenStream) -> TokenStream {
         use #private::classify::*;
         (&&&&&&&&&#private::Returned(#value)).__redspan_verdict()
     });
+    // Only who builds with a protocol pays for the question.
+    let found = match cfg!(feature = "answers") {
+        false => found,
+        true => quote_spanned!(at=> #private::Verdict::answered(#found, {
+            use #private::answer::*;
+            (&&&&&#private::Returned(#value)).__redspan_answer()
+        })),
+    };
     let (predicate, not) = match &model.options.judge {
         None => return found,
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
         Some(Judge::ErrorIf(predicate)) => (predicate, None),
         Some(Judge::NoneIsError(place)) => {
             let private = paths::private_at(at.located_at(*place));
-            return quote_spanned!(at.located_at(*place)=> #private::none_is_error(#value, #found));
+            return quote_spanned!(at.located_at(*place)=> #private::absent(#value, #found));
         }
     };
     let place = at.located_at(predicate.span());

@@ -3,6 +3,7 @@
 //! Instead of tracing-opentelemetry's own events, which go to the enclosing *tracing* span: inside a call
 //! of ours that is not the current span.
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use opentelemetry::trace::TraceContextExt;
@@ -14,11 +15,15 @@ use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::context::current;
-use crate::log::fields::{Fields, Rendering, Value};
+use crate::log::fields::{Fields, Recorder, Rendering, Value};
 use crate::log::span_ids::{self, Bridge};
+use crate::log::{self, Unit};
+use crate::redact;
 
 /// The attributes written beside the fields.
-const RESERVED: &[&str] = &["message", "level", "target", "exception.message"];
+const RESERVED_NAMES: [&str; 4] = ["message", "level", "target", "exception.message"];
+
+static RESERVED: OnceLock<[Box<str>; 4]> = OnceLock::new();
 
 /// Writes events to the current span if it records, or to the parent that the event names.
 ///
@@ -66,7 +71,8 @@ where
         let time = SystemTime::now();
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        if span_ids::from_opentelemetry(metadata.target()) {
+        // How a call ended, its span says itself.
+        if span_ids::from_opentelemetry(metadata.target()) || metadata.name() == log::COMPLETED {
             return;
         }
         let Some(cx) = self.context::<S>(event) else { return };
@@ -76,8 +82,13 @@ where
         }
         let Some(_rendering) = Rendering::begin() else { return };
         let mut fields = Fields::default();
-        fields.start(RESERVED, normalized.is_some());
-        event.record(&mut fields);
+        let redaction = redact::current();
+        let unit = Unit::default();
+        let from_log = normalized.is_some();
+        let reserved = RESERVED.get_or_init(|| RESERVED_NAMES.map(Into::into));
+        let mut recorder = Recorder::new(&mut fields, reserved, redaction, unit, from_log);
+        event.record(&mut recorder);
+        recorder.finish();
         // All of the user's code has run: `add_event` locks the span.
         let name = fields.message().unwrap_or_else(|| event.metadata().name()).to_owned();
         span.add_event_with_timestamp(name, time, attributes(event, metadata, &fields));

@@ -1,11 +1,22 @@
 //! Whether a returned value is an error.
 //!
-//! Chosen at compile time by autoref: of the implementations below the first one that fits the
-//! type wins. The generated code writes `(&&&&&&&&&Returned(&value)).__redspan_verdict()` with the traits
-//! in scope.
+//! Chosen at compile time by autoref: of the implementations of [`Judge`] below the first one that
+//! fits the type wins. The generated code writes `(&&&&&&&&&Returned(&value)).__redspan_verdict()` with the
+//! trait in scope: one `&` more than the first implementation has.
+//!
+//! Protocol answers are asked a second question, what they answer ([`answer`]), and what is not there
+//! is an error where the attribute says so ([`absent`]).
 
+pub(crate) mod absent;
+pub(crate) mod answer;
+mod root;
+
+pub use root::name_error;
+
+use crate::callsite::Kind;
 use crate::error_type::ErrorType;
 use crate::span::failed::{Failed, Told};
+use answer::{Answered, Fault};
 use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
@@ -26,6 +37,8 @@ pub(crate) struct Failure<'a> {
     pub(super) message: Option<Shown<'a>>,
     /// Asked for its source only when somebody wants to know: that is user code.
     pub(super) error: Option<&'a (dyn Error + 'a)>,
+    /// An answer that is the client's fault: an error to the client alone.
+    clients: bool,
 }
 
 impl Failure<'_> {
@@ -33,6 +46,11 @@ impl Failure<'_> {
     #[cold]
     pub(super) fn describe_type(self) -> Failed {
         Failure { message: None, error: None, ..self }.describe()
+    }
+
+    /// Whether it is one to a call of this kind.
+    pub(super) fn concerns(&self, kind: Kind) -> bool {
+        !self.clients || kind == Kind::Client
     }
 
     /// Renders the texts: user code, which may panic, and then tells nothing.
@@ -79,12 +97,14 @@ impl fmt::Debug for Own<'_> {
 
 /// An error that can only be shown.
 pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Failed {
-    Failure { error_type, own: None, message: Some(Shown(error)), error: None }.describe()
+    Failure { error_type, own: None, message: Some(Shown(error)), error: None, clients: false }
+        .describe()
 }
 
 /// An error with what is behind it.
 pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
-    Failure { error_type, own: None, message: Some(Shown(error)), error: Some(error) }.describe()
+    let message = Some(Shown(error));
+    Failure { error_type, own: None, message, error: Some(error), clients: false }.describe()
 }
 
 fn source_of<'a>(error: &'a (dyn Error + 'a)) -> Option<&'a (dyn Error + 'static)> {
@@ -157,7 +177,19 @@ impl<'a> Verdict<'a> {
         message: Option<&'a dyn fmt::Display>,
         error: Option<&'a (dyn Error + 'a)>,
     ) -> Self {
-        Verdict(Some(Failure { error_type, own: None, message: message.map(Shown), error }))
+        let message = message.map(Shown);
+        Verdict(Some(Failure { error_type, own: None, message, error, clients: false }))
+    }
+
+    /// What the value answers, with what it says of its error.
+    pub fn answered(self, answer: Answered) -> Self {
+        let Fault { error_type, clients } = match answer {
+            Answered::No => return self,
+            Answered::Fine => return Verdict::OK,
+            Answered::Fault(fault) => fault,
+        };
+        let (message, error) = self.0.map_or((None, None), |found| (found.message, found.error));
+        Verdict(Some(Failure { error_type, own: None, message, error, clients }))
     }
 
     fn told<E: ErrorType>(
@@ -170,6 +202,7 @@ impl<'a> Verdict<'a> {
             own: Some(Own(own)),
             message: message.map(Shown),
             error,
+            clients: false,
         }))
     }
 
@@ -177,7 +210,7 @@ impl<'a> Verdict<'a> {
     pub fn overruled(self, is_error: bool) -> Self {
         match (is_error, self.0) {
             (false, _) => Verdict::OK,
-            (true, Some(failure)) => Verdict(Some(failure)),
+            (true, Some(failure)) => Verdict(Some(Failure { clients: false, ..failure })),
             (true, None) => Verdict::error(OTHER, None, None),
         }
     }
@@ -189,46 +222,18 @@ pub fn holds<T: ?Sized>(value: &T, predicate: impl FnOnce(&T) -> bool) -> bool {
     predicate(value)
 }
 
-/// A value that may be missing: what `none = "error"` is about.
-#[diagnostic::on_unimplemented(
-    message = "`none` is about a returned `Option`, and this is `{Self}`",
-    label = "returns neither `Option` nor a `Result` of one",
-    note = "use `error_if = |value| …` to say which values are errors"
-)]
-pub trait Missing {
-    /// Whether it is.
-    fn is_missing(&self) -> bool;
-}
-
-impl<T> Missing for Option<T> {
-    fn is_missing(&self) -> bool {
-        self.is_none()
-    }
-}
-
-impl<T, E> Missing for Result<Option<T>, E> {
-    fn is_missing(&self) -> bool {
-        matches!(self, Ok(None))
-    }
-}
-
-/// For `none = "error"`: a missing value is an error of the type `none`.
-#[inline]
-pub fn none_is_error<'a, T: Missing>(value: &T, found: Verdict<'a>) -> Verdict<'a> {
-    if value.is_missing() { Verdict::error("none", None, None) } else { found }
-}
-
 /// A returned value, to be judged.
 #[derive(Debug)]
 pub struct Returned<'a, T: ?Sized>(pub &'a T);
 
-/// `Result` with an error that says what it is, and implements [`Error`].
-pub trait ViaErrorType<'a> {
+/// Judges a value by its type.
+pub trait Judge<'a> {
     /// Judges the value.
     fn __redspan_verdict(&self) -> Verdict<'a>;
 }
 
-impl<'a, T, E: ErrorType + Error> ViaErrorType<'a> for &&&&&&&&Returned<'a, Result<T, E>> {
+/// `Result` with an error that says what it is, and implements [`Error`].
+impl<'a, T, E: ErrorType + Error> Judge<'a> for &&&&&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
@@ -239,14 +244,7 @@ impl<'a, T, E: ErrorType + Error> ViaErrorType<'a> for &&&&&&&&Returned<'a, Resu
 }
 
 /// `Result` with an error that says what it is, and can be shown.
-pub trait ViaShownErrorType<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, T, E: ErrorType + fmt::Display> ViaShownErrorType<'a>
-    for &&&&&&&Returned<'a, Result<T, E>>
-{
+impl<'a, T, E: ErrorType + fmt::Display> Judge<'a> for &&&&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
@@ -257,12 +255,7 @@ impl<'a, T, E: ErrorType + fmt::Display> ViaShownErrorType<'a>
 }
 
 /// `Result` with an error that says what it is, and nothing else.
-pub trait ViaBareErrorType<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, T, E: ErrorType> ViaBareErrorType<'a> for &&&&&&Returned<'a, Result<T, E>> {
+impl<'a, T, E: ErrorType> Judge<'a> for &&&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
@@ -273,12 +266,7 @@ impl<'a, T, E: ErrorType> ViaBareErrorType<'a> for &&&&&&Returned<'a, Result<T, 
 }
 
 /// `Result` with an error that implements [`Error`].
-pub trait ViaError<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, T, E: Error> ViaError<'a> for &&&&&Returned<'a, Result<T, E>> {
+impl<'a, T, E: Error> Judge<'a> for &&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
@@ -288,37 +276,31 @@ impl<'a, T, E: Error> ViaError<'a> for &&&&&Returned<'a, Result<T, E>> {
     }
 }
 
-/// `Result` with an error that holds one: `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
-pub trait ViaSendSync<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, 'e: 'a, T, E> ViaSendSync<'a> for &&&&Returned<'a, Result<T, E>>
-where
-    E: AsRef<dyn Error + Send + Sync + 'e>,
-{
-    #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
-        match self.0 {
-            Ok(_) => Verdict::OK,
-            Err(error) => {
-                let error = error.as_ref();
-                Verdict::error(type_name::<E>(), Some(error), Some(error))
+macro_rules! boxed {
+    ($($error:ty),*) => {$(
+        /// `Result` with an error in a box, of which nothing says that it lives for ever.
+        impl<'a, 'e: 'a, T> Judge<'a> for &&&&Returned<'a, Result<T, Box<$error>>> {
+            #[inline]
+            fn __redspan_verdict(&self) -> Verdict<'a> {
+                match self.0 {
+                    Ok(_) => Verdict::OK,
+                    Err(error) => {
+                        let error: &'a $error = &**error;
+                        let error_type = root::type_of(error, type_name::<Box<$error>>());
+                        Verdict::error(error_type, Some(error), Some(error))
+                    }
+                }
             }
         }
-    }
+    )*};
 }
 
-/// `Result` with an error that holds one: `Box<dyn Error>`.
-pub trait ViaBoxed<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
+boxed!(dyn Error + 'e, dyn Error + Send + 'e, dyn Error + Send + Sync + 'e);
 
-impl<'a, 'e: 'a, T, E> ViaBoxed<'a> for &&&Returned<'a, Result<T, E>>
+/// `Result` with an error that holds one: `anyhow::Error`, `eyre::Report`.
+impl<'a, T, E> Judge<'a> for &&&Returned<'a, Result<T, E>>
 where
-    E: AsRef<dyn Error + 'e>,
+    E: AsRef<dyn Error + Send + Sync>,
 {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
@@ -326,19 +308,15 @@ where
             Ok(_) => Verdict::OK,
             Err(error) => {
                 let error = error.as_ref();
-                Verdict::error(type_name::<E>(), Some(error), Some(error))
+                let error_type = root::type_of(error, type_name::<E>());
+                Verdict::error(error_type, Some(error), Some(error))
             }
         }
     }
 }
 
 /// `Result` with an error that can be shown.
-pub trait ViaDisplay<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, T, E: fmt::Display> ViaDisplay<'a> for &&Returned<'a, Result<T, E>> {
+impl<'a, T, E: fmt::Display> Judge<'a> for &&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
@@ -349,12 +327,7 @@ impl<'a, T, E: fmt::Display> ViaDisplay<'a> for &&Returned<'a, Result<T, E>> {
 }
 
 /// Any other `Result`.
-pub trait ViaResult<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, T, E> ViaResult<'a> for &Returned<'a, Result<T, E>> {
+impl<'a, T, E> Judge<'a> for &Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
@@ -365,12 +338,7 @@ impl<'a, T, E> ViaResult<'a> for &Returned<'a, Result<T, E>> {
 }
 
 /// Everything else is no error.
-pub trait ViaAny<'a> {
-    /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
-}
-
-impl<'a, T: ?Sized> ViaAny<'a> for Returned<'a, T> {
+impl<'a, T: ?Sized> Judge<'a> for Returned<'a, T> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         Verdict::OK

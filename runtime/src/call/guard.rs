@@ -225,7 +225,7 @@ impl Running {
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
         // First of all: to describe an error is user code, and may itself call such functions.
         let returned = labels::picked(self.site);
-        match verdict.failure() {
+        match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
             None => self.close(Outcome::Ok, returned, None),
             Some(failure) => {
                 let wanted = self.recording || self.site.line_of_ends().is_some();

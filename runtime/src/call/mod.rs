@@ -11,6 +11,7 @@ mod links;
 mod manual;
 pub(crate) mod owned;
 
+pub use classify::name_error;
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive};
 pub use guard::{Call, Started, begin, begin_with, enter};

@@ -211,6 +211,16 @@ pub(crate) fn innermost() -> Innermost {
     found.unwrap_or(Innermost::Foreign)
 }
 
+/// The name of the span of ours that is innermost, if tracing's users should see it.
+pub(crate) fn name() -> Option<&'static str> {
+    let found = frames(|frames| {
+        let frames = frames.borrow();
+        let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
+        Some(frame.metadata?.name())
+    });
+    found.flatten()
+}
+
 /// The context and the metadata of the span of ours that is innermost, if tracing's users should see
 /// it.
 pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {

@@ -1,13 +1,17 @@
 //! A snapshot as the text that Prometheus reads: OpenMetrics 1.0.0 with exemplars, or the older
 //! text format 0.0.4 without.
 
-use crate::exemplar::Exemplar;
+use crate::exemplar::{Exemplar, Slot};
 use crate::expose::number::{float, integer};
+use crate::metrics::histogram::Distribution;
 use crate::metrics::labels::Labels;
 use crate::metrics::recorder::Recorder;
+use crate::metrics::series::Number;
 use crate::metrics::snapshot::{Buckets, Family, Identity, Snapshot, Value};
 use crate::metrics::store::{Kind, Store};
+use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// How a page is written.
@@ -70,8 +74,11 @@ fn size(family: &Family) -> usize {
     let labels: usize =
         series.labels.iter().map(|label| label.key().len() + label.value().len() + 4).sum();
     let lines = match &series.value {
-        Value::Histogram(buckets) => buckets.counts.len() + 2,
-        Value::Counter { .. } | Value::Gauge(_) => 1,
+        Value::Histogram(buckets) => match &buckets.held {
+            Distribution::Explicit { counts, .. } => counts.len() + 2,
+            Distribution::Exponential(held) => held.positive.counts.len() + 4,
+        },
+        Value::Counter { .. } | Value::UpDown(_) | Value::Gauge(_) => 1,
     };
     256 + family.help.len() + family.series.len() * lines * (family.name.len() + labels + 32)
 }
@@ -109,14 +116,14 @@ struct Page<'a, W> {
 /// The texts of a histogram's bounds, made once for all series that share them.
 #[derive(Default)]
 struct Bounds {
-    of: &'static [f64],
+    of: Option<Arc<[f64]>>,
     texts: Vec<String>,
 }
 
 impl Bounds {
-    fn of(&mut self, bounds: &'static [f64], format: Format) -> &[String] {
-        if !std::ptr::eq(self.of, bounds) || self.texts.is_empty() {
-            self.of = bounds;
+    fn of(&mut self, bounds: &Arc<[f64]>, format: Format) -> &[String] {
+        if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, bounds)) {
+            self.of = Some(Arc::clone(bounds));
             let all = bounds.iter().copied().chain([f64::INFINITY]);
             let text = |bound| {
                 let mut text = "le=\"".to_owned();
@@ -138,7 +145,8 @@ impl<W: Write> Page<'_, W> {
         let suffix = if family.kind == Kind::Counter && !open { "_total" } else { "" };
         let kind = match family.kind {
             Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+            // A sum that may sink is a gauge to Prometheus.
+            Kind::Gauge | Kind::UpDown => "gauge",
             Kind::Histogram => "histogram",
         };
         let out = &mut self.out;
@@ -149,14 +157,15 @@ impl<W: Write> Page<'_, W> {
             out.push('\n');
         }
         push(out, &["# TYPE ", name, suffix, " ", kind, "\n"]);
-        if let Some(unit) = family.unit.filter(|_| open) {
-            push(out, &["# UNIT ", name, " ", unit, "\n"]);
+        if let Some(unit) = family.unit_words().filter(|_| open) {
+            push(out, &["# UNIT ", name, " ", &unit, "\n"]);
         }
         for series in &family.series {
             self.labels(&series.labels);
             match &series.value {
                 Value::Counter { value, exemplar } => self.counter(name, *value, *exemplar),
-                Value::Gauge(value) => self.gauge(name, *value),
+                Value::UpDown(value) => self.number(name, *value),
+                Value::Gauge(value) => self.number(name, Number::Real(*value)),
                 Value::Histogram(buckets) => self.histogram(name, buckets),
             }
             if self.out.len() >= CHUNK {
@@ -188,39 +197,68 @@ impl<W: Write> Page<'_, W> {
         }
     }
 
-    fn counter(&mut self, name: &str, value: u64, exemplar: Option<Exemplar>) {
+    fn counter(&mut self, name: &str, value: Number, exemplar: Option<Exemplar>) {
         self.sample(name, "_total");
-        integer(&mut self.out, value);
+        self.value(value);
         self.end(exemplar);
     }
 
-    fn gauge(&mut self, name: &str, value: f64) {
+    fn number(&mut self, name: &str, value: Number) {
         self.sample(name, "");
-        float(&mut self.out, value, self.format == Format::OpenMetrics);
+        self.value(value);
         self.end(None);
     }
 
+    fn value(&mut self, value: Number) {
+        match value {
+            Number::Whole(value) => integer(&mut self.out, value),
+            Number::Signed(value) => {
+                if value < 0 {
+                    self.out.push('-');
+                }
+                integer(&mut self.out, value.unsigned_abs());
+            }
+            Number::Real(value) => {
+                float(&mut self.out, value, self.format == Format::OpenMetrics);
+            }
+        }
+    }
+
     fn histogram(&mut self, name: &str, buckets: &Buckets) {
+        let (bounds, counts, sum) = match &buckets.held {
+            Distribution::Explicit { bounds, counts, sum } => {
+                (Arc::clone(bounds), Cow::Borrowed(&**counts), *sum)
+            }
+            // The texts know no buckets that follow the values.
+            Distribution::Exponential(held) => {
+                let (bounds, counts) = held.by_octave();
+                (Arc::from(bounds), Cow::Owned(counts), held.sum)
+            }
+        };
+        let exponential = matches!(buckets.held, Distribution::Exponential(_));
         let between = if self.labels.is_empty() { "" } else { "," };
         let start = [name, "_bucket{", &self.labels, between].concat();
-        let texts = self.bounds.of(buckets.bounds, self.format);
+        let texts = self.bounds.of(&bounds, self.format);
         let mut total = 0;
         // Most buckets of most histograms are empty: their cumulative count is the one before.
         let mut count = "0".to_owned();
-        for (at, (text, own)) in texts.iter().zip(&buckets.counts).enumerate() {
+        for (at, (text, own)) in texts.iter().zip(counts.iter()).enumerate() {
             if *own != 0 {
                 total += own;
                 count.clear();
                 integer(&mut count, total);
             }
             push(&mut self.out, &[&start, text, &count]);
-            let exemplar = buckets.exemplars.as_ref().and_then(|slots| slots.get(at)?.get());
+            let exemplar = match exponential {
+                false => buckets.exemplars.get(at).and_then(|slot| slot.get()),
+                true => newest_within(&buckets.exemplars, &bounds, at),
+            };
             end(&mut self.out, exemplar.filter(|_| self.format == Format::OpenMetrics));
         }
         // OpenMetrics forbids a sum that may sink, and a count without its sum.
-        if buckets.sum >= 0.0 || self.format == Format::Text {
+        if sum >= 0.0 || self.format == Format::Text {
             self.sample(name, "_sum");
-            float(&mut self.out, buckets.sum, self.format == Format::OpenMetrics);
+            float(&mut self.out, sum, self.format == Format::OpenMetrics);
             self.end(None);
             self.sample(name, "_count");
             self.out.push_str(&count);
@@ -231,6 +269,15 @@ impl<W: Write> Page<'_, W> {
     fn end(&mut self, exemplar: Option<Exemplar>) {
         end(&mut self.out, exemplar.filter(|_| self.format == Format::OpenMetrics));
     }
+}
+
+/// The newest exemplar that lies in the bucket `at`.
+fn newest_within(slots: &[Slot], bounds: &[f64], at: usize) -> Option<Exemplar> {
+    let above = at.checked_sub(1).and_then(|at| bounds.get(at)).copied();
+    let (above, upto) = (above.unwrap_or(f64::NEG_INFINITY), bounds.get(at).copied());
+    let within = |value: f64| value > above && upto.is_none_or(|upto| value <= upto);
+    let exemplars = slots.iter().filter_map(Slot::get).filter(|it| within(it.value));
+    exemplars.max_by_key(|exemplar| exemplar.time)
 }
 
 fn end(out: &mut String, exemplar: Option<Exemplar>) {

@@ -19,12 +19,11 @@ impl Utc {
         Utc { days: seconds / 86_400, second: seconds % 86_400, micros: since.subsec_micros() }
     }
 
-    /// `2026-01-31T23:59:59.000001Z`.
-    pub(crate) fn rfc3339(self, out: &mut Vec<u8>) {
+    /// `2026-01-31T23:59:59`.
+    fn second(self, out: &mut Vec<u8>) {
         let (year, month, day) = self.date();
         let (h, m, s) = self.time();
-        let micros = self.micros;
-        let _ = write!(out, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{micros:06}Z");
+        let _ = write!(out, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}");
     }
 
     /// `23:59:59.000`.
@@ -54,6 +53,34 @@ impl Utc {
     }
 }
 
+/// Writes times, and remembers the last second: most lines are of the same one as the line before.
+#[derive(Debug, Default)]
+pub(crate) struct Seconds {
+    since_1970: Option<u64>,
+    text: Vec<u8>,
+}
+
+impl Seconds {
+    /// `2026-01-31T23:59:59.000001Z`.
+    pub(crate) fn rfc3339(&mut self, time: SystemTime, out: &mut Vec<u8>) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.since_1970 != Some(since.as_secs()) {
+            self.since_1970 = Some(since.as_secs());
+            self.text.clear();
+            Utc::of(time).second(&mut self.text);
+        }
+        out.extend_from_slice(&self.text);
+        let mut digits = *b".000000Z";
+        let mut micros = since.subsec_micros();
+        for digit in digits[1..=6].iter_mut().rev() {
+            // A digit is one byte.
+            *digit = b'0' + (micros % 10) as u8;
+            micros /= 10;
+        }
+        out.extend_from_slice(&digits);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +88,7 @@ mod tests {
 
     fn at(seconds: u64, nanos: u32) -> String {
         let mut out = Vec::new();
-        Utc::of(UNIX_EPOCH + Duration::new(seconds, nanos)).rfc3339(&mut out);
+        Seconds::default().rfc3339(UNIX_EPOCH + Duration::new(seconds, nanos), &mut out);
         String::from_utf8(out).unwrap()
     }
 

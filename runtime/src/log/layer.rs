@@ -1,76 +1,146 @@
-//! The layer that turns each event into one line.
+//! The layer that turns each event into a line of each sink.
 
 use std::cell::Cell;
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_core::{Dispatch, Event, LevelFilter, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::{Fields, Rendering};
+use super::clock::Seconds;
+use super::fields::{Fields, MAX_RECORD, Recorder, Rendering};
+use super::limit::{Limit, Limiter, Verdict};
 use super::line::Line;
 use super::record::{LogRecord, ScopedLogs};
-use super::span_ids::{self, Bridge};
-use super::writer::{LogHandle, Writer};
-use super::{json, pretty};
+use super::sink::{Format, Sink};
+use super::span_ids::{self, Bridge, Ids};
+use super::value::Unit;
+use super::writer::LogHandle;
+use super::{keys, pretty, scope, sink};
 use crate::context::propagation::baggage;
-use crate::context::{current, scope};
+use crate::context::{current, scope as testing_scope};
+use crate::redact::{self, Redaction};
 
 /// Writes each event as one line with the ids of its span; made by [`layer`](super::layer).
 #[derive(Debug)]
 #[must_use = "a layer does nothing until a subscriber has it"]
 pub struct LogLayer {
-    /// What was asked for; otherwise it depends on the destination.
-    format: Option<Format>,
-    /// Whether the destination is a terminal.
-    terminal: bool,
-    colour: bool,
-    writer: Writer,
+    first: Sink,
+    more: Vec<Sink>,
     service: Option<String>,
     bridge: Bridge,
+    redaction: Option<Redaction>,
+    limiter: Option<Arc<Limiter>>,
+    unit: Unit,
+    room: usize,
+    /// What follows from all of that, when the layer is complete.
+    settled: OnceLock<Settled>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Pretty,
+#[derive(Debug)]
+struct Settled {
+    /// The most detailed level that a sink takes.
+    level: LevelFilter,
+    /// The names that no field may have.
+    reserved: Vec<Box<str>>,
+    names_span: bool,
 }
 
 impl LogLayer {
     pub(super) fn stdout() -> LogLayer {
-        let terminal = io::stdout().is_terminal();
         LogLayer {
-            format: None,
-            terminal,
-            colour: terminal && colour_wanted(),
-            writer: Writer::new(io::stdout()),
+            first: sink::stdout(),
+            more: Vec::new(),
             service: None,
             bridge: Bridge::default(),
+            redaction: None,
+            limiter: None,
+            unit: Unit::default(),
+            room: MAX_RECORD,
+            settled: OnceLock::new(),
         }
     }
 
     /// One JSON object a line, also on a terminal.
-    pub fn json(mut self) -> Self {
-        self.format = Some(Format::Json);
-        self
+    pub fn json(self) -> Self {
+        self.format(keys::json())
     }
 
     /// Lines for a person, also where stdout is no terminal. Colours only on a terminal, and not if
     /// `NO_COLOR` is set. Times are UTC.
-    pub fn pretty(mut self) -> Self {
-        self.format = Some(Format::Pretty);
-        self
+    pub fn pretty(self) -> Self {
+        self.format(pretty::pretty())
+    }
+
+    /// How lines look: [`json`](super::json) or [`pretty`](super::pretty) with what they offer.
+    pub fn format(mut self, format: impl Into<Format>) -> Self {
+        self.first.set_format(format);
+        self.settle()
     }
 
     /// Writes to `writer` instead of stdout; JSON unless [`pretty`](Self::pretty) is asked for, never in colour.
     ///
     /// A thread of the layer's own calls it, with any number of whole lines at a time.
     pub fn with_writer(mut self, writer: impl Write + Send + 'static) -> Self {
-        self.writer = Writer::new(writer);
-        (self.terminal, self.colour) = (false, false);
+        self.first.redirect(writer);
+        self.settle()
+    }
+
+    /// Writes to `sink` instead of stdout.
+    pub fn to(mut self, sink: Sink) -> Self {
+        self.first = sink;
+        self.settle()
+    }
+
+    /// Writes to `sink` as well.
+    ///
+    /// ```
+    /// use redspan::log;
+    /// use tracing::Level;
+    ///
+    /// let layer = log::layer()
+    ///     .level(Level::INFO)
+    ///     .also(log::stderr().pretty().level(Level::ERROR));
+    /// # let _ = layer;
+    /// ```
+    pub fn also(mut self, sink: Sink) -> Self {
+        self.more.push(sink);
+        self.settle()
+    }
+
+    /// Writes lines of this level and above; sinks that were [added](Self::also) have their own.
+    pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.first.set_level(level.into());
+        self.settle()
+    }
+
+    /// Writes fewer lines of places in the code that write many: [`limit`](super::limit).
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limiter = Some(Arc::new(Limiter::new(limit)));
+        self
+    }
+
+    /// What is secret in these lines, instead of what is secret in the whole process
+    /// ([`redact`](crate::redact)).
+    pub fn redact(mut self, redaction: Redaction) -> Self {
+        self.redaction = Some(redaction);
+        self
+    }
+
+    /// What bound durations are counted in; milliseconds by default.
+    pub fn durations_in(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// Cuts a record whose values together have more than so many bytes of text, with a mark where it is
+    /// cut; 64 KiB by default. A single value is cut after 16 KiB.
+    pub fn cut_at(mut self, bytes: usize) -> Self {
+        self.room = bytes;
         self
     }
 
@@ -91,15 +161,34 @@ impl LogLayer {
         self
     }
 
-    /// What became of the lines, and a way to wait for them at the end of `main`.
+    /// What became of the lines of all sinks, and a way to wait for them at the end of `main`. Sinks that
+    /// are added later are not among them.
     pub fn handle(&self) -> LogHandle {
-        self.writer.handle()
+        LogHandle::of(self.sinks().map(Sink::handle), self.limiter.clone())
     }
-}
 
-/// <https://no-color.org>: present and not empty means no.
-fn colour_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    fn sinks(&self) -> impl Iterator<Item = &Sink> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    fn settle(mut self) -> Self {
+        self.settled = OnceLock::new();
+        self
+    }
+
+    fn settled(&self) -> &Settled {
+        self.settled.get_or_init(|| {
+            let mut reserved: Vec<Box<str>> = self.sinks().flat_map(Sink::settle).collect();
+            reserved.push("suppressed".into());
+            reserved.sort_unstable();
+            reserved.dedup();
+            Settled {
+                level: self.sinks().map(Sink::max_level).max().unwrap_or(LevelFilter::OFF),
+                reserved,
+                names_span: self.sinks().any(Sink::names_span),
+            }
+        })
+    }
 }
 
 /// Memory that a thread keeps from line to line.
@@ -107,6 +196,7 @@ fn colour_wanted() -> bool {
 struct Scratch {
     fields: Fields,
     line: Vec<u8>,
+    seconds: Seconds,
 }
 
 /// A line longer than this gives its memory back.
@@ -114,6 +204,14 @@ const KEPT: usize = 64 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// What the current context says of a line.
+#[derive(Default)]
+struct Here {
+    ids: Option<Ids>,
+    suppressed: bool,
+    scoped: Option<ScopedLogs>,
 }
 
 impl<S> Layer<S> for LogLayer
@@ -125,53 +223,90 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, layers: layer::Context<'_, S>) {
+        let settled = self.settled();
+        let normalized = event.normalized_metadata();
+        let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
+        let level = *metadata.level();
+        let own_message = span_ids::from_opentelemetry(metadata.target());
+        let in_test = testing_scope::any_open() && !own_message;
+        let mut before = 0;
+        if !in_test {
+            if level > settled.level {
+                return;
+            }
+            match self.limiter.as_ref().map(|limiter| limiter.judge(event, metadata)) {
+                Some(Verdict::Suppress) => return,
+                Some(Verdict::Write(suppressed)) => before = suppressed,
+                None => {}
+            }
+        }
         let time = SystemTime::now();
         let Some(_rendering) = Rendering::begin() else {
-            self.writer.drop_line();
+            self.sinks().filter(|sink| sink.takes(level)).for_each(Sink::drop_line);
             return;
         };
         // Taken, not borrowed: a user's `Debug` may log, and that line finds none and makes its own. Past
         // the end of the thread there is none either.
         let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        let Scratch { fields, line: out, seconds } = &mut *scratch;
 
-        let normalized = event.normalized_metadata();
-        let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        scratch.fields.start(json::RESERVED, normalized.is_some());
-        let target = scratch.fields.label(metadata.target());
-        event.record(&mut scratch.fields);
-
-        let own_message = span_ids::from_opentelemetry(metadata.target());
-        if !own_message && !event.is_root() {
-            current::with(|cx| {
-                baggage::copied(cx).for_each(|pair| scratch.fields.context(&pair));
-            });
+        fields.start(self.room);
+        let redaction = self.redaction.as_ref().unwrap_or_else(|| redact::current());
+        let from_log = normalized.is_some();
+        let reserved = &settled.reserved;
+        let mut recorder = Recorder::new(fields, reserved, redaction, self.unit, from_log);
+        // A log record's target may be anything; an event's is in the program's text.
+        let target = from_log.then(|| recorder.label(metadata.target()));
+        event.record(&mut recorder);
+        recorder.leave_group();
+        // All of the user's code has run: from here on the thread's context may be borrowed.
+        let mut here = Here::default();
+        if !own_message {
+            here = current::with(|cx| {
+                if !event.is_root() {
+                    scope::each(cx, |key, value| recorder.bound(key, value));
+                    baggage::copied(cx).for_each(|pair| recorder.context(&pair));
+                }
+                Here {
+                    ids: Ids::current(cx),
+                    suppressed: cx.is_telemetry_suppressed(),
+                    scoped: if in_test { cx.get::<ScopedLogs>().cloned() } else { None },
+                }
+            })
+            .unwrap_or_default();
         }
-        let line = Line {
-            time,
-            level: *metadata.level(),
-            message: scratch.fields.message().unwrap_or_else(|| event.metadata().name()),
-            target: scratch.fields.text(&target),
-            ids: if own_message { None } else { self.bridge.ids(event, &layers) },
-            service: self.service.as_deref(),
-            fields: &scratch.fields,
-        };
-        let scoped = if scope::any_open() && !own_message {
-            current::with(|cx| cx.get::<ScopedLogs>().cloned()).flatten()
+        if before > 0 {
+            recorder.suppressed(before);
+        }
+        recorder.finish();
+        let span = if settled.names_span && !own_message && !event.is_root() {
+            current::name().or_else(|| layers.current_span().metadata().map(|it| it.name()))
         } else {
             None
         };
-        if let Some(scoped) = scoped {
-            scoped.push(LogRecord::of(&line));
-        } else {
-            scratch.line.clear();
-            match self.format {
-                Some(Format::Pretty) => pretty::write(&mut scratch.line, &line, self.colour),
-                None if self.terminal => pretty::write(&mut scratch.line, &line, self.colour),
-                _ => json::write(&mut scratch.line, &line),
+        let line = Line {
+            time,
+            level,
+            message: fields.message().unwrap_or_else(|| event.metadata().name()),
+            target: target.as_ref().map_or(metadata.target(), |at| fields.text(at)),
+            ids: match own_message {
+                true => None,
+                false => self.bridge.ids(event, &layers, here.ids, here.suppressed),
+            },
+            service: self.service.as_deref(),
+            span,
+            source: metadata.file().zip(metadata.line()),
+            fields,
+        };
+        match here.scoped {
+            Some(scoped) => scoped.push(LogRecord::of(&line)),
+            None => {
+                for sink in self.sinks().filter(|sink| sink.takes(level)) {
+                    sink.write(&line, out, seconds);
+                }
             }
-            self.writer.write(&scratch.line);
         }
-        scratch.line.shrink_to(KEPT);
+        out.shrink_to(KEPT);
         let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
     }
 }

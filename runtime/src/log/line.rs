@@ -16,5 +16,9 @@ pub(crate) struct Line<'a> {
     pub(crate) target: &'a str,
     pub(crate) ids: Option<Ids>,
     pub(crate) service: Option<&'a str>,
+    /// The innermost span's name, if a sink shows it.
+    pub(crate) span: Option<&'a str>,
+    /// File and line of the event.
+    pub(crate) source: Option<(&'a str, u32)>,
     pub(crate) fields: &'a Fields,
 }

@@ -16,23 +16,44 @@
 //! about themselves has no ids.
 
 mod clock;
+#[allow(dead_code, reason = "only calls that ask for it have the line")]
+mod completed;
 pub(crate) mod fields;
+mod file;
 mod filter;
 mod json;
+mod keys;
 mod layer;
+mod limit;
 mod line;
+mod logger;
 mod pretty;
 mod record;
+mod scope;
+mod sink;
 pub(crate) mod span_ids;
+mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 mod writer;
 
+pub(crate) use completed::NAME as COMPLETED;
+#[allow(unused_imports, reason = "for calls that ask for the line")]
+pub(crate) use completed::{Completed, completed, completion_wanted};
+pub use file::{Rotation, file};
 pub use filter::filter;
+pub use keys::{Json, Key, json};
 pub use layer::LogLayer;
+pub use limit::{Limit, limit};
+pub use logger::{Carried, Logger, logger};
+pub use pretty::{Pretty, pretty};
 pub use record::LogRecord;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use record::ScopedLogs;
+pub use scope::{Entered, Scope, add, scope};
+pub use sink::{Format, Sink, stderr, stdout, to};
+pub use value::{Unit, Value, ms};
 pub use writer::LogHandle;
 
 /// A layer that writes each event as one line to stdout: pretty on a terminal, JSON elsewhere.

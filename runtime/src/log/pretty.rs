@@ -12,8 +12,60 @@ const DIM: &str = "\x1b[2m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
 
+/// How lines for people look; made by [`pretty`].
+#[derive(Clone, Debug, Default)]
+pub struct Pretty {
+    colour: Option<bool>,
+    source: bool,
+    span: bool,
+}
+
+/// Lines for people: time in UTC, level, target, message, fields, ids; in colour on a terminal unless
+/// `NO_COLOR` is set.
+///
+/// ```
+/// let layer = redspan::log::layer().format(redspan::log::pretty().with_source());
+/// # let _ = layer;
+/// ```
+pub fn pretty() -> Pretty {
+    Pretty::default()
+}
+
+impl Pretty {
+    /// Colour, wherever the lines go; by default on a terminal only.
+    #[must_use]
+    pub fn colour(mut self, colour: bool) -> Self {
+        self.colour = Some(colour);
+        self
+    }
+
+    /// Adds file and line of where the event is written.
+    #[must_use]
+    pub fn with_source(mut self) -> Self {
+        self.source = true;
+        self
+    }
+
+    /// Adds the name of the innermost span before the message.
+    #[must_use]
+    pub fn with_span(mut self) -> Self {
+        self.span = true;
+        self
+    }
+
+    pub(super) fn names_span(&self) -> bool {
+        self.span
+    }
+
+    /// Decides about colour where nothing was said.
+    pub(super) fn settle(&mut self, colour: bool) {
+        self.colour.get_or_insert(colour);
+    }
+}
+
 /// Appends `HH:MM:SS.mmm LEVEL target: message key=value … trace_id=… span_id=…`, times in UTC.
-pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>, colour: bool) {
+pub(super) fn write(out: &mut Vec<u8>, line: &Line<'_>, format: &Pretty) {
+    let colour = format.colour.unwrap_or(false);
     let paint = |code: &'static str| if colour { code.as_bytes() } else { b"" };
 
     out.extend_from_slice(paint(DIM));
@@ -26,6 +78,11 @@ pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>, colour: bool) {
     out.push(b' ');
     out.extend_from_slice(paint(DIM));
     plain(out, line.target);
+    if let Some(span) = line.span.filter(|_| format.span) {
+        out.push(b'{');
+        plain(out, span);
+        out.push(b'}');
+    }
     out.push(b':');
     out.extend_from_slice(paint(RESET));
     out.push(b' ');
@@ -46,6 +103,13 @@ pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>, colour: bool) {
     if let Some(ids) = line.ids {
         out.extend_from_slice(paint(DIM));
         let _ = write!(out, " trace_id={} span_id={}", ids.trace_id, ids.span_id);
+        out.extend_from_slice(paint(RESET));
+    }
+    if let Some((file, number)) = line.source.filter(|_| format.source) {
+        out.extend_from_slice(paint(DIM));
+        out.push(b' ');
+        plain(out, file);
+        let _ = write!(out, ":{number}");
         out.extend_from_slice(paint(RESET));
     }
     out.push(b'\n');

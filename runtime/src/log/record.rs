@@ -52,7 +52,8 @@ impl LogRecord {
     }
 }
 
-fn json(fields: &Fields, value: &Value) -> serde_json::Value {
+/// A value as its JSON.
+pub(super) fn json(fields: &Fields, value: &Value) -> serde_json::Value {
     match value {
         Value::Bool(value) => (*value).into(),
         Value::I64(value) => (*value).into(),

@@ -9,7 +9,7 @@ use tracing_core::{Dispatch, Event, Subscriber, span};
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::context::{current, pending};
+use crate::context::pending;
 
 /// The ids of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
+    /// Those of the context's span.
+    #[inline]
+    pub(crate) fn current(context: &Context) -> Option<Ids> {
+        Ids::of(context.span().span_context())
+    }
+
     fn of(span: &SpanContext) -> Option<Ids> {
         span.is_valid().then(|| Ids {
             trace_id: span.trace_id(),
@@ -65,9 +71,15 @@ impl Bridge {
         self.inactive = true;
     }
 
-    /// The ids of the span that the event belongs to: for a contextual event, the current OpenTelemetry
-    /// span.
-    pub(crate) fn ids<S>(&self, event: &Event<'_>, layers: &layer::Context<'_, S>) -> Option<Ids>
+    /// The ids of the span that the event belongs to: for a contextual event, `ids`, those of the current
+    /// OpenTelemetry span. `suppressed` says whether telemetry is, in the current context.
+    pub(crate) fn ids<S>(
+        &self,
+        event: &Event<'_>,
+        layers: &layer::Context<'_, S>,
+        ids: Option<Ids>,
+        suppressed: bool,
+    ) -> Option<Ids>
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     {
@@ -77,8 +89,6 @@ impl Bridge {
         if let Some(parent) = event.parent() {
             return Ids::of(self.context::<S>(parent)?.span().span_context());
         }
-        let (ids, suppressed) =
-            current::with(|cx| (Ids::of(cx.span().span_context()), cx.is_telemetry_suppressed()))?;
         if ids.is_some() || suppressed || !self.inactive {
             return ids;
         }

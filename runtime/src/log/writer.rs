@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::limit::Limiter;
+
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
 
@@ -26,7 +28,10 @@ pub(crate) struct Writer(Arc<Shared>);
 
 /// What became of the lines of a [log layer](crate::log::layer), and a way to wait for them.
 #[derive(Clone, Debug)]
-pub struct LogHandle(Arc<Shared>);
+pub struct LogHandle {
+    sinks: Arc<[Arc<Shared>]>,
+    limiter: Option<Arc<Limiter>>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -76,7 +81,7 @@ impl Writer {
     }
 
     pub(crate) fn handle(&self) -> LogHandle {
-        LogHandle(Arc::clone(&self.0))
+        LogHandle { sinks: [Arc::clone(&self.0)].into(), limiter: None }
     }
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
@@ -128,15 +133,29 @@ impl Drop for Writer {
 }
 
 impl LogHandle {
-    /// How many lines were dropped: too many waiting, the destination failed, or an event whose `Debug`
-    /// logs itself without end.
-    pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Relaxed)
+    /// One for several.
+    pub(super) fn of(
+        handles: impl Iterator<Item = LogHandle>,
+        limiter: Option<Arc<Limiter>>,
+    ) -> LogHandle {
+        let sinks = handles.flat_map(|handle| handle.sinks.to_vec()).collect();
+        LogHandle { sinks, limiter }
     }
 
-    /// How many lines the destination has taken.
+    /// How many lines were dropped: too many waiting, the destination failed, or an event whose `Debug`
+    /// logs itself without end. A line that two sinks drop counts twice.
+    pub fn dropped(&self) -> u64 {
+        self.sinks.iter().map(|sink| sink.dropped.load(Relaxed)).sum()
+    }
+
+    /// How many lines the destinations have taken.
     pub fn written(&self) -> u64 {
-        self.0.written.load(Relaxed)
+        self.sinks.iter().map(|sink| sink.written.load(Relaxed)).sum()
+    }
+
+    /// How many lines a [limit](super::limit) has suppressed. They are neither written nor dropped.
+    pub fn suppressed(&self) -> u64 {
+        self.limiter.as_ref().map_or(0, |limiter| limiter.suppressed())
     }
 
     /// Waits until the lines logged so far are written or dropped; `false` if `timeout` passes first.
@@ -146,22 +165,27 @@ impl LogHandle {
         // A timeout beyond the clock's range waits a century instead.
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000));
-        let mut state = self.0.lock();
-        let target = state.accepted;
-        while state.finished < target {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.0.done.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        // All of them, also those behind one that hangs.
+        self.sinks.iter().filter(|sink| !sink.flush(deadline)).count() == 0
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        let target = state.accepted;
+        while state.finished < target {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.done.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     fn run(&self, sink: Sink) {

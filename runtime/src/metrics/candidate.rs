@@ -9,7 +9,8 @@
 use crate::clock;
 use crate::context::current;
 use crate::exemplar::Exemplar;
-use crate::metrics::series::{Counter, Histogram};
+use crate::metrics::histogram::Histogram;
+use crate::metrics::series::Counter;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt, TraceId};
 use quanta::Instant;
 use std::cell::{Cell, RefCell};
@@ -31,14 +32,14 @@ pub(crate) fn enable() {
 
 /// The series a candidate belongs to.
 #[derive(Clone)]
-pub(crate) enum Series {
+pub(crate) enum Candidates {
     Counter(Arc<Counter>),
     Histogram(Arc<Histogram>),
 }
 
 /// A measured value that becomes an exemplar if the span it was measured in is exported.
 pub(crate) struct Candidate {
-    series: Series,
+    series: Candidates,
     value: f64,
     time: Instant,
 }
@@ -54,8 +55,8 @@ impl Candidate {
         let time = to_system_time(self.time);
         let exemplar = Exemplar { trace_id, span_id, value: self.value, time };
         match self.series {
-            Series::Counter(series) => series.publish(exemplar),
-            Series::Histogram(series) => series.publish(exemplar),
+            Candidates::Counter(series) => series.publish(exemplar),
+            Candidates::Histogram(series) => series.publish(exemplar),
         }
     }
 }
@@ -64,13 +65,13 @@ impl Candidate {
 ///
 /// `series` is asked for only then.
 #[inline]
-pub(crate) fn offer(value: f64, series: impl FnOnce() -> Option<Series>) {
+pub(crate) fn offer(value: f64, series: impl FnOnce() -> Option<Candidates>) {
     if ENABLED.load(Relaxed) {
         ring(value, series);
     }
 }
 
-fn ring(value: f64, series: impl FnOnce() -> Option<Series>) {
+fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
     if MUTED.try_with(Cell::get).unwrap_or(true) {
         return;
     }
@@ -118,6 +119,7 @@ pub(crate) fn muted<T>(f: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::series::Number;
     use crate::metrics::store::Store;
     use metrics::{CounterFn, HistogramFn, Key};
     use opentelemetry::trace::{Span, SpanContext, TraceFlags, TraceState};
@@ -195,8 +197,7 @@ mod tests {
                 .publish(ids(true).trace_id(), ids(true).span_id(), |_| SystemTime::UNIX_EPOCH);
         }
         assert_eq!(counter.exemplar().unwrap().value, 3.0);
-        let shown: Vec<_> =
-            histogram.exemplars().unwrap().iter().filter_map(|slot| slot.get()).collect();
+        let shown: Vec<_> = histogram.exemplars().iter().filter_map(|slot| slot.get()).collect();
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].value, shown[0].trace_id), (0.2, ids(true).trace_id()));
     }
@@ -212,7 +213,7 @@ mod tests {
         let _bare = Context::new().with_remote_span_context(ids(true)).attach();
         CounterFn::increment(&*counter, 1);
         assert!(take().is_none());
-        assert_eq!(counter.value(), 3);
+        assert_eq!(counter.value(), Number::Whole(3));
     }
 
     #[test]
@@ -234,6 +235,6 @@ mod tests {
         })
         .join()
         .unwrap();
-        assert_eq!(counter.value(), 2);
+        assert_eq!(counter.value(), Number::Whole(2));
     }
 }

@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// `{a=""}` and `{}` as the same series and would see a duplicate.
 pub(crate) type Labels = Arc<[Label]>;
 
+/// The labels that say which OpenTelemetry scope a metric is of: part of the series for Prometheus, and
+/// no attributes for OTLP.
+pub(crate) const SCOPE_LABELS: [&str; 2] = ["otel_scope_name", "otel_scope_version"];
+
 /// A metric's name as Prometheus allows it: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     valid(name, |byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':')

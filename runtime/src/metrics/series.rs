@@ -1,66 +1,148 @@
-//! One series each: a counter, a gauge, a histogram.
+//! One series each: a counter, a sum that rises and sinks, a gauge.
 //!
 //! They are the handles which the `metrics` macros give to the user, who keeps them. So each looks
 //! for a testing scope whenever it records, and passes the value on to that scope's series.
 
 use crate::exemplar::{Exemplar, Slot};
-use crate::metrics::candidate::{self, Series};
+use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::labels::{Labels, canonical};
 use crate::metrics::store::Store;
-use crate::red;
-use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sharded::Sum;
+use metrics::{CounterFn, GaugeFn, Key};
+use opentelemetry::KeyValue;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-/// Upper bounds of a user's histogram. What it measures is not known: seconds, where the bounds
-/// are those of the calls' durations, or bytes and counts, where each power of ten must do.
-pub(crate) const BOUNDS: [f64; red::BOUNDS.len() + ABOVE.len()] = {
-    let mut all = [0.0; red::BOUNDS.len() + ABOVE.len()];
-    let mut at = 0;
-    while at < all.len() {
-        all[at] =
-            if at < red::BOUNDS.len() { red::BOUNDS[at] } else { ABOVE[at - red::BOUNDS.len()] };
-        at += 1;
-    }
-    all
-};
-
-const ABOVE: [f64; 12] = [25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+use std::time::{Duration, SystemTime};
 
 /// What each kind of series has: who it is.
 pub(crate) struct Identified {
     pub(crate) key: Key,
-    /// The key's labels as they are shown.
+    /// The key's labels as they are shown to Prometheus.
     pub(crate) labels: Labels,
+    /// The labels as OpenTelemetry's API gave them, if it did: a number stays a number there.
+    pub(crate) attributes: Option<Box<[KeyValue]>>,
+    /// Since when it counts.
+    pub(crate) since: SystemTime,
+    /// What a look at it saw last, and when that was new.
+    seen: Mutex<Option<(u64, SystemTime)>>,
+    /// One of a closed set: it is always there.
+    pinned: AtomicBool,
 }
 
 impl Identified {
-    fn new(key: &Key, histogram: bool) -> Self {
-        Identified { key: key.clone(), labels: canonical(key, histogram) }
+    pub(crate) fn new(key: &Key, histogram: bool, attributes: Option<Box<[KeyValue]>>) -> Self {
+        Identified {
+            key: key.clone(),
+            labels: canonical(key, histogram),
+            attributes,
+            since: SystemTime::now(),
+            seen: Mutex::new(None),
+            pinned: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on it is never idle.
+    pub(crate) fn pin(&self) {
+        self.pinned.store(true, Relaxed);
+    }
+
+    /// Whether `activity` is what it was, and has been for so long. Looked at from time to time, which
+    /// costs a writer nothing.
+    pub(crate) fn is_idle(&self, activity: u64, idle: Duration, now: SystemTime) -> bool {
+        if self.labels.is_empty() || self.pinned.load(Relaxed) {
+            return false;
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match *seen {
+            Some((before, since)) if before == activity => {
+                now.duration_since(since).is_ok_and(|unchanged| unchanged >= idle)
+            }
+            _ => {
+                *seen = Some((activity, now));
+                false
+            }
+        }
     }
 }
 
-/// A sum of whole numbers that never sinks.
+/// What the tables of a store need to know of a series.
+pub(crate) trait Series {
+    fn id(&self) -> &Identified;
+
+    /// A number that changes whenever the series does.
+    fn activity(&self) -> u64;
+
+    /// Whether it may begin anew: not a sum of steps of which some are still to be taken back.
+    fn may_be_forgotten(&self) -> bool {
+        true
+    }
+}
+
+/// A number as it is shown: whole as long as only whole ones were added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    Whole(u64),
+    Signed(i64),
+    Real(f64),
+}
+
+impl Number {
+    pub(crate) fn as_f64(self) -> f64 {
+        match self {
+            Number::Whole(value) => value as f64,
+            Number::Signed(value) => value as f64,
+            Number::Real(value) => value,
+        }
+    }
+}
+
+/// What was added to a sum beside whole numbers.
+struct Part(AtomicU64);
+
+impl Part {
+    fn add(&self, value: f64) {
+        add(&self.0, value);
+    }
+
+    fn get(&self) -> Option<f64> {
+        match self.0.load(Relaxed) {
+            0 => None,
+            bits => Some(f64::from_bits(bits)),
+        }
+    }
+}
+
+pub(super) fn add(bits: &AtomicU64, value: f64) {
+    let _ =
+        bits.fetch_update(Relaxed, Relaxed, |held| Some((f64::from_bits(held) + value).to_bits()));
+}
+
+/// A sum that never sinks.
 pub(crate) struct Counter {
     pub(crate) id: Identified,
     this: Weak<Counter>,
-    value: AtomicU64,
+    whole: Sum,
+    part: Part,
+    raising: Mutex<()>,
     // Taken by publish and read only.
     exemplar: Mutex<Option<Box<Slot>>>,
 }
 
 impl Counter {
-    pub(crate) fn new(key: &Key) -> Arc<Self> {
+    pub(crate) fn new(key: &Key, attributes: Option<Box<[KeyValue]>>) -> Arc<Self> {
         Arc::new_cyclic(|this| Counter {
-            id: Identified::new(key, false),
+            id: Identified::new(key, false, attributes),
             this: this.clone(),
-            value: AtomicU64::new(0),
+            whole: Sum::new(),
+            part: Part(AtomicU64::new(0)),
+            raising: Mutex::new(()),
             exemplar: Mutex::new(None),
         })
     }
 
-    pub(crate) fn value(&self) -> u64 {
-        self.value.load(Relaxed)
+    pub(crate) fn value(&self) -> Number {
+        let whole = self.whole.get();
+        self.part.get().map_or(Number::Whole(whole), |part| Number::Real(whole as f64 + part))
     }
 
     pub(crate) fn exemplar(&self) -> Option<Exemplar> {
@@ -72,39 +154,135 @@ impl Counter {
         slot.get_or_insert_default().offer(exemplar);
     }
 
-    fn add(&self, value: u64) {
-        self.value.fetch_add(value, Relaxed);
+    /// Adds here, whatever scope is open.
+    #[inline]
+    pub(crate) fn add(&self, value: u64) {
+        self.whole.add(value);
         if value != 0 {
-            candidate::offer(value as f64, || self.this.upgrade().map(Series::Counter));
+            candidate::offer(value as f64, || self.this.upgrade().map(Candidates::Counter));
         }
     }
 
-    fn raise(&self, value: u64) {
-        self.value.fetch_max(value, Relaxed);
+    /// As [`Counter::add`]; what is negative or no number is left out.
+    pub(crate) fn add_real(&self, value: f64) {
+        if value > 0.0 && value.is_finite() {
+            self.part.add(value);
+            candidate::offer(value, || self.this.upgrade().map(Candidates::Counter));
+        }
+    }
+
+    pub(crate) fn raise(&self, value: u64) {
+        // One at a time: each looks at what is missing, and adds it.
+        let _raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
+        self.whole.add(value.saturating_sub(self.whole.get()));
+    }
+
+    pub(crate) fn raise_real(&self, value: f64) {
+        let _raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = value - self.value().as_f64();
+        if more > 0.0 && more.is_finite() {
+            self.part.add(more);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn redirect(&self, record: impl FnOnce(&Counter)) {
+        match Store::of_scope() {
+            None => record(self),
+            Some(store) => {
+                if let Some(series) = store.counter(&self.id.key) {
+                    record(&series);
+                }
+            }
+        }
+    }
+}
+
+impl Series for Counter {
+    fn id(&self) -> &Identified {
+        &self.id
+    }
+
+    fn activity(&self) -> u64 {
+        self.whole.get() ^ self.part.0.load(Relaxed)
     }
 }
 
 impl CounterFn for Counter {
     fn increment(&self, value: u64) {
+        self.redirect(|counter| counter.add(value));
+    }
+
+    fn absolute(&self, value: u64) {
+        self.redirect(|counter| counter.raise(value));
+    }
+}
+
+/// A sum that rises and sinks.
+pub(crate) struct UpDown {
+    pub(crate) id: Identified,
+    whole: Sum,
+    part: Part,
+}
+
+impl UpDown {
+    pub(crate) fn new(key: &Key, attributes: Option<Box<[KeyValue]>>) -> Arc<Self> {
+        Arc::new(UpDown {
+            id: Identified::new(key, false, attributes),
+            whole: Sum::new(),
+            part: Part(AtomicU64::new(0)),
+        })
+    }
+
+    pub(crate) fn value(&self) -> Number {
+        let whole = self.whole.get().cast_signed();
+        self.part.get().map_or(Number::Signed(whole), |part| Number::Real(whole as f64 + part))
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, value: i64) {
+        self.whole.add(value.cast_unsigned());
+    }
+
+    pub(crate) fn add_real(&self, value: f64) {
+        if value.is_finite() {
+            self.part.add(value);
+        }
+    }
+
+    /// For who knows the sum rather than the steps.
+    pub(crate) fn set(&self, value: Number) {
+        match value {
+            Number::Real(value) => self.add_real(value - self.value().as_f64()),
+            Number::Signed(value) => self.add(value.wrapping_sub(self.whole.get().cast_signed())),
+            Number::Whole(value) => self.set(Number::Signed(value.try_into().unwrap_or(i64::MAX))),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn redirect(&self, record: impl FnOnce(&UpDown)) {
         match Store::of_scope() {
-            None => self.add(value),
+            None => record(self),
             Some(store) => {
-                if let Some(series) = store.counter(&self.id.key) {
-                    series.add(value);
+                if let Some(series) = store.up_down(&self.id.key) {
+                    record(&series);
                 }
             }
         }
     }
+}
 
-    fn absolute(&self, value: u64) {
-        match Store::of_scope() {
-            None => self.raise(value),
-            Some(store) => {
-                if let Some(series) = store.counter(&self.id.key) {
-                    series.raise(value);
-                }
-            }
-        }
+impl Series for UpDown {
+    fn id(&self) -> &Identified {
+        &self.id
+    }
+
+    fn activity(&self) -> u64 {
+        self.whole.get() ^ self.part.0.load(Relaxed)
+    }
+
+    fn may_be_forgotten(&self) -> bool {
+        self.value().as_f64() == 0.0
     }
 }
 
@@ -112,18 +290,35 @@ impl CounterFn for Counter {
 pub(crate) struct Gauge {
     pub(crate) id: Identified,
     bits: AtomicU64,
+    /// Whether it was ever changed by steps.
+    steps: AtomicBool,
 }
 
 impl Gauge {
-    pub(crate) fn new(key: &Key) -> Arc<Self> {
-        Arc::new(Gauge { id: Identified::new(key, false), bits: AtomicU64::new(0f64.to_bits()) })
+    pub(crate) fn new(key: &Key, attributes: Option<Box<[KeyValue]>>) -> Arc<Self> {
+        let id = Identified::new(key, false, attributes);
+        Arc::new(Gauge { id, bits: AtomicU64::new(0f64.to_bits()), steps: AtomicBool::new(false) })
     }
 
     pub(crate) fn value(&self) -> f64 {
         f64::from_bits(self.bits.load(Relaxed))
     }
 
-    fn redirect(&self, record: impl FnOnce(&Gauge)) {
+    #[inline]
+    pub(crate) fn store(&self, value: f64) {
+        self.bits.store(value.to_bits(), Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, value: f64) {
+        if !self.steps.load(Relaxed) {
+            self.steps.store(true, Relaxed);
+        }
+        add(&self.bits, value);
+    }
+
+    #[inline]
+    pub(crate) fn redirect(&self, record: impl FnOnce(&Gauge)) {
         match Store::of_scope() {
             None => record(self),
             Some(store) => {
@@ -135,122 +330,31 @@ impl Gauge {
     }
 }
 
+impl Series for Gauge {
+    fn id(&self) -> &Identified {
+        &self.id
+    }
+
+    fn activity(&self) -> u64 {
+        self.bits.load(Relaxed)
+    }
+
+    fn may_be_forgotten(&self) -> bool {
+        !self.steps.load(Relaxed) || self.value() == 0.0
+    }
+}
+
 impl GaugeFn for Gauge {
     fn increment(&self, value: f64) {
-        self.redirect(|gauge| add(&gauge.bits, value));
+        self.redirect(|gauge| gauge.add(value));
     }
 
     fn decrement(&self, value: f64) {
-        self.redirect(|gauge| add(&gauge.bits, -value));
+        self.redirect(|gauge| gauge.add(-value));
     }
 
     fn set(&self, value: f64) {
-        self.redirect(|gauge| gauge.bits.store(value.to_bits(), Relaxed));
-    }
-}
-
-fn add(bits: &AtomicU64, value: f64) {
-    let _ =
-        bits.fetch_update(Relaxed, Relaxed, |held| Some((f64::from_bits(held) + value).to_bits()));
-}
-
-/// Values counted by size.
-pub(crate) struct Histogram {
-    pub(crate) id: Identified,
-    this: Weak<Histogram>,
-    bounds: &'static [f64],
-    // Not cumulative, the last one for everything above the bounds. There is no count beside
-    // them: it could disagree.
-    counts: Box<[AtomicU64]>,
-    sum: AtomicU64,
-    refused: AtomicU64,
-    // Taken by publish and read only.
-    exemplars: Mutex<Option<Box<[Slot]>>>,
-}
-
-impl Histogram {
-    pub(crate) fn new(key: &Key) -> Arc<Self> {
-        let bounds = &BOUNDS;
-        Arc::new_cyclic(|this| Histogram {
-            id: Identified::new(key, true),
-            this: this.clone(),
-            bounds,
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0f64.to_bits()),
-            refused: AtomicU64::new(0),
-            exemplars: Mutex::new(None),
-        })
-    }
-
-    pub(crate) fn bounds(&self) -> &'static [f64] {
-        self.bounds
-    }
-
-    /// Counts by bucket, each value in one.
-    pub(crate) fn counts(&self) -> Box<[u64]> {
-        self.counts.iter().map(|count| count.load(Relaxed)).collect()
-    }
-
-    pub(crate) fn sum(&self) -> f64 {
-        f64::from_bits(self.sum.load(Relaxed))
-    }
-
-    /// Values that were infinite or no number: one of them would make the sum useless for good,
-    /// and OpenMetrics forbids such a sum.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
-    }
-
-    /// One slot a bucket, if any exemplar was published.
-    pub(crate) fn exemplars(&self) -> Option<Box<[Slot]>> {
-        self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn publish(&self, exemplar: Exemplar) {
-        let bucket = self.bucket(exemplar.value);
-        let mut slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots =
-            slots.get_or_insert_with(|| vec![Slot::EMPTY; self.counts.len()].into_boxed_slice());
-        if let Some(slot) = slots.get_mut(bucket) {
-            slot.offer(exemplar);
-        }
-    }
-
-    fn bucket(&self, value: f64) -> usize {
-        self.bounds.partition_point(|&bound| bound < value)
-    }
-
-    fn add(&self, value: f64, count: usize) {
-        let count = count as u64;
-        if count == 0 {
-            return;
-        }
-        if !value.is_finite() {
-            self.refused.fetch_add(count, Relaxed);
-            return;
-        }
-        if let Some(bucket) = self.counts.get(self.bucket(value)) {
-            bucket.fetch_add(count, Relaxed);
-        }
-        add(&self.sum, value * count as f64);
-        candidate::offer(value, || self.this.upgrade().map(Series::Histogram));
-    }
-}
-
-impl HistogramFn for Histogram {
-    fn record(&self, value: f64) {
-        self.record_many(value, 1);
-    }
-
-    fn record_many(&self, value: f64, count: usize) {
-        match Store::of_scope() {
-            None => self.add(value, count),
-            Some(store) => {
-                if let Some(series) = store.histogram(&self.id.key) {
-                    series.add(value, count);
-                }
-            }
-        }
+        self.redirect(|gauge| gauge.store(value));
     }
 }
 
@@ -259,35 +363,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_rise_and_a_bound_belongs_to_its_own_bucket() {
-        assert!(BOUNDS.windows(2).all(|pair| pair[0] < pair[1]));
-        let histogram = Histogram::new(&Key::from_name("h"));
-        histogram.record_many(0.25, 3);
-        histogram.record(1e12);
-        histogram.record(-1.0);
-        let counts = histogram.counts();
-        assert_eq!(counts[BOUNDS.iter().position(|&bound| bound == 0.25).unwrap()], 3);
-        assert_eq!((counts[BOUNDS.len()], counts[0]), (1, 1));
-        assert_eq!(histogram.sum(), 0.75 + 1e12 - 1.0);
-    }
-
-    #[test]
-    fn what_is_no_number_is_refused_and_counted() {
-        let histogram = Histogram::new(&Key::from_name("h"));
-        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 2.0] {
-            histogram.record(value);
-        }
-        assert_eq!((histogram.refused(), histogram.sum()), (3, 2.0));
-        assert_eq!(histogram.counts().iter().sum::<u64>(), 1);
-    }
-
-    #[test]
     fn absolute_never_lowers_a_counter() {
-        let counter = Counter::new(&Key::from_name("c"));
+        let counter = Counter::new(&Key::from_name("c"), None);
         counter.increment(5);
         counter.absolute(3);
-        assert_eq!(counter.value(), 5);
+        assert_eq!(counter.value(), Number::Whole(5));
         counter.absolute(8);
-        assert_eq!(counter.value(), 8);
+        assert_eq!(counter.value(), Number::Whole(8));
+    }
+
+    #[test]
+    fn a_sum_is_whole_until_something_else_is_added() {
+        let counter = Counter::new(&Key::from_name("c"), None);
+        counter.add(u64::MAX - 1);
+        assert_eq!(counter.value(), Number::Whole(u64::MAX - 1));
+        let counter = Counter::new(&Key::from_name("c"), None);
+        for value in [0.25, -1.0, f64::NAN, 2.0] {
+            counter.add_real(value);
+        }
+        counter.add(1);
+        assert_eq!(counter.value(), Number::Real(3.25));
+    }
+
+    #[test]
+    fn what_rises_and_sinks_may_be_below_zero() {
+        let sum = UpDown::new(&Key::from_name("s"), None);
+        sum.add(2);
+        sum.add(-5);
+        assert_eq!(sum.value(), Number::Signed(-3));
+        sum.set(Number::Signed(7));
+        assert_eq!(sum.value(), Number::Signed(7));
+        sum.set(Number::Real(1.5));
+        assert_eq!(sum.value(), Number::Real(1.5));
     }
 }

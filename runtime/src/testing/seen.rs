@@ -6,6 +6,7 @@ use crate::context::scope::{self, Open};
 use crate::exemplar::Exemplar;
 use crate::exemplar::Slot;
 use crate::log::{LogRecord, ScopedLogs};
+use crate::metrics::series::Number;
 use crate::metrics::snapshot::{Identity, Snapshot, Value};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
@@ -132,7 +133,8 @@ impl Seen {
     /// `_total`; `None` if nobody made it.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
         match self.point(name, labels)? {
-            Value::Counter { value, .. } => Some(value),
+            Value::Counter { value: Number::Whole(value), .. } => Some(value),
+            Value::Counter { value, .. } => Some(value.as_f64() as u64),
             _ => None,
         }
     }
@@ -141,6 +143,7 @@ impl Seen {
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         match self.point(name, labels)? {
             Value::Gauge(value) => Some(value),
+            Value::UpDown(value) => Some(value.as_f64()),
             _ => None,
         }
     }
@@ -149,7 +152,7 @@ impl Seen {
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<Distribution> {
         match self.point(name, labels)? {
             Value::Histogram(buckets) => {
-                Some(Distribution { count: buckets.counts.iter().sum(), sum: buckets.sum })
+                Some(Distribution { count: buckets.held.count(), sum: buckets.held.sum() })
             }
             _ => None,
         }
@@ -161,9 +164,9 @@ impl Seen {
         match self.point(name, labels) {
             Some(Value::Counter { exemplar, .. }) => exemplar.into_iter().collect(),
             Some(Value::Histogram(buckets)) => {
-                buckets.exemplars.iter().flatten().filter_map(Slot::get).collect()
+                buckets.exemplars.iter().filter_map(Slot::get).collect()
             }
-            Some(Value::Gauge(_)) | None => Vec::new(),
+            Some(Value::Gauge(_) | Value::UpDown(_)) | None => Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "_http")]
 mod http;
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", feature = "tonic"))]
 mod tonic;
 
 use opentelemetry::propagation::{Extractor, Injector};

@@ -1,5 +1,6 @@
 //! Lines as a reader of the output sees them.
 
+mod bound;
 mod harm;
 
 use std::collections::HashSet;

@@ -1,0 +1,137 @@
+//! Fewer lines of the same place in the code.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tracing_core::{Event, Level, LevelFilter, Metadata};
+
+use super::table::Table;
+use crate::clock;
+
+/// How many lines one place in the code may write; made by [`limit`].
+///
+/// Each place counts for itself, in windows of a second. The next line of a place after some were
+/// suppressed says how many, as `suppressed`; what is suppressed is not dropped, and has a count of its
+/// own ([`LogHandle::suppressed`](super::LogHandle::suppressed)).
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a limit does nothing until a layer has it"]
+pub struct Limit {
+    first: u64,
+    then_one_in: u64,
+    window: Duration,
+    /// More severe ones are never suppressed.
+    up_to: LevelFilter,
+}
+
+/// The first `first` lines a second of each place in the code, and no more; see
+/// [`then_one_in`](Limit::then_one_in).
+///
+/// ```
+/// use redspan::log;
+///
+/// let layer = log::layer().limit(log::limit(100).then_one_in(1_000));
+/// # let _ = layer;
+/// ```
+pub fn limit(first: u64) -> Limit {
+    Limit { first, then_one_in: 0, window: Duration::from_secs(1), up_to: LevelFilter::ERROR }
+}
+
+impl Limit {
+    /// Writes every `n`th line beyond the first ones; 0 is none.
+    pub fn then_one_in(mut self, n: u64) -> Self {
+        self.then_one_in = n;
+        self
+    }
+
+    /// Counts in windows of this length instead of a second.
+    pub fn every(mut self, window: Duration) -> Self {
+        self.window = window.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Never suppresses lines more severe than `level`: `limit(10).up_to(Level::INFO)` leaves warnings and
+    /// errors alone.
+    pub fn up_to(mut self, level: Level) -> Self {
+        self.up_to = level.into();
+        self
+    }
+}
+
+/// What a limit knows of each place.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    limit: Limit,
+    start: clock::Tick,
+    places: Table<Place>,
+    suppressed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    /// The window's number in the upper half, the lines in it below.
+    window: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+/// What becomes of a line.
+pub(super) enum Verdict {
+    /// Written; so many of its place were suppressed before it.
+    Write(u64),
+    Suppress,
+}
+
+impl Limiter {
+    pub(super) fn new(limit: Limit) -> Limiter {
+        let (places, suppressed) = (Table::new(), AtomicU64::new(0));
+        Limiter { limit, start: clock::now(), places, suppressed }
+    }
+
+    pub(super) fn judge(&self, event: &Event<'_>, metadata: &Metadata<'_>) -> Verdict {
+        let level = *metadata.level();
+        if LevelFilter::from_level(level) < self.limit.up_to
+            && self.limit.up_to != LevelFilter::ERROR
+        {
+            return Verdict::Write(0);
+        }
+        let place = self.places.get(key(event, metadata), Place::default);
+        let windows = clock::now().saturating_duration_since(self.start).as_nanos()
+            / self.limit.window.as_nanos();
+        // After some four billion windows they begin again, which takes 136 years of seconds.
+        let window = u64::from(windows as u32);
+        let before = place.window.fetch_update(Relaxed, Relaxed, |held| {
+            Some(if held >> 32 == window { held.saturating_add(1) } else { window << 32 | 1 })
+        });
+        let before = before.unwrap_or_default();
+        let nth = if before >> 32 == window { (before & 0xffff_ffff) + 1 } else { 1 };
+        let beyond = nth.saturating_sub(self.limit.first);
+        let n = self.limit.then_one_in;
+        if beyond == 0 || (n > 0 && beyond.is_multiple_of(n)) {
+            return Verdict::Write(match place.suppressed.load(Relaxed) {
+                0 => 0,
+                _ => place.suppressed.swap(0, Relaxed),
+            });
+        }
+        place.suppressed.fetch_add(1, Relaxed);
+        self.suppressed.fetch_add(1, Relaxed);
+        Verdict::Suppress
+    }
+
+    pub(super) fn suppressed(&self) -> u64 {
+        self.suppressed.load(Relaxed)
+    }
+}
+
+/// Which place in the code: the callsite's static, for events of `tracing`. All records of the crate `log`
+/// share a callsite a level, so that theirs is made of where they say they are; a few thousand at most,
+/// since a target may be anything.
+fn key(event: &Event<'_>, metadata: &Metadata<'_>) -> usize {
+    let own = event.metadata();
+    if std::ptr::eq(std::ptr::from_ref(own).cast::<u8>(), std::ptr::from_ref(metadata).cast::<u8>())
+    {
+        return std::ptr::from_ref(own).addr();
+    }
+    let place = (metadata.target(), metadata.file(), metadata.line(), metadata.level().as_str());
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(place);
+    1 | (hash as usize & 0x1fff) << 1
+}

@@ -1,0 +1,127 @@
+//! Fields for all lines of a piece of work.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use opentelemetry::{Context, ContextGuard};
+
+use super::value::Value;
+use crate::context::{Follow, current};
+
+/// Fields beyond this are not bound: a loop that adds one in each turn must not grow without bound.
+const MAX_FIELDS: usize = 64;
+
+type Pairs = Vec<(Cow<'static, str>, Value)>;
+
+/// Fields that all lines of a piece of work will have; made by [`scope`].
+///
+/// They live in the OpenTelemetry `Context`, so they follow calls across `.await`, and to tasks and
+/// threads by whatever carries the context there ([`redspan::context`](crate::context)).
+#[derive(Clone, Debug, Default)]
+#[must_use = "a scope does nothing until something runs in it"]
+pub struct Scope(Pairs);
+
+/// Starts a scope: lines logged in it, by whomever, have its fields, after their own.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// redspan::log::scope()
+///     .with("request_id", "r-17")
+///     .run(async {
+///         tracing::info!("accepted"); // request_id=r-17
+///         redspan::log::add("user_id", 42);
+///         tracing::info!("known"); // request_id=r-17 user_id=42
+///     })
+///     .await;
+/// # }
+/// ```
+///
+/// A scope within a scope has the outer one's fields too; the same key again hides the outer value.
+pub fn scope() -> Scope {
+    Scope::default()
+}
+
+/// Adds a field to the innermost scope that the caller is in: all its lines from now on have it, also
+/// those of other tasks in it. The same key again replaces the value. False, and nothing happens,
+/// outside every scope, or when the scope has 64 fields.
+pub fn add(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> bool {
+    let Some(Some(held)) = current::with(|cx| cx.get::<Held>().cloned()) else { return false };
+    let (key, value) = (key.into(), value.into());
+    let mut fits = true;
+    held.0.rcu(|pairs| {
+        let mut pairs = Pairs::clone(pairs);
+        fits = set(&mut pairs, key.clone(), value.clone());
+        pairs
+    });
+    fits
+}
+
+fn set(pairs: &mut Pairs, key: Cow<'static, str>, value: Value) -> bool {
+    if let Some((_, held)) = pairs.iter_mut().find(|(held, _)| *held == key) {
+        *held = value;
+        return true;
+    }
+    let fits = pairs.len() < MAX_FIELDS;
+    if fits {
+        pairs.push((key, value));
+    }
+    fits
+}
+
+impl Scope {
+    /// Adds a field. The same key again replaces the value.
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        set(&mut self.0, key.into(), value.into());
+        self
+    }
+
+    /// Runs a future in the scope, wherever it is polled.
+    pub fn run<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        let _inside = self.enter();
+        future.in_current_context()
+    }
+
+    /// Runs a closure in the scope.
+    pub fn in_scope<R>(self, work: impl FnOnce() -> R) -> R {
+        let _inside = self.enter();
+        work()
+    }
+
+    /// Enters the scope on this thread until the guard is dropped. Not for async code: a guard held
+    /// across an `.await` would cover other tasks; [`run`](Self::run) is for that.
+    pub fn enter(self) -> Entered {
+        let context = current::with(|cx| {
+            let mut pairs = cx.get::<Held>().map(|outer| Pairs::clone(&outer.0.load()));
+            match &mut pairs {
+                None => pairs = Some(self.0),
+                Some(pairs) => {
+                    for (key, value) in self.0 {
+                        set(pairs, key, value);
+                    }
+                }
+            }
+            let pairs = ArcSwap::from_pointee(pairs.unwrap_or_default());
+            cx.with_value(Held(Arc::new(pairs)))
+        });
+        Entered(context.as_ref().and_then(current::attach_over))
+    }
+}
+
+/// Ends its scope on this thread when it is dropped; made by [`Scope::enter`].
+#[derive(Debug)]
+#[must_use = "the scope ends when this is dropped: keep it, as in `let _scope = …`"]
+pub struct Entered(#[expect(dead_code, reason = "held to be dropped")] Option<ContextGuard>);
+
+/// The fields of a scope, those of the scopes around it included.
+#[derive(Clone, Debug)]
+struct Held(Arc<ArcSwap<Pairs>>);
+
+/// Hands each field of the context's scope to `take`.
+#[inline]
+pub(super) fn each(context: &Context, mut take: impl FnMut(&Cow<'static, str>, &Value)) {
+    if let Some(held) = context.get::<Held>() {
+        held.0.load().iter().for_each(|(key, value)| take(key, value));
+    }
+}

@@ -1,0 +1,187 @@
+//! Where lines go, and how they look there.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+use tracing_core::{Level, LevelFilter};
+
+use super::clock::Seconds;
+use super::json;
+use super::keys::{self, Json};
+use super::line::Line;
+use super::pretty::{self, Pretty};
+use super::writer::{LogHandle, Writer};
+
+/// A destination with a format and a level of its own; made by [`stdout`], [`stderr`], [`to`] or
+/// [`file`](super::file). A [layer](super::layer) has one, and takes [more](super::LogLayer::also).
+///
+/// ```
+/// use redspan::log;
+/// use tracing::Level;
+///
+/// let layer = log::layer().also(log::stderr().pretty().level(Level::ERROR));
+/// # let _ = layer;
+/// ```
+#[derive(Debug)]
+#[must_use = "a sink does nothing until a layer has it"]
+pub struct Sink {
+    format: Option<Format>,
+    terminal: bool,
+    level: LevelFilter,
+    writer: Writer,
+    /// Made of the format when the layer is complete.
+    rendering: OnceLock<Rendering>,
+}
+
+/// How lines look: [`json`](super::json) or [`pretty`](super::pretty).
+#[derive(Clone, Debug)]
+pub struct Format(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Json(Box<Json>),
+    Pretty(Pretty),
+}
+
+#[derive(Debug)]
+enum Rendering {
+    Json(Box<json::Writer>),
+    Pretty(Pretty),
+}
+
+impl From<Json> for Format {
+    fn from(json: Json) -> Format {
+        Format(Kind::Json(Box::new(json)))
+    }
+}
+
+impl From<Pretty> for Format {
+    fn from(pretty: Pretty) -> Format {
+        Format(Kind::Pretty(pretty))
+    }
+}
+
+/// Standard output: pretty on a terminal, JSON elsewhere, unless something else is said.
+pub fn stdout() -> Sink {
+    Sink::new(io::stdout(), io::stdout().is_terminal())
+}
+
+/// Standard error: pretty on a terminal, JSON elsewhere, unless something else is said.
+pub fn stderr() -> Sink {
+    Sink::new(io::stderr(), io::stderr().is_terminal())
+}
+
+/// Any writer. A thread of the sink's own calls it, with any number of whole lines at a time; JSON unless
+/// something else is said.
+pub fn to(writer: impl Write + Send + 'static) -> Sink {
+    Sink::new(writer, false)
+}
+
+impl Sink {
+    fn new(writer: impl Write + Send + 'static, terminal: bool) -> Sink {
+        let writer = Writer::new(writer);
+        Sink {
+            format: None,
+            terminal,
+            level: LevelFilter::TRACE,
+            writer,
+            rendering: OnceLock::new(),
+        }
+    }
+
+    /// One JSON object a line, also on a terminal.
+    pub fn json(self) -> Self {
+        self.format(keys::json())
+    }
+
+    /// Lines for a person, also where there is no terminal.
+    pub fn pretty(self) -> Self {
+        self.format(pretty::pretty())
+    }
+
+    /// How lines look: [`json`](super::json) or [`pretty`](super::pretty) with what they offer.
+    pub fn format(mut self, format: impl Into<Format>) -> Self {
+        self.format = Some(format.into());
+        self
+    }
+
+    /// Takes lines of this level and above; what the filter in front of the layer refuses, no sink gets.
+    pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.level = level.into();
+        self
+    }
+
+    /// What became of the lines of this sink alone.
+    pub fn handle(&self) -> LogHandle {
+        self.writer.handle()
+    }
+
+    pub(super) fn redirect(&mut self, writer: impl Write + Send + 'static) {
+        self.writer = Writer::new(writer);
+        self.terminal = false;
+    }
+
+    pub(super) fn set_format(&mut self, format: impl Into<Format>) {
+        self.format = Some(format.into());
+    }
+
+    pub(super) fn set_level(&mut self, level: LevelFilter) {
+        self.level = level;
+    }
+
+    pub(super) fn max_level(&self) -> LevelFilter {
+        self.level
+    }
+
+    pub(super) fn takes(&self, level: Level) -> bool {
+        level <= self.level
+    }
+
+    /// Decides what was left open, and answers the names that no field may have.
+    pub(super) fn settle(&self) -> Vec<Box<str>> {
+        let format = self.format.clone().unwrap_or_else(|| match self.terminal {
+            true => pretty::pretty().into(),
+            false => keys::json().into(),
+        });
+        let (rendering, reserved) = match format.0 {
+            Kind::Json(json) => {
+                let reserved = json.reserved().collect();
+                (Rendering::Json(Box::new(json::Writer::new(*json))), reserved)
+            }
+            Kind::Pretty(mut pretty) => {
+                pretty.settle(self.terminal && colour_wanted());
+                // What a JSON sink would write, so that a field has one name everywhere.
+                (Rendering::Pretty(pretty), keys::json().reserved().collect())
+            }
+        };
+        let _ = self.rendering.set(rendering);
+        reserved
+    }
+
+    pub(super) fn names_span(&self) -> bool {
+        match self.rendering.get() {
+            Some(Rendering::Json(json)) => json.names_span(),
+            Some(Rendering::Pretty(pretty)) => pretty.names_span(),
+            None => false,
+        }
+    }
+
+    pub(super) fn write(&self, line: &Line<'_>, out: &mut Vec<u8>, seconds: &mut Seconds) {
+        out.clear();
+        match self.rendering.get() {
+            Some(Rendering::Json(json)) => json.write(out, line, seconds),
+            Some(Rendering::Pretty(pretty)) => pretty::write(out, line, pretty),
+            None => return,
+        }
+        self.writer.write(out);
+    }
+
+    pub(super) fn drop_line(&self) {
+        self.writer.drop_line();
+    }
+}
+
+/// <https://no-color.org>: present and not empty means no.
+fn colour_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,335 @@
+//! A series of values counted by size, and how its buckets are laid out.
+
+use crate::exemplar::{Exemplar, Slot};
+use crate::metrics::candidate::{self, Candidates};
+use crate::metrics::exponential::Exponential;
+use crate::metrics::series::{Identified, Series};
+use crate::metrics::store::Store;
+use crate::red;
+use crate::sharded::{Busy, Spread};
+use metrics::{HistogramFn, Key};
+use opentelemetry::KeyValue;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, TryLockError, Weak};
+
+/// Upper bounds of a histogram of which nothing is said. What it measures is not known: seconds, where
+/// the bounds are those of the calls' durations, or bytes and counts, where each power of ten must do.
+static BOUNDS: LazyLock<Arc<[f64]>> =
+    LazyLock::new(|| red::BOUNDS.iter().chain(&ABOVE).copied().collect());
+
+const ABOVE: [f64; 12] = [25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
+/// How the buckets of a histogram are laid out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Layout {
+    /// Upper bounds, rising.
+    Explicit(Arc<[f64]>),
+    /// They follow the values.
+    Exponential,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Layout::Explicit(Arc::clone(&BOUNDS))
+    }
+}
+
+impl Layout {
+    /// Bounds in any order; what is infinite or no number is left out, and no bound is there twice.
+    pub(crate) fn explicit(bounds: impl IntoIterator<Item = f64>) -> Layout {
+        let mut bounds: Vec<f64> = bounds.into_iter().filter(|bound| bound.is_finite()).collect();
+        bounds.sort_by(f64::total_cmp);
+        bounds.dedup();
+        Layout::Explicit(bounds.into())
+    }
+}
+
+/// Values counted by size.
+pub(crate) struct Histogram {
+    pub(crate) id: Identified,
+    this: Weak<Histogram>,
+    cells: Cells,
+    refused: AtomicU64,
+    // Taken by publish and read only.
+    exemplars: Mutex<Vec<Slot>>,
+}
+
+enum Cells {
+    Explicit(Arc<[f64]>, Spread<Counts>),
+    Exponential(Spread<Mutex<Exponential>>),
+}
+
+// Two cache lines: neighbours prefetch in pairs.
+#[repr(align(128))]
+struct Counts {
+    busy: Busy,
+    sum: AtomicU64,
+    // Not cumulative, the last one for everything above the bounds. There is no count beside them: it
+    // could disagree.
+    counts: Box<[AtomicU64]>,
+}
+
+impl Counts {
+    fn new(bounds: &[f64]) -> Self {
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Counts { busy: Busy::default(), sum: AtomicU64::new(0f64.to_bits()), counts }
+    }
+
+    /// Counts the values, unless another thread is just counting here.
+    #[inline]
+    fn add(&self, bucket: usize, value: f64, count: u64) -> bool {
+        let Some(_inside) = self.busy.try_enter() else { return false };
+        // Nobody else writes meanwhile: no need of dearer operations.
+        let sum = f64::from_bits(self.sum.load(Relaxed)) + value * count as f64;
+        self.sum.store(sum.to_bits(), Relaxed);
+        if let Some(held) = self.counts.get(bucket) {
+            held.store(held.load(Relaxed) + count, Relaxed);
+        }
+        true
+    }
+}
+
+/// What a histogram holds: sum and buckets of the same values.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Distribution {
+    Explicit {
+        bounds: Arc<[f64]>,
+        /// Not cumulative; one more than there are bounds.
+        counts: Box<[u64]>,
+        sum: f64,
+    },
+    Exponential(Box<Exponential>),
+}
+
+impl Distribution {
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Distribution::Explicit { counts, .. } => counts.iter().sum(),
+            Distribution::Exponential(held) => held.count(),
+        }
+    }
+
+    pub(crate) fn sum(&self) -> f64 {
+        match self {
+            Distribution::Explicit { sum, .. } => *sum,
+            Distribution::Exponential(held) => held.sum,
+        }
+    }
+}
+
+impl Histogram {
+    pub(crate) fn new(
+        key: &Key,
+        layout: &Layout,
+        attributes: Option<Box<[KeyValue]>>,
+    ) -> Arc<Self> {
+        let cells = match layout {
+            Layout::Explicit(bounds) => {
+                Cells::Explicit(Arc::clone(bounds), Spread::new(Counts::new(bounds)))
+            }
+            Layout::Exponential => Cells::Exponential(Spread::new(Mutex::new(Exponential::new()))),
+        };
+        Arc::new_cyclic(|this| Histogram {
+            id: Identified::new(key, true, attributes),
+            this: this.clone(),
+            cells,
+            refused: AtomicU64::new(0),
+            exemplars: Mutex::default(),
+        })
+    }
+
+    /// Each value is wholly in it, or not at all.
+    pub(crate) fn read(&self) -> Distribution {
+        match &self.cells {
+            Cells::Explicit(bounds, shards) => {
+                let mut all = vec![0; bounds.len() + 1].into_boxed_slice();
+                let mut sum = 0.0;
+                for shard in shards.each() {
+                    let _inside = shard.busy.enter();
+                    sum += f64::from_bits(shard.sum.load(Relaxed));
+                    for (all, count) in all.iter_mut().zip(&shard.counts) {
+                        *all += count.load(Relaxed);
+                    }
+                }
+                Distribution::Explicit { bounds: Arc::clone(bounds), counts: all, sum }
+            }
+            Cells::Exponential(shards) => {
+                let mut all = Exponential::new();
+                for shard in shards.each() {
+                    all.merge(&shard.lock().unwrap_or_else(PoisonError::into_inner));
+                }
+                Distribution::Exponential(Box::new(all))
+            }
+        }
+    }
+
+    /// Values that were infinite or no number: one of them would make the sum useless for good,
+    /// and OpenMetrics forbids such a sum.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// One slot a bucket, or some slots of an exponential one; empty if none was published.
+    pub(crate) fn exemplars(&self) -> Vec<Slot> {
+        self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn publish(&self, exemplar: Exemplar) {
+        let (slots, at) = match &self.cells {
+            Cells::Explicit(bounds, _) => (bounds.len() + 1, bucket(bounds, exemplar.value)),
+            // By size as well: values of different sizes do not push each other out.
+            Cells::Exponential(_) => (OCTAVES, octave(exemplar.value)),
+        };
+        let mut held = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_empty() {
+            held.resize(slots, Slot::EMPTY);
+        }
+        if let Some(slot) = held.get_mut(at) {
+            slot.offer(exemplar);
+        }
+    }
+
+    /// Counts here, whatever scope is open.
+    #[inline]
+    pub(crate) fn add(&self, value: f64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        if !value.is_finite() {
+            self.refused.fetch_add(count, Relaxed);
+            return;
+        }
+        match &self.cells {
+            Cells::Explicit(bounds, shards) => {
+                let bucket = bucket(bounds, value);
+                shards.add(|| Counts::new(bounds), |shard| shard.add(bucket, value, count));
+            }
+            Cells::Exponential(shards) => {
+                let make = || Mutex::new(Exponential::new());
+                shards.add(make, |shard| match shard.try_lock() {
+                    Ok(mut held) => {
+                        held.add(value, count);
+                        true
+                    }
+                    Err(TryLockError::Poisoned(held)) => {
+                        held.into_inner().add(value, count);
+                        true
+                    }
+                    Err(TryLockError::WouldBlock) => false,
+                });
+            }
+        }
+        candidate::offer(value, || self.this.upgrade().map(Candidates::Histogram));
+    }
+
+    #[inline]
+    pub(crate) fn redirect(&self, record: impl FnOnce(&Histogram)) {
+        match Store::of_scope() {
+            None => record(self),
+            Some(store) => {
+                if let Some(series) = store.histogram(&self.id.key) {
+                    record(&series);
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+fn bucket(bounds: &[f64], value: f64) -> usize {
+    bounds.partition_point(|&bound| bound < value)
+}
+
+/// Slots for the exemplars of an exponential histogram.
+const OCTAVES: usize = 64;
+
+fn octave(value: f64) -> usize {
+    let octave = value.abs().max(f64::MIN_POSITIVE).log2().floor() as i64;
+    octave.rem_euclid(OCTAVES as i64) as usize
+}
+
+impl Series for Histogram {
+    fn id(&self) -> &Identified {
+        &self.id
+    }
+
+    fn activity(&self) -> u64 {
+        self.read().count()
+    }
+}
+
+impl HistogramFn for Histogram {
+    fn record(&self, value: f64) {
+        self.record_many(value, 1);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.redirect(|histogram| histogram.add(value, count as u64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explicit(histogram: &Histogram) -> (Arc<[f64]>, Box<[u64]>) {
+        match histogram.read() {
+            Distribution::Explicit { bounds, counts, .. } => (bounds, counts),
+            Distribution::Exponential(_) => panic!("it is exponential"),
+        }
+    }
+
+    #[test]
+    fn bounds_rise_and_a_bound_belongs_to_its_own_bucket() {
+        let histogram = Histogram::new(&Key::from_name("h"), &Layout::default(), None);
+        histogram.record_many(0.25, 3);
+        histogram.record(1e12);
+        histogram.record(-1.0);
+        let (bounds, counts) = explicit(&histogram);
+        assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(counts[bounds.iter().position(|&bound| bound == 0.25).unwrap()], 3);
+        assert_eq!((counts[bounds.len()], counts[0]), (1, 1));
+        assert_eq!(histogram.read().sum(), 0.75 + 1e12 - 1.0);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_and_counted() {
+        for layout in [Layout::default(), Layout::Exponential] {
+            let histogram = Histogram::new(&Key::from_name("h"), &layout, None);
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 2.0] {
+                histogram.record(value);
+            }
+            assert_eq!((histogram.refused(), histogram.read().sum()), (3, 2.0));
+            assert_eq!(histogram.read().count(), 1);
+        }
+    }
+
+    #[test]
+    fn bounds_given_in_disorder_are_put_in_order() {
+        let bounds = [3.0, 1.0, f64::INFINITY, 3.0, f64::NAN, 2.0];
+        assert_eq!(Layout::explicit(bounds), Layout::Explicit([1.0, 2.0, 3.0].into()));
+    }
+
+    #[test]
+    fn sum_and_buckets_are_of_the_same_values_while_others_write() {
+        use std::sync::atomic::AtomicBool;
+        for layout in [Layout::explicit([1.0, 2.0, 4.0]), Layout::Exponential] {
+            let histogram = Histogram::new(&Key::from_name("h"), &layout, None);
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        while !done.load(Relaxed) {
+                            histogram.add(2.0, 1);
+                        }
+                    });
+                }
+                for _ in 0..2_000 {
+                    let read = histogram.read();
+                    assert_eq!(read.sum(), read.count() as f64 * 2.0);
+                }
+                done.store(true, Relaxed);
+            });
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use super::*;
+use crate::callsite::{CallSite, Kind as SpanKind};
+use crate::outcome::Outcome;
+use crate::red::labelled::Place;
+use metrics::{CounterFn, HistogramFn, Key, Unit};
+use opentelemetry::trace::{SpanId, TraceId};
+use tracing_core::Level;
+
+static FIRST: CallSite = site("charge", &FIRST);
+static SECOND: CallSite = site("charge", &SECOND);
+static NEVER: CallSite = site("refund", &NEVER);
+
+const fn site(function: &'static str, this: &'static CallSite) -> CallSite {
+    let kind = SpanKind::Internal;
+    CallSite::new(function, function, "shop::pay", "pay.rs", 1, Level::INFO, kind, &[], this)
+}
+
+fn gather(store: &Store) -> Snapshot {
+    let identity = Identity { service_name: "shop".into(), ..Identity::default() };
+    Snapshot::gather(store, &identity)
+}
+
+fn family<'a>(snapshot: &'a Snapshot, name: &str) -> &'a Family {
+    snapshot.families.iter().find(|family| family.name == name).expect(name)
+}
+
+fn label<'a>(series: &'a Series, name: &str) -> &'a str {
+    series.labels.iter().find(|label| label.key() == name).map_or("", |label| label.value())
+}
+
+#[test]
+fn sites_with_the_same_labels_are_one_series() {
+    let store = Store::scoped();
+    for site in [&FIRST, &SECOND] {
+        let cells = store.cells(site);
+        cells.start(0);
+        cells.end(Place::default(), site.bounds(), Outcome::Panic, Duration::from_millis(2));
+        cells.start(0);
+    }
+    store.cells(&NEVER);
+    let snapshot = gather(&store);
+    let calls = family(&snapshot, "function_calls");
+    assert_eq!(calls.series.len(), 8, "each outcome of each function, zero included");
+    for series in &calls.series {
+        let Value::Counter { value, .. } = series.value else { panic!() };
+        let panicked = label(series, "function") == "charge" && label(series, "outcome") == "panic";
+        assert_eq!(value, Number::Whole(if panicked { 2 } else { 0 }));
+        if panicked {
+            assert_eq!(label(series, "result"), "error");
+            assert_eq!(label(series, "module"), "shop::pay");
+            assert_eq!(label(series, "service_name"), "shop");
+        }
+    }
+    let concurrent = family(&snapshot, "function_calls_concurrent");
+    assert!(matches!(concurrent.series[0].value, Value::Gauge(2.0)));
+    let durations = family(&snapshot, "function_calls_duration_seconds");
+    let Value::Histogram(buckets) = &durations.series[0].value else { panic!() };
+    assert_eq!(buckets.held.count(), 2);
+    assert_eq!(durations.unit_words().as_deref(), Some("seconds"));
+}
+
+#[test]
+fn a_counters_exemplar_is_the_step_it_made() {
+    let store = Store::scoped();
+    let exemplar = Exemplar {
+        trace_id: TraceId::from_bytes([1; 16]),
+        span_id: SpanId::from_bytes([2; 8]),
+        value: 0.25,
+        time: SystemTime::now(),
+    };
+    store.cells(&FIRST).publish(
+        Place::default(),
+        FIRST.bounds(),
+        Outcome::Ok,
+        Duration::from_millis(250),
+        exemplar,
+    );
+    let snapshot = gather(&store);
+    let shown: Vec<_> = family(&snapshot, "function_calls")
+        .series
+        .iter()
+        .filter_map(|series| match series.value {
+            Value::Counter { exemplar, .. } => exemplar,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(shown, [Exemplar { value: 1.0, ..exemplar }]);
+    let durations = family(&snapshot, "function_calls_duration_seconds");
+    let Value::Histogram(buckets) = &durations.series[0].value else { panic!() };
+    let shown: Vec<_> = buckets.exemplars.iter().filter_map(|slot| slot.get()).collect();
+    assert_eq!(shown, [exemplar]);
+}
+
+#[test]
+fn who_came_first_keeps_the_name() {
+    let store = Store::scoped();
+    store.counter(&Key::from_name("a_b_total")).unwrap().increment(1);
+    assert!(store.counter(&Key::from_name("a.b")).is_none());
+    assert!(store.gauge(&Key::from_name("a_b_total")).is_none());
+    assert!(store.histogram(&Key::from_name("a_b")).is_none());
+    assert!(store.gauge(&Key::from_name("function_calls_total")).is_none());
+    let snapshot = gather(&store);
+    let names: Vec<_> = snapshot.families.iter().map(|family| family.name.as_str()).collect();
+    assert_eq!(names, ["a_b", "build_info"]);
+    assert!(matches!(
+        snapshot.families[0].series[0].value,
+        Value::Counter { value: Number::Whole(1), .. }
+    ));
+}
+
+#[test]
+fn series_that_become_equal_are_shown_once() {
+    let store = Store::scoped();
+    for name in ["x.y", "x_y"] {
+        store.counter(&Key::from_parts("c", &[(name, "1")])).unwrap().increment(1);
+    }
+    assert_eq!(family(&gather(&store), "c").series.len(), 1);
+}
+
+#[test]
+fn a_unit_is_shown_if_the_name_ends_in_it() {
+    let store = Store::scoped();
+    for (name, unit) in
+        [("wait_seconds", Unit::Seconds), ("wait", Unit::Seconds), ("bytes", Unit::Bytes)]
+    {
+        let key = Key::from_name(name);
+        store.describe(Kind::Histogram, &key.name_shared(), Some(unit), "help".into());
+        store.histogram(&key).unwrap().record(f64::NAN);
+    }
+    let snapshot = gather(&store);
+    assert_eq!(family(&snapshot, "wait_seconds").unit_words().as_deref(), Some("seconds"));
+    assert_eq!(family(&snapshot, "wait_seconds").help, "help");
+    assert_eq!(family(&snapshot, "wait").unit_words().as_deref(), None);
+    assert_eq!(family(&snapshot, "bytes").unit_words().as_deref(), None);
+    assert_eq!(family(&snapshot, "redspan_metric_refused").series.len(), 3);
+}

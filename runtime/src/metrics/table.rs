@@ -1,0 +1,51 @@
+//! The series of one kind, by key.
+
+use crate::metrics::series::Series;
+use hashbrown::HashTable;
+use metrics::Key;
+use std::sync::{Arc, PoisonError, RwLock};
+
+const PARTS: usize = 16;
+
+/// Parts with a lock each, so that threads which look for different series rarely meet.
+pub(crate) struct Table<S>([RwLock<HashTable<Arc<S>>>; PARTS]);
+
+impl<S> Table<S> {
+    pub(crate) fn new() -> Self {
+        Table([const { RwLock::new(HashTable::new()) }; PARTS])
+    }
+}
+
+impl<S: Series> Table<S> {
+    fn part(&self, hash: u64) -> &RwLock<HashTable<Arc<S>>> {
+        // The table itself looks at the lowest and the highest bits.
+        &self.0[(hash >> 32) as usize % PARTS]
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<S>> {
+        let hash = key.get_hash();
+        let part = self.part(hash).read().unwrap_or_else(PoisonError::into_inner);
+        part.find(hash, |series| series.id().key == *key).map(Arc::clone)
+    }
+
+    /// The key must not be there.
+    pub(crate) fn insert(&self, series: Arc<S>) {
+        let hash = series.id().key.get_hash();
+        let mut part = self.part(hash).write().unwrap_or_else(PoisonError::into_inner);
+        part.insert_unique(hash, series, |series| series.id().key.get_hash());
+    }
+
+    pub(crate) fn visit(&self, mut look: impl FnMut(&Arc<S>)) {
+        for part in &self.0 {
+            let part = part.read().unwrap_or_else(PoisonError::into_inner);
+            part.iter().for_each(&mut look);
+        }
+    }
+
+    /// Whoever is being looked for meanwhile is found before or after, not in between.
+    pub(crate) fn retain(&self, mut keep: impl FnMut(&Arc<S>) -> bool) {
+        for part in &self.0 {
+            part.write().unwrap_or_else(PoisonError::into_inner).retain(|series| keep(series));
+        }
+    }
+}
