@@ -261,6 +261,10 @@ pub(crate) fn path_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<
 }
 
 pub(crate) fn usage(key: &Ident, known: &[Known]) -> String {
+    usage_of(&key.to_string(), known)
+}
+
+pub(crate) fn usage_of(key: &str, known: &[Known]) -> String {
     let usage = known.iter().find(|option| key == option.name).map_or("", |option| option.usage);
     format!("`{usage}`")
 }

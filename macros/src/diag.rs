@@ -29,6 +29,12 @@ impl Diag {
         self.errors.len()
     }
 
+    /// Adds the mistakes that were found elsewhere.
+    #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "only the attribute does"))]
+    pub(crate) fn absorb(&mut self, other: Diag) {
+        self.errors.extend(other.errors);
+    }
+
     /// The errors as `compile_error!` items, or `None` if there was no mistake.
     pub(crate) fn into_errors(self) -> Option<TokenStream> {
         if self.errors.is_empty() {

@@ -9,9 +9,9 @@ pub(crate) fn instrumented(
     args: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    let (args, item) = (TokenStream::from(args), TokenStream::from(item));
+    let mut item = TokenStream::from(item);
     let mut diag = Diag::new();
-    let expanded = crate::instrumented::expand(args, item.clone(), &mut diag);
+    let expanded = crate::instrumented::expand(args.into(), &mut item, &mut diag);
     // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
         (Some(errors), _) => quote!(#errors #item),
@@ -31,6 +31,18 @@ pub(crate) fn error_type(input: proc_macro::TokenStream) -> proc_macro::TokenStr
     let mut diag = Diag::new();
     let expanded = crate::error_type::expand(input.into(), &mut diag);
     derived("#[derive(ErrorType)]", diag, expanded)
+}
+
+pub(crate) fn labels(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::labels::expand(input.into(), &mut diag);
+    derived("#[derive(Labels)]", diag, expanded)
+}
+
+pub(crate) fn metrics(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::metrics::expand(input.into(), &mut diag);
+    derived("#[derive(Metrics)]", diag, expanded)
 }
 
 /// What a derive wrote, which after a mistake is still an implementation: without one every use of

@@ -23,9 +23,13 @@ mod instrumented;
 #[path = "off.rs"]
 mod instrumented;
 mod label;
+mod labels;
+mod metrics;
 mod options;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
+#[cfg(feature = "instrument")]
+mod service;
 
 /// Makes every call of a function a span and a RED measurement: rate, errors, duration.
 ///
@@ -76,6 +80,57 @@ mod paths;
 /// and run before the body, once a call, and not at all if nobody records the span. A name bound by
 /// a pattern, such as `Path(id): Path<u64>`, is seen by reference: write `*id + 1`.
 ///
+/// # Whole blocks
+///
+/// On an `impl` it instruments every method, with or without `self`; on a `trait` every method that has a
+/// body; on an inline `mod` every function in it, and those of the blocks and modules inside. Nothing else
+/// in the block changes.
+///
+/// ```
+/// use redspan::instrumented;
+/// # struct Receipt;
+/// # trait Gateway { fn name(&self) -> &str; }
+///
+/// struct Payments;
+///
+/// #[instrumented(level = "debug")]             // for all of them
+/// impl Payments {
+///     async fn charge(&self, cents: u64) -> Result<Receipt, String> {
+///         Ok(Receipt)
+///     }
+///
+///     #[instrumented(level = "info", fields(id))]   // for this one: replaces what the block says
+///     fn find(&self, id: u64) -> Option<Receipt> {
+///         None
+///     }
+///
+///     #[instrumented(off)]                     // not this one
+///     fn is_open(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// #[instrumented]
+/// impl Gateway for Payments {
+///     fn name(&self) -> &str {
+///         "payments"
+///     }
+/// }
+/// # let ((), seen) = redspan::testing::scope(|| { Payments.find(1); Payments.name(); Payments.is_open(); });
+/// # assert_eq!(seen.calls("Payments::find").ok + seen.calls("<Payments as Gateway>::name").ok, 2);
+/// # assert_eq!(seen.spans().len(), 2);
+/// ```
+///
+/// Functions of a block are named after its type or trait, in the span's name and in the label `function`:
+/// `Payments::charge`, `<Payments as Gateway>::name`, and `Gateway::name` for a body in the trait itself.
+/// Type arguments are part of the name where they are no parameters of the block: `Repo<Order>::get`, but
+/// `Repo::get` in `impl<T> Repo<T>`. An attribute on a single method does not know its type: `charge`.
+///
+/// An option of a method, or of a block in a module, replaces the same option of the block around it.
+/// `name` goes on single functions only. What has no instrumented form is left out: a `const fn`, a
+/// variadic function, a method without a body; so are tests (`#[test]`, `#[cfg(test)]`) and what a macro
+/// in the block writes.
+///
 /// # What the function keeps
 ///
 /// Parameters live as long and drop in the same order as without the attribute, in every edition;
@@ -86,6 +141,7 @@ mod paths;
 /// # Limits
 ///
 /// - `const fn`, variadic functions and trait methods without a body cannot be instrumented.
+/// - An attribute on a block does not see one of its functions' own under `cfg_attr`, and refuses it.
 /// - The body of a `#[track_caller]` function becomes a closure: `Location::caller()` and panics in
 ///   it name the line in the body instead of the caller's.
 /// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
@@ -142,4 +198,41 @@ pub fn label(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(ErrorType, attributes(error_type))]
 pub fn error_type(input: TokenStream) -> TokenStream {
     entry::error_type(input)
+}
+
+/// Makes a struct the label set of a metric: the trait `redspan::metrics::Labels`.
+///
+/// Each field is a label: a type that is a `Label`, or, with `cap`, a text.
+///
+/// | where | attribute | meaning |
+/// |---|---|---|
+/// | on a field | `#[label(cap = 100)]` | a text (`AsRef<str>`) of which the first 100 values are told apart; the others are `__overflow__` |
+/// | on a field | `#[label(name = "shop.region")]` | the label's name; the field's by default |
+/// | on the struct | `#[label(crate = path)]` | where the crate `redspan` is, if it is re-exported |
+#[proc_macro_derive(Labels, attributes(label))]
+pub fn labels(input: TokenStream) -> TokenStream {
+    entry::labels(input)
+}
+
+/// Makes the metrics of a struct at once: the trait `redspan::metrics::Metrics`.
+///
+/// Each field is a metric: a `Counter`, `UpDownCounter`, `Gauge` or `Histogram` of `redspan::metrics`,
+/// alone or of a label set (`Counter<Placed>`). The first paragraph of its documentation is its help
+/// text.
+///
+/// | where | attribute | meaning |
+/// |---|---|---|
+/// | on the struct | `#[metrics(prefix = "shop")]` | stands before every name, with a dot |
+/// | on the struct | `#[metrics(crate = path)]` | where the crate `redspan` is, if it is re-exported |
+/// | on a field | `#[metric(unit = "s")]` | the unit, by UCUM: `s`, `By`, `{order}`; it ends the name in Prometheus |
+/// | on a field | `#[metric(buckets = [0.1, 1, 10])]` | upper bounds of a histogram's buckets |
+/// | on a field | `#[metric(exponential)]` | buckets that follow the values |
+/// | on a field | `#[metric(limit = 500)]` | how many series it may have; 2,000 by default, and never less than its closed labels need |
+/// | on a field | `#[metric(name = "orders.placed")]` | the name; the field's by default |
+/// | on a field | `#[metric(help = "…")]` | the help text, instead of the documentation |
+///
+/// Two fields with one name are refused here, other collisions by `register`, which names both places.
+#[proc_macro_derive(Metrics, attributes(metrics, metric))]
+pub fn metrics(input: TokenStream) -> TokenStream {
+    entry::metrics(input)
 }

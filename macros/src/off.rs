@@ -5,6 +5,6 @@ use proc_macro2::TokenStream;
 
 use crate::diag::Diag;
 
-pub(crate) fn expand(_: TokenStream, _: TokenStream, _: &mut Diag) -> Option<TokenStream> {
+pub(crate) fn expand(_: TokenStream, _: &mut TokenStream, _: &mut Diag) -> Option<TokenStream> {
     None
 }

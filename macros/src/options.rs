@@ -90,6 +90,32 @@ pub(crate) const LABEL_ENUM: &[Known] = &[
 pub(crate) const LABEL_VARIANT: &[Known] =
     &[Known::new("rename", "rename = \"name\"", "rename = 3")];
 
+/// `#[metrics(…)]` on a struct.
+pub(crate) const METRICS_STRUCT: &[Known] = &[
+    Known::new("prefix", "prefix = \"shop\"", "prefix = 3"),
+    Known::new("crate", "crate = my_framework::redspan", "crate = 3"),
+];
+
+/// `#[metrics(…)]` on a field.
+pub(crate) const METRICS_FIELD: &[Known] = &[
+    Known::new("name", "name = \"shop.orders\"", "name = 3"),
+    Known::new("help", "help = \"Orders placed.\"", "help = 3"),
+    Known::new("unit", "unit = \"s\"", "unit = 3"),
+    Known::new("buckets", "buckets = [0.1, 1, 10]", "buckets = 3"),
+    Known::new("exponential", "exponential", "exponential = 3"),
+    Known::new("limit", "limit = 500", "limit = \"many\""),
+];
+
+/// `#[labels(…)]` on a struct.
+pub(crate) const LABELS_STRUCT: &[Known] =
+    &[Known::new("crate", "crate = my_framework::redspan", "crate = 3")];
+
+/// `#[labels(…)]` on a field.
+pub(crate) const LABELS_FIELD: &[Known] = &[
+    Known::new("name", "name = \"shop.region\"", "name = 3"),
+    Known::new("cap", "cap = 100", "cap = \"many\""),
+];
+
 /// `#[error_type(…)]` on an enum, a variant or a struct.
 pub(crate) const ERROR_TYPE: &[Known] = &[
     Known::new("client", "client", "client = 3"),

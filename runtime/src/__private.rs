@@ -9,6 +9,7 @@ pub use crate::call::{
 };
 pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
+pub use crate::metrics::typed::{Registered, values};
 pub use crate::slo::Slo;
 pub use tracing;
 pub use tracing_core::Level;

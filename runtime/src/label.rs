@@ -24,7 +24,7 @@
     message = "`{Self}` is no closed set of label values",
     label = "its values are not known at compile time",
     note = "write `#[derive(redspan::Label)]` on an enum with one variant a value",
-    note = "for a value without such a set state the most values that are told apart: `capped(value, 100)`"
+    note = "for a value without such a set state the most values that are told apart: `capped(value, 100)`, or in a label set `#[label(cap = 100)]`"
 )]
 pub trait Label {
     /// All values, each once.

@@ -73,12 +73,12 @@ pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
-#[cfg(feature = "_http")]
+#[cfg(feature = "_integrations")]
 mod integrations;
 mod label;
 pub mod log;
 mod macros;
-mod metrics;
+pub mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outcome;
@@ -98,11 +98,13 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Label, instrumented};
+pub use redspan_macros::{ErrorType, Label, Labels, Metrics, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
 pub use catalog::catalog;
+pub use config::SpanLimits;
+pub use config::preset::Preset;
 #[doc(inline)]
 pub use context::propagation;
 pub use error_type::{Blame, ErrorType};
@@ -111,6 +113,8 @@ pub use exemplar::Exemplar;
 pub use integrations::axum;
 #[cfg(feature = "reqwest")]
 pub use integrations::reqwest;
+#[cfg(feature = "sqlx")]
+pub use integrations::sqlx;
 #[cfg(feature = "tower")]
 pub use integrations::tower;
 pub use label::Label;
@@ -120,16 +124,16 @@ pub use metrics::recorder::{Recorder, recorder};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
-pub use provider::{Builder, InitError, Telemetry, builder};
+pub use provider::{Builder, Health, InitError, Telemetry, builder};
 pub use red::Red;
 pub use slo::Slo;
-pub use span::{Span, SpanStats, Tracer, TracerProvider};
+pub use span::{ExporterHealth, Span, SpanStats, Tracer, TracerProvider};
 pub use tracing_core::Level;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
-    pub use crate::config::ConfigError;
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
+    pub use crate::config::{Batching, ConfigError, WhenFull};
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]

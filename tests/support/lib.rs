@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod page;
+pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;

@@ -10,8 +10,7 @@ use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
-    paths::set_root(model.root.as_ref());
-    let root = paths::root();
+    let root = paths::root(model.root.as_ref());
     let (impl_generics, type_generics, condition) = model.generics.split_for_impl();
     let ident = &model.ident;
     let given = condition.into_iter().flat_map(|condition| &condition.predicates);

@@ -6,10 +6,11 @@ use syn::spanned::Spanned;
 
 use super::model::{self, Judge, Model, Options, Output};
 use super::params::{Param, Shape};
-use super::{body, fields, labels, parse};
+use super::{body, fields, labels};
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
+    paths::set_root(model.options.root_path.as_ref());
     let at = Span::mixed_site();
     let Model { attrs, inner_attrs, vis, default, sig, .. } = model;
     let inner_attrs = inner_attrs.iter().map(|attr| {
@@ -73,10 +74,10 @@ fn site(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let ident = &model.sig.ident;
-    let function = syn::ext::IdentExt::unraw(ident).to_string();
+    let function = model.function();
     let name = Literal::string(model.options.name.as_ref().unwrap_or(&function));
     let function = Literal::string(&function);
-    let (file, line) = parse::position(ident.span());
+    let (file, line) = paths::position(ident.span());
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let (level, kind) = (model.options.level(), model.options.kind());
     let fields = fields::names(&model.options.fields);
@@ -117,14 +118,14 @@ fn settings(model: &Model) -> (TokenStream, TokenStream) {
         let returned = labels::names(&options.labels, true);
         settings.extend(quote_spanned!(at=> .with_labels(#given, #returned)));
     }
-    let function = syn::ext::IdentExt::unraw(&model.sig.ident).to_string();
+    let function = model.function();
     if let Some((slo, with)) = options.slo.expand(options.name.as_ref().unwrap_or(&function)) {
         statics.extend(slo);
         settings.extend(with);
     }
     if let Some(level) = options.log {
         let level = model::level(level);
-        let (file, line) = parse::position(model.sig.ident.span());
+        let (file, line) = paths::position(model.sig.ident.span());
         let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
         statics.extend(quote_spanned!(at=>
             static __REDSPAN_LINE: #private::Line = #private::Line::new(

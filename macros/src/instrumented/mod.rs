@@ -14,12 +14,26 @@ use proc_macro2::TokenStream;
 
 use crate::attrs;
 use crate::diag::Diag;
+use crate::service;
 
-/// The instrumented function, or `None` if the item has no instrumented form (then `diag` says why).
-pub(crate) fn expand(args: TokenStream, item: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+// One function of a block goes through the same stages.
+pub(crate) use expand::expand as expanded;
+pub(crate) use model::{Model, Options, model, options};
+pub(crate) use parse::{Function, function};
+
+/// The instrumented item, or `None` if it has no instrumented form (then `diag` says why). `item` becomes
+/// what is emitted after a mistake.
+pub(crate) fn expand(
+    args: TokenStream,
+    item: &mut TokenStream,
+    diag: &mut Diag,
+) -> Option<TokenStream> {
+    if service::holds_functions(item) {
+        return service::expand(args, item, diag);
+    }
     // The options are judged even if the item is not a function: all mistakes in one run.
-    let options = model::options(attrs::entries(args, diag), diag);
-    let function = parse::function(item, diag)?;
+    let options = model::options(service::without_off(attrs::entries(args, diag), diag), diag);
+    let function = parse::function(item.clone(), diag)?;
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))
 }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Type, Visibility};
@@ -15,7 +16,6 @@ use super::slo::{self, Objectives};
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
 use crate::options::INSTRUMENTED;
-use crate::paths;
 
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 const KINDS: &[&str] = &["internal", "server", "client", "producer", "consumer"];
@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) busy: Option<Span>,
     /// The level of the line that says how a call ended.
     pub(crate) log: Option<&'static str>,
+    /// Where the crate `redspan` is.
+    pub(crate) root_path: Option<TokenStream>,
     pub(crate) no_metrics: bool,
     pub(crate) no_span: bool,
 }
@@ -54,6 +56,8 @@ pub(crate) enum Judge {
 
 pub(crate) struct Model {
     pub(crate) options: Options,
+    /// What stands in front of the function's name: its type or trait, if a block around it told.
+    pub(crate) owner: Option<String>,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) inner_attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -73,7 +77,6 @@ pub(crate) enum Output {
 
 pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
     let mut options = Options::default();
-    let mut root = None;
     let mut off: Option<Ident> = None;
     for entry in attrs::judge_keys(entries, INSTRUMENTED, diag) {
         let key = entry.key.clone();
@@ -117,7 +120,10 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
                 options.busy = busy.then(|| key.span());
             }
             "log" => options.log = log(entry, diag),
-            "crate" => root = attrs::path_of(entry, INSTRUMENTED, diag),
+            "crate" => {
+                let path = attrs::path_of(entry, INSTRUMENTED, diag);
+                options.root_path = path.map(ToTokens::into_token_stream);
+            }
             "metrics" | "span" => {
                 let on = attrs::flag_of(entry, INSTRUMENTED, diag).unwrap_or(true);
                 if !on {
@@ -136,7 +142,6 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
             _ => {}
         }
     }
-    paths::set_root(root.as_ref());
     options
 }
 
@@ -268,7 +273,18 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     }
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.reads());
-    Some(Model { options, attrs, inner_attrs, vis, default, sig, params, output, body })
+    Some(Model {
+        options,
+        owner: None,
+        attrs,
+        inner_attrs,
+        vis,
+        default,
+        sig,
+        params,
+        output,
+        body,
+    })
 }
 
 fn output(output: &ReturnType) -> Output {
@@ -315,4 +331,15 @@ impl Options {
 
 pub(crate) fn level(word: &str) -> Ident {
     Ident::new(&word.to_uppercase(), Span::mixed_site())
+}
+
+impl Model {
+    /// What the function is called: `charge`, or `Payments::charge` where the block around it told.
+    pub(crate) fn function(&self) -> String {
+        let name = self.sig.ident.unraw().to_string();
+        match &self.owner {
+            Some(owner) => format!("{owner}::{name}"),
+            None => name,
+        }
+    }
 }

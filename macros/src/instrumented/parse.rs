@@ -3,7 +3,7 @@
 //! A body parsed into `syn::Block` and printed again is most of what an attribute macro costs at
 //! compile time, and syntax that syn does not know yet would fail there. Nothing here needs it.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
 
@@ -33,13 +33,11 @@ pub(crate) fn function(item: TokenStream, diag: &mut Diag) -> Option<Function> {
 fn header(input: ParseStream) -> syn::Result<Function> {
     let attrs = input.call(Attribute::parse_outer)?;
     let vis: Visibility = input.parse()?;
-    let start = input.span();
     if !is_function(input) {
+        let start = input.span();
+        let message = misplaced(input);
         skip(input)?;
-        return Err(syn::Error::new(
-            start,
-            "expected a function or a method: `#[instrumented]` goes on `fn`",
-        ));
+        return Err(syn::Error::new(start, message));
     }
     // `default` is a keyword only in front of a function (specialization).
     let default = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
@@ -73,6 +71,23 @@ fn is_function(input: ParseStream) -> bool {
             return false;
         }
     }
+}
+
+/// Where the attribute should stand instead.
+fn misplaced(input: ParseStream) -> String {
+    let fix = if input.peek(Token![struct]) || input.peek(Token![enum]) || input.peek(Token![union])
+    {
+        "put the attribute on the type's `impl`"
+    } else if input.peek(Token![extern]) || input.peek(Token![unsafe]) {
+        "what is declared here has no body; put the attribute on the functions that call it"
+    } else if input.peek(Token![const]) || input.peek(Token![static]) {
+        "a value is no call; put the attribute on the function that makes it"
+    } else if input.peek2(Token![!]) {
+        "it does not see what a macro writes; put the attribute on the functions in it"
+    } else {
+        "`#[instrumented]` goes on `fn`, and on an `impl`, a `trait` or a `mod` for all in it"
+    };
+    format!("expected a function or a block of functions: {fix}")
 }
 
 fn skip(input: ParseStream) -> syn::Result<()> {
@@ -121,14 +136,4 @@ pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
         TokenTree::Group(group) => mentions(&group.stream(), name),
         TokenTree::Punct(_) => false,
     })
-}
-
-/// Where the item's name stands, as `file!()` and `line!()` would say without nested macros.
-pub(crate) fn position(span: Span) -> (String, u32) {
-    // Only a running macro has spans with places; a unit test has not.
-    if !proc_macro::is_available() {
-        return (String::new(), 0);
-    }
-    let span = span.unwrap();
-    (span.file(), u32::try_from(span.line()).unwrap_or(0))
 }

@@ -10,8 +10,7 @@ use crate::paths;
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let Model { ident, generics, root, values } = model;
-    paths::set_root(root.as_ref());
-    let root = paths::root();
+    let root = paths::root(root.as_ref());
     let (impl_generics, type_generics, condition) = generics.split_for_impl();
     let names = values.iter().map(|value| Literal::string(&value.name));
     let arms = values.iter().enumerate().map(|(index, value)| {

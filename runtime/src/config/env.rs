@@ -58,6 +58,11 @@ impl Env {
         Env { lookup: Box::new(lookup), warnings: Vec::new() }
     }
 
+    /// No variables at all.
+    pub(crate) fn none() -> Self {
+        Env::with(|_| Err(VarError::NotPresent))
+    }
+
     /// Variables from a table.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(variables: HashMap<&'static str, &'static str>) -> Self {
@@ -180,6 +185,29 @@ impl Env {
         self.parsed(variable, accepted, |value| {
             words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)).map(|(_, it)| *it)
         })
+    }
+
+    /// Some of a few words, parted by commas, each once, or `none`. A word that is not known warns and
+    /// is left out, so that a mistake in one does not undo the others; if none is known, `None`.
+    pub(crate) fn list<T: Copy + PartialEq>(
+        &mut self,
+        variable: &'static str,
+        accepted: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<Vec<T>> {
+        let text = self.text(variable)?;
+        if text.eq_ignore_ascii_case("none") {
+            return Some(Vec::new());
+        }
+        let mut list = Vec::new();
+        for asked in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            match words.iter().find(|(word, _)| asked.eq_ignore_ascii_case(word)) {
+                Some((_, it)) if list.contains(it) => {}
+                Some((_, it)) => list.push(*it),
+                None => self.warn(variable, asked, accepted),
+            }
+        }
+        Some(list).filter(|list| !list.is_empty())
     }
 
     /// `key=value` pairs parted by commas, percent-decoded: what the W3C Baggage format allows

@@ -4,8 +4,12 @@
 
 use std::fmt;
 
+mod batch;
 pub(crate) mod env;
+mod exporters;
+mod limits;
 pub(crate) mod otlp;
+pub(crate) mod preset;
 pub(crate) mod resource;
 pub(crate) mod settings;
 
@@ -26,3 +30,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+pub use batch::{Batching, WhenFull};
+pub use limits::SpanLimits;

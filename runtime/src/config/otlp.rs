@@ -164,7 +164,10 @@ pub struct Tls {
     identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the exporter connects"))]
+#[cfg_attr(
+    not(any(feature = "otlp", test)),
+    expect(dead_code, reason = "only the exporter connects")
+)]
 impl Tls {
     pub(crate) fn ca(&self) -> Option<&[u8]> {
         self.ca.as_deref()

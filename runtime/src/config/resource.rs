@@ -1,9 +1,29 @@
-//! Who is speaking: the resource that goes with every span.
+//! Who is speaking: the resource that goes with every span, record and number.
+
+mod detect;
 
 use super::settings::Settings;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{LazyLock, OnceLock};
+
+/// The conventions that the attributes' names are of.
+/// <https://opentelemetry.io/docs/specs/otel/schemas/>
+pub(crate) const SCHEMA_URL: &str = opentelemetry_semantic_conventions::SCHEMA_URL;
+
+static INSTALLED: OnceLock<Resource> = OnceLock::new();
+
+/// From here on this is who speaks; the first stays.
+pub(crate) fn install(resource: &Resource) {
+    let _ = INSTALLED.set(resource.clone());
+}
+
+/// Who speaks; nobody, before `install` has run.
+pub(crate) fn installed() -> &'static Resource {
+    static NOBODY: LazyLock<Resource> = LazyLock::new(|| Resource::builder_empty().build());
+    INSTALLED.get().unwrap_or(&NOBODY)
+}
 
 /// What the program says about itself; it beats the environment.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +36,7 @@ pub(crate) struct Identity {
     pub(crate) attributes: Vec<KeyValue>,
 }
 
-/// Builds the resource: defaults, then the environment, then the program's own word.
+/// Builds the resource: what is found, then the environment, then the program's own word.
 pub(crate) fn resource(settings: &Settings, identity: Identity) -> Resource {
     // Later ones replace earlier ones. The SDK's own builder would read the environment again and
     // call itself `opentelemetry`.
@@ -26,9 +46,8 @@ pub(crate) fn resource(settings: &Settings, identity: Identity) -> Resource {
         KeyValue::new("telemetry.sdk.name", "redspan"),
         KeyValue::new("telemetry.sdk.language", "rust"),
         KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("process.pid", i64::from(std::process::id())),
     ];
-    attributes.extend(host_name().map(|host| KeyValue::new("host.name", host)));
+    attributes.extend(detect::all());
     let environment = settings.resource_attributes.iter();
     attributes.extend(environment.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
     let name = identity.service_name.as_ref().or(settings.service_name.as_ref());
@@ -36,24 +55,16 @@ pub(crate) fn resource(settings: &Settings, identity: Identity) -> Resource {
     attributes
         .extend(identity.service_version.map(|version| KeyValue::new("service.version", version)));
     attributes.extend(identity.attributes);
-    Resource::builder_empty().with_attributes(attributes).build()
+    Resource::builder_empty().with_schema_url(attributes, SCHEMA_URL).build()
 }
 
 /// The name the specification gives a service without one.
 fn default_service_name() -> String {
-    let executable = std::env::current_exe().ok();
-    let name =
-        executable.as_deref().and_then(|path| path.file_stem()).map(|it| it.to_string_lossy());
-    name.map_or_else(|| "unknown_service".to_owned(), |name| format!("unknown_service:{name}"))
+    match detect::executable() {
+        Some(name) => format!("unknown_service:{name}"),
+        None => "unknown_service".to_owned(),
+    }
 }
-
-/// The kernel's word, where reading it costs no dependency.
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = name.or_else(|| std::env::var("COMPUTERNAME").ok())?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 /// A version 4 UUID, random enough to tell instances apart: each `RandomState` has keys of its own,
 /// which come from the system once a thread.
 fn random_uuid() -> String {
@@ -83,7 +94,7 @@ mod tests {
 
     fn built(variables: &[(&'static str, &'static str)], identity: Identity) -> Resource {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
-        resource(&Settings::read(Env::of(variables)).0, identity)
+        resource(&Settings::read(Env::of(variables), None).0, identity)
     }
 
     fn get(resource: &Resource, key: &'static str) -> String {
@@ -97,6 +108,12 @@ mod tests {
         assert_eq!(get(&resource, "telemetry.sdk.name"), "redspan");
         assert_eq!(get(&resource, "telemetry.sdk.language"), "rust");
         assert_eq!(get(&resource, "process.pid"), std::process::id().to_string());
+        assert_eq!(get(&resource, "os.type"), std::env::consts::OS);
+        assert!(get(&resource, "process.executable.name").starts_with("redspan"));
+        assert!(!get(&resource, "host.arch").is_empty());
+        assert!(resource.schema_url().is_some_and(|url| url.contains("opentelemetry.io/schemas/")));
+        // Passwords stand there.
+        assert_eq!(resource.get(&Key::new("process.command_args")), None);
     }
 
     #[test]

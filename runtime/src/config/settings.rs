@@ -4,26 +4,39 @@
 //! |---|---|
 //! | `OTEL_SDK_DISABLED` | `false` |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the executable's name |
-//! | `OTEL_TRACES_EXPORTER` | `otlp` if an OTLP endpoint is set, or else `none`: no network without being asked |
-//! | `OTEL_METRICS_EXPORTER` | `none`; `/metrics` is served when asked for |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp` if an OTLP endpoint is set, or else `none`: no network without being asked |
+//! | `OTEL_LOGS_EXPORTER` | `console`, and `otlp` if an OTLP endpoint is set |
 //! | `OTEL_EXPORTER_PROMETHEUS_{HOST,PORT}` | `127.0.0.1`, `9464` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_always_on`, `1.0` |
 //! | `OTEL_PROPAGATORS` | `tracecontext,baggage` |
-//! | `OTEL_EXPORTER_OTLP_{,TRACES_}PROTOCOL` | `http/protobuf` |
-//! | `OTEL_EXPORTER_OTLP_{,TRACES_}ENDPOINT` | `http://localhost:4318` + `/v1/traces`; gRPC `http://localhost:4317` |
-//! | `OTEL_EXPORTER_OTLP_{,TRACES_}TIMEOUT` | 10,000 ms |
-//! | `OTEL_EXPORTER_OTLP_{,TRACES_}COMPRESSION` | `none` |
-//! | `OTEL_EXPORTER_OTLP_{,TRACES_}HEADERS` | none |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}PROTOCOL` | `http/protobuf` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}ENDPOINT` | `http://localhost:4318` + `/v1/traces` and so on; gRPC `http://localhost:4317` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}TIMEOUT` | 10,000 ms |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}COMPRESSION` | `none` |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}HEADERS` | none |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}CERTIFICATE` | the authorities of the system |
+//! | `OTEL_EXPORTER_OTLP_{,TRACES_,METRICS_,LOGS_}CLIENT_{CERTIFICATE,KEY}` | none |
+//! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` |
+//! | `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_METRIC_EXPORT_TIMEOUT` | 60,000 ms, 30,000 ms |
+//! | `OTEL_METRICS_EXEMPLAR_FILTER` | `trace_based` |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | 1,000 ms (the specification: 5,000): what was lost in a crash is then a second, and the export thread batches better than it waits |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | 65,536 (the specification: 2,048, which a busy service fills in milliseconds) |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_EXPORT_TIMEOUT` | 512, 30,000 ms |
+//! | `OTEL_BLRP_SCHEDULE_DELAY`, `_MAX_QUEUE_SIZE`, `_MAX_EXPORT_BATCH_SIZE`, `_EXPORT_TIMEOUT` | 1,000 ms, 2,048, 512, 30,000 ms |
 //! | `OTEL_SPAN_{ATTRIBUTE,EVENT,LINK}_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT`, `OTEL_{EVENT,LINK}_ATTRIBUTE_COUNT_LIMIT` | 128 |
 //! | `OTEL_{SPAN_,}ATTRIBUTE_VALUE_LENGTH_LIMIT` | 16,384 characters, as in log lines (the specification: no limit, and so no bound on memory) |
+//! | `OTEL_LOG_LEVEL` | what `RUST_LOG` says; else from this level on redspan's own messages are shown |
 //! | `RUST_LOG` | kept as it is, for the log room |
 
 use super::env::{Env, Warning};
 use super::otlp::{self, OtlpSettings, Signal};
-use std::time::Duration;
+use super::preset::Preset;
+use super::{batch, exporters, limits};
+use tracing_core::LevelFilter;
+
+pub(crate) use super::batch::{Batching, ReaderSettings, WhenFull};
+pub(crate) use super::exporters::{LogsExporter, MetricsExporter, TracesExporter};
+pub(crate) use super::limits::SpanLimits;
 
 /// What the environment says, with defaults where it says nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +47,12 @@ pub(crate) struct Settings {
     pub(crate) service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`, in the order given.
     pub(crate) resource_attributes: Vec<(String, String)>,
-    /// Where spans go.
-    pub(crate) traces_exporter: TracesExporter,
+    /// Where spans go; nowhere, if it is empty.
+    pub(crate) traces_exporters: Vec<TracesExporter>,
     /// Where metrics go.
-    pub(crate) metrics_exporter: MetricsExporter,
+    pub(crate) metrics_exporters: Vec<MetricsExporter>,
+    /// Where log records go.
+    pub(crate) logs_exporters: Vec<LogsExporter>,
     /// The interface of the `/metrics` listener.
     pub(crate) prometheus_host: String,
     /// The port of the `/metrics` listener.
@@ -53,31 +68,19 @@ pub(crate) struct Settings {
     /// The same for logs.
     pub(crate) logs_otlp: OtlpSettings,
     /// How spans are gathered before they are exported.
-    pub(crate) batch: BatchSettings,
+    pub(crate) batch: Batching,
+    /// The same for log records.
+    pub(crate) logs_batch: Batching,
+    /// How metrics are read for a receiver.
+    pub(crate) reader: ReaderSettings,
+    /// Whether numbers carry exemplars.
+    pub(crate) exemplars: bool,
     /// What one span may hold.
     pub(crate) limits: SpanLimits,
+    /// From which level on redspan's own messages are shown.
+    pub(crate) own_level: Option<LevelFilter>,
     /// `RUST_LOG`, not looked at.
     pub(crate) rust_log: Option<String>,
-}
-
-/// Where spans go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TracesExporter {
-    /// To an OTLP receiver.
-    Otlp,
-    /// To stdout, as trees.
-    Console,
-    /// Nowhere.
-    None,
-}
-
-/// Where metrics go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MetricsExporter {
-    /// Served at `/metrics`.
-    Prometheus,
-    /// Nowhere.
-    None,
 }
 
 /// Which traces are recorded.
@@ -118,63 +121,9 @@ pub enum Propagator {
     B3Multi,
 }
 
-/// How spans are gathered before they are exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BatchSettings {
-    /// The longest time a span waits for others.
-    pub(crate) delay: Duration,
-    /// How many ended spans may wait; more are dropped and counted.
-    pub(crate) queue: usize,
-    /// How many spans go out together, never more than `queue`.
-    pub(crate) batch: usize,
-    /// The time one export may take.
-    pub(crate) timeout: Duration,
-}
-
-impl Default for BatchSettings {
-    fn default() -> Self {
-        BatchSettings {
-            delay: Duration::from_millis(1_000),
-            queue: 65_536,
-            batch: 512,
-            timeout: Duration::from_millis(30_000),
-        }
-    }
-}
-
-/// What one span may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SpanLimits {
-    /// Attributes.
-    pub(crate) attributes: usize,
-    /// Events.
-    pub(crate) events: usize,
-    /// Links.
-    pub(crate) links: usize,
-    /// Attributes of one event.
-    pub(crate) event_attributes: usize,
-    /// Attributes of one link.
-    pub(crate) link_attributes: usize,
-    /// The characters of a text value; `None` for no limit.
-    pub(crate) value_length: Option<usize>,
-}
-
-impl Default for SpanLimits {
-    fn default() -> Self {
-        SpanLimits {
-            attributes: 128,
-            events: 128,
-            links: 128,
-            event_attributes: 128,
-            link_attributes: 128,
-            value_length: Some(16_384),
-        }
-    }
-}
-
 impl Settings {
     /// Reads everything, and says what could not be used.
-    pub(crate) fn read(mut env: Env) -> (Settings, Vec<Warning>) {
+    pub(crate) fn read(mut env: Env, preset: Option<Preset>) -> (Settings, Vec<Warning>) {
         let vars = &mut env;
         let resource_attributes =
             vars.pairs("OTEL_RESOURCE_ATTRIBUTES", false, |_, _| true).unwrap_or_default();
@@ -184,8 +133,9 @@ impl Settings {
                 .text("OTEL_SERVICE_NAME")
                 .or_else(|| last(&resource_attributes, "service.name")),
             resource_attributes,
-            traces_exporter: traces_exporter(vars),
-            metrics_exporter: metrics_exporter(vars),
+            traces_exporters: exporters::traces(vars, preset),
+            metrics_exporters: exporters::metrics(vars, preset),
+            logs_exporters: exporters::logs(vars, preset),
             prometheus_host: vars
                 .text("OTEL_EXPORTER_PROMETHEUS_HOST")
                 .unwrap_or_else(|| "127.0.0.1".to_owned()),
@@ -199,8 +149,12 @@ impl Settings {
             otlp: otlp::read(vars, Signal::Traces),
             metrics_otlp: otlp::read(vars, Signal::Metrics),
             logs_otlp: otlp::read(vars, Signal::Logs),
-            batch: batch(vars),
-            limits: limits(vars),
+            batch: batch::spans(vars),
+            logs_batch: batch::records(vars),
+            reader: batch::reader(vars),
+            exemplars: exemplars(vars),
+            limits: limits::read(vars),
+            own_level: own_level(vars),
             rust_log: vars.text("RUST_LOG"),
         };
         (settings, env.into_warnings())
@@ -212,29 +166,22 @@ fn last(pairs: &[(String, String)], key: &str) -> Option<String> {
     pair.map(|(_, value)| value.clone())
 }
 
-fn traces_exporter(env: &mut Env) -> TracesExporter {
-    let words = [
-        ("otlp", TracesExporter::Otlp),
-        ("console", TracesExporter::Console),
-        ("none", TracesExporter::None),
-    ];
-    let asked = env.word("OTEL_TRACES_EXPORTER", "otlp, console or none", &words);
-    asked.unwrap_or_else(|| {
-        // The specification's default is otlp; a laptop without a Collector would then see nothing
-        // but errors.
-        if otlp::endpoint_is_set(env, Signal::Traces) {
-            TracesExporter::Otlp
-        } else {
-            TracesExporter::None
-        }
-    })
+fn exemplars(env: &mut Env) -> bool {
+    let words = [("trace_based", true), ("always_off", false)];
+    let accepted = "trace_based or always_off: an exemplar of always_on might name no trace";
+    env.word("OTEL_METRICS_EXEMPLAR_FILTER", accepted, &words).unwrap_or(true)
 }
 
-fn metrics_exporter(env: &mut Env) -> MetricsExporter {
-    let words = [("prometheus", MetricsExporter::Prometheus), ("none", MetricsExporter::None)];
-    let accepted = "prometheus or none: redspan serves metrics at /metrics, where a Collector's \
-                    prometheus receiver can fetch them";
-    env.word("OTEL_METRICS_EXPORTER", accepted, &words).unwrap_or(MetricsExporter::None)
+fn own_level(env: &mut Env) -> Option<LevelFilter> {
+    let words = [
+        ("none", LevelFilter::OFF),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    env.word("OTEL_LOG_LEVEL", "none, error, warn, info, debug or trace", &words)
 }
 
 fn sampler(env: &mut Env) -> SamplerSetting {
@@ -268,60 +215,7 @@ fn propagators(env: &mut Env) -> Vec<Propagator> {
     ];
     let accepted = "tracecontext, baggage, b3 and b3multi, parted by commas, or none";
     let default = vec![Propagator::TraceContext, Propagator::Baggage];
-    let Some(list) = env.text(VARIABLE) else { return default };
-    if list.eq_ignore_ascii_case("none") {
-        return Vec::new();
-    }
-    let mut propagators = Vec::new();
-    for asked in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        match words.iter().find(|(word, _)| asked.eq_ignore_ascii_case(word)) {
-            Some((_, propagator)) if propagators.contains(propagator) => {}
-            Some((_, propagator)) => propagators.push(*propagator),
-            // The others stay: a mistake in one word must not part the traces of all.
-            None => env.warn(VARIABLE, asked, accepted),
-        }
-    }
-    if propagators.is_empty() { default } else { propagators }
-}
-
-fn batch(env: &mut Env) -> BatchSettings {
-    let default = BatchSettings::default();
-    let queue = env.positive("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(default.queue);
-    let mut batch = env.positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(default.batch);
-    if batch > queue {
-        // A small queue with the default batch is nobody's mistake.
-        if batch != default.batch {
-            let accepted = "at most OTEL_BSP_MAX_QUEUE_SIZE, which is taken instead";
-            env.warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch.to_string(), accepted);
-        }
-        batch = queue;
-    }
-    BatchSettings {
-        delay: env.interval("OTEL_BSP_SCHEDULE_DELAY").unwrap_or(default.delay),
-        queue,
-        batch,
-        timeout: env.timeout("OTEL_BSP_EXPORT_TIMEOUT").unwrap_or(default.timeout),
-    }
-}
-
-fn limits(env: &mut Env) -> SpanLimits {
-    let default = SpanLimits::default();
-    let mut limit = |variables: &[&'static str]| variables.iter().find_map(|name| env.count(name));
-    SpanLimits {
-        attributes: limit(&["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"])
-            .unwrap_or(default.attributes),
-        events: limit(&["OTEL_SPAN_EVENT_COUNT_LIMIT"]).unwrap_or(default.events),
-        links: limit(&["OTEL_SPAN_LINK_COUNT_LIMIT"]).unwrap_or(default.links),
-        event_attributes: limit(&["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"])
-            .unwrap_or(default.event_attributes),
-        link_attributes: limit(&["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"])
-            .unwrap_or(default.link_attributes),
-        value_length: limit(&[
-            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        ])
-        .or(default.value_length),
-    }
+    env.list(VARIABLE, accepted, &words).unwrap_or(default)
 }
 
 #[cfg(test)]

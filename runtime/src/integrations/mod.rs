@@ -2,8 +2,12 @@
 
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "_http")]
 mod http;
+mod kept;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+#[cfg(feature = "sqlx")]
+pub mod sqlx;
 #[cfg(feature = "tower")]
 pub mod tower;

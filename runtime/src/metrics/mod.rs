@@ -17,5 +17,11 @@ pub(crate) mod series;
 pub(crate) mod snapshot;
 pub(crate) mod store;
 pub(crate) mod table;
+pub(crate) mod typed;
 pub(crate) mod unit;
 pub(crate) mod views;
+
+pub use typed::{
+    Bound, Counter, Definition, Gauge, Histogram, Labels, MetricError, Metrics, MetricsError,
+    UpDownCounter, define,
+};

@@ -184,6 +184,14 @@ impl Names {
         Place::Overflow(overflow.clone(), first)
     }
 
+    /// A value was sent to [`OVERFLOW`] before it came here.
+    pub(crate) fn overflow(&mut self, kind: Kind, name: &str) {
+        let by_name = self.by_name.get_mut(&kind);
+        if let Some(named) = by_name.and_then(|it| it.get_mut(name)) {
+            named.overflowed += 1;
+        }
+    }
+
     /// A series is gone: its place is free.
     pub(crate) fn forget(&mut self, kind: Kind, key: &Key) {
         let by_name = self.by_name.get_mut(&kind);

@@ -320,6 +320,21 @@ impl Store {
         enter(&self.names).overflowed()
     }
 
+    /// A label of a metric has more values than it may: this one was sent to [`OVERFLOW`].
+    pub(crate) fn overflow(&self, kind: Kind, name: &str, label: &str, cap: usize) {
+        enter(&self.names).overflow(kind, name);
+        if self.warn_once(&format!("{name}{{{label}}}")) {
+            tracing::warn!(
+                target: "redspan",
+                metric = name,
+                label,
+                limit = cap,
+                "too many values of label `{label}` of metric `{name}`: further ones are shown as \
+                 {OVERFLOW}"
+            );
+        }
+    }
+
     /// Looks at what is known of a metric's name.
     pub(crate) fn named<T>(
         &self,

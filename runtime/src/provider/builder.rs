@@ -3,16 +3,18 @@
 use super::error::InitError;
 use super::guard::Telemetry;
 use super::logs::Logs;
+use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter};
 use crate::bridge::subscriber::Front;
+use crate::catalog::catalog;
 use crate::clock;
 use crate::config::env::{Env, Warning};
-use crate::config::resource::{Identity, resource};
+use crate::config::preset::Preset;
+use crate::config::resource::{self, Identity};
 #[cfg(feature = "prometheus")]
 use crate::config::settings::MetricsExporter;
-use crate::config::settings::{Settings, TracesExporter};
-use crate::context::pending;
+use crate::config::settings::Settings;
 use crate::context::propagation::{self, Propagator, baggage};
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
@@ -20,12 +22,7 @@ use crate::log::LogLayer;
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
 use crate::metrics::snapshot::Identity as Service;
-use crate::sample::{self, Sampler};
-use crate::span::console::ConsoleSink;
 use crate::span::engine::{self, Engine};
-use crate::span::export::SpanSink;
-use crate::span::pipeline::Pipeline;
-use crate::span::tail::TailPolicy;
 use crate::span::tracer::TracerProvider;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
@@ -71,15 +68,14 @@ pub struct Builder {
     commit: String,
     branch: String,
     attributes: Vec<KeyValue>,
-    sampler: Option<Box<dyn Sampler>>,
-    sink: Option<Box<dyn SpanSink>>,
+    pub(super) spans: Spans,
     propagators: Option<Vec<Propagator>>,
     baggage: Vec<Key>,
     #[cfg(feature = "prometheus")]
     metrics_address: Option<SocketAddr>,
     pub(super) logs: Logs,
     layers: Vec<UserLayer>,
-    tail: Option<TailPolicy>,
+    preset: Option<Preset>,
     env: Option<Env>,
 }
 
@@ -119,14 +115,6 @@ impl Builder {
         self
     }
 
-    /// What decides which spans are recorded. Environment: `OTEL_TRACES_SAMPLER`; by default all
-    /// are, unless the caller's trace or the function's own hint (`#[instrumented(sample = …)]`) says
-    /// otherwise.
-    pub fn sampler(mut self, sampler: impl Sampler) -> Self {
-        self.sampler = Some(Box::new(sampler));
-        self
-    }
-
     /// What travels to other processes. Environment: `OTEL_PROPAGATORS`; by default W3C Trace Context
     /// and W3C Baggage. See [`propagation`].
     ///
@@ -157,24 +145,6 @@ impl Builder {
         self
     }
 
-    /// Keeps or drops local traces when their roots have ended. Then every span is recorded, unless
-    /// [`sampler`](Self::sampler) says otherwise; `OTEL_TRACES_SAMPLER` is not asked.
-    pub fn tail(mut self, policy: TailPolicy) -> Self {
-        self.tail = Some(policy);
-        self
-    }
-
-    /// Where spans go. Environment: `OTEL_TRACES_EXPORTER`; by default nowhere.
-    pub fn spans_to(mut self, sink: impl SpanSink) -> Self {
-        self.sink = Some(Box::new(sink));
-        self
-    }
-
-    /// Prints spans to stdout, as trees.
-    pub fn spans_to_stdout(self) -> Self {
-        self.spans_to(ConsoleSink::stdout())
-    }
-
     /// Serves `/metrics` there. Environment: `OTEL_METRICS_EXPORTER=prometheus` with
     /// `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
     /// one ([`Telemetry::metrics_address`]).
@@ -190,6 +160,20 @@ impl Builder {
     /// it one (`Layer::with_filter`) if it does not need them.
     pub fn layer(mut self, layer: impl Layer<Registry> + Send + Sync + 'static) -> Self {
         self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// Defaults for a purpose: what the program or the environment says beats them.
+    ///
+    /// ```no_run
+    /// use redspan::Preset;
+    ///
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder().preset(Preset::Production).install()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
         self
     }
 
@@ -214,7 +198,7 @@ impl Builder {
         if let Some(first) = *installed {
             return Err(InitError::AlreadyInstalled(first));
         }
-        let (settings, warnings) = Settings::read(self.env.take().unwrap_or_else(Env::process));
+        let (settings, warnings) = Settings::read(self.variables(), self.preset);
         let telemetry = self.put_together(settings, warnings)?;
         *installed = Some(Location::caller());
         Ok(telemetry)
@@ -228,7 +212,7 @@ impl Builder {
         // The clock is calibrated here, not in the first call.
         clock::settle();
         let identity = self.identity(&settings);
-        let resource = resource(&settings, identity);
+        let resource = resource::resource(&settings, identity);
         let said_of_itself = |key| {
             let value = resource.get(&Key::from_static_str(key));
             value.map(|value| value.to_string()).unwrap_or_default()
@@ -240,22 +224,17 @@ impl Builder {
             branch: std::mem::take(&mut self.branch),
         };
 
-        let mut says = Vec::new();
-        let sink = self.sink(&settings, &mut says)?;
-        let sampler = self.decided_by(&settings, sink.is_some(), &mut says);
-        let pipeline = match sink {
-            Some(mut sink) => {
-                sink.set_resource(&resource);
-                Pipeline::start(sink, settings.batch, self.tail.clone())
-                    .map_err(InitError::Thread)?
-            }
-            None => Pipeline::disconnected(settings.batch),
-        };
+        let preset = self.preset.map_or(String::new(), |preset| format!(" ({})", preset.name()));
+        let mut says = vec![format!("{}{preset}", named(&service))];
+        let (pipeline, sampler) = self.spans.way_out(&settings, &resource, &mut says)?;
+        let limits = self.spans.limits(&settings);
 
-        let (log_filter, bad_directive) = EventFilter::new(settings.rust_log.as_deref());
-        let (events_filter, _) = EventFilter::new(settings.rust_log.as_deref());
+        let (asked, bad_directive) = EventFilter::new(settings.rust_log.as_deref());
         // Quieter logs do not switch spans off; more detailed ones bring more detailed spans.
-        let level = log_filter.max_level().max(LevelFilter::INFO);
+        let level = asked.max_level().max(LevelFilter::INFO);
+        let with_own = with_own_level(settings.rust_log.as_deref(), settings.own_level);
+        let (log_filter, _) = EventFilter::new(with_own.as_deref());
+        let (events_filter, _) = EventFilter::new(with_own.as_deref());
         let log_layer = self.logs.layer();
         let log_layer = log_layer.with_service_name(&service.service_name);
         let lines = log_layer.handle();
@@ -267,7 +246,7 @@ impl Builder {
             layers.onto(Registry::default().with(std::mem::take(&mut self.layers)))
         };
 
-        let engine = Engine::new(sampler, level, settings.limits, pipeline);
+        let engine = Engine::new(sampler, level, limits, pipeline);
         baggage::allow(std::mem::take(&mut self.baggage));
         #[cfg(feature = "prometheus")]
         let admin = self.listener(&settings, &service, &mut says)?;
@@ -277,7 +256,10 @@ impl Builder {
         // Only `install` sets it, and only once.
         let engine = engine::install(engine);
         self.logs.settle();
-        candidate::enable();
+        if settings.exemplars {
+            candidate::enable();
+        }
+        resource::install(&resource);
         service.settle();
         global::set_tracer_provider(TracerProvider::new());
         let propagators = self.propagators.unwrap_or(settings.propagators);
@@ -288,6 +270,8 @@ impl Builder {
                 "another metrics recorder is installed and keeps the `metrics` macros".into(),
             );
         }
+        says.push(format!("spans up to {}", level.to_string().to_lowercase()));
+        says.extend(tracing_spans());
         let said = says.join(", ");
         for warning in warnings.drain(..) {
             tracing::warn!(target: "redspan", "{warning}");
@@ -304,6 +288,14 @@ impl Builder {
 }
 
 impl Builder {
+    fn variables(&mut self) -> Env {
+        match (self.env.take(), self.preset) {
+            (Some(env), _) => env,
+            (None, Some(Preset::Testing)) => Env::none(),
+            (None, _) => Env::process(),
+        }
+    }
+
     /// The package is a default: both the environment and the builder beat it.
     fn identity(&mut self, settings: &Settings) -> Identity {
         let (name, version) = self.package.unzip();
@@ -316,73 +308,6 @@ impl Builder {
             attributes: std::mem::take(&mut self.attributes),
         }
     }
-
-    fn sink(
-        &mut self,
-        settings: &Settings,
-        says: &mut Vec<String>,
-    ) -> Result<Option<Box<dyn SpanSink>>, InitError> {
-        let sink = if settings.sdk_disabled {
-            None
-        } else if let Some(sink) = self.sink.take() {
-            Some(sink)
-        } else {
-            match settings.traces_exporter {
-                TracesExporter::Otlp => otlp(settings)?,
-                TracesExporter::Console => {
-                    Some(Box::new(ConsoleSink::stdout()) as Box<dyn SpanSink>)
-                }
-                TracesExporter::None => None,
-            }
-        };
-        says.push(match (&sink, settings.sdk_disabled) {
-            (Some(sink), _) => format!("spans to {}", sink.describe()),
-            (None, true) => String::from("OTEL_SDK_DISABLED is set, nothing is exported"),
-            (None, false) => String::from(
-                "spans are not exported (OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 sends \
-                 them to a Collector, OTEL_TRACES_EXPORTER=console prints them)",
-            ),
-        });
-        Ok(sink)
-    }
-
-    fn decided_by(
-        &mut self,
-        settings: &Settings,
-        exported: bool,
-        says: &mut Vec<String>,
-    ) -> Box<dyn Sampler> {
-        if !exported {
-            // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
-            return Box::new(sample::AlwaysOff);
-        }
-        if let Some(policy) = &self.tail {
-            pending::activate(policy.downstream);
-            says.push("kept by the tail policy".into());
-        }
-        let sampler = self.sampler.take().unwrap_or_else(|| {
-            if self.tail.is_some() {
-                // All there is, whatever the caller says; below a local span nobody is asked.
-                let all = sample::parent_based(sample::AlwaysOn);
-                return Box::new(all.remote_not_sampled(sample::AlwaysOn));
-            }
-            let root: Box<dyn Sampler> = match settings.sampler.ratio {
-                ratio if ratio >= 1.0 => Box::new(sample::AlwaysOn),
-                ratio if ratio <= 0.0 => Box::new(sample::AlwaysOff),
-                ratio => Box::new(sample::trace_id_ratio(ratio)),
-            };
-            let root = match settings.sampler.hints {
-                true => Box::new(sample::hinted(root)),
-                false => root,
-            };
-            match settings.sampler.parent_based {
-                true => Box::new(sample::parent_based(root)),
-                false => root,
-            }
-        });
-        says.push(format!("sampled by {}", sampler.describe()));
-        sampler
-    }
 }
 
 #[cfg(feature = "prometheus")]
@@ -393,7 +318,7 @@ impl Builder {
         service: &Service,
         says: &mut Vec<String>,
     ) -> Result<Option<AdminListener>, InitError> {
-        let asked = settings.metrics_exporter == MetricsExporter::Prometheus;
+        let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
         let address = match self.metrics_address {
             _ if settings.sdk_disabled => return Ok(None),
             Some(address) => address,
@@ -429,17 +354,34 @@ impl Builder {
     }
 }
 
-#[cfg(feature = "otlp")]
-fn otlp(settings: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
-    Ok(Some(Box::new(crate::span::otlp::OtlpSink::new(settings.otlp.clone())?)))
+fn named(service: &Service) -> String {
+    format!("{} {}", service.service_name, service.version).trim_end().to_owned()
 }
 
-#[cfg(not(feature = "otlp"))]
-fn otlp(_: &Settings) -> Result<Option<Box<dyn SpanSink>>, InitError> {
-    Err(InitError::Config(crate::config::ConfigError::new(
-        "the environment asks for OTLP, and this program was built without it: turn on redspan's \
-         feature `otlp`, or set OTEL_TRACES_EXPORTER=none",
-    )))
+/// Whether somebody has the functions make `tracing` spans as well, which costs.
+fn tracing_spans() -> Option<String> {
+    let (mut asked, mut all) = (0, 0);
+    tracing_core::dispatcher::get_default(|dispatch| {
+        for site in catalog() {
+            all += 1;
+            asked += usize::from(!dispatch.register_callsite(site.metadata()).is_never());
+        }
+    });
+    (asked > 0).then(|| {
+        format!(
+            "{asked} of {all} functions make tracing spans too, for a layer without a filter or a \
+             directive in brackets"
+        )
+    })
+}
+
+/// `RUST_LOG` with `OTEL_LOG_LEVEL` for redspan's own messages, where it says nothing about them.
+fn with_own_level(rust_log: Option<&str>, own: Option<LevelFilter>) -> Option<String> {
+    let Some(own) = own.filter(|_| rust_log.is_none_or(|it| !it.contains("redspan"))) else {
+        return rust_log.map(str::to_owned);
+    };
+    let rust_log = rust_log.unwrap_or("info");
+    Some(format!("{rust_log},redspan={own},opentelemetry={own}"))
 }
 
 /// redspan's own layers, each with a filter of its own: one filter for all would turn tracing spans

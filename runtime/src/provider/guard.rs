@@ -1,5 +1,6 @@
 //! What keeps redspan running, and ends it in good order.
 
+use crate::config::resource;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
 use crate::log::LogHandle;
@@ -26,12 +27,12 @@ const AT_LEAST: Duration = Duration::from_millis(250);
 /// `main`.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
-    engine: &'static Engine,
+    pub(super) engine: &'static Engine,
     #[cfg(feature = "prometheus")]
     metrics_at: Option<SocketAddr>,
     #[cfg(feature = "prometheus")]
     admin: Mutex<Option<AdminListener>>,
-    logs: LogHandle,
+    pub(super) logs: LogHandle,
     said: String,
     shut: AtomicBool,
 }
@@ -62,7 +63,7 @@ impl Telemetry {
     /// It blocks the calling thread, and needs nothing of the caller's async runtime.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let spans = self.engine.pipeline.flush(timeout);
+        let spans = self.engine.pipeline.flush_all(timeout);
         let logs = self.logs.flush(deadline.saturating_duration_since(Instant::now()));
         spans && logs
     }
@@ -116,6 +117,11 @@ impl Telemetry {
     #[cfg(feature = "prometheus")]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_at
+    }
+
+    /// Who this process says that it is, in traces, metrics and logs.
+    pub fn resource(&self) -> &opentelemetry_sdk::Resource {
+        resource::installed()
     }
 
     /// What is in effect, for people; without credentials.

@@ -5,10 +5,13 @@ mod error;
 #[cfg(feature = "testing")]
 mod for_tests;
 mod guard;
+mod health;
 mod logs;
+mod spans;
 
 pub use builder::{Builder, builder};
 pub use error::InitError;
 #[cfg(feature = "testing")]
 pub(crate) use for_tests::install_for_tests;
 pub use guard::Telemetry;
+pub use health::Health;

@@ -33,6 +33,11 @@ pub trait SpanSink: Send + 'static {
     /// When the spans were not taken: they are then counted as dropped.
     fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError>;
 
+    /// Sends what it still holds, within `timeout`. More may follow.
+    fn flush(&mut self, timeout: Duration) {
+        let _ = timeout;
+    }
+
     /// Sends what it still holds, within `timeout`. Nothing follows.
     fn shutdown(&mut self, timeout: Duration) {
         let _ = timeout;

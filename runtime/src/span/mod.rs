@@ -6,6 +6,8 @@ pub(crate) mod console;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod failed;
+pub(crate) mod fan_out;
+pub(crate) mod hooks;
 mod limits;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
@@ -14,11 +16,11 @@ pub(crate) mod record;
 pub(crate) mod scoped;
 #[expect(clippy::module_inception, reason = "the span itself")]
 pub(crate) mod span;
-mod stats;
+pub(crate) mod stats;
 pub(crate) mod tail;
 pub(crate) mod tracer;
 mod unheard;
 
 pub use span::Span;
-pub use stats::SpanStats;
+pub use stats::{ExporterHealth, SpanStats};
 pub use tracer::{Tracer, TracerProvider};

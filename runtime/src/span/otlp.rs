@@ -60,6 +60,10 @@ impl SpanSink for OtlpSink {
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         match self.exporter.send(&ExportTraceServiceRequest { resource_spans }, timeout) {
             Sent::Taken => Ok(()),
+            Sent::Partly { rejected: 0, message } => {
+                tracing::debug!(target: "redspan", message, "the receiver has something to say");
+                Ok(())
+            }
             Sent::Partly { rejected, message } => {
                 let text = format!("{rejected} of {spans} spans were rejected: {message}");
                 Err(ExportError::new("rejected", text).losing(rejected.min(spans)))

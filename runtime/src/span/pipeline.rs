@@ -6,11 +6,13 @@
 
 use super::buffer::{Added, Buffers};
 use super::export::SpanSink;
+use super::fan_out::FanOut;
+use super::hooks::Hooks;
 use super::record::{Pending, Record};
-use super::stats::{SpanStats, Stats, reason};
+use super::stats::{ExporterStats, SpanStats, Stats, reason};
 use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
-use crate::config::settings::BatchSettings;
+use crate::config::settings::{Batching, WhenFull};
 use crate::quiet;
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +29,12 @@ const ROUND: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for the collector past its deadline: its last round never waits for
 /// anybody, and what it finds must be counted before the numbers are looked at.
 const LAST_ROUND: Duration = Duration::from_millis(250);
+
+/// How long a batch may take at the end, when the one before it has failed.
+const LAST_TRY: Duration = Duration::from_millis(500);
+
+/// After so long without a span having left, although some wait, that is said.
+const STUCK: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
 struct Queue {
@@ -50,6 +58,12 @@ struct Queue {
     exporter_gone: bool,
     /// Spans that wait for the tail policy's decision.
     pending: u64,
+    /// Up to here a flush wants the exporters and processors to hold nothing back either.
+    thorough: u64,
+    /// The next round asks the processors for it.
+    flush_hooks: bool,
+    /// Since when spans have been waiting without one leaving.
+    stuck_since: Option<Instant>,
 }
 
 struct Shared {
@@ -62,7 +76,8 @@ struct Shared {
     closed: AtomicBool,
     /// The collector has begun its last round.
     last_round: AtomicBool,
-    batching: BatchSettings,
+    batching: Batching,
+    exemplars: bool,
     stats: Stats,
 }
 
@@ -70,6 +85,17 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where spans go, and how.
+pub(crate) struct Plan {
+    /// Whose resource is set.
+    pub(crate) sinks: Vec<Box<dyn SpanSink>>,
+    pub(crate) hooks: Hooks,
+    pub(crate) batching: Batching,
+    pub(crate) tail: Option<TailPolicy>,
+    /// Whether exported spans become exemplars.
+    pub(crate) exemplars: bool,
 }
 
 /// The way out; `None` inside when nothing takes spans.
@@ -82,29 +108,38 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// A pipeline whose spans nobody takes: for a process that exports none.
-    pub(crate) fn disconnected(batching: BatchSettings) -> Self {
+    pub(crate) fn disconnected(batching: Batching) -> Self {
         Pipeline { shared: Arc::new(Shared::new(batching)), collector: None, rounds: 0 }
     }
 
     /// Starts the two threads.
-    pub(crate) fn start(
-        sink: Box<dyn SpanSink>,
-        batching: BatchSettings,
-        tail: Option<TailPolicy>,
-    ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(batching));
+    pub(crate) fn start(plan: Plan) -> io::Result<Self> {
+        let Plan { sinks, hooks, batching, tail, exemplars } = plan;
+        let shared = Arc::new(Shared { exemplars, ..Shared::new(batching) });
+        let described = sinks.iter().map(|sink| Arc::new(ExporterStats::new(sink.describe())));
+        let exporters: Vec<_> = described.collect();
+        shared.stats.exported_by(exporters.clone());
+        let mut sinks = sinks.into_iter().zip(exporters);
+        let Some((first, own)) = sinks.next() else {
+            return Ok(Pipeline { shared, collector: None, rounds: 0 });
+        };
+        let others: Vec<_> = sinks.collect();
+        let sink: Box<dyn SpanSink> = match others.is_empty() {
+            true => first,
+            false => Box::new(FanOut::start(first, others)?),
+        };
         // The tail policy decides about a root a round later.
         let rounds = if tail.is_some() { 2 } else { 1 };
         let collector = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name("redspan-collect".into())
-                .spawn(move || collect(&shared, tail.map(Tail::new)))?
+                .spawn(move || collect(&shared, tail.map(Tail::new), hooks))?
         };
         let exporter = Arc::clone(&shared);
         let spawned = thread::Builder::new()
             .name("redspan-export".into())
-            .spawn(move || export(&exporter, sink));
+            .spawn(move || export(&exporter, sink, &own));
         let collector = collector.thread().clone();
         if let Err(error) = spawned {
             shared.queue().stop = true;
@@ -132,7 +167,13 @@ impl Pipeline {
     /// Shows what became of the spans among the metrics.
     #[cfg(feature = "prometheus")]
     pub(crate) fn publish_stats(&self) {
-        self.shared.stats.publish();
+        let (queued, capacity) = self.queue();
+        self.shared.stats.publish(queued, capacity);
+    }
+
+    /// How many spans wait for the exporter, and how many may.
+    pub(crate) fn queue(&self) -> (usize, usize) {
+        (self.shared.queue().spans.len(), self.shared.batching.queue)
     }
 
     /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted.
@@ -156,11 +197,22 @@ impl Pipeline {
 
     /// Sends all spans that have ended by now; under a tail policy, all that it keeps of the traces
     /// whose local root has. False if `timeout` passed first.
+    #[cfg(feature = "prometheus")]
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        self.flush_as(timeout, false)
+    }
+
+    /// As [`Pipeline::flush`]; exporters and processors too send what they hold back.
+    pub(crate) fn flush_all(&self, timeout: Duration) -> bool {
+        self.flush_as(timeout, true)
+    }
+
+    fn flush_as(&self, timeout: Duration, thorough: bool) -> bool {
         let Some(collector) = &self.collector else { return true };
         let deadline = Instant::now() + timeout;
         let mut queue = self.shared.queue();
         for _ in 0..self.rounds {
+            queue.flush_hooks |= thorough;
             queue.rounds_wanted += 1;
             let round = queue.rounds_wanted;
             collector.unpark();
@@ -177,6 +229,9 @@ impl Pipeline {
         }
         let target = queue.entered;
         queue.urgent = queue.urgent.max(target);
+        if thorough {
+            queue.thorough = queue.thorough.max(target);
+        }
         self.shared.work.notify_all();
         while queue.left < target && !queue.exporter_gone {
             match self.wait(queue, deadline) {
@@ -208,7 +263,7 @@ impl Pipeline {
             return true;
         }
         self.shared.queue().closing = true;
-        let mut done = self.flush(timeout);
+        let mut done = self.flush_all(timeout);
         let mut queue = self.shared.queue();
         queue.stop = true;
         self.shared.work.notify_all();
@@ -248,7 +303,7 @@ impl Drop for Pipeline {
 }
 
 impl Shared {
-    fn new(batching: BatchSettings) -> Self {
+    fn new(batching: Batching) -> Self {
         Shared {
             buffers: Buffers::default(),
             queue: Mutex::default(),
@@ -257,6 +312,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             last_round: AtomicBool::new(false),
             batching,
+            exemplars: true,
             stats: Stats::new(),
         }
     }
@@ -279,13 +335,14 @@ impl Outlet for Way<'_> {
 }
 
 /// The collector's thread.
-fn collect(shared: &Shared, mut tail: Option<Tail>) {
+fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
     let _quiet = quiet::settle();
     let mut converted = Vec::new();
     loop {
-        let (wanted, closing, stop) = {
-            let queue = shared.queue();
-            (queue.rounds_wanted, queue.closing || queue.stop, queue.stop)
+        let (wanted, closing, stop, flush_hooks) = {
+            let mut queue = shared.queue();
+            let flush_hooks = std::mem::take(&mut queue.flush_hooks);
+            (queue.rounds_wanted, queue.closing || queue.stop, queue.stop, flush_hooks)
         };
         clock::settle();
         if stop {
@@ -304,16 +361,32 @@ fn collect(shared: &Shared, mut tail: Option<Tail>) {
             shared.stats.dropped(why, spans);
         }
         shared.stats.dropped(reason::BUFFER_FULL, dropped);
+        converted.iter_mut().for_each(|(span, _)| hooks.ended(span));
+        if flush_hooks {
+            hooks.flush();
+        }
 
         let mut queue = shared.queue();
         let room = shared.batching.queue.saturating_sub(queue.spans.len());
-        let refused =
+        let mut refused =
             if queue.stop { converted.len() } else { converted.len().saturating_sub(room) };
         let why = if queue.stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
-        converted.truncate(converted.len() - refused);
+        if !queue.stop && shared.batching.when_full == WhenFull::DropOldest {
+            // The oldest make room; what is more than the whole queue is older than the rest of it.
+            let older = refused.min(queue.spans.len());
+            queue.spans.drain(..older);
+            queue.left += older as u64;
+            let more = refused - older;
+            converted.drain(..more);
+            shared.stats.dropped(why, older as u64);
+            refused = more;
+        } else {
+            converted.truncate(converted.len() - refused);
+        }
         queue.entered += converted.len() as u64;
         if !converted.is_empty() {
             queue.since.get_or_insert_with(Instant::now);
+            queue.stuck_since.get_or_insert_with(Instant::now);
         }
         queue.spans.extend(converted.drain(..));
         queue.rounds_done = queue.rounds_done.max(wanted);
@@ -324,16 +397,20 @@ fn collect(shared: &Shared, mut tail: Option<Tail>) {
         shared.work.notify_all();
         shared.progress.notify_all();
         if stop {
+            // The numbers are in: whoever shuts down does not wait for this.
+            hooks.shutdown(LAST_ROUND);
             return;
         }
+        watch(shared);
         thread::park_timeout(ROUND);
     }
 }
 
 /// The exporter's thread.
-fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
+fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
     let _quiet = quiet::settle();
-    let BatchSettings { delay, batch, timeout, .. } = shared.batching;
+    let Batching { delay, batch, timeout, .. } = shared.batching;
+    let mut well = true;
     loop {
         let mut queue = shared.queue();
         loop {
@@ -361,11 +438,22 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
             .unzip();
         queue.since = (!queue.spans.is_empty()).then(Instant::now);
         queue.in_flight = count as u64;
+        own.sending(count as u64);
+        let ending = queue.closing;
+        let thorough = queue.thorough > queue.left && queue.thorough <= queue.left + count as u64;
         drop(queue);
+        // A process that ends does not wait for a receiver that was not there before either.
+        let timeout = if ending && !well { timeout.min(LAST_TRY) } else { timeout };
 
         // A sink may be somebody else's: its panic costs a batch, not the exporter.
+        let start = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| sink.export(spans, timeout)));
-        if let Ok(Ok(())) = result {
+        own.done(count as u64, &result, start.elapsed());
+        well = matches!(result, Ok(Ok(())));
+        if thorough {
+            let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(timeout)));
+        }
+        if well && shared.exemplars {
             // Before anybody who flushed looks at them.
             for ((trace_id, span_id), pending) in pending {
                 pending.publish(trace_id, span_id, None);
@@ -386,6 +474,9 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
             }
             queue.left += sent;
         }
+        if well {
+            queue.stuck_since = (!queue.spans.is_empty()).then(Instant::now);
+        }
         drop(queue);
         shared.progress.notify_all();
         if let Ok(Err(error)) = &result {
@@ -397,13 +488,9 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>) {
     shared.progress.notify_all();
 }
 
-/// Says that spans are being lost, at most once a minute.
+/// Says that spans are being lost.
 fn failed(error: &super::export::ExportError) {
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if last.is_none_or(|last| last.elapsed() > Duration::from_secs(60)) {
-        *last = Some(Instant::now());
-        drop(last);
+    if may_warn() {
         tracing::warn!(
             target: "redspan",
             kind = error.kind,
@@ -411,4 +498,33 @@ fn failed(error: &super::export::ExportError) {
             "spans could not be exported and are dropped; this is said at most once a minute"
         );
     }
+}
+
+/// Says that nothing leaves although something waits: an exporter that hangs reports no failure.
+fn watch(shared: &Shared) {
+    let (waiting, since) = {
+        let queue = shared.queue();
+        (queue.spans.len() as u64 + queue.in_flight, queue.stuck_since)
+    };
+    let stuck = since.filter(|since| waiting > 0 && since.elapsed() > STUCK);
+    if let Some(since) = stuck.filter(|_| may_warn()) {
+        let seconds = since.elapsed().as_secs();
+        tracing::warn!(
+            target: "redspan",
+            waiting,
+            seconds,
+            "no span has left this process for a while; this is said at most once a minute"
+        );
+    }
+}
+
+/// At most once a minute.
+fn may_warn() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let may = last.is_none_or(|last| last.elapsed() > Duration::from_secs(60));
+    if may {
+        *last = Some(Instant::now());
+    }
+    may
 }

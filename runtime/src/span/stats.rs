@@ -6,7 +6,7 @@ use crate::sharded::Counter;
 use metrics::Label;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Written by callers and by the pipeline.
 pub(crate) struct Stats {
@@ -14,6 +14,8 @@ pub(crate) struct Stats {
     pub(super) ended: Counter,
     exported: AtomicU64,
     dropped: Mutex<BTreeMap<&'static str, u64>>,
+    /// What each exporter did; the first is the one that says what became of a span.
+    exporters: OnceLock<Vec<Arc<ExporterStats>>>,
 }
 
 /// Why spans were dropped, as the counter's `error_type` says it. Failed exports add words of their
@@ -40,7 +42,17 @@ impl Stats {
             ended: Counter::new(),
             exported: AtomicU64::new(0),
             dropped: Mutex::new(BTreeMap::new()),
+            exporters: OnceLock::new(),
         }
+    }
+
+    /// Says who the exporters are; once.
+    pub(super) fn exported_by(&self, exporters: Vec<Arc<ExporterStats>>) {
+        let _ = self.exporters.set(exporters);
+    }
+
+    pub(crate) fn exporters(&self) -> &[Arc<ExporterStats>] {
+        self.exporters.get().map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn exported(&self, spans: u64) {
@@ -79,64 +91,12 @@ pub(super) fn labels(decision: Decision, reason: Reason) -> Vec<Label> {
     vec![Label::new("reason", reason.name()), Label::new("decision", decision)]
 }
 
-/// The counters' names are OpenTelemetry's, where it has one.
-/// <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
+mod exporter;
 #[cfg(feature = "prometheus")]
-mod shown {
-    use super::{DECISIONS, Stats, labels};
-    use crate::metrics::store::{Kind, Store};
-    use crate::sample::{self, Decision};
-    use metrics::{CounterFn, GaugeFn, Key, KeyName, Label};
+mod shown;
 
-    /// OpenTelemetry has no name for it.
-    const OVER_LIMITS: &str = "redspan_span_over_limits";
-    const STARTED: &str = "otel_sdk_span_started";
-    const LIVE: &str = "otel_sdk_span_live";
-    const EXPORTED: &str = "otel_sdk_exporter_span_exported";
-    const DROPPED: &str = "otel_sdk_processor_span_processed";
-
-    impl Stats {
-        /// Writes the numbers into the process's store.
-        pub(in crate::span) fn publish(&self) {
-            let store = Store::global();
-            let stats = self.read();
-            let counter = |name: &'static str, help: &'static str, labels: Vec<Label>, value| {
-                store.describe(Kind::Counter, &KeyName::from(name), None, help.into());
-                if let Some(counter) = store.counter(&Key::from_parts(name, labels)) {
-                    counter.absolute(value);
-                }
-            };
-            let sampled = Label::new("otel_span_sampling_result", "RECORD_AND_SAMPLE");
-            counter(
-                STARTED,
-                "Spans that were started and are recorded.",
-                vec![sampled],
-                stats.sampled,
-            );
-            counter(EXPORTED, "Spans that the exporter took.", Vec::new(), stats.exported);
-            for (reason, &spans) in &stats.dropped {
-                let reason = Label::new("error_type", *reason);
-                counter(DROPPED, "Spans that were dropped, by reason.", vec![reason], spans);
-            }
-            for (what, &count) in &stats.over_limits {
-                let what = Label::new("what", *what);
-                let about = "What the limits on a span's contents took away.";
-                counter(OVER_LIMITS, about, vec![what], count);
-            }
-            for decided in sample::decisions() {
-                let about = "Spans that a sampler was asked about, by what decided.";
-                let with = |decision| labels(decision, decided.reason);
-                counter(DECISIONS, about, with(Decision::Sample), decided.sampled);
-                counter(DECISIONS, about, with(Decision::Drop), decided.dropped);
-            }
-            let live = KeyName::from(LIVE);
-            store.describe(Kind::Gauge, &live, None, "Recorded spans that have not ended.".into());
-            if let Some(gauge) = store.gauge(&Key::from_static_name(LIVE)) {
-                gauge.set(stats.running as f64);
-            }
-        }
-    }
-}
+pub use exporter::ExporterHealth;
+pub(crate) use exporter::ExporterStats;
 
 /// What became of the sampled spans so far.
 ///

@@ -1,10 +1,12 @@
+use super::super::batch::Temporality;
 use super::super::otlp::{Compression, Protocol};
 use super::*;
 use std::collections::HashMap;
+use std::time::Duration;
 
 fn read(variables: &[(&'static str, &'static str)]) -> (Settings, Vec<Warning>) {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
-    Settings::read(Env::of(variables))
+    Settings::read(Env::of(variables), None)
 }
 
 fn default() -> Settings {
@@ -15,8 +17,8 @@ fn default() -> Settings {
 fn with_nothing_set_there_is_no_network_and_no_warning() {
     let (settings, warnings) = read(&[]);
     assert_eq!(warnings, []);
-    assert_eq!(settings.traces_exporter, TracesExporter::None);
-    assert_eq!(settings.metrics_exporter, MetricsExporter::None);
+    assert_eq!((settings.traces_exporters, settings.metrics_exporters), (vec![], vec![]));
+    assert_eq!(settings.logs_exporters, [LogsExporter::Console]);
     assert_eq!(settings.sampler, SamplerSetting::default());
     assert_eq!(settings.otlp, OtlpSettings::http("http://localhost:4318"));
     assert_eq!((settings.prometheus_host.as_str(), settings.prometheus_port), ("127.0.0.1", 9464));
@@ -40,20 +42,85 @@ type Row = (&'static str, &'static str, fn(&mut Settings), &'static str);
 fn every_variable_is_read_and_its_bad_value_warns_and_changes_nothing() {
     let rows: &[Row] = &[
         ("OTEL_SDK_DISABLED", "true", |it| it.sdk_disabled = true, "on"),
-        ("OTEL_TRACES_EXPORTER", "otlp", |it| it.traces_exporter = TracesExporter::Otlp, "zipkin"),
+        (
+            "OTEL_TRACES_EXPORTER",
+            "otlp",
+            |it| it.traces_exporters = vec![TracesExporter::Otlp],
+            "zipkin",
+        ),
         (
             "OTEL_TRACES_EXPORTER",
             "Console",
-            |it| it.traces_exporter = TracesExporter::Console,
-            "otlp,console",
+            |it| it.traces_exporters = vec![TracesExporter::Console],
+            "stdout",
         ),
         (
             "OTEL_METRICS_EXPORTER",
             "prometheus",
-            |it| it.metrics_exporter = MetricsExporter::Prometheus,
-            "otlp",
+            |it| it.metrics_exporters = vec![MetricsExporter::Prometheus],
+            "statsd",
         ),
-        ("OTEL_METRICS_EXPORTER", "none", |_| (), "console"),
+        ("OTEL_METRICS_EXPORTER", "none", |_| (), "0"),
+        ("OTEL_LOGS_EXPORTER", "none", |it| it.logs_exporters = vec![], "file"),
+        ("OTEL_LOGS_EXPORTER", "otlp", |it| it.logs_exporters = vec![LogsExporter::Otlp], "yes"),
+        ("OTEL_LOG_LEVEL", "Warn", |it| it.own_level = Some(LevelFilter::WARN), "loud"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off", |it| it.exemplars = false, "always_on"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "delta",
+            |it| it.reader.temporality = Temporality::Delta,
+            "sum",
+        ),
+        (
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "500",
+            |it| it.reader.interval = Duration::from_millis(500),
+            "1m",
+        ),
+        (
+            "OTEL_METRIC_EXPORT_TIMEOUT",
+            "500",
+            |it| it.reader.timeout = Duration::from_millis(500),
+            "-1",
+        ),
+        (
+            "OTEL_BLRP_SCHEDULE_DELAY",
+            "5000",
+            |it| it.logs_batch.delay = Duration::from_secs(5),
+            "5s",
+        ),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "4096", |it| it.logs_batch.queue = 4_096, "0"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "64", |it| it.logs_batch.batch = 64, "0"),
+        (
+            "OTEL_BLRP_EXPORT_TIMEOUT",
+            "100",
+            |it| it.logs_batch.timeout = Duration::from_millis(100),
+            "never",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+            "grpc",
+            |it| it.logs_otlp = OtlpSettings::grpc("http://localhost:4317"),
+            "kafka",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+            "http/json",
+            |it| it.metrics_otlp.protocol = Protocol::HttpJson,
+            "kafka",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+            "250",
+            |it| it.logs_otlp.timeout = Duration::from_millis(250),
+            "-1",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+            "zstd",
+            |it| it.metrics_otlp.compression = Compression::Zstd,
+            "lz4",
+        ),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "0", |it| it.prometheus_port = 0, "65536"),
         (
             "OTEL_TRACES_SAMPLER",
@@ -181,10 +248,17 @@ fn texts_are_taken_as_they_are() {
 fn an_endpoint_asks_for_otlp_and_the_exporter_variable_beats_it() {
     let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://tempo:4318");
-    assert_eq!(read(&[base]).0.traces_exporter, TracesExporter::Otlp);
-    assert_eq!(read(&[traces]).0.traces_exporter, TracesExporter::Otlp);
+    assert_eq!(read(&[base]).0.traces_exporters, [TracesExporter::Otlp]);
+    assert_eq!(read(&[base]).0.metrics_exporters, [MetricsExporter::Otlp]);
+    assert_eq!(read(&[base]).0.logs_exporters, [LogsExporter::Console, LogsExporter::Otlp]);
+    assert_eq!(read(&[traces]).0.traces_exporters, [TracesExporter::Otlp]);
+    assert_eq!(read(&[traces]).0.metrics_exporters, []);
     let off = ("OTEL_TRACES_EXPORTER", "none");
-    assert_eq!(read(&[base, off]).0.traces_exporter, TracesExporter::None);
+    assert_eq!(read(&[base, off]).0.traces_exporters, []);
+    let several = ("OTEL_TRACES_EXPORTER", "console,zipkin,otlp");
+    let (settings, warnings) = read(&[several]);
+    assert_eq!(settings.traces_exporters, [TracesExporter::Console, TracesExporter::Otlp]);
+    assert_eq!(warnings[0].value, "zipkin");
 }
 
 #[test]
@@ -244,4 +318,53 @@ fn a_batch_is_never_larger_than_the_queue() {
 fn headers_never_show_in_debug_output() {
     let (settings, _) = read(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret")]);
     assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_preset_holds_where_nothing_else_is_said() {
+    let read = |preset, variables: &[(&'static str, &'static str)]| {
+        Settings::read(Env::of(variables.iter().copied().collect()), Some(preset)).0
+    };
+    let development = read(Preset::Development, &[]);
+    assert_eq!(development.traces_exporters, [TracesExporter::Console]);
+    assert_eq!(development.metrics_exporters, [MetricsExporter::Prometheus]);
+    let production = read(Preset::Production, &[]);
+    assert_eq!(production.traces_exporters, [TracesExporter::Otlp]);
+    assert_eq!(production.logs_exporters, [LogsExporter::Console, LogsExporter::Otlp]);
+    let off = [("OTEL_TRACES_EXPORTER", "none")];
+    for preset in [Preset::Development, Preset::Production] {
+        assert_eq!(read(preset, &off).traces_exporters, []);
+    }
+}
+
+#[test]
+fn certificates_are_read_from_files_and_what_is_none_warns() {
+    let directory = std::env::temp_dir().join(format!("redspan-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = |name: &str, text: &str| -> &'static str {
+        let path = directory.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path").to_owned().leak()
+    };
+    let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n";
+    let (ca, key) = (file("ca.pem", pem), file("key.pem", key));
+    let ca_variable = ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca);
+    let client = ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", ca);
+    let client_key = ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key);
+
+    let (settings, warnings) = read(&[ca_variable, client, client_key]);
+    assert_eq!(settings.otlp.tls.ca(), Some(pem.as_bytes()));
+    assert!(settings.otlp.tls.identity().is_some() && settings.logs_otlp.tls.identity().is_none());
+    // Metrics and logs have a certificate without a key: that is said once.
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(!format!("{settings:?}{warnings:?}").contains("s3cret"));
+
+    for bad in ["/nowhere/ca.pem", key] {
+        let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", bad)]);
+        assert_eq!((settings, warnings.len()), (default(), 1));
+        assert_eq!(warnings[0].value, bad);
+        assert!(warnings[0].accepted.contains("PEM"), "{warnings:?}");
+    }
+    std::fs::remove_dir_all(directory).expect("it was made above");
 }

@@ -1,10 +1,10 @@
 //! The conventions' metrics of HTTP, in whatever recorder is installed.
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>
 
+use crate::integrations::kept::Kept;
 use crate::outcome::Outcome;
 use metrics::{Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// One side's metrics.
@@ -35,10 +35,6 @@ pub(crate) static CLIENT: Instruments = Instruments::new(Names {
 
 static METADATA: Metadata<'static> =
     Metadata::new("redspan::http", Level::INFO, Some(module_path!()));
-
-/// How many combinations keep their handles at hand. What lies beyond is looked up each time, and
-/// bounded by the recorder.
-const KEPT: usize = 2_000;
 
 /// What the labels of one request say, but for its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,46 +80,16 @@ impl Handles {
     }
 }
 
-#[derive(Default)]
-struct Cache {
-    /// Whose handles these are: a recorder may be installed at any time.
-    recorder: usize,
-    by_place: HashMap<String, Vec<(Labels, Arc<Handles>)>>,
-    kept: usize,
-    active: HashMap<String, Vec<(Labels, Gauge)>>,
-}
-
 /// The metrics of servers or of clients.
 pub(crate) struct Instruments {
     names: Names,
-    cache: RwLock<Option<Cache>>,
-}
-
-fn address(recorder: &dyn Recorder) -> usize {
-    std::ptr::from_ref(recorder).cast::<()>().addr()
+    ended: Kept<Labels, Arc<Handles>>,
+    active: Kept<Labels, Gauge>,
 }
 
 impl Instruments {
     const fn new(names: Names) -> Self {
-        Instruments { names, cache: RwLock::new(None) }
-    }
-
-    /// What was found in the handles of the recorder that is installed now.
-    fn cached<T>(&self, recorder: usize, find: impl Fn(&Cache) -> Option<T>) -> Option<T> {
-        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
-        cache.as_ref().filter(|cache| cache.recorder == recorder).and_then(find)
-    }
-
-    fn keep(&self, recorder: &dyn Recorder, keep: impl FnOnce(&mut Cache)) {
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        let now = address(recorder);
-        match &mut *cache {
-            Some(cache) if cache.recorder == now => keep(cache),
-            _ => {
-                self.describe(recorder);
-                keep(cache.insert(Cache { recorder: now, ..Cache::default() }));
-            }
-        }
+        Instruments { names, ended: Kept::new(), active: Kept::new() }
     }
 
     fn describe(&self, recorder: &dyn Recorder) {
@@ -142,24 +108,10 @@ impl Instruments {
     /// where they go.
     pub(crate) fn active(&self, host: Option<&str>, labels: Labels) -> Gauge {
         let place = host.unwrap_or_default();
-        metrics::with_recorder(|recorder| {
-            let find = |cache: &Cache| {
-                let of_place = cache.active.get(place)?;
-                of_place.iter().find(|(l, _)| *l == labels).map(|(_, gauge)| gauge.clone())
-            };
-            if let Some(gauge) = self.cached(address(recorder), find) {
-                return gauge;
-            }
+        self.active.get(place, &labels, |recorder| {
+            self.describe(recorder);
             let key = Key::from_parts(self.names.active, self.labels(place, labels));
-            let gauge = recorder.register_gauge(&key, &METADATA);
-            self.keep(recorder, |cache| {
-                if cache.kept < KEPT {
-                    cache.kept += 1;
-                    let of_place = cache.active.entry(place.to_owned()).or_default();
-                    of_place.push((labels, gauge.clone()));
-                }
-            });
-            gauge
+            recorder.register_gauge(&key, &METADATA)
         })
     }
 
@@ -179,30 +131,15 @@ impl Instruments {
     }
 
     fn handles(&self, place: &str, labels: Labels) -> Arc<Handles> {
-        metrics::with_recorder(|recorder| {
-            let find = |cache: &Cache| {
-                let of_place = cache.by_place.get(place)?;
-                of_place.iter().find(|(l, _)| *l == labels).map(|(_, handles)| handles.clone())
-            };
-            if let Some(handles) = self.cached(address(recorder), find) {
-                return handles;
-            }
+        self.ended.get(place, &labels, |recorder| {
             let key = self.labels(place, labels);
             let duration = Key::from_parts(self.names.duration, key.clone());
-            let handles = Arc::new(Handles {
+            Arc::new(Handles {
                 duration: recorder.register_histogram(&duration, &METADATA),
                 key,
                 request_size: OnceLock::new(),
                 response_size: OnceLock::new(),
-            });
-            self.keep(recorder, |cache| {
-                if cache.kept < KEPT {
-                    cache.kept += 1;
-                    let of_place = cache.by_place.entry(place.to_owned()).or_default();
-                    of_place.push((labels, handles.clone()));
-                }
-            });
-            handles
+            })
         })
     }
 

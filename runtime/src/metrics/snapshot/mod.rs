@@ -11,6 +11,7 @@ use crate::metrics::labels::{self, Labels};
 use crate::metrics::names;
 use crate::metrics::series::{Identified, Number};
 use crate::metrics::store::{Kind, Store};
+use crate::metrics::typed;
 use crate::metrics::unit;
 use crate::metrics::views::Views;
 use metrics::{Key, KeyName, Label};
@@ -121,6 +122,7 @@ impl Snapshot {
         page.add_losses(refused);
         page.families.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(idle) = idle {
+            typed::forget_idle(idle, time);
             store.forget_idle(idle, time);
         }
         Snapshot { families: page.families, time }

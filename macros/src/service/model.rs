@@ -1,0 +1,204 @@
+//! Which functions of a block are instrumented, and with which options.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::spanned::Spanned;
+use syn::{Attribute, Meta};
+
+use super::name;
+use super::parse::{Block, Content, Item, Ours, is_ours};
+use crate::attrs::{self, Entry};
+use crate::diag::Diag;
+use crate::instrumented::{self, Function, Model};
+
+/// A block whose functions have been judged.
+pub(crate) struct Service {
+    /// Without its items: they are parts.
+    pub(crate) block: Block,
+    pub(crate) parts: Vec<Part>,
+}
+
+pub(crate) enum Part {
+    Function(Box<Model>),
+    Block(Service),
+    /// As it is.
+    Plain(TokenStream),
+}
+
+/// What the blocks around a function say, the innermost last.
+#[derive(Clone, Default)]
+struct Said {
+    args: Vec<TokenStream>,
+    /// Whether some of it is a mistake, and was reported.
+    mistaken: bool,
+}
+
+pub(crate) fn model(args: TokenStream, block: Block, diag: &mut Diag) -> Service {
+    for attr in block.attrs.iter().filter(|attr| is_ours(attr)) {
+        second(attr.path().span(), diag);
+    }
+    let said = of_block(args, &Said::default(), diag);
+    service(block, &said, diag)
+}
+
+fn second(at: Span, diag: &mut Diag) {
+    diag.at(at, "a second `#[instrumented]`; keep one of them");
+}
+
+/// Judges what `#[instrumented(…)]` on a block says, once, and not once more for each function.
+fn of_block(args: TokenStream, around: &Said, diag: &mut Diag) -> Said {
+    let before = diag.len();
+    let entries = super::without_off(attrs::entries(args.clone(), diag), diag);
+    let (names, others): (Vec<Entry>, _) =
+        entries.into_iter().partition(|entry| entry.key == "name");
+    for entry in names {
+        let message = "one name for all functions of a block would tell nothing: give each its own";
+        diag.at(entry.key.span(), message);
+    }
+    let _ = instrumented::options(others, diag);
+    let mistaken = around.mistaken || diag.len() > before;
+    Said { args: around.args.iter().cloned().chain([args]).collect(), mistaken }
+}
+
+fn service(mut block: Block, said: &Said, diag: &mut Diag) -> Service {
+    let owner = name::owner(block.kind, &block.head);
+    let items = std::mem::take(&mut block.items).into_iter();
+    let parts = items.map(|item| part(item, owner.as_deref(), said, diag)).collect();
+    Service { block, parts }
+}
+
+fn part(item: Item, owner: Option<&str>, said: &Said, diag: &mut Diag) -> Part {
+    let Item { ours, attrs, content } = item;
+    let mut ours = ours.into_iter();
+    let own = ours.next();
+    ours.for_each(|other| second(other.span, diag));
+    let plain = |content: Content| Part::Plain(super::expand::item(&attrs, &content));
+    let off = own.as_ref().is_some_and(|own| is_off(own, diag));
+    match content {
+        content if off || (own.is_none() && attrs.iter().any(is_for_tests)) => plain(content),
+        Content::Function(ref tokens) => {
+            let whole = quote!(#(#attrs)* #tokens);
+            let function = function(whole, own, owner, said, diag);
+            function.map_or_else(|| plain(content), |model| Part::Function(Box::new(model)))
+        }
+        Content::Block(mut block) => {
+            block.attrs = attrs;
+            let said = match own {
+                Some(own) => of_block(own.args, said, diag),
+                None => said.clone(),
+            };
+            Part::Block(service(*block, &said, diag))
+        }
+        Content::Other(_) => {
+            if let Some(own) = own {
+                let message =
+                    "expected a function or a block of them: there is nothing to measure here";
+                diag.at(own.span, message);
+            }
+            plain(content)
+        }
+    }
+}
+
+/// `#[instrumented(off)]`
+fn is_off(own: &Ours, diag: &mut Diag) -> bool {
+    let entries = attrs::entries(own.args.clone(), &mut Diag::new());
+    let Some(at) = entries.iter().position(|entry| entry.key == "off") else { return false };
+    let alone = matches!(entries[at].form, attrs::Form::Bare);
+    if let Some(other) = entries.iter().find(|entry| entry.key != "off") {
+        diag.at(other.key.span(), "`off` leaves nothing that could have options; keep one of them");
+    } else if !alone || entries.len() > 1 {
+        diag.at(entries[at].key.span(), "`off` stands alone: `#[instrumented(off)]`");
+    }
+    true
+}
+
+/// `#[test]`, `#[tokio::test]`, `#[cfg(test)]`: not what runs in production.
+fn is_for_tests(attr: &Attribute) -> bool {
+    let path = attr.path();
+    if path.is_ident("cfg") {
+        return matches!(&attr.meta, Meta::List(list) if list.tokens.to_string() == "test");
+    }
+    path.segments.last().is_some_and(|last| last.ident == "test")
+}
+
+/// `None`: the function stays as it is.
+fn function(
+    whole: TokenStream,
+    own: Option<Ours>,
+    owner: Option<&str>,
+    said: &Said,
+    diag: &mut Diag,
+) -> Option<Model> {
+    let mut unread = Diag::new();
+    let function = instrumented::function(whole, &mut unread);
+    let Some(own) = own else {
+        // What has no instrumented form is left out, unless it asks for one itself. Nor is syntax that
+        // nobody knows yet ours to refuse.
+        let function = function.filter(has_form)?;
+        let mut options = merged(said, None, &mut Diag::new());
+        // What is said of all functions is said of those to which it applies.
+        options.busy = options.busy.filter(|_| function.sig.asyncness.is_some());
+        return model_of(options, function, owner, diag);
+    };
+    let before = diag.len();
+    let _ = instrumented::options(attrs::entries(own.args.clone(), diag), diag);
+    diag.absorb(unread);
+    let mistaken = said.mistaken || diag.len() > before;
+    // What only clashes with what the block says.
+    let mut clashes = Diag::new();
+    let of_own = |entries: Vec<Entry>| entries.iter().any(|entry| entry.key == "busy");
+    let own_busy = of_own(attrs::entries(own.args.clone(), &mut Diag::new()));
+    let mut options = merged(said, Some(own.args), &mut clashes);
+    let asyncness = function.as_ref().is_some_and(|function| function.sig.asyncness.is_some());
+    options.busy = options.busy.filter(|_| own_busy || asyncness);
+    if !mistaken {
+        diag.absorb(clashes);
+    }
+    model_of(options, function?, owner, diag)
+}
+
+fn model_of(
+    options: instrumented::Options,
+    function: Function,
+    owner: Option<&str>,
+    diag: &mut Diag,
+) -> Option<Model> {
+    let mut model = instrumented::model(options, function, diag)?;
+    model.owner = owner.map(str::to_owned);
+    Some(model)
+}
+
+/// A function's options: its own, and those of the blocks around that it does not replace.
+fn merged(said: &Said, own: Option<TokenStream>, diag: &mut Diag) -> instrumented::Options {
+    let mut entries: Vec<Entry> = Vec::new();
+    for level in own.into_iter().chain(said.args.iter().rev().cloned()) {
+        let outer = attrs::entries(level, &mut Diag::new());
+        let outer: Vec<Entry> = outer
+            .into_iter()
+            .filter(|entry| !entries.iter().any(|inner| replaces(inner, entry)))
+            .collect();
+        entries.extend(outer);
+    }
+    instrumented::options(entries, diag)
+}
+
+fn replaces(inner: &Entry, outer: &Entry) -> bool {
+    let judges =
+        |entry: &Entry| entry.key == "ok_if" || entry.key == "error_if" || entry.key == "none";
+    inner.key == outer.key || (judges(inner) && judges(outer))
+}
+
+fn has_form(function: &Function) -> bool {
+    let sig = &function.sig;
+    function.body.is_some() && sig.constness.is_none() && sig.variadic.is_none()
+}
+
+impl ToTokens for Content {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Content::Function(all) | Content::Other(all) => tokens.extend(all.clone()),
+            Content::Block(block) => tokens.extend(super::expand::plain(block)),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the functions of a block are called: `Payments::charge`, `<Payments as Gateway>::charge`.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::{GenericArgument, Generics, Ident, ItemImpl, ItemTrait, Path, PathArguments, Type};
+
+use super::parse::Word;
+
+/// What stands in front of a function's own name; `None` where nothing does, or nothing can be told.
+pub(crate) fn owner(kind: Word, head: &TokenStream) -> Option<String> {
+    let empty = quote!(#head {});
+    match kind {
+        Word::Impl => {
+            let block: ItemImpl = syn::parse2(empty).ok()?;
+            let params = params(&block.generics);
+            let of = ty(&block.self_ty, &params);
+            Some(match &block.trait_ {
+                Some((name, _)) => format!("<{of} as {}>", path(name, &params)),
+                // `<[T]>::len`, as it would be written.
+                None if matches!(*block.self_ty, Type::Path(_)) => of,
+                None => format!("<{of}>"),
+            })
+        }
+        Word::Trait => {
+            let block: ItemTrait = syn::parse2(empty).ok()?;
+            Some(block.ident.unraw().to_string())
+        }
+        _ => None,
+    }
+}
+
+fn params(generics: &Generics) -> Vec<Ident> {
+    let types = generics.type_params().map(|param| param.ident.clone());
+    types.chain(generics.const_params().map(|param| param.ident.clone())).collect()
+}
+
+fn ty(of: &Type, params: &[Ident]) -> String {
+    match of {
+        Type::Path(named) if named.qself.is_none() => path(&named.path, params),
+        Type::Reference(reference) => {
+            let mutable = if reference.mutability.is_some() { "mut " } else { "" };
+            format!("&{mutable}{}", ty(&reference.elem, params))
+        }
+        Type::Slice(slice) => format!("[{}]", ty(&slice.elem, params)),
+        Type::Tuple(tuple) => {
+            let elems: Vec<String> = tuple.elems.iter().map(|elem| ty(elem, params)).collect();
+            format!("({})", elems.join(", "))
+        }
+        Type::Group(group) => ty(&group.elem, params),
+        Type::Paren(paren) => ty(&paren.elem, params),
+        other => other.to_token_stream().to_string(),
+    }
+}
+
+/// The last word of a path, with those type arguments that tell two blocks apart: those that are no
+/// parameters of the block itself.
+fn path(path: &Path, params: &[Ident]) -> String {
+    let Some(last) = path.segments.last() else { return String::new() };
+    let name = last.ident.unraw().to_string();
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return name };
+    if mentions(arguments.to_token_stream(), params) {
+        return name;
+    }
+    let arguments: Vec<String> = arguments
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            GenericArgument::Lifetime(_) => None,
+            GenericArgument::Type(argument) => Some(ty(argument, params)),
+            other => Some(other.to_token_stream().to_string()),
+        })
+        .collect();
+    if arguments.is_empty() { name } else { format!("{name}<{}>", arguments.join(", ")) }
+}
+
+fn mentions(tokens: TokenStream, params: &[Ident]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => params.contains(&ident),
+        TokenTree::Group(group) => mentions(group.stream(), params),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Word, owner};
+
+    fn check(kind: Word, head: &str, expected: &str) {
+        assert_eq!(owner(kind, &head.parse().unwrap()).as_deref(), Some(expected), "{head}");
+    }
+
+    #[test]
+    fn types_are_named_as_they_are_called() {
+        for (head, expected) in [
+            ("impl Payments", "Payments"),
+            ("impl shop::Payments", "Payments"),
+            ("impl<T: Send> Repo<T> where T: Sync", "Repo"),
+            ("impl Repo<shop::Order>", "Repo<Order>"),
+            ("impl<'a> Handler<'a>", "Handler"),
+            ("impl<const N: usize> Ring<N>", "Ring"),
+            ("impl Gateway for Payments", "<Payments as Gateway>"),
+            ("impl From<io::Error> for Failed", "<Failed as From<Error>>"),
+            ("impl<T> From<T> for Failed", "<Failed as From>"),
+            ("unsafe impl<T> Gateway for &'static mut [T]", "<&mut [T] as Gateway>"),
+            ("impl Gateway for (u8, r#Type)", "<(u8, Type) as Gateway>"),
+            ("impl<T> [T]", "<[T]>"),
+        ] {
+            check(Word::Impl, head, expected);
+        }
+        check(Word::Trait, "pub(crate) unsafe trait Gateway<T>: Send where T: Copy", "Gateway");
+        assert_eq!(owner(Word::Mod, &"mod payments".parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! Connections that are lent out, and transactions on them.
+
+use super::described::{Described, Step};
+use super::operation::once;
+use crate::clock::{self, Tick};
+use sqlx_core::database::Database;
+use sqlx_core::error::Error;
+use sqlx_core::transaction::TransactionManager;
+use sqlx_core::{pool, transaction};
+use std::fmt::{self, Debug};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+/// What holds a connection of sqlx: a loan from a pool, a transaction, or a reference.
+pub trait Held: Send {
+    /// The database.
+    type Database: Database;
+
+    /// The connection itself.
+    fn held(&mut self) -> &mut <Self::Database as Database>::Connection;
+}
+
+impl<DB: Database> Held for pool::PoolConnection<DB> {
+    type Database = DB;
+
+    fn held(&mut self) -> &mut DB::Connection {
+        self
+    }
+}
+
+impl<DB: Database> Held for transaction::Transaction<'_, DB> {
+    type Database = DB;
+
+    fn held(&mut self) -> &mut DB::Connection {
+        self
+    }
+}
+
+/// A loan from the pool: how long it lasts is measured.
+pub(super) struct Loan<DB: Database> {
+    described: Arc<Described>,
+    pool: pool::Pool<DB>,
+    since: Tick,
+}
+
+impl<DB: Database> Loan<DB> {
+    pub(super) fn begin(described: &Arc<Described>, pool: &pool::Pool<DB>) -> Self {
+        described.lent(pool, 1);
+        Loan { described: described.clone(), pool: pool.clone(), since: clock::now() }
+    }
+}
+
+impl<DB: Database> Drop for Loan<DB> {
+    fn drop(&mut self) {
+        self.described.lent(&self.pool, -1);
+        let took = clock::now().saturating_duration_since(self.since);
+        self.described.pool_metrics().use_time.record(took.as_secs_f64());
+    }
+}
+
+/// A connection whose queries are spans: `&mut Connection` is an
+/// [`Executor`](sqlx_core::executor::Executor).
+pub struct Connection<H: Held> {
+    pub(super) held: H,
+    pub(super) described: Arc<Described>,
+    // Given back after the connection.
+    _loan: Option<Loan<H::Database>>,
+}
+
+impl<H: Held> Connection<H> {
+    pub(super) fn new(held: H, described: Arc<Described>, loan: Option<Loan<H::Database>>) -> Self {
+        Connection { held, described, _loan: loan }
+    }
+
+    /// Begins a transaction, or a savepoint within one.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn begin(&mut self) -> Result<Transaction<'_, H::Database>, Error> {
+        let described = self.described.clone();
+        let begins = transaction::Transaction::begin(self.held.held(), None);
+        let begun = once(&described, described.step(Step::Begin), begins, None).await?;
+        Ok(Transaction(Connection::new(begun, described, None)))
+    }
+}
+
+/// sqlx's own connection: queries that it is given are not seen.
+impl<H: Held + Deref<Target = <H::Database as Database>::Connection>> Deref for Connection<H> {
+    type Target = H::Target;
+
+    fn deref(&self) -> &H::Target {
+        &self.held
+    }
+}
+
+/// sqlx's own connection: queries that it is given are not seen.
+impl<H: Held + DerefMut<Target = <H::Database as Database>::Connection>> DerefMut
+    for Connection<H>
+{
+    fn deref_mut(&mut self) -> &mut H::Target {
+        &mut self.held
+    }
+}
+
+impl<H: Held> Debug for Connection<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// A connection that a pool has lent out. It goes back when it is dropped.
+pub struct PoolConnection<DB: Database>(pub(super) Connection<pool::PoolConnection<DB>>);
+
+/// A transaction whose queries, commit and rollback are spans.
+///
+/// Dropped without either, it is rolled back by sqlx when the connection is next used.
+pub struct Transaction<'c, DB: Database>(pub(super) Connection<transaction::Transaction<'c, DB>>);
+
+impl<DB: Database> Transaction<'_, DB> {
+    /// Keeps what was done.
+    ///
+    /// # Errors
+    /// Those of sqlx, such as a serialization failure.
+    pub async fn commit(self) -> Result<(), Error> {
+        let Connection { held, described, _loan } = self.0;
+        once(&described, described.step(Step::Commit), held.commit(), None).await
+    }
+
+    /// Undoes what was done.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn rollback(self) -> Result<(), Error> {
+        let Connection { held, described, _loan } = self.0;
+        once(&described, described.step(Step::Rollback), held.rollback(), None).await
+    }
+
+    /// How many transactions and savepoints are open, this one included.
+    pub fn depth(&self) -> usize {
+        DB::TransactionManager::get_transaction_depth(&self.0.held)
+    }
+}
+
+macro_rules! derefs_to_connection {
+    ($(<$($lifetime:lifetime)?> $name:ident, $held:ty;)*) => {$(
+        impl<$($lifetime,)? DB: Database> Deref for $name<$($lifetime,)? DB> {
+            type Target = Connection<$held>;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+
+        impl<$($lifetime,)? DB: Database> DerefMut for $name<$($lifetime,)? DB> {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.0
+            }
+        }
+
+        impl<$($lifetime,)? DB: Database> Debug for $name<$($lifetime,)? DB> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+derefs_to_connection! {
+    <> PoolConnection, pool::PoolConnection<DB>;
+    <'c> Transaction, transaction::Transaction<'c, DB>;
+}

@@ -1,0 +1,66 @@
+//! Queries, transactions and connections of sqlx 0.9 as client spans and metrics, for PostgreSQL, MySQL and SQLite.
+//!
+//! ```no_run
+//! # async fn shop() -> Result<(), sqlx::Error> {
+//! let pool = sqlx::PgPool::connect("postgres://localhost/shop").await?;
+//! let pool = redspan::sqlx::traced(pool);
+//!
+//! let name: String = sqlx::query_scalar("SELECT name FROM users WHERE id = $1")
+//!     .bind(17)
+//!     .fetch_one(&pool)
+//!     .await?;
+//!
+//! let mut transaction = pool.begin().await?;
+//! sqlx::query("UPDATE users SET visits = visits + 1").execute(&mut *transaction).await?;
+//! transaction.commit().await?;
+//! # let _ = name;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One call wraps the pool; everything that takes an [`Executor`](sqlx_core::executor::Executor) goes on as before: the
+//! functions and macros `query…`, `QueryBuilder`, streams, and functions that are generic over it.
+//!
+//! # Spans
+//!
+//! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table
+//! (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
+//! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
+//! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK` are
+//! spans of their own, and so is each wait for a connection (`acquire shop`).
+//!
+//! An operation ends as
+//!
+//! * `ok`, also when `fetch_one` finds no row: the database has answered;
+//! * `error`: `error.type` and `db.response.status_code` are the SQLSTATE, if the database sent one;
+//!   otherwise `error.type` is `io`, `tls`, `protocol`, `pool_timed_out`, `pool_closed`, `worker_crashed`,
+//!   `decode`, `encode`, …;
+//! * `cancelled`, when its future is dropped, or its stream before the last row.
+//!
+//! # Metrics
+//!
+//! In whatever recorder is installed, by the [conventions][metrics]: `db.client.operation.duration` (s), and of
+//! the pool `db.client.connection.count` (by `db.client.connection.state`), `.max`, `.pending_requests`, `.timeouts`,
+//! `.wait_time` (s), `.use_time` (s).
+//!
+//! # What is not seen
+//!
+//! Whatever is given the connection below: `&mut **transaction`, where a function wants a
+//! `&mut PgConnection`, and sqlx's own `Acquire`. Make such functions generic over `Executor`, or let
+//! them take a [`Connection`].
+//!
+//! sqlx also logs by itself, with the literals: each query at `debug`, slow ones at `warn`. Where they
+//! are secret, use `ConnectOptions::disable_statement_logging`, and [`Pool::slow`] instead.
+//!
+//! [spans]: https://opentelemetry.io/docs/specs/semconv/database/database-spans/
+//! [metrics]: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/
+
+mod connection;
+mod described;
+mod executor;
+mod operation;
+mod pool;
+mod text;
+
+pub use connection::{Connection, Held, PoolConnection, Transaction};
+pub use pool::{Pool, traced};

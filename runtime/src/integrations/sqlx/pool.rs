@@ -1,0 +1,176 @@
+//! Pools that see what they lend.
+
+use super::connection::{Connection, Loan, PoolConnection, Transaction};
+use super::described::{Described, Step};
+use super::operation::{METADATA, codes, failed, once};
+use crate::call::owned::OwnedSpan;
+use crate::clock;
+use crate::context::current;
+use crate::outcome::Outcome;
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue};
+use sqlx_core::database::Database;
+use sqlx_core::error::Error;
+use sqlx_core::pool;
+use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
+use sqlx_core::transaction;
+use std::borrow::Cow;
+use std::fmt::{self, Debug};
+use std::future::{Future, poll_fn};
+use std::ops::Deref;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wraps a pool: its queries, transactions and connections are spans and metrics from now on. See
+/// the [module](super).
+pub fn traced<DB: Database>(pool: pool::Pool<DB>) -> Pool<DB> {
+    let described = Arc::new(Described::of(&pool));
+    Pool { inner: pool, described }
+}
+
+/// A pool whose queries are spans: `&Pool` is an [`Executor`](sqlx_core::executor::Executor). Made by
+/// [`traced`]; clones are the same pool.
+pub struct Pool<DB: Database> {
+    pub(super) inner: pool::Pool<DB>,
+    pub(super) described: Arc<Described>,
+}
+
+impl<DB: Database> Pool<DB> {
+    /// Names the pool in `db.client.connection.pool.name`, in place of the database's name.
+    pub fn named(self, name: impl Into<String>) -> Self {
+        self.with(|described| described.pool_name = name.into())
+    }
+
+    /// Warns in the log of each query that took this long or longer, with its text.
+    pub fn slow(self, threshold: Duration) -> Self {
+        self.with(|described| described.slow = Some(threshold))
+    }
+
+    /// Shows no `db.query.text`, not even without literals.
+    pub fn without_text(self) -> Self {
+        self.with(|described| described.shows_text = false)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Described)) -> Self {
+        // Learnt anew: what clones of this pool measure goes on under the old name.
+        let mut described = Described::of(&self.inner);
+        described.pool_name.clone_from(&self.described.pool_name);
+        described.slow = self.described.slow;
+        described.shows_text = self.described.shows_text;
+        change(&mut described);
+        Pool { inner: self.inner, described: Arc::new(described) }
+    }
+
+    /// Borrows a connection, as [`sqlx_core::pool::Pool::acquire`] does.
+    ///
+    /// # Errors
+    /// Those of sqlx, such as [`Error::PoolTimedOut`].
+    pub fn acquire(
+        &self,
+    ) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + Send + 'static {
+        let (inner, described) = (self.inner.clone(), self.described.clone());
+        async move {
+            let held = acquire(&inner, &described).await?;
+            let loan = Loan::begin(&described, &inner);
+            Ok(PoolConnection(Connection::new(held, described, Some(loan))))
+        }
+    }
+
+    /// Borrows a connection if one is idle.
+    pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
+        let held = self.inner.try_acquire()?;
+        let loan = Loan::begin(&self.described, &self.inner);
+        Some(PoolConnection(Connection::new(held, self.described.clone(), Some(loan))))
+    }
+
+    /// Borrows a connection and begins a transaction.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn begin(&self) -> Result<Transaction<'static, DB>, Error> {
+        self.begin_by(None).await
+    }
+
+    /// As [`Pool::begin`], with a statement such as `BEGIN ISOLATION LEVEL SERIALIZABLE`.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'static, DB>, Error> {
+        self.begin_by(Some(statement.into_sql_str())).await
+    }
+
+    async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
+        let described = &self.described;
+        let held = acquire(&self.inner, described).await?;
+        let loan = Loan::begin(described, &self.inner);
+        let begins = transaction::Transaction::begin(held, statement);
+        let begun = once(described, described.step(Step::Begin), begins, None).await?;
+        Ok(Transaction(Connection::new(begun, described.clone(), Some(loan))))
+    }
+}
+
+/// Waits for a connection, in a span of its own.
+async fn acquire<DB: Database>(
+    pool: &pool::Pool<DB>,
+    described: &Described,
+) -> Result<pool::PoolConnection<DB>, Error> {
+    struct Waiting(metrics::Gauge);
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.decrement(1.0);
+        }
+    }
+    let metrics = described.pool_metrics();
+    metrics.pending.increment(1.0);
+    let waiting = Waiting(metrics.pending.clone());
+    let started = clock::now();
+    let parent = current::with(Context::clone).unwrap_or_default();
+    let mut attributes = described.place();
+    let name = described.pool_name.clone();
+    attributes.push(KeyValue::new("db.client.connection.pool.name", name));
+    let name = Cow::Owned(format!("acquire {}", described.pool_name));
+    let mut span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Internal, attributes);
+    let mut acquiring = pin!(pool.acquire());
+    let result = poll_fn(|context| span.inside(|| acquiring.as_mut().poll(context))).await;
+    drop(waiting);
+    let took = clock::now().saturating_duration_since(started);
+    span.inside(|| metrics.wait_time.record(took.as_secs_f64()));
+    match &result {
+        Ok(_) => span.finish(Outcome::Ok, None),
+        Err(error) => {
+            if matches!(error, Error::PoolTimedOut) {
+                metrics.timeouts.increment(1);
+            }
+            if let (_, Some(code)) = codes(error) {
+                span.set_attributes(vec![KeyValue::new("db.response.status_code", code)]);
+            }
+            span.finish(Outcome::Error, Some(failed(error)));
+        }
+    }
+    result
+}
+
+impl<DB: Database> Clone for Pool<DB> {
+    fn clone(&self) -> Self {
+        Pool { inner: self.inner.clone(), described: self.described.clone() }
+    }
+}
+
+/// sqlx's own pool: queries that it is given are not seen.
+impl<DB: Database> Deref for Pool<DB> {
+    type Target = pool::Pool<DB>;
+
+    fn deref(&self) -> &pool::Pool<DB> {
+        &self.inner
+    }
+}
+
+impl<DB: Database> Debug for Pool<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.inner).finish()
+    }
+}

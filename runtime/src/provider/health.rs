@@ -1,0 +1,114 @@
+//! How telemetry itself fares.
+
+use super::guard::Telemetry;
+use crate::config::resource;
+use crate::log::LogHandle;
+use crate::span::engine::Engine;
+use crate::span::{ExporterHealth, SpanStats};
+use opentelemetry::Key;
+use std::fmt;
+
+/// How telemetry itself fares: what was exported, what was dropped and why, and whether the receivers
+/// answer. [`Telemetry::health`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// `service.name` and `service.instance.id`.
+    pub service: (String, String),
+    /// What became of the sampled spans.
+    pub spans: SpanStats,
+    /// Spans that wait for the exporter.
+    pub queued: usize,
+    /// Spans that may wait for it.
+    pub queue_capacity: usize,
+    /// Each exporter of spans.
+    pub exporters: Vec<ExporterHealth>,
+    /// Log lines that found no room on their way to stdout.
+    pub lines_dropped: u64,
+}
+
+impl Health {
+    pub(super) fn of(engine: &Engine, logs: &LogHandle) -> Self {
+        let said = |key| {
+            let value = resource::installed().get(&Key::from_static_str(key));
+            value.map(|value| value.to_string()).unwrap_or_default()
+        };
+        let (queued, queue_capacity) = engine.pipeline.queue();
+        Health {
+            service: (said("service.name"), said("service.instance.id")),
+            spans: engine.pipeline.read_stats(),
+            queued,
+            queue_capacity,
+            exporters: engine.pipeline.stats().exporters().iter().map(|it| it.read()).collect(),
+            lines_dropped: logs.dropped(),
+        }
+    }
+
+    /// Whether what should leave leaves: no exporter has failed last, and the queue is not full.
+    pub fn is_well(&self) -> bool {
+        self.exporters.iter().all(ExporterHealth::is_well) && self.queued < self.queue_capacity
+    }
+
+    /// As one JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        let exporters = self.exporters.iter().map(|exporter| {
+            serde_json::json!({
+                "description": exporter.description,
+                "well": exporter.is_well(),
+                "exported": exporter.exported,
+                "in_flight": exporter.in_flight,
+                "dropped": exporter.dropped,
+                "last_success_seconds_ago": exporter.last_success.map(|ago| ago.as_secs_f64()),
+                "last_error": exporter.last_error.as_ref().map(|(_, error)| error),
+                "last_error_seconds_ago": exporter.last_error.as_ref().map(|(ago, _)| ago.as_secs_f64()),
+            })
+        });
+        serde_json::json!({
+            "status": if self.is_well() { "ok" } else { "degraded" },
+            "service": { "name": self.service.0, "instance": self.service.1 },
+            "spans": {
+                "sampled": self.spans.sampled,
+                "running": self.spans.running,
+                "pending": self.spans.pending,
+                "exported": self.spans.exported,
+                "dropped": self.spans.dropped,
+            },
+            "queue": { "size": self.queued, "capacity": self.queue_capacity },
+            "exporters": exporters.collect::<Vec<_>>(),
+            "lines_dropped": self.lines_dropped,
+        })
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_well() { "ok" } else { "degraded" };
+        write!(
+            f,
+            "{state}: {} spans sampled, {} exported, {} dropped, {} of {} waiting",
+            self.spans.sampled,
+            self.spans.exported,
+            self.spans.dropped(),
+            self.queued,
+            self.queue_capacity
+        )?;
+        self.exporters.iter().try_for_each(|exporter| write!(f, "; {exporter}"))
+    }
+}
+
+impl Telemetry {
+    /// How telemetry itself fares: what was exported, what was dropped and why, and whether the
+    /// receivers answer. The numbers are also metrics (`otel_sdk_…`), and with the feature
+    /// `prometheus` a page, `/health`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let telemetry = redspan::init!()?;
+    /// let health = telemetry.health();
+    /// println!("{health}"); // ok: 17 spans sampled, 17 exported, 0 dropped, 0 of 65536 waiting; …
+    /// # Ok(()) }
+    /// ```
+    pub fn health(&self) -> Health {
+        Health::of(self.engine, &self.logs)
+    }
+}

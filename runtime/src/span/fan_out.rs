@@ -1,0 +1,129 @@
+//! Several exporters at once: one that hangs holds up no other.
+
+use super::export::{ExportError, SpanSink};
+use super::stats::{ExporterStats, reason};
+use crate::quiet;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Batches that wait for an exporter beside the first; more are dropped and counted.
+const WAITING: usize = 64;
+
+/// Sends to the first on the export thread, and to each of the others on a thread of its own. What
+/// becomes of a span is said by the first; the others have numbers of their own.
+pub(crate) struct FanOut {
+    first: Box<dyn SpanSink>,
+    others: Vec<Other>,
+}
+
+struct Other {
+    description: String,
+    orders: SyncSender<Order>,
+    stats: Arc<ExporterStats>,
+}
+
+enum Order {
+    Batch(Vec<SpanData>, Duration),
+    /// To be answered when all before it are done.
+    Flush(Sender<()>),
+    Shutdown(Duration, Sender<()>),
+}
+
+impl FanOut {
+    /// Starts a thread for each sink but the first. `stats` has the numbers of each, in this order.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub(crate) fn start(
+        first: Box<dyn SpanSink>,
+        others: Vec<(Box<dyn SpanSink>, Arc<ExporterStats>)>,
+    ) -> io::Result<Self> {
+        let others = others.into_iter().map(|(sink, stats)| {
+            let (orders, taken) = sync_channel(WAITING);
+            let (description, counted) = (sink.describe(), Arc::clone(&stats));
+            thread::Builder::new()
+                .name("redspan-export".into())
+                .spawn(move || work(sink, &taken, &counted))?;
+            Ok(Other { description, orders, stats })
+        });
+        Ok(FanOut { first, others: others.collect::<io::Result<_>>()? })
+    }
+}
+
+fn work(mut sink: Box<dyn SpanSink>, orders: &Receiver<Order>, stats: &ExporterStats) {
+    let _quiet = quiet::settle();
+    while let Ok(order) = orders.recv() {
+        match order {
+            Order::Batch(batch, timeout) => {
+                let (spans, start) = (batch.len() as u64, Instant::now());
+                let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
+                stats.done(spans, &result, start.elapsed());
+            }
+            // Nobody waits any more, if it fails.
+            Order::Flush(done) => drop(done.send(())),
+            Order::Shutdown(timeout, done) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+}
+
+impl SpanSink for FanOut {
+    fn describe(&self) -> String {
+        let others = self.others.iter().map(|other| other.description.clone());
+        [self.first.describe()].into_iter().chain(others).collect::<Vec<_>>().join(" and ")
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        // The others have been told before they were moved to their threads.
+        self.first.set_resource(resource);
+    }
+
+    fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError> {
+        for other in &self.others {
+            let spans = batch.len() as u64;
+            if other.orders.try_send(Order::Batch(batch.clone(), timeout)).is_err() {
+                other.stats.dropped(reason::QUEUE_FULL, spans);
+            }
+        }
+        self.first.export(batch, timeout)
+    }
+
+    fn flush(&mut self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        self.first.flush(timeout);
+        self.wait(deadline, Order::Flush);
+    }
+
+    fn shutdown(&mut self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        self.first.shutdown(timeout);
+        self.wait(deadline, |done| Order::Shutdown(timeout, done));
+    }
+}
+
+impl FanOut {
+    /// Gives each of the others an order, and waits until all have carried it out or time is up.
+    fn wait(&self, deadline: Instant, order: impl Fn(Sender<()>) -> Order) {
+        let (done, is_done) = channel();
+        for other in &self.others {
+            // One whose queue is full is hanging.
+            let _ = other.orders.try_send(order(done.clone()));
+        }
+        drop(done);
+        for _ in &self.others {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if is_done.recv_timeout(left).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What one exporter did.
+
+use crate::span::export::ExportError;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Numbers of one exporter, and how it fares.
+#[derive(Debug)]
+pub(crate) struct ExporterStats {
+    /// What it is and where it sends to.
+    pub(crate) description: String,
+    exported: AtomicU64,
+    in_flight: AtomicU64,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    dropped: BTreeMap<&'static str, u64>,
+    last_success: Option<Instant>,
+    last_error: Option<(Instant, String)>,
+    /// Durations of exports that nobody has put into the histogram yet, by the error's kind.
+    durations: Vec<(Option<&'static str>, Duration)>,
+}
+
+/// Durations that are kept between two looks at the metrics; more are left out.
+const DURATIONS: usize = 4096;
+
+type Panicked = Box<dyn Any + Send>;
+
+impl ExporterStats {
+    pub(crate) fn new(description: String) -> Self {
+        ExporterStats {
+            description,
+            exported: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            told: Mutex::default(),
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::span) fn sending(&self, spans: u64) {
+        self.in_flight.store(spans, Relaxed);
+    }
+
+    /// An export of `spans` has ended.
+    pub(in crate::span) fn done(
+        &self,
+        spans: u64,
+        result: &Result<Result<(), ExportError>, Panicked>,
+        took: Duration,
+    ) {
+        self.in_flight.store(0, Relaxed);
+        let (lost, error) = match result {
+            Ok(Ok(())) => (0, None),
+            Ok(Err(error)) => {
+                let lost = error.lost.map_or(spans, |lost| spans.min(lost as u64));
+                (lost, Some((error.kind, error.to_string())))
+            }
+            Err(_) => (spans, Some((super::reason::PANICKED, "the exporter panicked".to_owned()))),
+        };
+        self.exported.fetch_add(spans - lost, Relaxed);
+        let mut told = self.told();
+        if told.durations.len() < DURATIONS {
+            told.durations.push((error.as_ref().map(|(kind, _)| *kind), took));
+        }
+        if lost < spans || error.is_none() {
+            told.last_success = Some(Instant::now());
+        }
+        if let Some((kind, text)) = error {
+            *told.dropped.entry(kind).or_default() += lost;
+            told.last_error = Some((Instant::now(), text));
+        }
+    }
+
+    pub(in crate::span) fn dropped(&self, kind: &'static str, spans: u64) {
+        *self.told().dropped.entry(kind).or_default() += spans;
+    }
+
+    #[cfg(feature = "prometheus")]
+    pub(super) fn take_durations(&self) -> Vec<(Option<&'static str>, Duration)> {
+        std::mem::take(&mut self.told().durations)
+    }
+
+    pub(crate) fn read(&self) -> ExporterHealth {
+        let told = self.told();
+        let ago = |at: &Instant| at.elapsed();
+        ExporterHealth {
+            description: self.description.clone(),
+            exported: self.exported.load(Relaxed),
+            in_flight: self.in_flight.load(Relaxed),
+            dropped: told.dropped.clone(),
+            last_success: told.last_success.as_ref().map(ago),
+            last_error: told.last_error.as_ref().map(|(at, text)| (ago(at), text.clone())),
+        }
+    }
+}
+
+/// How one exporter fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExporterHealth {
+    /// What it is and where it sends to; without credentials.
+    pub description: String,
+    /// Spans that it took.
+    pub exported: u64,
+    /// Spans that it is sending.
+    pub in_flight: u64,
+    /// Spans that it did not take, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// How long ago it last took some.
+    pub last_success: Option<Duration>,
+    /// How long ago it last failed, and why.
+    pub last_error: Option<(Duration, String)>,
+}
+
+impl ExporterHealth {
+    /// Whether the last that was heard of it was good.
+    pub fn is_well(&self) -> bool {
+        match (&self.last_success, &self.last_error) {
+            (_, None) => true,
+            (Some(success), Some((error, _))) => success < error,
+            (None, Some(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for ExporterHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} exported", self.description, self.exported)?;
+        for (kind, spans) in &self.dropped {
+            write!(f, ", {spans} dropped ({kind})")?;
+        }
+        if let Some((ago, error)) = &self.last_error {
+            write!(f, ", last error {} s ago: {error}", ago.as_secs())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,453 @@
+//! Queries, transactions and pools on a real PostgreSQL, and on SQLite through the same wrapper.
+
+use futures_core::Stream;
+use opentelemetry::trace::{SpanKind, Status};
+use redspan::testing::{self, Seen, SeenSpan};
+use redspan_tests::postgres::Postgres;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+type PgPool = redspan::sqlx::Pool<sqlx::Postgres>;
+
+const DURATION: &str = "db_client_operation_duration";
+
+async fn connect(postgres: &Postgres) -> PgPool {
+    let options = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(3));
+    // sqlx's own lines show literals.
+    let silent = postgres.url().parse::<PgConnectOptions>().unwrap().disable_statement_logging();
+    let pool = redspan::sqlx::traced(options.connect_with(silent).await.unwrap());
+    // The table is not what is tested: by the pool below.
+    let made = "CREATE TABLE IF NOT EXISTS orders (id INT PRIMARY KEY, item TEXT NOT NULL, n INT)";
+    sqlx::query(made).execute(&*pool).await.unwrap();
+    pool
+}
+
+fn text(span: &SeenSpan, key: &str) -> Option<String> {
+    span.attribute(key).map(|value| value.as_str().into_owned())
+}
+
+fn queries(seen: &Seen) -> Vec<SeenSpan> {
+    seen.spans().into_iter().filter(|span| *span.kind() == SpanKind::Client).collect()
+}
+
+#[track_caller]
+fn only_query(seen: &Seen) -> SeenSpan {
+    let mut queries = queries(seen);
+    assert_eq!(queries.len(), 1, "{seen:?}");
+    queries.remove(0)
+}
+
+async fn next<S: Stream + ?Sized>(stream: &mut Pin<Box<S>>) -> Option<S::Item> {
+    poll_fn(|context| stream.as_mut().poll_next(context)).await
+}
+
+#[tokio::test]
+async fn a_query_is_a_client_span_in_the_words_of_the_conventions() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let (count, seen) = testing::scope_async(async {
+        sqlx::query("INSERT INTO orders (id, item) VALUES ($1, 'a secret'), (2, $2)")
+            .bind(1)
+            .bind("another secret")
+            .execute(&pool)
+            .await
+            .unwrap();
+        let rows = sqlx::query("SELECT * FROM orders").fetch_all(&pool).await.unwrap();
+        rows.len()
+    })
+    .await;
+    assert_eq!(count, 2);
+    let spans = queries(&seen);
+    assert_eq!(
+        spans.iter().map(SeenSpan::name).collect::<Vec<_>>(),
+        ["INSERT orders", "SELECT orders"]
+    );
+    let mut attributes: Vec<_> =
+        spans[0].attributes().iter().map(|kv| (kv.key.to_string(), kv.value.to_string())).collect();
+    attributes.sort();
+    let port = postgres.address().port().to_string();
+    let expected = [
+        ("db.collection.name", "orders"),
+        ("db.namespace", "postgres"),
+        ("db.operation.name", "INSERT"),
+        ("db.query.summary", "INSERT orders"),
+        ("db.query.text", "INSERT INTO orders (id, item) VALUES ($1, ?), (?, $2)"),
+        ("db.response.returned_rows", "0"),
+        ("db.system.name", "postgresql"),
+        ("server.address", "127.0.0.1"),
+        ("server.port", &port),
+    ];
+    assert_eq!(attributes, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert_eq!(spans[1].attribute("db.response.returned_rows"), Some(2.into()));
+    let shown = format!("{:?}", seen.spans());
+    assert!(!shown.contains("secret") && !shown.contains("a-password"), "{shown}");
+
+    let labels = [
+        ("db_system_name", "postgresql"),
+        ("db_operation_name", "SELECT"),
+        ("db_collection_name", "orders"),
+        ("db_namespace", "postgres"),
+        ("server_port", &port),
+    ];
+    assert_eq!(seen.histogram(DURATION, &labels).unwrap().count, 1);
+    let exemplars = seen.exemplars(DURATION, &labels);
+    assert_eq!(exemplars[0].span_id, spans[1].span_id());
+}
+
+#[tokio::test]
+async fn each_wait_for_a_connection_is_a_span_and_the_pool_is_measured() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await.named("orders");
+    let ((), seen) = testing::scope_async(async {
+        let mut connection = pool.acquire().await.unwrap();
+        sqlx::query("SELECT 1").execute(&mut *connection).await.unwrap();
+        sqlx::query("SELECT 2").execute(&mut *connection).await.unwrap();
+    })
+    .await;
+    let names: Vec<_> = seen.spans().iter().map(|span| span.name().to_owned()).collect();
+    assert_eq!(names, ["acquire orders", "SELECT", "SELECT"]);
+    let of_pool = [("db_client_connection_pool_name", "orders")];
+    let state = |state| [of_pool[0], ("db_client_connection_state", state)];
+    assert_eq!(seen.gauge("db_client_connection_count", &state("used")), Some(0.0));
+    let idle = seen.gauge("db_client_connection_count", &state("idle"));
+    assert_eq!(idle, Some(f64::from(pool.size())));
+    assert_eq!(seen.gauge("db_client_connection_max", &of_pool), Some(4.0));
+    assert_eq!(seen.gauge("db_client_connection_pending_requests", &of_pool), Some(0.0));
+    assert_eq!(seen.histogram("db_client_connection_wait_time", &of_pool).unwrap().count, 1);
+    assert_eq!(seen.histogram("db_client_connection_use_time", &of_pool).unwrap().count, 1);
+}
+
+#[tokio::test]
+async fn an_exhausted_pool_is_an_error_and_counted() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let options = PgPoolOptions::new().max_connections(1);
+    let options = options.acquire_timeout(Duration::from_millis(100));
+    let pool = redspan::sqlx::traced(options.connect(&postgres.url()).await.unwrap());
+    let (result, seen) = testing::scope_async(async {
+        let _held = pool.acquire().await.unwrap();
+        let waits = sqlx::query("SELECT 1").execute(&pool).await;
+        let used = [("db_client_connection_state", "used")];
+        (waits, used)
+    })
+    .await;
+    let (waited, used) = result;
+    assert!(matches!(waited, Err(sqlx::Error::PoolTimedOut)));
+    let spans = seen.spans_named("acquire postgres");
+    assert_eq!(text(&spans[1], "error.type").as_deref(), Some("pool_timed_out"));
+    assert!(matches!(spans[1].status(), Status::Error { .. }));
+    // It never came to the query.
+    assert!(queries(&seen).is_empty());
+    assert_eq!(seen.counter("db_client_connection_timeouts", &[]), Some(1));
+    assert_eq!(seen.gauge("db_client_connection_pending_requests", &[]), Some(0.0));
+    assert_eq!(seen.gauge("db_client_connection_count", &used), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_transaction_and_its_savepoints_are_spans() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let (count, seen) = testing::scope_async(async {
+        let mut transaction = pool.begin().await.unwrap();
+        let insert = "INSERT INTO orders (id, item) VALUES ($1, 'x')";
+        sqlx::query(insert).bind(1).execute(&mut *transaction).await.unwrap();
+        let mut savepoint = transaction.begin().await.unwrap();
+        assert_eq!(savepoint.depth(), 2);
+        sqlx::query(insert).bind(2).execute(&mut *savepoint).await.unwrap();
+        savepoint.rollback().await.unwrap();
+        transaction.commit().await.unwrap();
+
+        let dropped = pool.begin().await.unwrap();
+        drop(dropped);
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM orders");
+        count.fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    assert_eq!(count, 1);
+    let names: Vec<_> = queries(&seen).iter().map(|span| span.name().to_owned()).collect();
+    let expected = [
+        "BEGIN",
+        "INSERT orders",
+        "BEGIN",
+        "INSERT orders",
+        "ROLLBACK",
+        "COMMIT",
+        "BEGIN",
+        "SELECT orders",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(
+        seen.gauge("db_client_connection_count", &[("db_client_connection_state", "used")]),
+        Some(0.0)
+    );
+}
+
+#[tokio::test]
+async fn errors_of_the_database_are_known_by_their_sqlstate() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    sqlx::query("INSERT INTO orders (id, item) VALUES (1, 'x')").execute(&*pool).await.unwrap();
+    for (query, code) in [
+        ("SELECT * FROM nowhere", "42P01"),
+        ("INSERT INTO orders (id, item) VALUES (1, 'x')", "23505"),
+        ("SELECT 1/0", "22012"),
+        ("SELECT", "ok"),
+        ("not sql", "42601"),
+    ] {
+        let (result, seen) =
+            testing::scope_async(async { sqlx::query(query).execute(&pool).await }).await;
+        let span = only_query(&seen);
+        if code == "ok" {
+            result.unwrap();
+            assert_eq!(*span.status(), Status::Unset);
+            continue;
+        }
+        result.unwrap_err();
+        assert_eq!(text(&span, "error.type").as_deref(), Some(code), "{query}");
+        assert_eq!(text(&span, "db.response.status_code").as_deref(), Some(code));
+        assert!(matches!(span.status(), Status::Error { .. }));
+        let labels = [("error_type", code), ("db_response_status_code", code)];
+        assert_eq!(seen.histogram(DURATION, &labels).unwrap().count, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_serialization_failure_shows_at_the_commit() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    sqlx::query("INSERT INTO orders (id, item, n) VALUES (1, 'a', 1), (2, 'b', 1)")
+        .execute(&*pool)
+        .await
+        .unwrap();
+    let (result, seen) = testing::scope_async(async {
+        let serializable = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+        let mut one = pool.begin_with(serializable).await?;
+        let mut other = pool.begin_with(serializable).await?;
+        for (transaction, id) in [(&mut one, 1), (&mut other, 2)] {
+            sqlx::query("SELECT sum(n) FROM orders").execute(&mut **transaction).await?;
+            let update = sqlx::query("UPDATE orders SET n = n + 1 WHERE id = $1").bind(id);
+            update.execute(&mut **transaction).await?;
+        }
+        one.commit().await?;
+        other.commit().await
+    })
+    .await;
+    result.unwrap_err();
+    let failed: Vec<_> = queries(&seen)
+        .into_iter()
+        .filter(|span| matches!(span.status(), Status::Error { .. }))
+        .collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].name(), "COMMIT");
+    assert_eq!(text(&failed[0], "error.type").as_deref(), Some("40001"));
+}
+
+#[tokio::test]
+async fn a_cancelled_query_and_a_slow_one_are_seen() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await.slow(Duration::from_millis(50));
+    let ((), seen) = testing::scope_async(async {
+        let sleeps = sqlx::query("SELECT pg_sleep(30)").execute(&pool);
+        tokio::time::timeout(Duration::from_millis(100), sleeps).await.unwrap_err();
+    })
+    .await;
+    let span = only_query(&seen);
+    assert_eq!(text(&span, "redspan.outcome").as_deref(), Some("cancelled"));
+    assert_eq!(seen.histogram(DURATION, &[("error_type", "cancelled")]).unwrap().count, 1);
+
+    let ((), seen) = testing::scope_async(async {
+        sqlx::query("SELECT pg_sleep(0.06), 'a secret'").execute(&pool).await.unwrap();
+        sqlx::query("SELECT 1").execute(&pool).await.unwrap();
+    })
+    .await;
+    let line = seen.log("slow query");
+    assert_eq!(line.span_id, Some(queries(&seen)[0].span_id()));
+    let shown = line.field("db.query.text").unwrap().as_str().unwrap();
+    assert_eq!(shown, "SELECT pg_sleep(?), ?");
+    assert_eq!(seen.logs().iter().filter(|line| line.message == "slow query").count(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_is_an_error_of_the_connection_and_comes_back() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let mut postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let mut connection = pool.acquire().await.unwrap();
+    postgres.kill();
+    let (results, seen) = testing::scope_async(async {
+        let first = sqlx::query("SELECT 1").execute(&mut *connection).await;
+        let second = sqlx::query("SELECT 1").execute(&pool).await;
+        (first, second)
+    })
+    .await;
+    results.0.unwrap_err();
+    results.1.unwrap_err();
+    let spans = seen.spans();
+    let failed: Vec<_> = spans.iter().filter_map(|span| text(span, "error.type")).collect();
+    assert_eq!(failed.len(), 2, "{seen:?}");
+    // The server says that it is shutting down, if it comes to it.
+    for error_type in failed {
+        assert!(
+            ["57P02", "io", "protocol", "pool_timed_out"].contains(&&*error_type),
+            "{error_type}"
+        );
+    }
+    drop(connection);
+    postgres.restart();
+    let (result, seen) =
+        testing::scope_async(async { sqlx::query("SELECT 1").execute(&pool).await }).await;
+    result.unwrap();
+    assert_eq!(*only_query(&seen).status(), Status::Unset);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_drops_is_an_error() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let mut doomed = pool.acquire().await.unwrap();
+    let pid: i32 =
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *doomed).await.unwrap();
+    let ends = sqlx::query("SELECT pg_terminate_backend($1)").bind(pid);
+    ends.execute(&*pool).await.unwrap();
+    let (result, seen) =
+        testing::scope_async(async { sqlx::query("SELECT 1").execute(&mut *doomed).await }).await;
+    result.unwrap_err();
+    let error_type = text(&only_query(&seen), "error.type").unwrap();
+    assert!(["57P01", "io"].contains(&&*error_type), "{error_type}");
+}
+
+#[tokio::test]
+async fn streams_are_measured_to_their_last_row() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let (sum, seen) = testing::scope_async(async {
+        let series = "SELECT generate_series(1, 100)";
+        let mut sum = 0;
+        let mut rows = sqlx::query(series).fetch(&pool);
+        while let Some(row) = next(&mut rows).await {
+            sum += row.unwrap().get::<i32, _>(0);
+        }
+        drop(rows);
+        let mut rows = sqlx::query(series).fetch(&pool);
+        next(&mut rows).await.unwrap().unwrap();
+        drop(rows);
+        // Never polled: no query.
+        drop(sqlx::query(series).fetch(&pool));
+        sum
+    })
+    .await;
+    assert_eq!(sum, 5050);
+    let spans = queries(&seen);
+    assert_eq!(spans.len(), 2);
+    assert_eq!(spans[0].attribute("db.response.returned_rows"), Some(100.into()));
+    assert_eq!(text(&spans[1], "redspan.outcome").as_deref(), Some("cancelled"));
+}
+
+#[derive(sqlx::FromRow)]
+struct Order {
+    id: i32,
+    item: String,
+}
+
+/// As an application has it, which knows nothing of us.
+async fn find<'c>(
+    executor: impl Executor<'c, Database = sqlx::Postgres>,
+    id: i32,
+) -> Result<Option<Order>, sqlx::Error> {
+    sqlx::query_as("SELECT id, item FROM orders WHERE id = $1")
+        .bind(id)
+        .fetch_optional(executor)
+        .await
+}
+
+#[tokio::test]
+async fn every_way_to_query_goes_on_as_before() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let ((), seen) = testing::scope_async(async {
+        let mut insert = sqlx::QueryBuilder::new("INSERT INTO orders (id, item) ");
+        insert.push_values([(1, "a"), (2, "b")], |mut row, (id, item)| {
+            row.push_bind(id).push_bind(item);
+        });
+        insert.build().execute(&pool).await.unwrap();
+        let order = find(&pool, 2).await.unwrap().unwrap();
+        assert_eq!((order.id, &*order.item), (2, "b"));
+        let mut transaction = pool.begin().await.unwrap();
+        assert!(find(&mut *transaction, 3).await.unwrap().is_none());
+        drop(transaction);
+        let missing = sqlx::query("SELECT * FROM orders WHERE id = 9").fetch_one(&pool).await;
+        assert!(matches!(missing, Err(sqlx::Error::RowNotFound)));
+        let dynamic = format!("SELECT id FROM orders WHERE id > {}", 0);
+        let ids: Vec<i32> =
+            sqlx::query_scalar(AssertSqlSafe(dynamic)).fetch_all(&pool).await.unwrap();
+        assert_eq!(ids, [1, 2]);
+        let raw = sqlx::raw_sql("SELECT 1; SELECT 2, 3").fetch_all(&pool).await.unwrap();
+        assert_eq!(raw.len(), 2);
+        let statement = (&pool).prepare(sqlx::SqlSafeStr::into_sql_str("SELECT $1::int")).await;
+        let statement = statement.unwrap();
+        let query = sqlx::Statement::query(&statement).bind(7);
+        assert_eq!(query.fetch_one(&pool).await.unwrap().get::<i32, _>(0), 7);
+    })
+    .await;
+    for span in queries(&seen) {
+        assert_eq!(*span.status(), Status::Unset, "{span:?}");
+    }
+    assert_eq!(seen.spans_named("SELECT orders").len(), 4);
+}
+
+#[tokio::test]
+async fn sqlite_goes_through_the_same_wrapper() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        sqlx::query("CREATE TABLE t (a INT)").execute(&pool).await.unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("INSERT INTO t VALUES (17)").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        let a: i64 = sqlx::query_scalar("SELECT a FROM t").fetch_one(&pool).await.unwrap();
+        assert_eq!(a, 17);
+        sqlx::query("SELECT nothing FROM nowhere").execute(&pool).await.unwrap_err();
+    })
+    .await;
+    let spans = queries(&seen);
+    let names: Vec<_> = spans.iter().map(SeenSpan::name).collect();
+    assert_eq!(names, ["CREATE t", "BEGIN", "INSERT t", "COMMIT", "SELECT t", "SELECT nowhere"]);
+    assert_eq!(text(&spans[0], "db.system.name").as_deref(), Some("sqlite"));
+    assert_eq!(text(&spans[5], "error.type").as_deref(), Some("1"));
+    assert_eq!(spans[0].attribute("server.address"), None);
+}

@@ -1,0 +1,8 @@
+#[derive(redspan::Metrics)]
+enum Shop {
+    Open,
+}
+
+fn main() {
+    let _ = Shop::Open;
+}

@@ -1,0 +1,12 @@
+use redspan::instrumented;
+
+struct Payments;
+
+#[instrumented(name = "payments")]
+impl Payments {
+    fn charge(&self) {}
+}
+
+fn main() {
+    Payments.charge();
+}

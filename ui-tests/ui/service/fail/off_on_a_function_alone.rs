@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(off)]
+fn charge() {}
+
+fn main() {
+    charge();
+}

@@ -1,0 +1,10 @@
+use redspan::instrumented;
+
+#[instrumented]
+macro_rules! charge {
+    () => {};
+}
+
+fn main() {
+    charge!();
+}
