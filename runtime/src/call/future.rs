@@ -2,6 +2,7 @@
 
 use super::classify::Verdict;
 use super::guard::{Here, Running, Started};
+use crate::clock::Tick;
 use crate::outcome::Outcome;
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -49,14 +50,16 @@ where
 /// The call is current while this lives; unless told otherwise, it ends the call when dropped.
 struct Polling<'a> {
     running: &'a mut Running,
+    began: Option<Tick>,
     here: Option<Here>,
     if_dropped: Option<Outcome>,
 }
 
 impl<'a> Polling<'a> {
     fn begin(running: &'a mut Running, if_dropped: Outcome) -> Self {
+        let began = running.poll_begins();
         let here = Some(running.attach());
-        Polling { running, here, if_dropped: Some(if_dropped) }
+        Polling { running, began, here, if_dropped: Some(if_dropped) }
     }
 
     /// Leaves the call running.
@@ -70,6 +73,7 @@ impl Drop for Polling<'_> {
         if let Some(here) = self.here.take() {
             self.running.detach(here);
         }
+        self.running.poll_ends(self.began);
         if let Some(outcome) = self.if_dropped {
             self.running.end_without_value(outcome);
         }
