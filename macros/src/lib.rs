@@ -30,6 +30,7 @@ mod instrumented;
 mod label;
 mod labels;
 mod metrics;
+mod options;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
 #[cfg(feature = "instrument")]

@@ -4,13 +4,14 @@ pub use crate::call::arguments::*;
 pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
 pub use crate::call::{
-    Call, Driven, Started, begin, counted, debug, display, drive, drive_at, drive_handed,
-    drive_stream, enter, hand_over, value,
+    Call, Driven, EventSite, Started, asked, begin, begin_with, capped, closed, constant, counted,
+    debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over, link,
+    pick, quiet, value,
 };
-pub use crate::call::{EventSite, failed, quiet};
-pub use crate::callsite::{CallSite, Kind};
+pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
+pub use crate::slo::Slo;
 pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Empty, Value};

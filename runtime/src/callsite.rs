@@ -1,6 +1,12 @@
 //! One annotated function.
 
-use crate::red::{Cells, Red};
+mod line;
+
+pub use line::Line;
+
+use crate::red::labelled::Table;
+use crate::red::{Bounds, Red};
+use crate::slo::Slo;
 use opentelemetry::trace::SpanKind;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,10 +55,27 @@ pub struct CallSite {
     kind: Kind,
     sample_hint: Option<f64>,
     follows_tracing: bool,
-    cells: Cells,
+    settings: Settings,
+    table: Table,
     qualified: OnceLock<Arc<str>>,
     interest: Interests,
 }
+
+/// What few sites say otherwise.
+#[derive(Clone, Copy)]
+struct Settings {
+    given: &'static [&'static str],
+    returned: &'static [&'static str],
+    slo: Option<&'static Slo>,
+    line: Option<&'static Line>,
+    root: bool,
+    busy: bool,
+    error_type_only: bool,
+    metrics: bool,
+    span: bool,
+}
+
+static DEFAULT_BOUNDS: Bounds = Bounds::DEFAULT;
 
 impl CallSite {
     /// Describes a site. `this` is the static that is being written.
@@ -104,7 +127,18 @@ impl CallSite {
             kind: Kind::Internal,
             sample_hint: None,
             follows_tracing: true,
-            cells: Cells::new(),
+            settings: Settings {
+                given: &[],
+                returned: &[],
+                slo: None,
+                line: None,
+                root: false,
+                busy: false,
+                error_type_only: false,
+                metrics: true,
+                span: true,
+            },
+            table: Table::new(),
             qualified: OnceLock::new(),
             interest: Interests::new(),
         }
@@ -114,6 +148,67 @@ impl CallSite {
     #[must_use]
     pub const fn with_sample_hint(mut self, share: f64) -> Self {
         self.sample_hint = Some(share);
+        self
+    }
+
+    /// Adds the names of the labels: those known at the start of a call, and those of its value.
+    #[must_use]
+    pub const fn with_labels(
+        mut self,
+        given: &'static [&'static str],
+        returned: &'static [&'static str],
+    ) -> Self {
+        self.settings.given = given;
+        self.settings.returned = returned;
+        self
+    }
+
+    /// Adds what the option `slo` says.
+    #[must_use]
+    pub const fn with_slo(mut self, slo: &'static Slo) -> Self {
+        self.settings.slo = Some(slo);
+        self
+    }
+
+    /// Adds the line of the option `log`.
+    #[must_use]
+    pub const fn with_line(mut self, line: &'static Line) -> Self {
+        self.settings.line = Some(line);
+        self
+    }
+
+    /// Each span of it begins a trace: the option `root`.
+    #[must_use]
+    pub const fn as_root(mut self) -> Self {
+        self.settings.root = true;
+        self
+    }
+
+    /// Measures polls: the option `busy`.
+    #[must_use]
+    pub const fn with_busy(mut self) -> Self {
+        self.settings.busy = true;
+        self
+    }
+
+    /// Keeps the text of errors off the span: the option `err = "type"`.
+    #[must_use]
+    pub const fn with_error_type_only(mut self) -> Self {
+        self.settings.error_type_only = true;
+        self
+    }
+
+    /// Counts nothing: the option `metrics = false`.
+    #[must_use]
+    pub const fn without_metrics(mut self) -> Self {
+        self.settings.metrics = false;
+        self
+    }
+
+    /// Makes no span: the option `span = false`.
+    #[must_use]
+    pub const fn without_span(mut self) -> Self {
+        self.settings.span = false;
         self
     }
 
@@ -164,9 +259,62 @@ impl CallSite {
         self.sample_hint
     }
 
-    /// The function's numbers so far, in this process. Calls in testing scopes are not among them.
+    /// The names of the labels that tell this function's metrics apart: the option `labels`.
+    pub fn label_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.settings.given.iter().chain(self.settings.returned).copied()
+    }
+
+    /// What the function promises: the option `slo`.
+    pub fn slo(&self) -> Option<&'static Slo> {
+        self.settings.slo
+    }
+
+    /// Whether calls are counted: not with `metrics = false`.
+    pub fn has_metrics(&self) -> bool {
+        self.settings.metrics
+    }
+
+    /// Whether calls become spans: not with `span = false`.
+    pub fn has_span(&self) -> bool {
+        self.settings.span
+    }
+
+    /// The function's numbers so far, in this process, of all label sets together. Calls in testing
+    /// scopes are not among them.
     pub fn red(&self) -> Red {
-        self.cells.read()
+        self.table.read(self.bounds())
+    }
+
+    pub(crate) fn given_labels(&self) -> &'static [&'static str] {
+        self.settings.given
+    }
+
+    pub(crate) fn returned_labels(&self) -> &'static [&'static str] {
+        self.settings.returned
+    }
+
+    pub(crate) fn has_returned_labels(&self) -> bool {
+        !self.settings.returned.is_empty()
+    }
+
+    pub(crate) fn bounds(&self) -> &'static Bounds {
+        self.settings.slo.map_or(&DEFAULT_BOUNDS, Slo::bounds)
+    }
+
+    pub(crate) fn line_of_ends(&self) -> Option<&'static Line> {
+        self.settings.line
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.settings.root
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.settings.busy
+    }
+
+    pub(crate) fn is_error_type_only(&self) -> bool {
+        self.settings.error_type_only
     }
 
     /// `module::function`, made once.
@@ -175,8 +323,8 @@ impl CallSite {
         Arc::clone(self.qualified.get_or_init(name))
     }
 
-    pub(crate) fn cells(&self) -> &Cells {
-        &self.cells
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
     pub(crate) fn metadata(&'static self) -> &'static Metadata<'static> {

@@ -97,6 +97,7 @@ mod red;
 pub mod redact;
 pub mod sample;
 mod sharded;
+mod slo;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -137,6 +138,7 @@ pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
 pub use provider::{Builder, Health, InitError, Telemetry, builder};
 pub use red::Red;
+pub use slo::Slo;
 pub use span::{ExporterHealth, Span, SpanStats, Tracer, TracerProvider};
 pub use tracing_core::Level;
 

@@ -12,26 +12,27 @@ use super::fields::{self, Field};
 use super::parse;
 use super::parse::Entry;
 use super::tail::{self, Tail};
-use crate::attrs::{self, Form, Known};
+use crate::attrs::{self, Form};
 use crate::diag::Diag;
 use crate::instrumented::model::{
     self as function, Model as Plain, Options as PlainOptions, Output,
 };
 use crate::instrumented::params;
 use crate::instrumented::parse::Function;
+use crate::options::Known;
 use crate::paths;
 
 const KNOWN: &[Known] = &[
-    Known { name: "name", usage: "name = \"checkout\"" },
-    Known { name: "target", usage: "target = \"shop\"" },
-    Known { name: "level", usage: "level = \"debug\"" },
-    Known { name: "parent", usage: "parent = &span" },
-    Known { name: "follows_from", usage: "follows_from = [&span]" },
-    Known { name: "skip", usage: "skip(pool)" },
-    Known { name: "skip_all", usage: "skip_all" },
-    Known { name: "fields", usage: "fields(order.id = order.id)" },
-    Known { name: "err", usage: "err(Debug, level = \"warn\")" },
-    Known { name: "ret", usage: "ret(Display, level = \"debug\")" },
+    Known::new("name", "name = \"checkout\"", "name = 3"),
+    Known::new("target", "target = \"shop\"", "target = 3"),
+    Known::new("level", "level = \"debug\"", "level = 3"),
+    Known::new("parent", "parent = &span", "parent = 3"),
+    Known::new("follows_from", "follows_from = [&span]", "follows_from = 3"),
+    Known::new("skip", "skip(pool)", "skip = 3"),
+    Known::new("skip_all", "skip_all", "skip_all = 3"),
+    Known::new("fields", "fields(order.id = order.id)", "fields = 3"),
+    Known::new("err", "err(Debug, level = \"warn\")", "err = 3"),
+    Known::new("ret", "ret(Display, level = \"debug\")", "ret = 3"),
 ];
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
@@ -108,7 +109,7 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
         match key.as_str() {
             "skip" => {
                 if let Some(list) = attrs::list_of(entry, KNOWN, diag) {
-                    options.skip = skip(list, diag);
+                    options.skip = skip(list.stream(), diag);
                 }
             }
             "skip_all" => {
@@ -117,7 +118,7 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
             }
             "fields" => {
                 if let Some(list) = attrs::list_of(entry, KNOWN, diag) {
-                    options.fields = fields::parse(list, diag);
+                    options.fields = fields::parse(list.stream(), diag);
                 }
             }
             "err" => options.err = event(entry, diag),
@@ -224,7 +225,7 @@ fn event(entry: attrs::Entry, diag: &mut Diag) -> Option<Event> {
     }
     let key = entry.key.clone();
     let list = attrs::list_of(entry, KNOWN, diag)?;
-    for entry in parse::entries(list, diag) {
+    for entry in parse::entries(list.stream(), diag) {
         let Entry::Option(entry) = entry else {
             diag.at(span, format!("{} takes {}", key, attrs::usage(&key, KNOWN)));
             continue;
@@ -286,7 +287,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         }
         None => {
             let recorded: Vec<_> =
-                arguments.iter().filter_map(|field| field.value.tokens()).collect();
+                arguments.iter().filter_map(|field| field.value.tokens()).cloned().collect();
             let given: Vec<_> = given.iter().collect();
             let params = params::take(&mut sig, &recorded, Some(&given));
             (params, body, function::output(&sig.output), true)

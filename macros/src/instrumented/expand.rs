@@ -7,14 +7,15 @@ use syn::{ReturnType, Token, Type};
 
 use super::body::typed;
 use super::form::{self, Form};
-use super::model::{Judge, Model, Output};
+use super::model::{self, Judge, Model, Options, Output};
 use super::params::Shape;
 use super::returns::{self, Later, Wrap};
-use super::{body, fields};
+use super::{body, fields, labels};
 use crate::compat::tail::Tail;
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
+    paths::set_root(model.options.root_path.as_ref());
     let at = Span::mixed_site();
     let Model { attrs, inner_attrs, vis, default, sig, .. } = model;
     let mut sig = sig.clone();
@@ -168,16 +169,14 @@ fn site(model: &Model) -> TokenStream {
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let (level, kind) = (model.options.level(), model.options.kind());
     let fields = fields::names(&model.options.fields);
-    let hint = model.options.sample.map(|share| {
-        let share = Literal::f64_suffixed(share);
-        quote_spanned!(at=> .with_sample_hint(#share))
-    });
-    listed(&quote_spanned!(at=>
+    let (statics, settings) = settings(model);
+    let site = listed(&quote_spanned!(at=>
         #private::CallSite::new(
             #name, #function, ::core::module_path!(), #file, #line,
             #private::Level::#level, #private::Kind::#kind, #fields, &__REDSPAN_SITE,
-        ) #hint
-    ))
+        ) #settings
+    ));
+    quote_spanned!(at=> #statics #site)
 }
 
 /// A site as a static, and its entry in the list that the linker makes.
@@ -201,19 +200,80 @@ pub(crate) fn listed(site: &TokenStream) -> TokenStream {
     )
 }
 
-// Methods are called by path: a trait of the user for every `T` may have a method of that name.
-
-/// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to record.
-fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
-    let fields = &model.options.fields;
-    if fields.iter().all(|field| field.value.tokens().is_none()) {
-        return None;
-    }
+/// What few sites have: statics, and the calls that give them to the site.
+fn settings(model: &Model) -> (TokenStream, TokenStream) {
     let at = Span::mixed_site();
     let private = paths::private();
+    let options = &model.options;
+    let (mut statics, mut settings) = (TokenStream::new(), TokenStream::new());
+    if let Some(share) = options.sample {
+        let share = Literal::f64_suffixed(share);
+        settings.extend(quote_spanned!(at=> .with_sample_hint(#share)));
+    }
+    if !options.labels.is_empty() {
+        let given = labels::names(&options.labels, false);
+        let returned = labels::names(&options.labels, true);
+        settings.extend(quote_spanned!(at=> .with_labels(#given, #returned)));
+    }
+    let function = model.function();
+    if let Some((slo, with)) = options.slo.expand(options.name.as_ref().unwrap_or(&function)) {
+        statics.extend(slo);
+        settings.extend(with);
+    }
+    if let Some(level) = options.log {
+        let level = model::level(level);
+        let (file, line) = paths::position(model.sig.ident.span());
+        let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
+        statics.extend(quote_spanned!(at=>
+            static __REDSPAN_LINE: #private::Line = #private::Line::new(
+                #private::Level::#level, ::core::module_path!(), #file, #line, &__REDSPAN_LINE,
+            );
+        ));
+        settings.extend(quote_spanned!(at=> .with_line(&__REDSPAN_LINE)));
+    }
+    for (wanted, setting) in [
+        (options.root, "as_root"),
+        (options.busy.is_some(), "with_busy"),
+        (options.type_only, "with_error_type_only"),
+        (options.no_metrics, "without_metrics"),
+        (options.no_span, "without_span"),
+    ] {
+        let setting = syn::Ident::new(setting, at);
+        settings.extend(wanted.then(|| quote_spanned!(at=> .#setting())));
+    }
+    (statics, settings)
+}
+
+// Methods are called by path: a trait of the user for every `T` may have a method of that name.
+
+/// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to say.
+fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let Options { fields, labels, links, .. } = &model.options;
+    let recorded = fields.iter().any(|field| field.value.tokens().is_some());
+    let with = labels.iter().any(|label| !label.is_returned()) || !links.is_empty();
+    if !recorded && !with {
+        return None;
+    }
     let values = fields::values(fields);
+    let begin = if with {
+        let labels = labels::choices(labels, None);
+        let links = links.iter().map(|link| {
+            let place = at.located_at(link.span());
+            let private = paths::private_at(place);
+            quote_spanned!(place=> #private::link(&(#link)))
+        });
+        let links = quote_spanned!(at=> &[#(#links),*]);
+        quote_spanned!(at=> { #peeks #private::begin_with(&__REDSPAN_SITE, #labels, #links) })
+    } else {
+        quote_spanned!(at=> #private::begin(&__REDSPAN_SITE))
+    };
+    if !recorded {
+        return Some(quote_spanned!(at=> let __redspan_started = #begin;));
+    }
     Some(quote_spanned!(at=>
-        let mut __redspan_started = #private::begin(&__REDSPAN_SITE);
+        let mut __redspan_started = #begin;
         if #private::Started::wants_fields(&__redspan_started) {
             #peeks
             #private::Started::fields(&mut __redspan_started, #values);
@@ -239,6 +299,22 @@ fn peeks(model: &Model) -> TokenStream {
 pub(crate) fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
+    let judged = judged(model, value);
+    let labels = &model.options.labels;
+    if !labels.iter().any(labels::Label::is_returned) {
+        return judged;
+    }
+    let choices = labels::choices(labels, Some(value));
+    quote_spanned!(at=> {
+        let __redspan_verdict = #judged;
+        #private::pick(&__REDSPAN_SITE, #choices);
+        __redspan_verdict
+    })
+}
+
+fn judged(model: &Model, value: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
     let found = quote_spanned!(at=> {
         use #private::classify::*;
         (&&&&&&&&&#private::Returned(#value)).__redspan_verdict()
@@ -255,6 +331,10 @@ pub(crate) fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
         None => return found,
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
         Some(Judge::ErrorIf(predicate)) => (predicate, None),
+        Some(Judge::NoneIsError(place)) => {
+            let private = paths::private_at(at.located_at(*place));
+            return quote_spanned!(at.located_at(*place)=> #private::absent(#value, #found));
+        }
     };
     let place = at.located_at(predicate.span());
     let private_there = paths::private_at(place);

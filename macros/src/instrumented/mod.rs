@@ -4,10 +4,12 @@ pub(crate) mod body;
 pub(crate) mod expand;
 pub(crate) mod fields;
 pub(crate) mod form;
+mod labels;
 pub(crate) mod model;
 pub(crate) mod params;
 pub(crate) mod parse;
 pub(crate) mod returns;
+mod slo;
 
 use proc_macro2::TokenStream;
 

@@ -27,25 +27,25 @@ pub(crate) struct Typed {
     /// The pattern as the user wrote it.
     pub(crate) pattern: TokenStream,
     pub(crate) shape: Shape,
-    /// Names bound here that `fields(…)` mentions.
+    /// Names bound here that an option's expression mentions.
     pub(crate) recorded: Vec<Ident>,
 }
 
 pub(crate) enum Shape {
     Plain,
     Wild,
-    /// With the pattern that borrows what `fields(…)` mentions, if it mentions anything.
+    /// With the pattern that borrows what an option's expression mentions, if any does.
     Pattern(Option<TokenStream>),
 }
 
 /// Takes the patterns out of the signature and leaves plain names in it.
 ///
-/// `exprs` are those of the fields. With `stay` the body captures patterns, and what the
+/// `reads` are what the options mention. With `stay` the body captures patterns, and what the
 /// expressions in it mention, from the signature: a field then sees a pattern's names as the body does,
 /// and may move what it mentions.
 pub(crate) fn take(
     sig: &mut Signature,
-    exprs: &[&TokenStream],
+    reads: &[TokenStream],
     stay: Option<&[&TokenStream]>,
 ) -> Vec<Param> {
     let mut params = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) fn take(
                 let conditional = typed.attrs.iter().any(|attr| attr.path().is_ident("cfg"));
                 let pattern = typed.pat.to_token_stream();
                 let mut recorded = Vec::new();
-                bindings(&typed.pat, exprs, &mut recorded);
+                bindings(&typed.pat, reads, &mut recorded);
                 let (outer, shape) = match &*typed.pat {
                     Pat::Ident(plain) if stays(&plain.ident, stay) => continue,
                     Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
@@ -133,27 +133,27 @@ fn unread(ident: &Ident, index: usize, underscored: &[String]) -> Ident {
     }
 }
 
-/// The names that a pattern binds and a field mentions.
-fn bindings(pat: &Pat, exprs: &[&TokenStream], found: &mut Vec<Ident>) {
+/// The names that a pattern binds and an option's expression mentions.
+fn bindings(pat: &Pat, reads: &[TokenStream], found: &mut Vec<Ident>) {
     match pat {
         Pat::Ident(bound) => {
-            if exprs.iter().any(|tokens| parse::mentions(tokens, &bound.ident)) {
+            if reads.iter().any(|tokens| parse::mentions(tokens, &bound.ident)) {
                 found.push(bound.ident.clone());
             }
             if let Some((_, sub)) = &bound.subpat {
-                bindings(sub, exprs, found);
+                bindings(sub, reads, found);
             }
         }
-        Pat::Paren(inner) => bindings(&inner.pat, exprs, found),
-        Pat::Reference(inner) => bindings(&inner.pat, exprs, found),
-        Pat::Slice(list) => list.elems.iter().for_each(|pat| bindings(pat, exprs, found)),
-        Pat::Tuple(list) => list.elems.iter().for_each(|pat| bindings(pat, exprs, found)),
-        Pat::TupleStruct(list) => list.elems.iter().for_each(|pat| bindings(pat, exprs, found)),
+        Pat::Paren(inner) => bindings(&inner.pat, reads, found),
+        Pat::Reference(inner) => bindings(&inner.pat, reads, found),
+        Pat::Slice(list) => list.elems.iter().for_each(|pat| bindings(pat, reads, found)),
+        Pat::Tuple(list) => list.elems.iter().for_each(|pat| bindings(pat, reads, found)),
+        Pat::TupleStruct(list) => list.elems.iter().for_each(|pat| bindings(pat, reads, found)),
         Pat::Struct(list) => {
-            list.fields.iter().for_each(|field| bindings(&field.pat, exprs, found))
+            list.fields.iter().for_each(|field| bindings(&field.pat, reads, found))
         }
         // Both sides of an or-pattern bind the same names.
-        Pat::Or(list) => list.cases.first().into_iter().for_each(|pat| bindings(pat, exprs, found)),
+        Pat::Or(list) => list.cases.first().into_iter().for_each(|pat| bindings(pat, reads, found)),
         _ => {}
     }
 }

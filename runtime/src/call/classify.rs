@@ -42,6 +42,12 @@ pub(crate) struct Failure<'a> {
 }
 
 impl Failure<'_> {
+    /// What is known without rendering anything.
+    #[cold]
+    pub(super) fn describe_type(self) -> Failed {
+        Failure { message: None, error: None, ..self }.describe()
+    }
+
     /// Whether it is one to a call of this kind.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
         !self.clients || kind == Kind::Client

@@ -12,6 +12,7 @@ use crate::metrics::recorder::{self, Recorder};
 use crate::metrics::snapshot::sites;
 use crate::outcome::Outcome;
 use crate::red::elsewhere::Handles;
+use crate::red::labelled::Place;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
@@ -50,37 +51,50 @@ enum Whose {
 }
 
 #[inline]
-pub(super) fn start(site: &'static CallSite) {
+pub(super) fn start(site: &'static CallSite, given: u32) {
     if OURS.load(Relaxed) {
-        site.cells().start();
+        site.table().start(given);
     } else {
-        start_told(site);
+        start_told(site, given);
     }
 }
 
-fn start_told(site: &'static CallSite) {
+fn start_told(site: &'static CallSite, given: u32) {
     match whose(site) {
-        Whose::Nobodys => site.cells().start(),
+        Whose::Nobodys => site.table().start(given),
         whose => {
-            site.cells().start_elsewhere();
-            tell(site, whose, clock::now(), Handles::start);
+            site.table().starts(given).start_elsewhere();
+            let place = Place { given, returned: 0 };
+            tell(site, place, whose, clock::now(), Handles::start);
         }
     }
 }
 
 #[inline]
-pub(super) fn end(site: &'static CallSite, outcome: Outcome, duration: Duration, now: Tick) {
+pub(super) fn end(
+    site: &'static CallSite,
+    place: Place,
+    outcome: Outcome,
+    duration: Duration,
+    now: Tick,
+) {
     if OURS.load(Relaxed) {
-        site.cells().end(outcome, duration);
+        site.table().end(place, site.bounds(), outcome, duration);
     } else {
-        end_told(site, outcome, duration, now);
+        end_told(site, place, outcome, duration, now);
     }
 }
 
-fn end_told(site: &'static CallSite, outcome: Outcome, duration: Duration, now: Tick) {
+fn end_told(
+    site: &'static CallSite,
+    place: Place,
+    outcome: Outcome,
+    duration: Duration,
+    now: Tick,
+) {
     match whose(site) {
         Whose::Nobodys => {
-            site.cells().end(outcome, duration);
+            site.table().end(place, site.bounds(), outcome, duration);
             // Either this sees the recorder that has come meanwhile, or who brought it in sees this
             // call (`all`, after `GLOBAL` was set): nobody is forgotten.
             if GLOBAL.load(SeqCst) != 0 {
@@ -88,8 +102,8 @@ fn end_told(site: &'static CallSite, outcome: Outcome, duration: Duration, now: 
             }
         }
         whose => {
-            site.cells().end_elsewhere(outcome, duration);
-            tell(site, whose, now, |handles| handles.end(outcome, duration));
+            site.table().cells(place).end_elsewhere(site.bounds(), outcome, duration);
+            tell(site, place, whose, now, |handles| handles.end(outcome, duration));
         }
     }
 }
@@ -132,7 +146,8 @@ fn get_to_know(site: &'static CallSite, address: usize, size: usize) -> Whose {
             catch_up(site, clock::now());
             let _ = answer.send(true);
             // Counters of functions that were not called yet stand at zero.
-            catalog::catalog().for_each(|site| catch_up(site, clock::now()));
+            let with_metrics = catalog::catalog().filter(|site| site.has_metrics());
+            with_metrics.for_each(|site| catch_up(site, clock::now()));
         } else {
             let _ = answer.send(there == address);
         }
@@ -166,11 +181,14 @@ fn meet(address: usize, size: usize) -> bool {
     known.is_some() && GLOBAL.load(SeqCst) == address
 }
 
-fn tell(site: &'static CallSite, whose: Whose, now: Tick, f: impl FnOnce(&Handles)) {
+fn tell(site: &'static CallSite, place: Place, whose: Whose, now: Tick, f: impl FnOnce(&Handles)) {
     let _ = telling(|| match whose {
         Whose::Nobodys => {}
-        Whose::Process => site.cells().with_handles(now, || sites::handles(site), f),
-        Whose::Threads => f(&sites::handles(site)),
+        Whose::Process => {
+            let cells = site.table().cells(place);
+            cells.with_handles(site.bounds(), now, || sites::handles(site, place), f);
+        }
+        Whose::Threads => f(&sites::handles(site, place)),
     });
 }
 
@@ -178,7 +196,11 @@ fn tell(site: &'static CallSite, whose: Whose, now: Tick, f: impl FnOnce(&Handle
 fn catch_up(site: &'static CallSite, now: Tick) {
     let (address, _) = current();
     if address == GLOBAL.load(SeqCst) {
-        let _ = telling(|| site.cells().catch_up(now, || sites::handles(site)));
+        let _ = telling(|| {
+            site.table().each(|place, cells| {
+                cells.catch_up(site.bounds(), now, || sites::handles(site, place));
+            });
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::classify::Verdict;
 use super::guard::{Here, Running, Started, begin};
 use crate::callsite::CallSite;
+use crate::clock::Tick;
 use crate::outcome::Outcome;
 use futures_core::Stream;
 use std::cell::Cell;
@@ -103,13 +104,14 @@ pub fn hand_over(started: Started) {
 /// The call is current while this lives; unless told otherwise, dropping it ends the call.
 struct Polling<'a> {
     slot: &'a mut Slot,
+    began: Option<Tick>,
     here: Option<Here>,
     if_dropped: Option<Outcome>,
 }
 
 impl<'a> Polling<'a> {
     fn new(slot: &'a mut Slot) -> Self {
-        Polling { slot, here: None, if_dropped: None }
+        Polling { slot, began: None, here: None, if_dropped: None }
     }
 
     /// A poll begins. Leaving it in any other way than by the two below is a panic.
@@ -119,7 +121,10 @@ impl<'a> Polling<'a> {
         match *self.slot {
             Slot::Idle(site) => self.take(begin(site)),
             Slot::Handed => WAITING.set(ptr::from_mut(self).cast()),
-            Slot::Begun(ref mut running) => self.here = Some(running.attach()),
+            Slot::Begun(ref mut running) => {
+                self.began = running.poll_begins();
+                self.here = Some(running.attach());
+            }
             Slot::Over => {}
         }
     }
@@ -127,6 +132,7 @@ impl<'a> Polling<'a> {
     fn take(&mut self, started: Started) {
         let mut running = started.into_running();
         running.if_dropped = Outcome::Cancelled;
+        self.began = running.poll_begins();
         self.here = Some(running.attach());
         *self.slot = Slot::Begun(running);
     }
@@ -190,6 +196,7 @@ impl<'a> Polling<'a> {
         }
         if let (Some(here), Slot::Begun(running)) = (self.here.take(), &mut *self.slot) {
             running.detach(here);
+            running.poll_ends(self.began.take());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The guards around a synchronous call, and what they share with futures.
 
-use super::classify::Verdict;
-use super::{compat, elsewhere, fields};
+use super::classify::{Failure, Verdict};
+use super::links::{self, LinkSource};
+use super::{compat, elsewhere, fields, labels};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
@@ -9,16 +10,17 @@ use crate::context::scope;
 use crate::in_flight::{self, Seat};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
-use crate::red::Cells;
+use crate::red::labelled::{Choice, Place, Table};
 use crate::span::engine;
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
 use crate::span::tracer;
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{Link, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
@@ -37,21 +39,31 @@ pub(super) struct Running {
     seat: Option<&'static Seat>,
 }
 
+/// What the option `busy` asks for.
+#[derive(Clone, Copy, Default)]
+struct Polls {
+    count: u32,
+    time: Duration,
+}
+
 /// The numbers of the testing scope that the call is in.
 #[cold]
-fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
-    let cells = Store::of_scope().map(|store| store.cells(site));
-    if cells.is_none() {
+fn scoped_table(site: &'static CallSite) -> Option<Arc<Table>> {
+    let table = Store::of_scope().map(|store| store.cells(site));
+    if table.is_none() {
         scope::ran_outside(site);
     }
-    cells
+    table
 }
 
 /// What few calls have: apart, since each level of nested futures holds a [`Running`].
 #[derive(Default)]
 struct Rare {
     /// A testing scope's numbers in place of the site's.
-    cells: Option<Arc<Cells>>,
+    table: Option<Arc<Table>>,
+    /// Where it is counted, by its labels.
+    given: u32,
+    polls: Polls,
     /// Whether a subscriber may want a tracing span.
     asked: bool,
     /// The tracing span which a subscriber asked for.
@@ -73,10 +85,13 @@ impl Rare {
 
 impl Running {
     #[inline]
-    fn begin(site: &'static CallSite) -> Self {
-        let mut call = Running::counted(site);
+    fn begin(site: &'static CallSite, choices: &[Choice<'_>], links: Vec<Link>) -> Self {
+        let mut call = Running::counted(site, choices);
+        if !site.has_span() {
+            return call;
+        }
         if let Some(engine) = engine::get()
-            && let Some((context, recording)) = engine.start_call(site, call.start)
+            && let Some((context, recording)) = engine.start_call(site, call.start, links)
         {
             call.context = Some(context);
             call.recording = recording;
@@ -89,13 +104,21 @@ impl Running {
 
     /// A call without a span, so far.
     #[inline]
-    fn counted(site: &'static CallSite) -> Self {
+    fn counted(site: &'static CallSite, choices: &[Choice<'_>]) -> Self {
         let start = clock::now();
-        let cells = if scope::any_open() { scoped_cells(site) } else { None };
-        match &cells {
-            Some(cells) => cells.start(),
-            None => elsewhere::start(site),
+        let table = if scope::any_open() { scoped_table(site) } else { None };
+        let mut given = 0;
+        if site.has_metrics() {
+            if !site.given_labels().is_empty() {
+                given = table.as_deref().unwrap_or(site.table()).given(choices);
+            }
+            match &table {
+                Some(table) => table.start(given),
+                None => elsewhere::start(site, given),
+            }
         }
+        let rare = (table.is_some() || given != 0)
+            .then(|| Box::new(Rare { table, given, ..Rare::default() }));
         // From here on, whatever happens, the call ends.
         Running {
             site,
@@ -104,7 +127,7 @@ impl Running {
             recording: false,
             ended: false,
             if_dropped: Outcome::Panic,
-            rare: cells.map(|cells| Box::new(Rare { cells: Some(cells), ..Rare::default() })),
+            rare,
             seat: if in_flight::is_watched() { in_flight::sit(site, start) } else { None },
         }
     }
@@ -113,7 +136,7 @@ impl Running {
     fn open_below(&mut self, parent: Option<Id>) {
         if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
             let above = parent.as_ref().and_then(compat::context_of).unwrap_or_default();
-            let opened = engine.start_call_below(self.site, self.start, &above);
+            let opened = engine.start_call_below(self.site, self.start, Vec::new(), &above);
             // Not recorded below a span of its own choice: that one is current all the same.
             let (context, recording) = opened.unwrap_or((above, false));
             self.context = Some(context);
@@ -174,6 +197,7 @@ impl Running {
                 let values = metadata.fields().value_set_all(values);
                 match parent {
                     Some(parent) => tracing::Span::child_of(parent, metadata, &values),
+                    None if self.site.is_root() => tracing::Span::new_root(metadata, &values),
                     None => tracing::Span::new(metadata, &values),
                 }
             } else {
@@ -244,14 +268,38 @@ impl Running {
         drop(entered);
     }
 
+    /// A poll begins, if somebody wants to know.
+    #[inline]
+    pub(super) fn poll_begins(&self) -> Option<Tick> {
+        (self.recording && self.site.is_busy()).then(clock::now)
+    }
+
+    pub(super) fn poll_ends(&mut self, began: Option<Tick>) {
+        if let Some(began) = began {
+            let polls = &mut self.rare.get_or_insert_default().polls;
+            polls.count = polls.count.saturating_add(1);
+            polls.time += clock::now().saturating_duration_since(began);
+        }
+    }
+
     /// Ends the call, once.
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
+        // First of all: to describe an error is user code, and may itself call such functions.
+        let returned = labels::picked(self.site);
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
-            None => self.close(Outcome::Ok, None),
+            None => self.close(Outcome::Ok, returned, None),
             Some(failure) => {
-                let failed = self.recording.then(|| failure.describe());
-                self.close(Outcome::Error, failed);
+                let wanted = self.recording || self.site.line_of_ends().is_some();
+                let failed = wanted.then(|| self.described(failure));
+                self.close(Outcome::Error, returned, failed);
             }
+        }
+    }
+
+    fn described(&self, failure: Failure<'_>) -> Failed {
+        match self.site.is_error_type_only() {
+            true => failure.describe_type(),
+            false => failure.describe(),
         }
     }
 
@@ -262,7 +310,7 @@ impl Running {
             Outcome::Error => self.rare.as_mut().and_then(|rare| rare.failed.take()),
             Outcome::Ok | Outcome::Cancelled => None,
         };
-        self.close(outcome, failed);
+        self.close(outcome, 0, failed);
     }
 
     /// A stream has given an item: the first error among them is what the call ends with.
@@ -273,8 +321,8 @@ impl Running {
         let failure = verdict.failure().filter(|failure| failure.concerns(self.site.kind()));
         if let Some(failure) = failure {
             self.if_dropped = Outcome::Error;
-            if self.recording {
-                self.rare.get_or_insert_default().failed = Some(failure.describe());
+            if self.recording || self.site.line_of_ends().is_some() {
+                self.rare.get_or_insert_default().failed = Some(self.described(failure));
             }
         }
     }
@@ -283,11 +331,11 @@ impl Running {
     pub(super) fn end_of_items(&mut self) {
         match self.if_dropped {
             Outcome::Error => self.end_without_value(Outcome::Error),
-            _ => self.close(Outcome::Ok, None),
+            _ => self.close(Outcome::Ok, labels::picked(self.site), None),
         }
     }
 
-    fn close(&mut self, outcome: Outcome, failed: Option<Failed>) {
+    fn close(&mut self, outcome: Outcome, returned: u32, failed: Option<Failed>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -296,14 +344,34 @@ impl Running {
         }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);
-        match self.rare.as_ref().and_then(|rare| rare.cells.as_ref()) {
-            Some(cells) => cells.end(outcome, duration),
-            None => elsewhere::end(self.site, outcome, duration, end),
+        let given = self.rare.as_ref().map_or(0, |rare| rare.given);
+        let place = Place { given, returned };
+        if self.site.has_metrics() {
+            match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
+                Some(table) => table.end(place, self.site.bounds(), outcome, duration),
+                None => elsewhere::end(self.site, place, outcome, duration, end),
+            }
         }
+        if let Some(line) = self.site.line_of_ends() {
+            let here = self.attach();
+            let error = failed.as_ref().map(Failed::in_short);
+            line.say(self.site.function(), outcome, duration, error);
+            self.detach(here);
+        }
+        let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
         // Views and wanted spans close before the span they stand for.
         self.rare = None;
         let Some(context) = self.context.take().filter(|_| self.recording) else { return };
-        span::end(&context, Ending { outcome, end, failed });
+        if self.site.is_busy() {
+            let busy = polls.time;
+            context.span().set_attributes([
+                // As tracing-opentelemetry names them.
+                KeyValue::new("busy_ns", nanos(busy)),
+                KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
+                KeyValue::new("redspan.polls", i64::from(polls.count)),
+            ]);
+        }
+        span::end(&context, Ending { outcome, end, failed, place });
     }
 }
 
@@ -313,6 +381,10 @@ impl Drop for Running {
             self.end_without_value(self.if_dropped);
         }
     }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A call that is current on this thread.
@@ -352,19 +424,28 @@ pub struct Started(pub(super) Running);
 /// Counts the start of a call, and decides whether it is recorded.
 #[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
-    Started(Running::begin(site))
+    Started(Running::begin(site, &[], Vec::new()))
+}
+
+/// [`begin`] with labels and links.
+pub fn begin_with(
+    site: &'static CallSite,
+    labels: &[Choice<'_>],
+    links: &[&dyn LinkSource],
+) -> Started {
+    Started(Running::begin(site, labels, links::all(links)))
 }
 
 /// [`begin`] and [`Started::enter`].
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    Started(Running::begin(site)).enter()
+    Started(Running::begin(site, &[], Vec::new())).enter()
 }
 
 /// Counts the start of a call whose span is to be below another one than the current:
 /// [`Started::below`] says which.
 pub fn counted(site: &'static CallSite) -> Started {
-    Started(Running::counted(site))
+    Started(Running::counted(site, &[]))
 }
 
 impl Started {

@@ -12,7 +12,7 @@ use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
 use crate::metrics::series::{Counter, Gauge, Identified, UpDown};
 use crate::metrics::table::Table;
 use crate::metrics::views::Views;
-use crate::red::{Cells, Red};
+use crate::red::{Red, labelled};
 use metrics::{Key, KeyName, SharedString};
 use opentelemetry::KeyValue;
 use std::collections::{HashMap, HashSet};
@@ -53,7 +53,7 @@ pub(crate) struct Store {
 }
 
 /// The sites' numbers of a scope, by the site's address.
-type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<Cells>)>>;
+type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<labelled::Table>)>>;
 
 /// The store of a testing scope, as a value in OpenTelemetry's `Context`.
 #[derive(Clone)]
@@ -399,25 +399,42 @@ impl Store {
     }
 
     /// A site's numbers in this scope.
-    pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<Cells> {
+    pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<labelled::Table> {
         let Some(cells) = &self.cells else {
             // Only scopes are asked. Were it the process' store, the site's own cells would hold.
-            return Arc::new(Cells::new());
+            return Arc::new(labelled::Table::new());
         };
         let mut cells = enter(cells);
         let (_, found) = cells
             .entry(std::ptr::from_ref(site).addr())
-            .or_insert_with(|| (site, Arc::new(Cells::new())));
+            .or_insert_with(|| (site, Arc::new(labelled::Table::new())));
         found.clone()
     }
 
     /// The sites' numbers: all sites of the process, also those never called, or those which
     /// this scope has seen.
     pub(crate) fn red(&self) -> Vec<(&'static CallSite, Red)> {
+        self.sites(|site, table| table.read(site.bounds()))
+    }
+
+    /// The same, by label set, without sites that count nothing.
+    pub(crate) fn by_labels(&self) -> Vec<(&'static CallSite, Vec<labelled::Series>)> {
+        let mut sites = self.sites(|site, table| table.series(site.bounds()));
+        sites.retain(|(site, _)| site.has_metrics());
+        sites
+    }
+
+    fn sites<T>(
+        &self,
+        read: impl Fn(&'static CallSite, &labelled::Table) -> T,
+    ) -> Vec<(&'static CallSite, T)> {
         match &self.cells {
-            None => crate::catalog::catalog().map(|site| (site, site.cells().read())).collect(),
-            Some(cells) => {
-                enter(cells).values().map(|(site, cells)| (*site, cells.read())).collect()
+            None => {
+                crate::catalog::catalog().map(|site| (site, read(site, site.table()))).collect()
+            }
+            Some(tables) => {
+                let tables = enter(tables);
+                tables.values().map(|(site, table)| (*site, read(site, table))).collect()
             }
         }
     }

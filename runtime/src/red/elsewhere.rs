@@ -4,7 +4,7 @@
 //! or among the others. Of the others it is told later, by what has come to them since the last
 //! time; so it learns of each call once, also of those before it was installed.
 
-use super::{BOUNDS, BUCKETS, Cells, OUTCOMES, Red, Shards};
+use super::{Bounds, Cells, OUTCOMES, Red, Shards};
 use crate::clock::Tick;
 use crate::outcome::Outcome;
 use arc_swap::ArcSwapOption;
@@ -51,7 +51,7 @@ impl Handles {
             }
         }
         let mut room = MOST_EARLIER;
-        for (value, count) in spread(&earlier.buckets(), earlier.sum_seconds()) {
+        for (value, count) in spread(earlier.bounds(), &earlier.buckets(), earlier.sum_seconds()) {
             let count = count.min(room);
             room -= count;
             self.duration.record_many(value, usize::try_from(count).unwrap_or(usize::MAX));
@@ -66,23 +66,21 @@ impl Handles {
 
 /// One value for each bucket that is not empty, so that they add up to `sum`: all lie at the same
 /// share of their buckets' widths, and the last bucket, which has none, takes the rest.
-fn spread(counts: &[u64; BUCKETS], sum: f64) -> impl Iterator<Item = (f64, u64)> {
-    let lower = |at: usize| at.checked_sub(1).map_or(0.0, |at| BOUNDS[at]);
-    let upper = move |at: usize| BOUNDS.get(at).copied().unwrap_or_else(|| lower(at));
+fn spread(bounds: &[f64], counts: &[u64], sum: f64) -> Vec<(f64, u64)> {
+    let lower = |at: usize| at.checked_sub(1).and_then(|at| bounds.get(at)).map_or(0.0, |it| *it);
+    let upper = |at: usize| bounds.get(at).copied().unwrap_or_else(|| lower(at));
+    let filled = || counts.iter().copied().enumerate().filter(|(_, count)| *count > 0);
     let at_edge = |edge: &dyn Fn(usize) -> f64| -> f64 {
-        counts.iter().enumerate().map(|(at, &count)| edge(at) * count as f64).sum()
+        filled().map(|(at, count)| edge(at) * count as f64).sum()
     };
     let (least, most) = (at_edge(&lower), at_edge(&upper));
     let share = if most > least { ((sum - least) / (most - least)).clamp(1e-9, 1.0) } else { 1.0 };
-    let long = counts[BUCKETS - 1];
     // Above all bounds the mean is what the others leave over.
-    let rest = if long > 0 { (sum - most).max(0.0) / long as f64 } else { 0.0 };
-    let counts = *counts;
-    let filled = (0..BUCKETS).filter(move |&at| counts[at] > 0);
-    filled.map(move |at| {
-        let value = lower(at) + (upper(at) - lower(at)) * share;
-        (if at == BUCKETS - 1 { value + rest } else { value }, counts[at])
-    })
+    let values = filled().map(|(at, count)| {
+        let rest = if at < bounds.len() { 0.0 } else { (sum - most).max(0.0) / count as f64 };
+        (lower(at) + (upper(at) - lower(at)) * share + rest, count)
+    });
+    values.collect()
 }
 
 /// See the module.
@@ -130,27 +128,33 @@ impl Cells {
     }
 
     /// Counts an end of which a recorder is told now.
-    pub(crate) fn end_elsewhere(&self, outcome: Outcome, duration: Duration) {
-        self.elsewhere().told.end(outcome, duration);
+    pub(crate) fn end_elsewhere(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
+        self.elsewhere().told.end(bounds, outcome, duration);
     }
 
     /// The handles at the process' recorder, made by `make` if they are not fresh.
     pub(crate) fn with_handles(
         &self,
+        bounds: &'static Bounds,
         now: Tick,
         make: impl Fn() -> Handles,
         f: impl FnOnce(&Handles),
     ) {
         if self.elsewhere().with(now, &make, f) {
             // What the recorder itself called while it was told is waiting.
-            self.catch_up(now, make);
+            self.catch_up(bounds, now, make);
         }
     }
 
     /// Tells the process' recorder of the calls that it was not told of.
-    pub(crate) fn catch_up(&self, now: Tick, make: impl FnOnce() -> Handles) {
+    pub(crate) fn catch_up(
+        &self,
+        bounds: &'static Bounds,
+        now: Tick,
+        make: impl FnOnce() -> Handles,
+    ) {
         let elsewhere = self.elsewhere();
-        let mut counted = Red::default();
+        let mut counted = Red::new(bounds);
         let earlier = {
             let mut sent = elsewhere.sent.lock().unwrap_or_else(PoisonError::into_inner);
             // Read under the lock, or an older reading could come after a newer one.
@@ -170,26 +174,27 @@ mod tests {
 
     #[test]
     fn earlier_calls_add_up_to_their_time_and_stay_in_their_buckets() {
+        static BOUNDS: Bounds = Bounds::with(300_000_000);
         let cells = Cells::new();
         let durations =
-            [3_000_u64, 70_000, 70_000, 99_000, 4_000_000, 12_000_000_000, 40_000_000_000];
+            [3_000_u64, 70_000, 70_000, 99_000, 260_000_000, 12_000_000_000, 40_000_000_000];
         for nanos in durations {
             cells.start();
-            cells.end(Outcome::Ok, Duration::from_nanos(nanos));
+            cells.end(&BOUNDS, Outcome::Ok, Duration::from_nanos(nanos));
         }
-        let red = cells.read();
-        let told: Vec<_> = spread(&red.buckets(), red.sum_seconds()).collect();
+        let red = cells.read(&BOUNDS);
+        let told = spread(red.bounds(), &red.buckets(), red.sum_seconds());
         let sum: f64 = told.iter().map(|(value, count)| value * *count as f64).sum();
         assert!((sum - red.sum_seconds()).abs() < 1e-9, "{sum} {}", red.sum_seconds());
-        let mut again = [0; BUCKETS];
+        let mut again = vec![0; red.bounds().len() + 1];
         for (value, count) in told {
-            again[super::super::bucket((value * 1e9) as u64)] += count;
+            again[BOUNDS.bucket((value * 1e9) as u64)] += count;
         }
         assert_eq!(again, red.buckets());
     }
 
     #[test]
     fn of_no_calls_nothing_is_told() {
-        assert_eq!(spread(&[0; BUCKETS], 0.0).count(), 0);
+        assert!(spread(&[1.0], &[0, 0], 0.0).is_empty());
     }
 }

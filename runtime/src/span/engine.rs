@@ -240,11 +240,16 @@ impl Engine {
         &self,
         site: &'static CallSite,
         tick: Tick,
+        links: Vec<Link>,
     ) -> Option<(Context, bool)> {
         if !self.wants(site) {
             return None;
         }
-        crate::context::current::with(|current| self.start_call_below(site, tick, current))?
+        crate::context::current::with(|current| {
+            let detached = site.is_root().then(|| follow::without_span(current));
+            let current = detached.as_ref().unwrap_or(current);
+            self.start_call_below(site, tick, links, current)
+        })?
     }
 
     /// Whether calls of the site have spans.
@@ -259,6 +264,7 @@ impl Engine {
         &self,
         site: &'static CallSite,
         tick: Tick,
+        links: Vec<Link>,
         parent: &Context,
     ) -> Option<(Context, bool)> {
         let start = Start {
@@ -269,7 +275,7 @@ impl Engine {
             site: Some(site),
             scope: None,
             attributes: Vec::new(),
-            links: Vec::new(),
+            links,
             owned: true,
         };
         self.open(parent, start)

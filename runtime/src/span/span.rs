@@ -7,6 +7,7 @@ use super::{chain, engine, scoped::ScopedSpans, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
+use crate::red::labelled::Place;
 use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
@@ -46,6 +47,8 @@ pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     pub(crate) end: clock::Tick,
     pub(crate) failed: Option<Failed>,
+    /// Where the call was counted.
+    pub(crate) place: Place,
 }
 
 thread_local! {
@@ -129,18 +132,18 @@ impl Span {
         // A span that began at somebody's wall time ends at one too, or its duration would be wrong.
         let just_now = at.filter(|_| live.started_at.is_none()).and_then(clock::just_now);
         let at = at.filter(|_| just_now.is_none());
-        let (tick, outcome) = match ending {
+        let (tick, outcome, place) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
                     failed.write(&mut live);
                 }
-                (ending.end, Some(ending.outcome))
+                (ending.end, Some(ending.outcome), ending.place)
             }
-            None => (just_now.unwrap_or_else(clock::now), None),
+            None => (just_now.unwrap_or_else(clock::now), None, Place::default()),
         };
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&live.context, on_its_way);
-        let record = Record { live, end: End { tick, at, outcome } };
+        let record = Record { live, end: End { tick, at, outcome, place } };
         match to {
             Some(scope) => scope.take(record),
             None => engine::ended(record),
