@@ -10,3 +10,5 @@ pub(crate) mod openmetrics;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 pub(crate) mod periodic;
+#[cfg(feature = "prometheus")]
+mod target;
