@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["call", "expose"],
     &["bridge", "integrations"],
     &["provider"],
-    &["testing", "prelude", "compat", "__private", "macros", "lib"],
+    &["testing", "prelude", "guide", "compat", "__private", "macros", "lib"],
 ];
 
 /// Integrations never import each other, except where one builds on another by design.

@@ -4,8 +4,8 @@ pub use crate::call::arguments::*;
 pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
 pub use crate::call::{
-    Call, Driven, Started, begin, counted, debug, display, drive, drive_at, drive_handed, enter,
-    hand_over, value,
+    Call, Driven, Started, begin, counted, debug, display, drive, drive_at, drive_handed,
+    drive_stream, enter, hand_over, value,
 };
 pub use crate::call::{EventSite, failed, quiet};
 pub use crate::callsite::{CallSite, Kind};

@@ -79,6 +79,7 @@ pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
+pub mod guide;
 mod in_flight;
 #[cfg(feature = "_integrations")]
 mod integrations;
@@ -104,7 +105,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Label, Labels, Metrics, instrumented};
+pub use redspan_macros::{ErrorType, Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
@@ -118,6 +119,8 @@ pub use exemplar::Exemplar;
 pub use in_flight::InFlight;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
+#[cfg(feature = "process")]
+pub use integrations::process;
 #[cfg(feature = "reqwest")]
 pub use integrations::reqwest;
 #[cfg(feature = "sqlx")]
@@ -128,6 +131,7 @@ pub use label::Label;
 #[doc(inline)]
 pub use log::{Logger, logger};
 pub use metrics::recorder::{Recorder, recorder};
+pub use metrics::{Labels, Metrics};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;

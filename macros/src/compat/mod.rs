@@ -4,7 +4,7 @@ mod expand;
 mod fields;
 mod model;
 mod parse;
-mod tail;
+pub(crate) mod tail;
 
 use proc_macro2::TokenStream;
 

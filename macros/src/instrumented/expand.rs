@@ -5,10 +5,13 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ReturnType, Token, Type};
 
+use super::body::typed;
 use super::form::{self, Form};
 use super::model::{Judge, Model, Output};
-use super::params::{Param, Shape};
+use super::params::Shape;
+use super::returns::{self, Later, Wrap};
 use super::{body, fields};
+use crate::compat::tail::Tail;
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -45,6 +48,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             );
             driven(model)
         }
+        Form::AsyncTail(tail, later) => ending(model, &tail, &later),
+        Form::Later(later) => returning(model, &later),
     };
     // The user's braces, so that the item spans from its first to its last token as written.
     let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #site #rest));
@@ -55,7 +60,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 fn synchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
-    let (begin, entered) = match begin(model) {
+    let (begin, entered) = match begin(model, &peeks(model)) {
         Some(begin) => {
             (Some(begin), quote_spanned!(at=> #private::Started::enter(__redspan_started)))
         }
@@ -79,25 +84,77 @@ fn synchronous(model: &Model) -> TokenStream {
 /// The future of an `async fn`: one coroutine, driven as a call.
 fn driven(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
-    let private = paths::private();
     let verdict = match model.output {
         Output::Never => quote_spanned!(at=> match *__redspan_out {}),
         _ => verdict(model, &quote_spanned!(at=> __redspan_out)),
     };
-    let begin = begin(model);
-    let (drive, handed) = match begin {
-        None => (quote_spanned!(at=> #private::drive_at), None),
-        Some(begin) => {
-            let handed = quote_spanned!(at=> {
-                #begin
-                #private::hand_over(__redspan_started);
-            });
-            (quote_spanned!(at=> #private::drive_handed), Some(handed))
-        }
+    let future = |first| body::future(model, first);
+    drive(begin(model, &peeks(model)), future, &verdict)
+}
+
+/// The call begins with the first poll: the driver's work, unless the body has something to say of it.
+fn drive(
+    begin: Option<TokenStream>,
+    future: impl FnOnce(Option<TokenStream>) -> TokenStream,
+    verdict: &TokenStream,
+) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let Some(begin) = begin else {
+        let future = future(None);
+        return quote_spanned!(at=>
+            #private::drive_at(&__REDSPAN_SITE, #future, |__redspan_out| #verdict)
+        );
     };
-    let site = handed.is_none().then(|| quote_spanned!(at=> &__REDSPAN_SITE,));
-    let future = body::future(model, handed);
-    quote_spanned!(at=> #drive(#site #future, |__redspan_out| #verdict))
+    let first = quote_spanned!(at=> {
+        #begin
+        #private::hand_over(__redspan_started);
+    });
+    let future = future(Some(first));
+    quote_spanned!(at=> #private::drive_handed(#future, |__redspan_out| #verdict))
+}
+
+/// The `async` block that a function ends in, driven as the call. What stands before it stays.
+fn ending(model: &Model, tail: &Tail, later: &Later) -> TokenStream {
+    let at = Span::mixed_site();
+    let Tail { before, block, pin, .. } = tail;
+    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
+    let bound = body::bound(model);
+    // The parameters are bound already; fields see what a pattern binds by reference.
+    let peeks =
+        typed(model).filter(|param| matches!(param.shape, Shape::Pattern(_))).map(|param| {
+            let (attrs, names) = (&param.attrs, &param.recorded);
+            quote_spanned!(at=> #(#attrs #[allow(unused_variables)] let #names = &#names;)*)
+        });
+    let output = returns::without_impl(later.output.clone());
+    let future = |first| body::block(block, &output, first);
+    let driven = drive(begin(model, &peeks.collect()), future, &verdict);
+    match pin {
+        Some(pin) => {
+            let mut pinned = Group::new(Delimiter::Parenthesis, driven);
+            pinned.set_span(pin.span());
+            quote_spanned!(at=> #bound #(#before)* #pinned)
+        }
+        None => quote_spanned!(at=> #bound #(#before)* #driven),
+    }
+}
+
+/// The future or the stream that a function returns, driven as the call.
+fn returning(model: &Model, later: &Later) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
+    let made = body::sync(model);
+    let drive = if later.stream { "drive_stream" } else { "drive_at" };
+    let drive = syn::Ident::new(drive, at);
+    let driven = quote_spanned!(at=>
+        #private::#drive(&__REDSPAN_SITE, #made, |__redspan_out| #verdict)
+    );
+    match later.wrap {
+        Wrap::Bare => driven,
+        Wrap::Pinned => quote_spanned!(at=> ::std::boxed::Box::pin(#driven)),
+        Wrap::Boxed => quote_spanned!(at=> ::std::boxed::Box::new(#driven)),
+    }
 }
 
 fn site(model: &Model) -> TokenStream {
@@ -147,7 +204,7 @@ pub(crate) fn listed(site: &TokenStream) -> TokenStream {
 // Methods are called by path: a trait of the user for every `T` may have a method of that name.
 
 /// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to record.
-fn begin(model: &Model) -> Option<TokenStream> {
+fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
     let fields = &model.options.fields;
     if fields.iter().all(|field| field.value.tokens().is_none()) {
         return None;
@@ -155,26 +212,27 @@ fn begin(model: &Model) -> Option<TokenStream> {
     let at = Span::mixed_site();
     let private = paths::private();
     let values = fields::values(fields);
-    let peeks = model.params.iter().filter_map(|param| match param {
-        Param::Typed(typed) => match &typed.shape {
-            Shape::Pattern(Some(peek)) => {
-                let (attrs, outer) = (&typed.attrs, &typed.outer);
-                // The name may be mentioned without being used, in a string or as a method.
-                Some(quote_spanned!(at=>
-                    #attrs #[allow(unused_variables)] let #peek = &#outer;
-                ))
-            }
-            _ => None,
-        },
-        Param::Receiver { .. } => None,
-    });
     Some(quote_spanned!(at=>
         let mut __redspan_started = #private::begin(&__REDSPAN_SITE);
         if #private::Started::wants_fields(&__redspan_started) {
-            #(#peeks)*
+            #peeks
             #private::Started::fields(&mut __redspan_started, #values);
         }
     ))
+}
+
+/// What fields mention of the parameters' patterns, bound by reference.
+fn peeks(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let peeks = typed(model).filter_map(|param| match &param.shape {
+        Shape::Pattern(Some(peek)) => {
+            let (attrs, outer) = (&param.attrs, &param.outer);
+            // The name may be mentioned without being used, in a string or as a method.
+            Some(quote_spanned!(at=> #attrs #[allow(unused_variables)] let #peek = &#outer;))
+        }
+        _ => None,
+    });
+    peeks.collect()
 }
 
 /// Whether the returned value is an error.

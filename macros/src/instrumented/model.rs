@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Type, Visibility};
 
 use super::fields::{self, Field};
+use super::form;
 use super::params::{self, Param};
 use super::parse::Function;
 use super::returns;
@@ -174,18 +175,10 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     let output = output(&sig.output);
     let exprs: Vec<_> = options.fields.iter().filter_map(|field| field.value.tokens()).collect();
     let params = params::take(&mut sig, &exprs, None);
-    Some(Model {
-        options,
-        owner: None,
-        attrs,
-        inner_attrs,
-        vis,
-        default,
-        sig,
-        params,
-        output,
-        body,
-    })
+    let model =
+        Model { options, owner: None, attrs, inner_attrs, vis, default, sig, params, output, body };
+    form::judge(&model, diag);
+    Some(model)
 }
 
 /// The function's body, or the notes why it has no instrumented form.

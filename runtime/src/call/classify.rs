@@ -170,6 +170,8 @@ impl<'a> Verdict<'a> {
         Verdict(self.0.map(|failure| Failure { message: None, error: None, ..failure }))
     }
 
+    #[cold]
+    #[inline(never)]
     fn error(
         error_type: &'static str,
         message: Option<&'a dyn fmt::Display>,
@@ -190,6 +192,8 @@ impl<'a> Verdict<'a> {
         Verdict(Some(Failure { error_type, own: None, message, error, clients }))
     }
 
+    #[cold]
+    #[inline(never)]
     fn told<E: ErrorType>(
         own: &'a E,
         message: Option<&'a dyn fmt::Display>,
@@ -218,7 +222,7 @@ impl<'a> Verdict<'a> {
 #[inline]
 pub fn by_result<T, E>(value: &Result<T, E>) -> Verdict<'_> {
     match value {
-        Ok(_) => Verdict::OK,
+        Ok(_) => Verdict(None),
         Err(_) => Verdict::error(type_name::<E>(), None, None),
     }
 }
@@ -244,7 +248,7 @@ impl<'a, T, E: ErrorType + Error> Judge<'a> for &&&&&&&&Returned<'a, Result<T, E
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, Some(error), Some(error)),
         }
     }
@@ -255,7 +259,7 @@ impl<'a, T, E: ErrorType + fmt::Display> Judge<'a> for &&&&&&&Returned<'a, Resul
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, Some(error), None),
         }
     }
@@ -266,7 +270,7 @@ impl<'a, T, E: ErrorType> Judge<'a> for &&&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, None, None),
         }
     }
@@ -277,7 +281,7 @@ impl<'a, T, E: Error> Judge<'a> for &&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::error(type_name::<E>(), Some(error), Some(error)),
         }
     }
@@ -290,7 +294,7 @@ macro_rules! boxed {
             #[inline]
             fn __redspan_verdict(&self) -> Verdict<'a> {
                 match self.0 {
-                    Ok(_) => Verdict::OK,
+                    Ok(_) => Verdict(None),
                     Err(error) => {
                         let error: &'a $error = &**error;
                         let error_type = root::type_of(error, type_name::<Box<$error>>());
@@ -312,7 +316,7 @@ where
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => {
                 let error = error.as_ref();
                 let error_type = root::type_of(error, type_name::<E>());
@@ -327,7 +331,7 @@ impl<'a, T, E: fmt::Display> Judge<'a> for &&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::error(type_name::<E>(), Some(error), None),
         }
     }
@@ -338,7 +342,7 @@ impl<'a, T, E> Judge<'a> for &Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(_) => Verdict::error(type_name::<E>(), None, None),
         }
     }
@@ -348,6 +352,7 @@ impl<'a, T, E> Judge<'a> for &Returned<'a, Result<T, E>> {
 impl<'a, T: ?Sized> Judge<'a> for Returned<'a, T> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
-        Verdict::OK
+        // Not the constant, which would be copied whole.
+        Verdict(None)
     }
 }

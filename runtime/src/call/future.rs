@@ -1,9 +1,10 @@
-//! A call whose body is a future.
+//! A call whose body is a future, or a stream.
 
 use super::classify::Verdict;
 use super::guard::{Here, Running, Started, begin};
 use crate::callsite::CallSite;
 use crate::outcome::Outcome;
+use futures_core::Stream;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -13,7 +14,7 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
 
-/// Measures a future: current around each poll, ended by what it returns, by a panic, or by being
+/// Measures a future or a stream: current around each poll, ended by what it returns, by a panic, or by being
 /// dropped before it is ready. A future that is never polled is no call.
 ///
 /// What it does is done by functions that are no generics: a thousand functions share them.
@@ -71,6 +72,18 @@ where
     Driven { slot, body: ManuallyDrop::new(body), judge }
 }
 
+/// Drives a stream as a call of `site`, from its first poll to its end. It is an error if an item
+/// is one.
+#[inline]
+pub fn drive_stream<S, C>(site: &'static CallSite, body: S, judge: C) -> Driven<S, C>
+where
+    S: Stream,
+    C: Fn(&S::Item) -> Verdict<'_>,
+{
+    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Idle(site)));
+    Driven { slot, body: ManuallyDrop::new(body), judge }
+}
+
 thread_local! {
     /// The poll that waits for its body to hand over the call: only between the beginning of a
     /// body's first poll and its first statement.
@@ -123,8 +136,29 @@ impl<'a> Polling<'a> {
     fn cancel(&mut self) {
         if let Slot::Begun(running) = self.slot {
             self.here = Some(running.attach());
-            self.if_dropped = Some(Outcome::Cancelled);
+            // Cancelled, or the error that a stream gave.
+            self.if_dropped = Some(running.if_dropped);
         }
+    }
+
+    /// A stream has given an item.
+    #[inline(never)]
+    fn item(&mut self, verdict: Verdict<'_>) {
+        if let Slot::Begun(running) = self.slot {
+            running.item(verdict);
+        }
+        self.pending();
+    }
+
+    /// A stream is at its end.
+    #[inline(never)]
+    fn last(&mut self) {
+        self.if_dropped = None;
+        self.detach();
+        if let Slot::Begun(running) = self.slot {
+            running.end_of_items();
+        }
+        *self.slot = Slot::Over;
     }
 
     /// Leaves the call running.
@@ -193,6 +227,33 @@ where
             Poll::Ready(value) => polling.ready((this.judge)(value)),
         }
         polled
+    }
+}
+
+impl<S, C> Stream for Driven<S, C>
+where
+    S: Stream,
+    C: Fn(&S::Item) -> Verdict<'_>,
+{
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        // SAFETY: as for futures.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mut polling = Polling::new(&mut this.slot.0);
+        polling.begin();
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll_next(context);
+        match &polled {
+            Poll::Pending => polling.pending(),
+            Poll::Ready(Some(item)) => polling.item((this.judge)(item)),
+            Poll::Ready(None) => polling.last(),
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.body.size_hint()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::span::span::{self, Ending};
 use crate::span::tracer;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tracing_core::Dispatch;
@@ -59,6 +60,8 @@ struct Rare {
     parent: Option<Option<Id>>,
     /// What `tracing::Span::current()` gave out during an earlier poll.
     view: Option<View>,
+    /// The first error among a stream's items.
+    failed: Option<Failed>,
 }
 
 impl Rare {
@@ -254,8 +257,34 @@ impl Running {
 
     #[cold]
     pub(super) fn end_without_value(&mut self, outcome: Outcome) {
-        let failed = (outcome == Outcome::Panic).then(Failed::panic);
+        let failed = match outcome {
+            Outcome::Panic => Some(Failed::panic()),
+            Outcome::Error => self.rare.as_mut().and_then(|rare| rare.failed.take()),
+            Outcome::Ok | Outcome::Cancelled => None,
+        };
         self.close(outcome, failed);
+    }
+
+    /// A stream has given an item: the first error among them is what the call ends with.
+    pub(super) fn item(&mut self, verdict: Verdict<'_>) {
+        if self.if_dropped == Outcome::Error {
+            return;
+        }
+        let failure = verdict.failure().filter(|failure| failure.concerns(self.site.kind()));
+        if let Some(failure) = failure {
+            self.if_dropped = Outcome::Error;
+            if self.recording {
+                self.rare.get_or_insert_default().failed = Some(failure.describe());
+            }
+        }
+    }
+
+    /// A stream is at its end.
+    pub(super) fn end_of_items(&mut self) {
+        match self.if_dropped {
+            Outcome::Error => self.end_without_value(Outcome::Error),
+            _ => self.close(Outcome::Ok, None),
+        }
     }
 
     fn close(&mut self, outcome: Outcome, failed: Option<Failed>) {
@@ -374,7 +403,7 @@ impl Started {
     pub fn enter(mut self) -> Call {
         self.0.ready();
         let here = self.0.attach();
-        Call { here: Some(here), running: self.0 }
+        Call(ManuallyDrop::new(Entry { here: Some(here), running: self.0 }))
     }
 
     pub(super) fn into_running(mut self) -> Running {
@@ -386,7 +415,10 @@ impl Started {
 /// A synchronous call, current on this thread. Dropped without [`Call::finish`], it has panicked:
 /// its body stands in a closure, so nothing else leaves without finishing.
 #[must_use = "dropping it ends the call as a panic"]
-pub struct Call {
+// Dropped by hand: as one call of a function in every annotated one.
+pub struct Call(ManuallyDrop<Entry>);
+
+struct Entry {
     // Dropped before the call ends: first it is no longer current.
     here: Option<Here>,
     running: Running,
@@ -396,9 +428,18 @@ impl Call {
     /// Ends the call as the value it returned says.
     #[inline(never)]
     pub fn finish(&mut self, verdict: Verdict<'_>) {
-        if let Some(here) = self.here.take() {
-            self.running.detach(here);
+        let Entry { here, running } = &mut *self.0;
+        if let Some(here) = here.take() {
+            running.detach(here);
         }
-        self.running.end(verdict);
+        running.end(verdict);
+    }
+}
+
+impl Drop for Call {
+    #[inline(never)]
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it any more.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
     }
 }

@@ -14,7 +14,7 @@ pub(crate) mod owned;
 pub use classify::name_error;
 pub use compat::{EventSite, failed, quiet};
 pub use fields::{debug, display, value};
-pub use future::{Driven, drive, drive_at, drive_handed, hand_over};
+pub use future::{Driven, drive, drive_at, drive_handed, drive_stream, hand_over};
 pub use guard::{Call, Started, begin, counted, enter};
 pub use handle::{CurrentSpan, current_span};
 pub use manual::{NewSpan, span};

@@ -20,6 +20,9 @@ pub(crate) mod typed;
 pub(crate) mod unit;
 pub(crate) mod views;
 
+#[doc(inline)]
+pub use redspan_macros::{Labels, Metrics};
+
 pub use collect::{CollectError, Collected, Collecting, Collector, Observation, Values, collect};
 pub use ready::{
     Cache, Pool, PoolState, QueueState, RateLimiter, WorkQueue, cache, pool, rate_limiter,

@@ -1,4 +1,4 @@
-//! Connection pools.
+//! Connection pools of any kind.
 
 use super::shared;
 use crate::metrics::collect::{Values, collect};
@@ -6,35 +6,35 @@ use crate::metrics::typed::{Counter, Histogram, MetricsError};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The names are OpenTelemetry's for clients of databases, where it has one.
-/// <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>
+/// OpenTelemetry has names only for pools of connections to databases; those are for whoever measures
+/// such a pool from inside.
 #[derive(redspan_macros::Metrics)]
-#[metrics(crate = crate)]
+#[metrics(crate = crate, prefix = "connection_pool")]
 struct Pools {
     /// How long it took to get a connection out of the pool.
-    #[metric(name = "db.client.connection.wait_time", unit = "s")]
+    #[metric(unit = "s")]
     wait_time: Histogram<Named>,
     /// How long a connection was used.
-    #[metric(name = "db.client.connection.use_time", unit = "s")]
+    #[metric(unit = "s")]
     use_time: Histogram<Named>,
     /// How long it took to open a connection.
-    #[metric(name = "db.client.connection.create_time", unit = "s")]
+    #[metric(unit = "s")]
     create_time: Histogram<Named>,
     /// How often nobody gave a connection back in time.
-    #[metric(name = "db.client.connection.timeouts", unit = "{timeout}")]
+    #[metric(unit = "{timeout}")]
     timeouts: Counter<Named>,
     /// Connections that were opened.
-    #[metric(name = "redspan.pool.opened", unit = "{connection}")]
+    #[metric(unit = "{connection}")]
     opened: Counter<Named>,
     /// Connections that were closed.
-    #[metric(name = "redspan.pool.closed", unit = "{connection}")]
+    #[metric(unit = "{connection}")]
     closed: Counter<Named>,
 }
 
 #[derive(redspan_macros::Labels)]
 #[label(crate = crate)]
 struct Named {
-    #[label(cap = 200, name = "db.client.connection.pool.name")]
+    #[label(cap = 200)]
     pool: String,
 }
 
@@ -54,7 +54,8 @@ pub struct PoolState {
 }
 
 /// Metrics of a connection pool: size, in use, idle and waiting, which `state` is asked for at a
-/// scrape; wait time and churn, which it is told.
+/// scrape; wait time and churn, which it is told. (A pool of sqlx has its own, under OpenTelemetry's
+/// names: feature `sqlx`.)
 ///
 /// ```
 /// use redspan::metrics::{PoolState, pool};
@@ -65,8 +66,8 @@ pub struct PoolState {
 /// orders.waited(Duration::from_micros(80));
 ///
 /// let page = redspan::recorder().render_openmetrics();
-/// let used = "{db_client_connection_pool_name=\"orders\",db_client_connection_state=\"used\"} 1\n";
-/// assert!(page.contains(&format!("db_client_connection_count{used}")));
+/// let used = "connection_pool_connections{pool=\"orders\",state=\"used\"} 1\n";
+/// assert!(page.contains(used));
 /// # Ok::<(), redspan::metrics::MetricsError>(())
 /// ```
 ///
@@ -89,27 +90,26 @@ pub fn pool(
     let name = named.pool;
     collect(format!("pool {name}"), move |values: &mut Values| {
         let PoolState { max, open, idle, waiting } = state();
-        const POOL: &str = "db.client.connection.pool.name";
         for (state, count) in [("idle", idle), ("used", open.saturating_sub(idle))] {
             values
-                .up_down_counter("db.client.connection.count")
+                .up_down_counter("connection_pool.connections")
                 .unit("{connection}")
                 .help("Connections of the pool, by what they do.")
-                .label(POOL, name.clone())
-                .label("db.client.connection.state", state)
+                .label("pool", name.clone())
+                .label("state", state)
                 .set_u64(count);
         }
         values
-            .up_down_counter("db.client.connection.max")
+            .up_down_counter("connection_pool.max")
             .unit("{connection}")
             .help("Connections that the pool may have.")
-            .label(POOL, name.clone())
+            .label("pool", name.clone())
             .set_u64(max);
         values
-            .up_down_counter("db.client.connection.pending_requests")
+            .up_down_counter("connection_pool.waiting")
             .unit("{request}")
             .help("Who waits for a connection.")
-            .label(POOL, name.clone())
+            .label("pool", name.clone())
             .set_u64(waiting);
     });
     Ok(pool)
