@@ -74,28 +74,36 @@ fn of_several_exporters_one_that_hangs_holds_up_no_other() {
 
 /// Counts what it is told.
 #[derive(Debug, Default, Clone)]
-struct Counts(Arc<Mutex<(Vec<String>, usize, bool, String)>>);
+struct Counts(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    ended: Vec<String>,
+    flushes: usize,
+    shut_down: bool,
+    service: String,
+}
 
 impl SpanProcessor for Counts {
     fn on_start(&self, _: &mut trace::Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap().0.push(span.name.into_owned());
+        self.0.lock().unwrap().ended.push(span.name.into_owned());
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.lock().unwrap().1 += 1;
+        self.0.lock().unwrap().flushes += 1;
         Ok(())
     }
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        self.0.lock().unwrap().2 = true;
+        self.0.lock().unwrap().shut_down = true;
         Ok(())
     }
 
     fn set_resource(&mut self, resource: &Resource) {
         let name = resource.get(&"service.name".into());
-        self.0.lock().unwrap().3 = name.map(|name| name.to_string()).unwrap_or_default();
+        self.0.lock().unwrap().service = name.map(|name| name.to_string()).unwrap_or_default();
     }
 }
 
@@ -120,11 +128,11 @@ fn processors_and_functions_see_each_span_and_may_change_it() {
             assert_eq!(spans.len(), 10);
             assert!(spans.iter().all(|it| it.attributes.contains(&KeyValue::new("cell", "eu-3"))));
             let counted = counts.0.lock().unwrap();
-            assert_eq!((counted.0.len(), counted.1, counted.2), (10, 1, false));
-            assert_eq!((counted.0[0].as_str(), counted.3.as_str()), ("work", "shop"));
+            assert_eq!((counted.ended.len(), counted.flushes, counted.shut_down), (10, 1, false));
+            assert_eq!((counted.ended[0].as_str(), counted.service.as_str()), ("work", "shop"));
         }
         assert!(telemetry.shutdown(LONG));
-        assert!(counts.0.lock().unwrap().2, "it was shut down");
+        assert!(counts.0.lock().unwrap().shut_down, "it was shut down");
     });
 }
 
@@ -136,7 +144,7 @@ fn a_processor_alone_is_a_way_out_too() {
             redspan::builder().span_processor(counts.clone()).install().expect("installed");
         work(1);
         assert!(telemetry.flush(LONG));
-        assert_eq!(counts.0.lock().unwrap().0, ["work"]);
+        assert_eq!(counts.0.lock().unwrap().ended, ["work"]);
         assert!(telemetry.describe().contains("span processors"), "{}", telemetry.describe());
     });
 }
