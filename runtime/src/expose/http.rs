@@ -3,9 +3,10 @@
 //! It has its own small runtime, so that it answers also when the program's is busy, and needs
 //! none. Whatever a client does, it costs a bounded amount and only that client.
 
+use crate::config::resource;
 use crate::expose::accept;
 use crate::expose::accept::Wanted;
-use crate::expose::{openmetrics, protobuf};
+use crate::expose::{openmetrics, protobuf, target};
 use crate::metrics::snapshot::{Identity, Snapshot};
 use crate::metrics::store::Store;
 use bytes::Bytes;
@@ -412,9 +413,10 @@ impl Scrape {
             let _ = catch_unwind(AssertUnwindSafe(|| (self.before_scrape)()));
             let snapshot = Snapshot::gather(Store::global(), &self.identity);
             match wanted {
-                Wanted::Protobuf => Some(protobuf::write(&snapshot)),
+                Wanted::Protobuf => Some(protobuf::write(&snapshot, resource::installed())),
                 Wanted::Text(format) => {
                     let mut pieces = Pieces::default();
+                    target::write(resource::installed(), format, &mut pieces).ok()?;
                     openmetrics::write(&snapshot, format, &mut pieces).ok()?;
                     Some(pieces.0)
                 }

@@ -12,3 +12,5 @@ pub(crate) mod otlp;
 pub(crate) mod periodic;
 #[cfg(feature = "prometheus")]
 mod protobuf;
+#[cfg(feature = "prometheus")]
+mod target;

@@ -3,12 +3,14 @@
 //! The messages are few and flat: they are written by hand, so that the listener needs no crate for
 //! them. <https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto>
 
+use super::target;
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::exponential::{Exponential, Range};
 use crate::metrics::histogram::Distribution;
 use crate::metrics::snapshot::{Buckets, Family, Series, Snapshot, Value};
 use crate::metrics::store::Kind;
 use bytes::Bytes;
+use opentelemetry_sdk::Resource;
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
@@ -21,10 +23,10 @@ const MAX_SCHEMA: i32 = 8;
 /// What Prometheus' own clients say, and by which a native histogram is known even without values.
 const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
 
-/// One piece a family.
-pub(super) fn write(snapshot: &Snapshot) -> VecDeque<Bytes> {
-    let pieces = snapshot.families.iter().map(|family| {
-        let message = self::family(family);
+/// One piece a family; first who speaks.
+pub(super) fn write(snapshot: &Snapshot, resource: &Resource) -> VecDeque<Bytes> {
+    let messages = target(resource).into_iter().chain(snapshot.families.iter().map(family));
+    let pieces = messages.map(|message| {
         let mut piece = Message::default();
         piece.varint(message.0.len() as u64);
         piece.0.extend_from_slice(&message.0);
@@ -83,6 +85,21 @@ impl Message {
             label.text(2, value);
         });
     }
+}
+
+fn target(resource: &Resource) -> Option<Message> {
+    let labels = target::labels(resource);
+    let mut message = Message::default();
+    message.text(1, "target_info");
+    message.text(2, target::HELP);
+    message.uint(3, 1);
+    message.message(4, |metric| {
+        for (name, value) in &labels {
+            metric.label(name, value);
+        }
+        metric.message(2, |gauge| gauge.double(1, 1.0));
+    });
+    (!labels.is_empty()).then_some(message)
 }
 
 fn family(family: &Family) -> Message {
