@@ -11,6 +11,8 @@
 //! says, over `REDSPAN_CHAOS_TRANSPORT` (`http`, `grpc`); with `REDSPAN_TEST_ALONE=soak` and
 //! `--exact soak --nocapture`, nothing ends it earlier. Memory, threads and descriptors are printed.
 
+#[path = "chaos/flood.rs"]
+mod flood;
 #[path = "chaos/load.rs"]
 mod load;
 #[path = "chaos/soak.rs"]
@@ -187,4 +189,26 @@ fn a_shutdown_amid_any_trouble_ends_inside_its_deadline_and_counts() {
 #[test]
 fn soak() {
     alone("soak", &soak::variables(), soak::run);
+}
+
+/// Spans a second, and seconds: what a debug build of a shared machine does easily, or what
+/// `REDSPAN_FLOOD` says (`50000 10`, in a release build).
+fn flood_of() -> (u64, Duration) {
+    let asked = std::env::var("REDSPAN_FLOOD").unwrap_or_else(|_| "10000 2".into());
+    let (rate, seconds) = asked.split_once(' ').expect("two numbers");
+    (rate.parse().expect("a number"), Duration::from_secs(seconds.parse().expect("a number")))
+}
+
+#[test]
+fn a_flood_over_http_to_a_receiver_that_is_well_arrives_whole() {
+    let test = "a_flood_over_http_to_a_receiver_that_is_well_arrives_whole";
+    let (rate, lasts) = flood_of();
+    alone(test, &[], || flood::run(Transport::Http, rate, lasts));
+}
+
+#[test]
+fn a_flood_over_grpc_to_a_receiver_that_is_well_arrives_whole() {
+    let test = "a_flood_over_grpc_to_a_receiver_that_is_well_arrives_whole";
+    let (rate, lasts) = flood_of();
+    alone(test, &[], || flood::run(Transport::Grpc, rate, lasts));
 }

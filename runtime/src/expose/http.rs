@@ -3,8 +3,10 @@
 //! It has its own small runtime, so that it answers also when the program's is busy, and needs
 //! none. Whatever a client does, it costs a bounded amount and only that client.
 
+use crate::config::resource;
 use crate::expose::accept;
-use crate::expose::openmetrics::{self, Format};
+use crate::expose::accept::Wanted;
+use crate::expose::{openmetrics, protobuf, target};
 use crate::metrics::snapshot::{Identity, Snapshot};
 use crate::metrics::store::Store;
 use bytes::Bytes;
@@ -318,7 +320,7 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n");
     }
     let page = match request.uri().path() {
-        "/metrics" => Asked::Metrics(accept::format(request.headers())),
+        "/metrics" => Asked::Metrics(accept::wanted(request.headers())),
         "/health" => Asked::Health,
         "/in-flight" => Asked::InFlight,
         _ => {
@@ -327,7 +329,8 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
         }
     };
     let content_type = match page {
-        Asked::Metrics(format) => format.content_type(),
+        Asked::Metrics(Wanted::Text(format)) => format.content_type(),
+        Asked::Metrics(Wanted::Protobuf) => protobuf::CONTENT_TYPE,
         Asked::Health => "application/json",
         Asked::InFlight => "text/plain; charset=utf-8",
     };
@@ -357,7 +360,7 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
 /// What a request is for.
 #[derive(Clone, Copy)]
 enum Asked {
-    Metrics(Format),
+    Metrics(Wanted),
     Health,
     InFlight,
 }
@@ -401,17 +404,23 @@ impl Scrape {
     /// The page, on a thread that may block: other connections are served meanwhile.
     async fn page(self: Arc<Self>, asked: Asked) -> Option<VecDeque<Bytes>> {
         tokio::task::spawn_blocking(move || {
-            let format = match asked {
-                Asked::Metrics(format) => format,
+            let wanted = match asked {
+                Asked::Metrics(wanted) => wanted,
                 Asked::Health => return Some(VecDeque::from([(self.pages.health)().into()])),
                 Asked::InFlight => return Some(VecDeque::from([(self.pages.in_flight)().into()])),
             };
             // A hook that panicked is no reason to show nothing.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.before_scrape)()));
             let snapshot = Snapshot::gather(Store::global(), &self.identity);
-            let mut pieces = Pieces::default();
-            openmetrics::write(&snapshot, format, &mut pieces).ok()?;
-            Some(pieces.0)
+            match wanted {
+                Wanted::Protobuf => Some(protobuf::write(&snapshot, resource::installed())),
+                Wanted::Text(format) => {
+                    let mut pieces = Pieces::default();
+                    target::write(resource::installed(), format, &mut pieces).ok()?;
+                    openmetrics::write(&snapshot, format, &mut pieces).ok()?;
+                    Some(pieces.0)
+                }
+            }
         })
         .await
         .ok()

@@ -10,3 +10,7 @@ pub(crate) mod openmetrics;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 pub(crate) mod periodic;
+#[cfg(feature = "prometheus")]
+mod protobuf;
+#[cfg(feature = "prometheus")]
+mod target;

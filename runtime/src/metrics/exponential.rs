@@ -111,6 +111,14 @@ impl Exponential {
         }
     }
 
+    /// The same with buckets no finer than of this scale.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn at_most(&self, scale: i32) -> Exponential {
+        let mut coarser = self.clone();
+        coarser.sink((self.scale - scale).max(0) as u32);
+        coarser
+    }
+
     /// Adds what another thread has counted.
     pub(crate) fn merge(&mut self, other: &Exponential) {
         let mut other = other.clone();

@@ -113,7 +113,8 @@ pub(crate) const OWN: &[(&str, Kind)] = &[
     (sites::BUILD_INFO, Kind::Gauge),
     (OVERFLOWED, Kind::Counter),
     (REFUSED, Kind::Counter),
-    // Prometheus makes it from what OTLP says of the resource.
+    // What says who speaks, in both formats.
+    ("target", Kind::Gauge),
     ("target_info", Kind::Gauge),
 ];
 
