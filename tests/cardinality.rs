@@ -108,3 +108,45 @@ fn a_million_values_are_bounded_visible_and_disturb_nobody() {
         }
     });
 }
+
+#[test]
+fn an_idle_series_is_left_out_and_comes_back_where_it_was() {
+    use std::time::Duration;
+    let test = "an_idle_series_is_left_out_and_comes_back_where_it_was";
+    process::alone(test, &[], || {
+        let idle = Duration::from_millis(40);
+        let telemetry = redspan::builder()
+            .forget_idle_series(idle)
+            .logs(redspan::log::layer().with_writer(std::io::sink()))
+            .install()
+            .unwrap();
+        let page = || redspan::recorder().render_openmetrics();
+        let crowd = Crowd::register().unwrap();
+        let held = metrics::counter!("visits", "user" => "held");
+        held.increment(5);
+        metrics::counter!("visits", "user" => "gone").increment(3);
+        let typed = crowd.seen.with(&Of { user: "ann".into(), vip: true }).into_owned();
+        typed.add(2);
+        let first = page();
+        for line in ["visits_total{user=\"held\"} 5", "visits_total{user=\"gone\"} 3"] {
+            assert!(first.contains(line), "{first}");
+        }
+        std::thread::sleep(2 * idle);
+        let second = page();
+        assert!(!second.contains("visits_total{") && !second.contains("crowd_seen_total{"));
+        assert!(second.contains("crowd_all_total 0\n"), "what has no labels is always there");
+        // A handle goes on where it was; what nobody held begins anew.
+        held.increment(1);
+        typed.increment();
+        metrics::counter!("visits", "user" => "gone").increment(1);
+        let third = page();
+        for line in [
+            "visits_total{user=\"held\"} 6",
+            "visits_total{user=\"gone\"} 1",
+            "crowd_seen_total{user=\"ann\",vip=\"true\"} 3",
+        ] {
+            assert!(third.contains(line), "{line} is not in\n{third}");
+        }
+        drop(telemetry);
+    });
+}
