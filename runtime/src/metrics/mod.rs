@@ -6,6 +6,7 @@
 pub(crate) mod candidate;
 pub(crate) mod collect;
 pub(crate) mod exponential;
+mod forget;
 pub(crate) mod histogram;
 pub(crate) mod labels;
 pub(crate) mod made;

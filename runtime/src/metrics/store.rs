@@ -9,7 +9,7 @@ use crate::metrics::histogram::Histogram;
 pub(crate) use crate::metrics::made::Kind;
 use crate::metrics::made::{Description, Made};
 use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
-use crate::metrics::series::{Counter, Gauge, Identified, UpDown};
+use crate::metrics::series::{Counter, Gauge, UpDown};
 use crate::metrics::table::Table;
 use crate::metrics::views::Views;
 use crate::red::{Red, labelled};
@@ -18,7 +18,6 @@ use opentelemetry::KeyValue;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 /// How much one store holds.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +43,7 @@ pub(crate) struct Store {
     pub(crate) histograms: Table<Histogram>,
     limits: Limits,
     // Taken when a series is made, and when one finds no room: not to record.
-    names: Mutex<Names>,
+    pub(super) names: Mutex<Names>,
     descriptions: Mutex<HashMap<(Kind, KeyName), Description>>,
     /// What the user was already told about.
     warned: Mutex<HashSet<String>>,
@@ -78,7 +77,7 @@ impl Deref for Current {
 
 static GLOBAL: LazyLock<Store> = LazyLock::new(|| Store::new(Limits::DEFAULT, None));
 
-fn enter<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn enter<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -350,46 +349,6 @@ impl Store {
         enter(&self.names).get(kind, name).map(look)
     }
 
-    /// Forgets the series that have not changed for so long, and that nobody holds a handle of.
-    pub(crate) fn forget_idle(&self, idle: Duration, now: SystemTime) {
-        fn of<S: Made>(store: &Store, idle: Duration, now: SystemTime) {
-            let mut forgotten = Vec::new();
-            S::table(store).retain(|series| {
-                let id: &Identified = series.id();
-                let gone = id.is_idle(series.activity(), idle, now)
-                    && series.may_be_forgotten()
-                    // Whoever holds it may go on with it; nobody can get hold of it meanwhile.
-                    && Arc::strong_count(series) == 1;
-                if gone {
-                    forgotten.push(id.key.clone());
-                }
-                !gone
-            });
-            let mut names = enter(&store.names);
-            for key in forgotten {
-                names.forget(S::KIND, &key);
-            }
-        }
-        of::<Counter>(self, idle, now);
-        of::<UpDown>(self, idle, now);
-        of::<Gauge>(self, idle, now);
-        of::<Histogram>(self, idle, now);
-    }
-
-    /// Forgets one series, if it is there; totals stay what they were.
-    pub(crate) fn forget(&self, kind: Kind, key: &Key) {
-        fn of<S: Made>(store: &Store, key: &Key) {
-            if S::table(store).remove(key) {
-                enter(&store.names).forget(S::KIND, key);
-            }
-        }
-        match kind {
-            Kind::UpDown => of::<UpDown>(self, key),
-            Kind::Gauge => of::<Gauge>(self, key),
-            Kind::Counter | Kind::Histogram => {}
-        }
-    }
-
     /// Whether the user was not yet told `about` this.
     pub(crate) fn warn_once(&self, about: &str) -> bool {
         let mut warned = enter(&self.warned);
@@ -441,15 +400,15 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use metrics::CounterFn;
 
-    fn store(names: usize, series_of_a_name: usize) -> Store {
+    pub(crate) fn store(names: usize, series_of_a_name: usize) -> Store {
         Store::new(Limits { names, series_of_a_name, series: 1_000 }, Some(Mutex::default()))
     }
 
-    fn key(name: &str, user: usize) -> Key {
+    pub(crate) fn key(name: &str, user: usize) -> Key {
         Key::from_parts(name.to_owned(), &[("user", user.to_string())])
     }
 
@@ -501,33 +460,6 @@ mod tests {
         let mut sum = 0.0;
         store.counters.visit(|series| sum += series.value().as_f64());
         assert_eq!(sum, 400.0);
-    }
-
-    #[test]
-    fn what_is_idle_is_forgotten_but_not_behind_a_handle() {
-        let store = store(10, 3);
-        let held = store.counter(&key("c", 0)).unwrap();
-        held.increment(5);
-        for user in 1..3 {
-            store.counter(&key("c", user)).unwrap().increment(1);
-        }
-        store.counter(&Key::from_name("d")).unwrap().increment(1);
-        store.up_down(&key("u", 1)).unwrap().add(1);
-        let (minute, start) = (Duration::from_secs(60), SystemTime::now());
-        store.forget_idle(minute, start);
-        store.counter(&key("c", 2)).unwrap().increment(1);
-        store.forget_idle(minute, start + minute);
-        let left = |user| store.counters.get(&key("c", user)).is_some();
-        assert!(left(0), "somebody has a handle of it");
-        assert!(!left(1) && left(2), "one was idle, the other not");
-        assert!(store.counters.get(&Key::from_name("d")).is_some(), "it has no labels");
-        assert!(store.up_downs.get(&key("u", 1)).is_some(), "one step is still to be taken back");
-        held.increment(1);
-        let same = store.counter(&key("c", 0)).unwrap();
-        assert_eq!(same.value().as_f64(), 6.0, "the handle goes on where it was");
-        // Its place is free again: of three series one is new.
-        store.counter(&key("c", 7)).unwrap().increment(1);
-        assert!(left(7) && store.overflowed().is_empty());
     }
 
     #[cfg(feature = "testing")]
