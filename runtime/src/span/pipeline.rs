@@ -400,14 +400,17 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
         queue.spans.extend(converted.drain(..));
         queue.rounds_done = queue.rounds_done.max(wanted);
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
-        queue.collector_gone = stop;
+        let until = queue.flush_until;
         shared.stats.dropped(why, refused as u64);
         drop(queue);
         shared.work.notify_all();
         shared.progress.notify_all();
         if stop {
-            // The numbers are in: whoever shuts down does not wait for this.
-            hooks.shutdown(LAST_ROUND);
+            // The numbers are in, whatever becomes of this.
+            let left = until.map(|it| it.saturating_duration_since(Instant::now()));
+            hooks.shutdown(left.unwrap_or_default().max(LAST_ROUND));
+            shared.queue().collector_gone = true;
+            shared.progress.notify_all();
             return;
         }
         warn::watch(shared);

@@ -119,13 +119,13 @@ impl MetricSink for OtlpMetrics {
 
 /// <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
 fn count(points: usize, error: Option<&'static str>) {
-    const EXPORTED: &str = "otel_sdk_exporter_metric_data_point_exported";
+    const EXPORTED: &str = "otel.sdk.exporter.metric_data_point.exported";
     let store = Store::global();
     let about = "Points that the exporter has sent, or could not send, by what went wrong.";
     let kind = crate::metrics::store::Kind::Counter;
     store.describe(kind, &KeyName::from(EXPORTED), None, about.into());
     let labels: Vec<Label> =
-        error.map(|error| Label::new("error_type", error)).into_iter().collect();
+        error.map(|error| Label::new("error.type", error)).into_iter().collect();
     if let Some(counter) = store.counter(&Key::from_parts(EXPORTED, labels)) {
         counter.increment(points as u64);
     }
