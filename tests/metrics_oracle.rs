@@ -70,7 +70,7 @@ fn the_same_samples_give_the_same_numbers() {
     let handle = theirs.handle();
 
     let mut random = Random(42);
-    for _ in 0..100_000 {
+    for _ in 0..1_000_000 {
         let region = Label::new("region", ["eu", "us", "asia"][random.below(3) as usize]);
         let shard = Label::new("shard", random.below(20).to_string());
         let name = |kind: &str| format!("oracle.{kind}.{}", shard.value().len());

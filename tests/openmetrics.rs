@@ -35,8 +35,12 @@ fn python() -> Option<String> {
 }
 
 fn read(python: &str, page: &str) -> String {
+    run(python, READER, page)
+}
+
+fn run(python: &str, script: &str, page: &str) -> String {
     let mut reader = Command::new(python)
-        .args(["-c", READER])
+        .args(["-c", script])
         .env("PYTHONIOENCODING", "utf-8")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -115,5 +119,65 @@ fn the_strict_parser_takes_a_page_with_everything() {
         ["family jobs_done gauge", "wait_seconds_count gauge", "family function_calls histogram"]
     {
         assert!(!read.contains(absent), "{absent} is in\n{read}");
+    }
+}
+
+/// Prints the label `text` of each series by its label `id`, as JSON.
+const LABELS: &str = r#"
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
+page = sys.stdin.buffer.read().decode("utf-8")
+found = {}
+for family in read(page):
+    for s in family.samples:
+        if s.name.startswith("any_text"):
+            found[s.labels["id"] + s.name] = [s.labels.get("text", ""), s.value]
+print(json.dumps(found))
+"#;
+
+/// Any text: of any characters, many of them such as formats trip over.
+fn text(random: &mut impl FnMut(u64) -> u64) -> String {
+    let odd = [
+        '"', '\\', '\n', '\r', '{', '}', ',', '=', ' ', '#', '\t', '\u{1}', '\u{85}', '\u{2028}',
+        'n',
+    ];
+    (0..random(12))
+        .map(|_| match random(3) {
+            0 => odd[random(odd.len() as u64) as usize],
+            1 => char::from_u32(random(0x11_0000) as u32).filter(|&c| c != '\0').unwrap_or('"'),
+            _ => char::from_u32(random(0x250) as u32).filter(|&c| c != '\0').unwrap_or('\\'),
+        })
+        .collect()
+}
+
+#[test]
+fn any_text_comes_back_from_the_strict_parser() {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let texts: Vec<String> = (0..1_500).map(|_| text(&mut random)).collect();
+    assert!(texts.iter().any(String::is_empty));
+    let recorder = redspan::recorder();
+    for (id, text) in texts.iter().enumerate() {
+        let labels = [("id", id.to_string()), ("text", text.clone())];
+        let counter = recorder.register_counter(&Key::from_parts("any_text", &labels), &METADATA);
+        counter.increment(id as u64);
+        let gauge = recorder.register_gauge(&Key::from_parts("any_text_gauge", &labels), &METADATA);
+        gauge.set(id as f64);
+    }
+    let page = recorder.render_openmetrics();
+    let Some(python) = python() else { return };
+    let found: serde_json::Value = serde_json::from_str(&run(&python, LABELS, &page)).unwrap();
+    for (id, text) in texts.iter().enumerate() {
+        for name in ["any_text_total", "any_text_gauge"] {
+            let [shown, value] = &found[format!("{id}{name}")].as_array().unwrap()[..] else {
+                panic!()
+            };
+            assert_eq!((shown.as_str(), value.as_f64()), (Some(text.as_str()), Some(id as f64)));
+        }
     }
 }

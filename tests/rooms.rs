@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet"],
     &["red"],
+    &["slo"],
     &["callsite", "catalog", "config", "redact"],
-    &["otlp"],
+    &["otlp", "in_flight"],
     &["context", "sample"],
     &["metrics"],
     &["log", "span"],
     &["call", "expose"],
     &["bridge", "integrations"],
     &["provider"],
-    &["testing", "prelude", "__private", "macros", "lib"],
+    &["testing", "prelude", "guide", "compat", "__private", "macros", "lib"],
 ];
 
 /// Integrations never import each other, except where one builds on another by design.

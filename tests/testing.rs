@@ -99,3 +99,44 @@ fn a_scope_in_a_scope_begins_anew() {
     check(&inner, 2, 1);
     assert_eq!(inner.span("works").parent_id(), None);
 }
+
+#[derive(redspan::Labels)]
+struct Sold {
+    express: bool,
+    #[label(cap = 10)]
+    who: String,
+}
+
+#[derive(redspan::Metrics)]
+#[metrics(prefix = "till")]
+struct Till {
+    /// What was sold.
+    sold: redspan::metrics::Counter<Sold>,
+    #[metric(unit = "s")]
+    took: redspan::metrics::Histogram,
+    open: redspan::metrics::UpDownCounter,
+    #[metric(unit = "EUR")]
+    change: redspan::metrics::Gauge,
+}
+
+#[test]
+fn typed_handles_count_in_the_scope_they_are_used_in() {
+    use redspan::Metrics;
+    let till = Till::register().unwrap();
+    let sell = |who: &str| {
+        till.sold.with(&Sold { express: true, who: who.to_owned() }).add(2);
+        till.took.record(0.5);
+        till.open.increment();
+        till.change.set(1.25);
+    };
+    let ((), seen) = testing::scope(|| {
+        sell("ann");
+        sell("bob");
+    });
+    sell("ann");
+    assert_eq!(seen.counter("till.sold", &[("who", "ann"), ("express", "true")]), Some(2));
+    assert_eq!(seen.counter("till_sold_total", &[("who", "bob")]), Some(2));
+    assert_eq!(seen.histogram("till.took", &[]).map(|it| (it.count, it.sum)), Some((2, 1.0)));
+    assert_eq!(seen.gauge("till.open", &[]), Some(2.0));
+    assert_eq!(seen.gauge("till_change_EUR", &[]), Some(1.25));
+}

@@ -4,15 +4,11 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
 use syn::{Expr, Ident, Lit, Token};
 
 use crate::diag::Diag;
-
-/// An option that an attribute knows, with the form that its messages show.
-pub(crate) struct Known {
-    pub(crate) name: &'static str,
-    pub(crate) usage: &'static str,
-}
+use crate::options::Known;
 
 pub(crate) struct Entry {
     pub(crate) key: Ident,
@@ -79,7 +75,8 @@ fn entry(input: ParseStream) -> syn::Result<Entry> {
     Ok(Entry { key, form })
 }
 
-fn value(input: ParseStream) -> Form {
+/// What stands behind the `=` of an entry.
+pub(crate) fn value(input: ParseStream) -> Form {
     if input.is_empty() || input.peek(Token![,]) {
         return Form::Missing;
     }
@@ -137,22 +134,72 @@ pub(crate) fn comma_or_end(input: ParseStream, diag: &mut Diag) {
     let _ = input.parse::<Option<Token![,]>>();
 }
 
-/// Keeps the first entry of every known key; unknown and repeated keys are mistakes.
+/// Keeps the first entry of every known key; what is unknown, repeated or in conflict is a mistake.
 pub(crate) fn judge_keys(entries: Vec<Entry>, known: &[Known], diag: &mut Diag) -> Vec<Entry> {
+    let off: Vec<String> = entries.iter().filter(|entry| entry.is_false()).map(name_of).collect();
     let mut kept: Vec<Entry> = Vec::new();
     for entry in entries {
-        if !known.iter().any(|option| entry.key == option.name) {
+        let at = entry.key.span();
+        let Some(option) = known.iter().find(|option| entry.key == option.name) else {
             let names: Vec<&str> = known.iter().map(|option| option.name).collect();
             let hint = hint(&entry.key.to_string(), &names);
-            diag.at(entry.key.span(), format!("unknown option `{}`; {hint}", entry.key));
-        } else if kept.iter().any(|other| other.key == entry.key) {
-            let message = format!("duplicate option `{}`; keep one of them", entry.key);
-            diag.at(entry.key.span(), message);
+            diag.at(at, format!("unknown option `{}`; {hint}", entry.key));
+            continue;
+        };
+        let name = option.name;
+        let excluded = kept.iter().find(|other| option.excludes.iter().any(|no| other.key == no));
+        if !option.several && kept.iter().any(|other| other.key == name) {
+            diag.at(at, format!("duplicate option `{name}`; keep one of them"));
+        } else if let Some(other) = excluded {
+            let other = &other.key;
+            diag.at(at, format!("`{other}` and `{name}` exclude each other; keep one of them"));
+        } else if let Some(needs) =
+            option.needs.filter(|needs| off.iter().any(|key| key == needs.option))
+        {
+            let (other, because) = (needs.option, needs.because);
+            let message = format!(
+                "`{name}` {because}, and `{other} = false` leaves none; remove one of them"
+            );
+            diag.at(at, message);
         } else {
             kept.push(entry);
         }
     }
     kept
+}
+
+fn name_of(entry: &Entry) -> String {
+    entry.key.to_string()
+}
+
+impl Entry {
+    /// `key = false`
+    fn is_false(&self) -> bool {
+        matches!(&self.form, Form::Value(Expr::Lit(literal))
+            if matches!(&literal.lit, Lit::Bool(value) if !value.value))
+    }
+}
+
+/// `key`, `key = true` or `key = false`; every other form is a mistake that shows the accepted one.
+pub(crate) fn flag_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<bool> {
+    let key = entry.key;
+    let at = match entry.form {
+        Form::Bare => return Some(true),
+        Form::Value(expr) => match ungroup(expr) {
+            Expr::Lit(syn::ExprLit { lit: Lit::Bool(value), .. }) => return Some(value.value),
+            other => other.span(),
+        },
+        Form::Broken(error) => {
+            diag.push(error);
+            return None;
+        }
+        Form::Missing | Form::List(_) => key.span(),
+    };
+    let usage = usage(&key, known);
+    // Off by default, or on?
+    let takes = if usage.contains("false") { "takes `false`" } else { "takes no value" };
+    diag.at(at, format!("`{key}` {takes}: {usage}"));
+    None
 }
 
 /// The value of `key = …`; every other form is a mistake that shows the accepted one.
@@ -178,14 +225,40 @@ pub(crate) fn value_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option
 }
 
 /// The content of `key(…)`; every other form is a mistake that shows the accepted one.
-pub(crate) fn list_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<TokenStream> {
+pub(crate) fn list_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<Group> {
     if let Form::List(group) = entry.form {
-        return Some(group.stream());
+        return Some(group);
     }
     let message =
         format!("`{}` takes a list in parentheses: {}", entry.key, usage(&entry.key, known));
     diag.at(entry.key.span(), message);
     None
+}
+
+/// The text of `key = "text"`; every other form is a mistake that shows the accepted one.
+pub(crate) fn text_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<syn::LitStr> {
+    let key = entry.key.clone();
+    match value_of(entry, known, diag)? {
+        Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => Some(text),
+        other => {
+            let usage = usage(&key, known);
+            diag.at(other.span(), format!("`{key}` takes a string literal: {usage}"));
+            None
+        }
+    }
+}
+
+/// The path of `key = path`; every other form is a mistake that shows the accepted one.
+pub(crate) fn path_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<syn::Path> {
+    let key = entry.key.clone();
+    match value_of(entry, known, diag)? {
+        Expr::Path(path) if path.qself.is_none() => Some(path.path),
+        other => {
+            let usage = usage(&key, known);
+            diag.at(other.span(), format!("`{key}` takes a path: {usage}"));
+            None
+        }
+    }
 }
 
 pub(crate) fn usage(key: &Ident, known: &[Known]) -> String {

@@ -9,16 +9,32 @@ pub(crate) fn instrumented(
     args: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
+    attribute("#[instrumented]", args, item, crate::instrumented::expand)
+}
+
+pub(crate) fn instrument(
+    args: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    attribute("#[compat::instrument]", args, item, crate::compat::expand)
+}
+
+fn attribute(
+    name: &str,
+    args: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+    expand: impl FnOnce(TokenStream, &mut TokenStream, &mut Diag) -> Option<TokenStream>,
+) -> proc_macro::TokenStream {
     let mut item = TokenStream::from(item);
     let mut diag = Diag::new();
-    let expanded = crate::instrumented::expand(args.into(), &mut item, &mut diag);
+    let expanded = expand(args.into(), &mut item, &mut diag);
     // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
         (Some(errors), _) => quote!(#errors #item),
         (None, Some(expanded)) => expanded,
         (None, None) => item,
     };
-    shown("#[instrumented]", output)
+    shown(name, output)
 }
 
 pub(crate) fn label(input: proc_macro::TokenStream) -> proc_macro::TokenStream {

@@ -14,6 +14,11 @@ use proc_macro::TokenStream;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod attrs;
 mod case;
+#[cfg(feature = "instrument")]
+mod compat;
+#[cfg(not(feature = "instrument"))]
+#[path = "off.rs"]
+mod compat;
 mod diag;
 mod entry;
 mod error_type;
@@ -25,6 +30,7 @@ mod instrumented;
 mod label;
 mod labels;
 mod metrics;
+mod options;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
 #[cfg(feature = "instrument")]
@@ -130,6 +136,17 @@ mod service;
 /// variadic function, a method without a body; so are tests (`#[test]`, `#[cfg(test)]`) and what a macro
 /// in the block writes.
 ///
+/// # Futures and streams
+///
+/// An `async fn` is measured from the first poll of its future until it is ready; so is a function
+/// that returns a future, if its type says so: `impl Future<Output = …>`, `Pin<Box<dyn Future<…>>>`,
+/// `BoxFuture<…>`. A future that is never polled is no call. Methods under `#[async_trait]` are such
+/// functions. Their `fields` need an end in `async move { … }` or `Box::pin(async move { … })`.
+///
+/// A function that returns a stream (`impl Stream<Item = …>`, `Pin<Box<dyn Stream<…>>>`,
+/// `BoxStream<…>`) is measured until the stream ends. It is an error if one of the items is; a
+/// stream that is dropped before its end is cancelled, or the error that it gave.
+///
 /// # What the function keeps
 ///
 /// Parameters live as long and drop in the same order as without the attribute, in every edition;
@@ -145,11 +162,20 @@ mod service;
 ///   it name the line in the body instead of the caller's.
 /// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
 ///   (`|text: &str| …`), because nothing on the way out tells it.
-/// - A function that is not `async` and returns a future is measured until it returns that future,
-///   not until the future is ready. This includes methods under `#[async_trait]`.
+/// - An alias of a future's type is not known as one: such a function is measured until it returns.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::instrumented(args, item)
+}
+
+/// `#[tracing::instrument]`, plus RED: the same arguments, the same spans, fields and events, and every
+/// call counted.
+///
+/// Takes what `tracing-attributes` 0.1.31 takes. Use it as `redspan::compat::instrument`; the module
+/// says what is different, and why.
+#[proc_macro_attribute]
+pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::instrument(args, item)
 }
 
 /// Makes an enum a closed set of label values: the trait `redspan::Label`.

@@ -1,5 +1,5 @@
-//! `#[instrumented]` with the feature `instrument` off: nothing instead of the item, so that it stays
-//! as it is, not even parsed.
+//! The attributes with the feature `instrument` off: nothing instead of the item, so that it stays as
+//! it is, not even parsed.
 
 use proc_macro2::TokenStream;
 

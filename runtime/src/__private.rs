@@ -2,14 +2,19 @@
 
 pub use crate::call::arguments::*;
 pub use crate::call::classify::absent::absent;
-pub use crate::call::classify::{Returned, Verdict, holds};
-pub use crate::call::{Call, Driven, Started, begin, debug, display, drive, enter, value};
-pub use crate::callsite::{CallSite, Kind};
+pub use crate::call::classify::{Returned, Verdict, by_result, holds};
+pub use crate::call::{
+    Call, Driven, EventSite, Started, asked, begin, begin_with, capped, closed, constant, counted,
+    debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over, link,
+    pick, quiet, value,
+};
+pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
+pub use crate::slo::Slo;
 pub use tracing;
 pub use tracing_core::Level;
-pub use tracing_core::field::Value;
+pub use tracing_core::field::{Empty, Value};
 
 /// The trait by which a returned value is judged.
 pub mod classify {

@@ -1,16 +1,23 @@
 //! One annotated function.
 
-use crate::red::{Cells, Red};
+mod line;
+
+pub use line::Line;
+
+use crate::red::labelled::Table;
+use crate::red::{Bounds, Red};
+use crate::slo::Slo;
 use opentelemetry::trace::SpanKind;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use tracing::level_filters::STATIC_MAX_LEVEL;
 use tracing_core::callsite::{Callsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::metadata::Kind as MetadataKind;
 use tracing_core::subscriber::NoSubscriber;
-use tracing_core::{Dispatch, Interest, Level, Metadata, dispatcher};
+use tracing_core::{Dispatch, Interest, Level, LevelFilter, Metadata, dispatcher};
 
 /// What a span does: OpenTelemetry's span kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +54,28 @@ pub struct CallSite {
     function: &'static str,
     kind: Kind,
     sample_hint: Option<f64>,
-    cells: Cells,
+    follows_tracing: bool,
+    settings: Settings,
+    table: Table,
     qualified: OnceLock<Arc<str>>,
-    interest: AtomicU8,
+    interest: Interests,
 }
 
-const NEVER: u8 = 0;
-const SOMETIMES: u8 = 1;
-const ALWAYS: u8 = 2;
-const UNREGISTERED: u8 = 3;
+/// What few sites say otherwise.
+#[derive(Clone, Copy)]
+struct Settings {
+    given: &'static [&'static str],
+    returned: &'static [&'static str],
+    slo: Option<&'static Slo>,
+    line: Option<&'static Line>,
+    root: bool,
+    busy: bool,
+    error_type_only: bool,
+    metrics: bool,
+    span: bool,
+}
+
+static DEFAULT_BOUNDS: Bounds = Bounds::DEFAULT;
 
 impl CallSite {
     /// Describes a site. `this` is the static that is being written.
@@ -71,11 +91,31 @@ impl CallSite {
         fields: &'static [&'static str],
         this: &'static CallSite,
     ) -> Self {
+        let mut site =
+            CallSite::compat(name, module, function, module, file, line, level, fields, this);
+        site.kind = kind;
+        site.follows_tracing = false;
+        site
+    }
+
+    /// Describes a site of `redspan::compat::instrument`. `this` is the static that is being written.
+    #[expect(clippy::too_many_arguments, reason = "written by the attribute, once a function")]
+    pub const fn compat(
+        name: &'static str,
+        target: &'static str,
+        function: &'static str,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        level: Level,
+        fields: &'static [&'static str],
+        this: &'static CallSite,
+    ) -> Self {
         let fields = FieldSet::new(fields, Identifier(this));
         CallSite {
             metadata: Metadata::new(
                 name,
-                module,
+                target,
                 level,
                 Some(file),
                 Some(line),
@@ -84,11 +124,23 @@ impl CallSite {
                 MetadataKind::SPAN,
             ),
             function,
-            kind,
+            kind: Kind::Internal,
             sample_hint: None,
-            cells: Cells::new(),
+            follows_tracing: true,
+            settings: Settings {
+                given: &[],
+                returned: &[],
+                slo: None,
+                line: None,
+                root: false,
+                busy: false,
+                error_type_only: false,
+                metrics: true,
+                span: true,
+            },
+            table: Table::new(),
             qualified: OnceLock::new(),
-            interest: AtomicU8::new(UNREGISTERED),
+            interest: Interests::new(),
         }
     }
 
@@ -96,6 +148,67 @@ impl CallSite {
     #[must_use]
     pub const fn with_sample_hint(mut self, share: f64) -> Self {
         self.sample_hint = Some(share);
+        self
+    }
+
+    /// Adds the names of the labels: those known at the start of a call, and those of its value.
+    #[must_use]
+    pub const fn with_labels(
+        mut self,
+        given: &'static [&'static str],
+        returned: &'static [&'static str],
+    ) -> Self {
+        self.settings.given = given;
+        self.settings.returned = returned;
+        self
+    }
+
+    /// Adds what the option `slo` says.
+    #[must_use]
+    pub const fn with_slo(mut self, slo: &'static Slo) -> Self {
+        self.settings.slo = Some(slo);
+        self
+    }
+
+    /// Adds the line of the option `log`.
+    #[must_use]
+    pub const fn with_line(mut self, line: &'static Line) -> Self {
+        self.settings.line = Some(line);
+        self
+    }
+
+    /// Each span of it begins a trace: the option `root`.
+    #[must_use]
+    pub const fn as_root(mut self) -> Self {
+        self.settings.root = true;
+        self
+    }
+
+    /// Measures polls: the option `busy`.
+    #[must_use]
+    pub const fn with_busy(mut self) -> Self {
+        self.settings.busy = true;
+        self
+    }
+
+    /// Keeps the text of errors off the span: the option `err = "type"`.
+    #[must_use]
+    pub const fn with_error_type_only(mut self) -> Self {
+        self.settings.error_type_only = true;
+        self
+    }
+
+    /// Counts nothing: the option `metrics = false`.
+    #[must_use]
+    pub const fn without_metrics(mut self) -> Self {
+        self.settings.metrics = false;
+        self
+    }
+
+    /// Makes no span: the option `span = false`.
+    #[must_use]
+    pub const fn without_span(mut self) -> Self {
+        self.settings.span = false;
         self
     }
 
@@ -111,6 +224,12 @@ impl CallSite {
 
     /// The path of the module that holds the function: the label `module`.
     pub fn module(&self) -> &'static str {
+        self.metadata.module_path().unwrap_or_default()
+    }
+
+    /// What tracing's filters know the span by: the option `target` of
+    /// [`compat::instrument`](crate::compat), or else the module.
+    pub fn target(&self) -> &'static str {
         self.metadata.target()
     }
 
@@ -140,9 +259,62 @@ impl CallSite {
         self.sample_hint
     }
 
-    /// The function's numbers so far, in this process. Calls in testing scopes are not among them.
+    /// The names of the labels that tell this function's metrics apart: the option `labels`.
+    pub fn label_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.settings.given.iter().chain(self.settings.returned).copied()
+    }
+
+    /// What the function promises: the option `slo`.
+    pub fn slo(&self) -> Option<&'static Slo> {
+        self.settings.slo
+    }
+
+    /// Whether calls are counted: not with `metrics = false`.
+    pub fn has_metrics(&self) -> bool {
+        self.settings.metrics
+    }
+
+    /// Whether calls become spans: not with `span = false`.
+    pub fn has_span(&self) -> bool {
+        self.settings.span
+    }
+
+    /// The function's numbers so far, in this process, of all label sets together. Calls in testing
+    /// scopes are not among them.
     pub fn red(&self) -> Red {
-        self.cells.read()
+        self.table.read(self.bounds())
+    }
+
+    pub(crate) fn given_labels(&self) -> &'static [&'static str] {
+        self.settings.given
+    }
+
+    pub(crate) fn returned_labels(&self) -> &'static [&'static str] {
+        self.settings.returned
+    }
+
+    pub(crate) fn has_returned_labels(&self) -> bool {
+        !self.settings.returned.is_empty()
+    }
+
+    pub(crate) fn bounds(&self) -> &'static Bounds {
+        self.settings.slo.map_or(&DEFAULT_BOUNDS, Slo::bounds)
+    }
+
+    pub(crate) fn line_of_ends(&self) -> Option<&'static Line> {
+        self.settings.line
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.settings.root
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.settings.busy
+    }
+
+    pub(crate) fn is_error_type_only(&self) -> bool {
+        self.settings.error_type_only
     }
 
     /// `module::function`, made once.
@@ -151,48 +323,28 @@ impl CallSite {
         Arc::clone(self.qualified.get_or_init(name))
     }
 
-    pub(crate) fn cells(&self) -> &Cells {
-        &self.cells
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
     pub(crate) fn metadata(&'static self) -> &'static Metadata<'static> {
         &self.metadata
     }
 
+    /// Whether the site was written by `compat::instrument`: then its span is what tracing's would be.
+    pub(crate) fn follows_tracing(&self) -> bool {
+        self.follows_tracing
+    }
+
+    /// Whether tracing's features `max_level_…` leave no span of this site.
+    #[inline]
+    pub(crate) fn is_compiled_out(&self) -> bool {
+        self.follows_tracing && self.level() > STATIC_MAX_LEVEL
+    }
+
     /// Whether a tracing subscriber may want a span of this site.
-    ///
-    /// The first call registers the site; afterwards it is one load.
     pub(crate) fn wanted(&'static self) -> bool {
-        match self.interest.load(Relaxed) {
-            NEVER => false,
-            ALWAYS => true,
-            UNREGISTERED => self.register(),
-            _ => self.enabled(),
-        }
-    }
-
-    #[cold]
-    fn register(&'static self) -> bool {
-        // Inside a subscriber, and at a thread's end, tracing answers for none at all, and that would
-        // be remembered: the next call asks again.
-        let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
-        if dispatcher::has_been_set() && dispatcher::get_default(nobody) {
-            return false;
-        }
-        // Whoever comes meanwhile asks the subscriber. No lock: a subscriber may itself call an
-        // instrumented function while it registers this one.
-        if self.interest.compare_exchange(UNREGISTERED, SOMETIMES, Relaxed, Relaxed).is_ok() {
-            crate::catalog::add(self);
-            tracing_core::callsite::register(self);
-        }
-        self.interest.load(Relaxed) != NEVER && self.enabled()
-    }
-
-    fn enabled(&self) -> bool {
-        // tracing-subscriber's filters panic when the thread is ending, and in a thread-local's
-        // destructor that would end the process.
-        let ask = || dispatcher::get_default(|to| to.enabled(&self.metadata));
-        catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
+        self.interest.wanted(self, || crate::catalog::add(self))
     }
 
     /// Whether `metadata` describes a site rather than somebody else's span.
@@ -203,17 +355,82 @@ impl CallSite {
 
 impl Callsite for CallSite {
     fn set_interest(&self, interest: Interest) {
-        let interest = match () {
-            () if interest.is_never() => NEVER,
-            () if interest.is_always() => ALWAYS,
-            () => SOMETIMES,
-        };
-        self.interest.store(interest, Relaxed);
+        self.interest.set(&interest);
     }
 
     fn metadata(&self) -> &Metadata<'_> {
         &self.metadata
     }
+}
+
+/// What the subscribers said of a callsite, so that most calls need not ask them.
+pub(crate) struct Interests(AtomicU8);
+
+const NEVER: u8 = 0;
+const SOMETIMES: u8 = 1;
+const ALWAYS: u8 = 2;
+const UNREGISTERED: u8 = 3;
+
+impl Interests {
+    pub(crate) const fn new() -> Self {
+        Interests(AtomicU8::new(UNREGISTERED))
+    }
+
+    pub(crate) fn set(&self, interest: &Interest) {
+        let interest = match () {
+            () if interest.is_never() => NEVER,
+            () if interest.is_always() => ALWAYS,
+            () => SOMETIMES,
+        };
+        self.0.store(interest, Relaxed);
+    }
+
+    /// Whether a subscriber may want what `callsite` makes.
+    ///
+    /// The first call registers the callsite; afterwards "never" is one load.
+    #[inline]
+    pub(crate) fn wanted(
+        &self,
+        callsite: &'static dyn Callsite,
+        registering: impl FnOnce(),
+    ) -> bool {
+        match self.0.load(Relaxed) {
+            NEVER => false,
+            ALWAYS => level_enabled(callsite.metadata()),
+            UNREGISTERED => self.register(callsite, registering),
+            _ => enabled(callsite.metadata()),
+        }
+    }
+
+    #[cold]
+    fn register(&self, callsite: &'static dyn Callsite, registering: impl FnOnce()) -> bool {
+        // Inside a subscriber, and at a thread's end, tracing answers for none at all, and that would
+        // be remembered: the next call asks again.
+        let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
+        if dispatcher::has_been_set() && dispatcher::get_default(nobody) {
+            return false;
+        }
+        // Whoever comes meanwhile asks the subscriber. No lock: a subscriber may itself call an
+        // instrumented function while it registers this one.
+        if self.0.compare_exchange(UNREGISTERED, SOMETIMES, Relaxed, Relaxed).is_ok() {
+            registering();
+            tracing_core::callsite::register(callsite);
+        }
+        self.0.load(Relaxed) != NEVER && enabled(callsite.metadata())
+    }
+}
+
+/// The levels that were compiled out, and those that no subscriber hears.
+fn level_enabled(metadata: &Metadata<'_>) -> bool {
+    let level = *metadata.level();
+    level <= STATIC_MAX_LEVEL && level <= LevelFilter::current()
+}
+
+fn enabled(metadata: &Metadata<'_>) -> bool {
+    // tracing-subscriber's filters panic when the thread is ending, and in a thread-local's
+    // destructor that would end the process.
+    let ask = || dispatcher::get_default(|to| to.enabled(metadata));
+    level_enabled(metadata) && catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
 }
 
 impl fmt::Debug for CallSite {

@@ -49,9 +49,14 @@
 //! # Setting up
 //!
 //! [`init!`] takes what OpenTelemetry's environment variables say; [`builder()`] is for what the
-//! program itself decides. With neither, nothing leaves the process but log lines on stdout. Without
-//! `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
-//! subscriber the application has, and count ([`CallSite::red`]).
+//! program itself decides. With neither, nothing leaves the process but log lines on stdout.
+//!
+//! Without `init!` at all, annotated functions behave as under `#[tracing::instrument]` in whatever
+//! subscriber the application has, and their numbers go to whatever recorder of the `metrics` crate it
+//! has installed, under the names above: also those of calls made before. Calls under a
+//! recorder that a thread has for itself (`metrics::with_local_recorder`) go to that one. Of calls that
+//! were over when the recorder came it learns number and time exactly, and the bucket each fell
+//! into.
 //!
 //! # Elsewhere
 //!
@@ -68,11 +73,14 @@ mod call;
 mod callsite;
 mod catalog;
 mod clock;
+pub mod compat;
 mod config;
 pub mod context;
 mod error_type;
 mod exemplar;
 mod expose;
+pub mod guide;
+mod in_flight;
 #[cfg(feature = "_integrations")]
 mod integrations;
 mod label;
@@ -89,6 +97,7 @@ mod red;
 pub mod redact;
 pub mod sample;
 mod sharded;
+mod slo;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -97,7 +106,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Label, Labels, Metrics, instrumented};
+pub use redspan_macros::{ErrorType, Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};
@@ -108,8 +117,11 @@ pub use config::preset::Preset;
 pub use context::propagation;
 pub use error_type::{Blame, ErrorType};
 pub use exemplar::Exemplar;
+pub use in_flight::InFlight;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
+#[cfg(feature = "process")]
+pub use integrations::process;
 #[cfg(feature = "reqwest")]
 pub use integrations::reqwest;
 #[cfg(feature = "sqlx")]
@@ -120,18 +132,23 @@ pub use label::Label;
 #[doc(inline)]
 pub use log::{Logger, logger};
 pub use metrics::recorder::{Recorder, recorder};
+pub use metrics::{Labels, Metrics};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanContext, Status};
 pub use outcome::Outcome;
 pub use provider::{Builder, Health, InitError, Telemetry, builder};
 pub use red::Red;
+pub use slo::Slo;
 pub use span::{ExporterHealth, Span, SpanStats, Tracer, TracerProvider};
 pub use tracing_core::Level;
 
 /// Where finished spans go, and how to bring an exporter of one's own.
 pub mod export {
+    pub use crate::bridge::twice::{NotExported, not_exported};
     pub use crate::config::otlp::{Compression, Headers, OtlpSettings, Protocol, Signal, Tls};
     pub use crate::config::{Batching, ConfigError, WhenFull};
+    #[cfg(feature = "otlp")]
+    pub use crate::expose::otlp::OtlpMetrics;
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
     #[cfg(feature = "otlp")]

@@ -4,9 +4,13 @@
 //! a reader adds the shards up. Nothing is hashed, and nothing is allocated after a shard's first
 //! use.
 
+pub(crate) mod elsewhere;
+pub(crate) mod labelled;
+
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
-use crate::sharded::{SHARDS, shard_of_this_thread};
+use crate::sharded::{Busy, SHARDS, shard_of_this_thread};
+use elsewhere::Elsewhere;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -39,23 +43,93 @@ pub(crate) const BOUNDS: [f64; BOUNDS_NS.len()] = [
     1.0, 2.5, 5.0, 10.0,
 ];
 
+/// The bounds of a function's histogram: those above, and the threshold of its objective.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    // As many for all, so that a search among them needs no length: the last may be out of reach.
+    ns: [u64; BOUNDS.len() + 1],
+    seconds: [f64; BOUNDS.len() + 1],
+    count: usize,
+}
+
+impl Bounds {
+    pub(crate) const DEFAULT: Bounds = {
+        let mut ns = [u64::MAX; BOUNDS.len() + 1];
+        let mut seconds = [f64::INFINITY; BOUNDS.len() + 1];
+        let mut at = 0;
+        while at < BOUNDS.len() {
+            ns[at] = BOUNDS_NS[at];
+            seconds[at] = BOUNDS[at];
+            at += 1;
+        }
+        Bounds { ns, seconds, count: BOUNDS.len() }
+    };
+
+    /// With one more, unless it is there.
+    pub(crate) const fn with(threshold: u64) -> Bounds {
+        let mut bounds = Bounds::DEFAULT;
+        let mut at = 0;
+        while bounds.ns[at] < threshold {
+            at += 1;
+        }
+        if bounds.ns[at] == threshold {
+            return bounds;
+        }
+        let mut last = bounds.count;
+        while last > at {
+            bounds.ns[last] = bounds.ns[last - 1];
+            bounds.seconds[last] = bounds.seconds[last - 1];
+            last -= 1;
+        }
+        bounds.ns[at] = threshold;
+        bounds.seconds[at] = threshold as f64 / 1e9;
+        bounds.count += 1;
+        bounds
+    }
+
+    #[inline]
+    fn bucket(&self, nanos: u64) -> usize {
+        self.ns.partition_point(|&bound| bound < nanos)
+    }
+
+    /// In seconds, as they are shown.
+    pub(crate) fn seconds(&self) -> &[f64] {
+        &self.seconds[..self.count]
+    }
+}
+
+static DEFAULT: Bounds = Bounds::DEFAULT;
+
 /// With the bucket for everything above the last bound.
-pub(crate) const BUCKETS: usize = BOUNDS_NS.len() + 1;
+const BUCKETS: usize = BOUNDS.len() + 2;
 
 const OUTCOMES: usize = Outcome::ALL.len();
-
-fn bucket(nanos: u64) -> usize {
-    BOUNDS_NS.partition_point(|&bound| bound < nanos)
-}
 
 // Aligned to two cache lines: neighbours prefetch in pairs.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard {
     started: AtomicU64,
+    // Taken to count an end, and to read the ends: sum and buckets are always of the same calls.
+    busy: Busy,
     sum_ns: [AtomicU64; OUTCOMES],
     // Ended calls are counted here only: a counter of its own could disagree with the histogram.
     ended: [[AtomicU64; BUCKETS]; OUTCOMES],
+}
+
+impl Shard {
+    /// Counts an end with this outcome and bucket, unless another thread is just doing so here.
+    #[inline]
+    fn end(&self, (outcome, bucket): (usize, usize), nanos: u64) -> bool {
+        let Some(_inside) = self.busy.try_enter() else { return false };
+        // Nobody else writes it meanwhile: no need of a dearer operation.
+        let sum = &self.sum_ns[outcome];
+        sum.store(sum.load(Ordering::Relaxed).wrapping_add(nanos), Ordering::Relaxed);
+        // Released, so that a reader which counts this end also counts its start (`Cells::read`); and in
+        // one order with what is read after it (`elsewhere`).
+        self.ended[outcome][bucket].fetch_add(1, Ordering::SeqCst);
+        true
+    }
 }
 
 #[derive(Default)]
@@ -64,61 +138,111 @@ struct Slots {
     buckets: [Slot; BUCKETS],
 }
 
+/// Counts that many threads write.
+struct Shards([OnceLock<Box<Shard>>; SHARDS]);
+
+impl Shards {
+    const fn new() -> Self {
+        Shards([const { OnceLock::new() }; SHARDS])
+    }
+
+    fn of_this_thread(&self) -> &Shard {
+        self.0[shard_of_this_thread()].get_or_init(Box::default)
+    }
+
+    fn start(&self) {
+        self.of_this_thread().started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let at = (outcome as usize, bounds.bucket(nanos));
+        if !self.of_this_thread().end(at, nanos) {
+            self.end_elsewhere(at, nanos);
+        }
+    }
+
+    /// Somebody else is in this thread's shard, for nanoseconds: any other will do.
+    #[cold]
+    fn end_elsewhere(&self, at: (usize, usize), nanos: u64) {
+        let own = shard_of_this_thread();
+        while !(1..=SHARDS)
+            .any(|step| self.0[(own + step) % SHARDS].get_or_init(Box::default).end(at, nanos))
+        {
+            std::thread::yield_now();
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Shard> {
+        self.0.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
+    }
+
+    fn read_ends(&self, red: &mut Red) {
+        for shard in self.all() {
+            let _inside = shard.busy.enter();
+            for outcome in Outcome::ALL {
+                for (count, cell) in
+                    red.ended[outcome as usize].iter_mut().zip(&shard.ended[outcome as usize])
+                {
+                    *count += cell.load(Ordering::SeqCst);
+                }
+                red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    fn read_starts(&self, red: &mut Red) {
+        for shard in self.all() {
+            red.started += shard.started.load(Ordering::Relaxed);
+        }
+    }
+}
+
 /// The numbers of one site.
 pub(crate) struct Cells {
-    shards: [OnceLock<Box<Shard>>; SHARDS],
+    shards: Shards,
+    // Of calls that another recorder was told of, and how to tell it.
+    elsewhere: OnceLock<Box<Elsewhere>>,
     // Written by the pipeline, read by a scrape: never on a call's path.
     exemplars: Mutex<Option<Box<Slots>>>,
 }
 
 impl Cells {
     pub(crate) const fn new() -> Self {
-        Cells { shards: [const { OnceLock::new() }; SHARDS], exemplars: Mutex::new(None) }
-    }
-
-    fn shard(&self) -> &Shard {
-        self.shards[shard_of_this_thread()].get_or_init(Box::default)
+        Cells { shards: Shards::new(), elsewhere: OnceLock::new(), exemplars: Mutex::new(None) }
     }
 
     pub(crate) fn start(&self) {
-        self.shard().started.fetch_add(1, Ordering::Relaxed);
+        self.shards.start();
     }
 
-    pub(crate) fn end(&self, outcome: Outcome, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let shard = self.shard();
-        shard.sum_ns[outcome as usize].fetch_add(nanos, Ordering::Relaxed);
-        // Release, so that a reader which counts this end also counts its start (`read`).
-        shard.ended[outcome as usize][bucket(nanos)].fetch_add(1, Ordering::Release);
+    pub(crate) fn end(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
+        self.shards.end(bounds, outcome, duration);
     }
 
     /// Publishes the exemplar of a call whose span was handed over.
-    pub(crate) fn publish(&self, outcome: Outcome, duration: Duration, exemplar: Exemplar) {
+    pub(crate) fn publish(
+        &self,
+        bounds: &Bounds,
+        outcome: Outcome,
+        duration: Duration,
+        exemplar: Exemplar,
+    ) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let mut slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = slots.get_or_insert_default();
         slots.outcomes[outcome as usize].offer(exemplar);
-        slots.buckets[bucket(nanos)].offer(exemplar);
+        slots.buckets[bounds.bucket(nanos)].offer(exemplar);
     }
 
-    pub(crate) fn read(&self) -> Red {
-        let mut red = Red::default();
-        let shards = || self.shards.iter().filter_map(OnceLock::get);
+    pub(crate) fn read(&self, bounds: &'static Bounds) -> Red {
+        let mut red = Red::new(bounds);
+        let told = self.elsewhere.get().map(|elsewhere| elsewhere.told());
+        let both = || told.into_iter().chain([&self.shards]);
         // All ends before any start: a call may end in another shard than it started in, and the
         // calls in flight must never come out negative.
-        for shard in shards() {
-            for outcome in Outcome::ALL {
-                for (count, cell) in
-                    red.ended[outcome as usize].iter_mut().zip(&shard.ended[outcome as usize])
-                {
-                    *count += cell.load(Ordering::Acquire);
-                }
-                red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
-            }
-        }
-        for shard in shards() {
-            red.started += shard.started.load(Ordering::Relaxed);
-        }
+        both().for_each(|shards| shards.read_ends(&mut red));
+        both().for_each(|shards| shards.read_starts(&mut red));
         let slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slots) = &*slots {
             red.by_outcome = slots.outcomes;
@@ -129,16 +253,34 @@ impl Cells {
 }
 
 /// The numbers of a function, as they were when they were read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Red {
+    bounds: &'static Bounds,
     pub(crate) started: u64,
     pub(crate) ended: [[u64; BUCKETS]; OUTCOMES],
     pub(crate) sum_ns: u128,
     pub(crate) by_outcome: [Slot; OUTCOMES],
-    pub(crate) by_bucket: [Slot; BUCKETS],
+    by_bucket: [Slot; BUCKETS],
+}
+
+impl Default for Red {
+    fn default() -> Self {
+        Red::new(&DEFAULT)
+    }
 }
 
 impl Red {
+    pub(crate) fn new(bounds: &'static Bounds) -> Self {
+        Red {
+            bounds,
+            started: 0,
+            ended: [[0; BUCKETS]; OUTCOMES],
+            sum_ns: 0,
+            by_outcome: [Slot::EMPTY; OUTCOMES],
+            by_bucket: [Slot::EMPTY; BUCKETS],
+        }
+    }
+
     /// Calls that have begun.
     pub fn started(&self) -> u64 {
         self.started
@@ -173,8 +315,9 @@ impl Red {
         let mut below = 0;
         for (index, &count) in buckets.iter().enumerate().filter(|&(_, &count)| count > 0) {
             if (below + count) as f64 >= rank {
-                let from = index.checked_sub(1).map_or(0.0, |previous| BOUNDS[previous]);
-                let to = BOUNDS.get(index).copied().unwrap_or(from);
+                let bounds = self.bounds.seconds();
+                let from = index.checked_sub(1).map_or(0.0, |previous| bounds[previous]);
+                let to = bounds.get(index).copied().unwrap_or(from);
                 let share = (rank - below as f64) / count as f64;
                 return Some(Duration::from_secs_f64(from + (to - from) * share.max(0.0)));
             }
@@ -194,9 +337,14 @@ impl Red {
         self.by_outcome[outcome as usize].get()
     }
 
-    /// Calls by duration bucket, whatever their outcome.
-    pub(crate) fn buckets(&self) -> [u64; BUCKETS] {
-        let mut all = [0; BUCKETS];
+    /// The upper bounds of the duration buckets, in seconds.
+    pub(crate) fn bounds(&self) -> &'static [f64] {
+        self.bounds.seconds()
+    }
+
+    /// Calls by duration bucket, whatever their outcome; one more than there are bounds.
+    pub(crate) fn buckets(&self) -> Vec<u64> {
+        let mut all = vec![0; self.bounds().len() + 1];
         for counts in &self.ended {
             for (sum, count) in all.iter_mut().zip(counts) {
                 *sum += count;
@@ -205,8 +353,25 @@ impl Red {
         all
     }
 
+    /// The exemplars by duration bucket.
+    pub(crate) fn by_bucket(&self) -> &[Slot] {
+        &self.by_bucket[..self.bounds().len() + 1]
+    }
+
     pub(crate) fn sum_seconds(&self) -> f64 {
         self.sum_ns as f64 / 1e9
+    }
+
+    /// What has come since `earlier`.
+    fn since(&self, earlier: &Red) -> Red {
+        let started = self.started.wrapping_sub(earlier.started);
+        let sum_ns = self.sum_ns.wrapping_sub(earlier.sum_ns);
+        let mut since = Red { started, sum_ns, ..Red::new(self.bounds) };
+        let both = self.ended.iter().flatten().zip(earlier.ended.iter().flatten());
+        for (count, (now, then)) in since.ended.iter_mut().flatten().zip(both) {
+            *count = now.wrapping_sub(*then);
+        }
+        since
     }
 
     /// Adds a site that shows the same labels: two methods of one name in one module do.
@@ -231,14 +396,51 @@ mod tests {
 
     #[test]
     fn a_bound_belongs_to_its_own_bucket() {
+        let bucket = |nanos| Bounds::DEFAULT.bucket(nanos);
         assert_eq!(bucket(0), 0);
         assert_eq!(bucket(50_000), 0);
         assert_eq!(bucket(50_001), 1);
-        assert_eq!(bucket(10_000_000_000), BUCKETS - 2);
-        assert_eq!(bucket(10_000_000_001), BUCKETS - 1);
+        assert_eq!(bucket(10_000_000_000), BOUNDS.len() - 1);
+        assert_eq!(bucket(u64::MAX), BOUNDS.len());
         for (seconds, nanos) in BOUNDS.iter().zip(BOUNDS_NS) {
             assert_eq!((seconds * 1e9).round() as u64, nanos);
         }
+    }
+
+    #[test]
+    fn a_threshold_is_a_bound_once() {
+        let bounds = Bounds::with(250_000_000);
+        assert_eq!(bounds.seconds(), BOUNDS);
+        let bounds = Bounds::with(300_000_000);
+        assert_eq!(bounds.seconds().len(), BOUNDS.len() + 1);
+        assert_eq!((bounds.bucket(300_000_000), bounds.bucket(300_000_001)), (12, 13));
+        let bounds = Bounds::with(60_000_000_000);
+        assert_eq!(bounds.seconds().last(), Some(&60.0));
+        assert_eq!(bounds.bucket(u64::MAX), BUCKETS - 1);
+        assert_eq!(Bounds::with(1_000).seconds()[..2], [1e-6, 5e-5]);
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_calls_that_are_counted() {
+        use std::sync::atomic::AtomicBool;
+        static CELLS: Cells = Cells::new();
+        let (each, done) = (Duration::from_micros(300), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        CELLS.start();
+                        CELLS.end(&DEFAULT, Outcome::Ok, each);
+                    }
+                });
+            }
+            for _ in 0..3_000 {
+                let red = CELLS.read(&DEFAULT);
+                assert_eq!(red.total_time(), each * u32::try_from(red.finished()).unwrap());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(CELLS.read(&DEFAULT).in_flight(), 0);
     }
 
     #[test]
@@ -247,12 +449,14 @@ mod tests {
         for _ in 0..3 {
             CELLS.start();
         }
-        std::thread::spawn(|| CELLS.end(Outcome::Error, Duration::from_millis(3))).join().unwrap();
-        CELLS.end(Outcome::Ok, Duration::from_secs(60));
-        let red = CELLS.read();
+        std::thread::spawn(|| CELLS.end(&DEFAULT, Outcome::Error, Duration::from_millis(3)))
+            .join()
+            .unwrap();
+        CELLS.end(&DEFAULT, Outcome::Ok, Duration::from_secs(60));
+        let red = CELLS.read(&DEFAULT);
         assert_eq!((red.started, red.finished(), red.in_flight()), (3, 2, 1));
         assert_eq!((red.count(Outcome::Error), red.count(Outcome::Ok)), (1, 1));
-        assert_eq!(red.buckets()[BUCKETS - 1], 1);
+        assert_eq!(red.buckets()[BOUNDS.len()], 1);
         assert!((red.sum_seconds() - 60.003).abs() < 1e-9);
     }
 }

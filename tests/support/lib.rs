@@ -1,15 +1,20 @@
 //! What the integration tests share.
 
+pub mod certificate;
+pub mod front;
 pub mod page;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;
 
-pub use receiver::{Behaviour, Receiver};
+pub use front::{Fault, Files, Front};
+pub use metric::{Exemplar, Point};
+pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};
 
+mod metric;
 mod record;
 mod span;
 

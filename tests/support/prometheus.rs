@@ -39,6 +39,14 @@ impl Prometheus {
     /// # Panics
     /// If it does not start.
     pub fn start(target: SocketAddr, every: Duration) -> Self {
+        Prometheus::start_with(target, every, "exemplar-storage")
+    }
+
+    /// The same, with these features of its own.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with(target: SocketAddr, every: Duration, features: &str) -> Self {
         let folder =
             std::env::temp_dir().join(format!("redspan-prometheus-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -58,7 +66,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address={address}"))
-            .arg("--enable-feature=exemplar-storage")
+            .arg(format!("--enable-feature={features}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,5 +1,6 @@
 //! A real OTLP receiver: a tonic server and an HTTP endpoint on loopback ports of their own.
 
+use crate::metric::{Point, points};
 use crate::record::{Record, records};
 use crate::span::{Span, Transport, spans};
 use axum::body::to_bytes;
@@ -12,6 +13,12 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
 };
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -29,7 +36,9 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// What the receiver does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,12 +52,29 @@ pub enum Behaviour {
     Refuse(u16),
     /// Takes the spans but for so many.
     TakeBut(u32),
+    /// Asks for a pause of so many seconds.
+    Throttle(u64),
+    /// Takes every span, and answers with many megabytes.
+    TakeAtLength,
+}
+
+/// A request, whatever became of it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// `traces`, `metrics` or `logs`.
+    pub signal: &'static str,
+    /// How it came.
+    pub transport: Transport,
+    /// Its headers, or metadata.
+    pub headers: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
 struct Received {
+    heard: Vec<Heard>,
     spans: Vec<Span>,
     records: Vec<Record>,
+    points: Vec<Point>,
     requests: usize,
     behaviour: Behaviour,
 }
@@ -59,7 +85,19 @@ struct Shared {
     changed: Condvar,
 }
 
+fn texts(headers: &axum::http::HeaderMap) -> BTreeMap<String, String> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
+        .collect()
+}
+
 impl Shared {
+    fn heard(&self, signal: &'static str, transport: Transport, headers: &axum::http::HeaderMap) {
+        let heard = Heard { signal, transport, headers: texts(headers) };
+        self.lock().heard.push(heard);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,11 +113,11 @@ impl Shared {
         received.requests += 1;
         let mut spans = spans(request, headers, transport);
         match received.behaviour {
-            Behaviour::Take => {}
+            Behaviour::Take | Behaviour::TakeAtLength => {}
             Behaviour::TakeBut(rejected) => {
                 spans.truncate(spans.len().saturating_sub(rejected as usize));
             }
-            Behaviour::Hang | Behaviour::Refuse(_) => spans.clear(),
+            Behaviour::Hang | Behaviour::Refuse(_) | Behaviour::Throttle(_) => spans.clear(),
         }
         received.spans.append(&mut spans);
         self.changed.notify_all();
@@ -94,11 +132,11 @@ impl Shared {
         received.requests += 1;
         let mut records = records(request);
         match received.behaviour {
-            Behaviour::Take => {}
+            Behaviour::Take | Behaviour::TakeAtLength => {}
             Behaviour::TakeBut(rejected) => {
                 records.truncate(records.len().saturating_sub(rejected as usize));
             }
-            Behaviour::Hang | Behaviour::Refuse(_) => records.clear(),
+            Behaviour::Hang | Behaviour::Refuse(_) | Behaviour::Throttle(_) => records.clear(),
         }
         received.records.append(&mut records);
         self.changed.notify_all();
@@ -106,7 +144,23 @@ impl Shared {
     }
 }
 
-/// Takes spans and log records over HTTP and gRPC, in a thread and a runtime of its own.
+impl Shared {
+    /// The same for points of metrics, of which none are rejected.
+    fn take_metrics(&self, request: ExportMetricsServiceRequest) -> Behaviour {
+        let mut received = self.lock();
+        received.requests += 1;
+        if !matches!(
+            received.behaviour,
+            Behaviour::Hang | Behaviour::Refuse(_) | Behaviour::Throttle(_)
+        ) {
+            received.points.append(&mut points(request));
+        }
+        self.changed.notify_all();
+        received.behaviour
+    }
+}
+
+/// Takes spans, log records and points of metrics over HTTP and gRPC, in a thread and a runtime of its own.
 ///
 /// ```no_run
 /// let mut receiver = redspan_tests::Receiver::start();
@@ -138,6 +192,14 @@ impl Receiver {
         let mut receiver = Receiver::start();
         receiver.stop();
         receiver
+    }
+
+    /// Where the transport is spoken.
+    pub fn address(&self, transport: Transport) -> SocketAddr {
+        match transport {
+            Transport::Http => self.http,
+            Transport::Grpc => self.grpc,
+        }
     }
 
     /// The base address of OTLP over HTTP.
@@ -207,9 +269,19 @@ impl Receiver {
         std::mem::take(&mut self.shared.lock().records)
     }
 
+    /// Takes the points of metrics out, in the order in which they came.
+    pub fn take_points(&self) -> Vec<Point> {
+        std::mem::take(&mut self.shared.lock().points)
+    }
+
     /// How many spans were taken so far.
     pub fn count(&self) -> usize {
         self.shared.lock().spans.len()
+    }
+
+    /// The requests that came, whatever became of them.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.shared.lock().heard.clone()
     }
 
     /// How many requests came, whatever became of them.
@@ -277,10 +349,19 @@ fn answer(rejected: u32) -> ExportTraceServiceResponse {
     ExportTraceServiceResponse { partial_success }
 }
 
+/// An answer of many megabytes.
+fn long() -> ExportTraceServiceResponse {
+    let message = "x".repeat(32 * 1024 * 1024);
+    let partial = ExportTracePartialSuccess { rejected_spans: 0, error_message: message };
+    ExportTraceServiceResponse { partial_success: Some(partial) }
+}
+
 async fn serve_http(listener: TcpListener, shared: Arc<Shared>) {
     let app = axum::Router::new()
         .route("/v1/traces", axum::routing::post(take_http))
         .route("/v1/logs", axum::routing::post(take_logs_http))
+        .route("/v1/metrics", axum::routing::post(take_metrics_http))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), hear))
         .with_state(shared);
     axum::serve(listener, app).await.expect("HTTP is served");
 }
@@ -312,6 +393,11 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         Behaviour::Refuse(status) => {
             StatusCode::from_u16(status).expect("an HTTP status").into_response()
         }
+        Behaviour::Throttle(seconds) => {
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())])
+                .into_response()
+        }
+        Behaviour::TakeAtLength => protobuf(&long()),
         Behaviour::Take if json => axum::Json(answer(0)).into_response(),
         Behaviour::TakeBut(rejected) if json => axum::Json(answer(rejected)).into_response(),
         Behaviour::Take => protobuf(&answer(0)),
@@ -338,8 +424,35 @@ async fn take_logs_http(State(shared): State<Arc<Shared>>, request: Request) -> 
         Behaviour::Refuse(status) => {
             StatusCode::from_u16(status).expect("an HTTP status").into_response()
         }
-        Behaviour::Take => protobuf(&logs_answer(0)),
+        Behaviour::Throttle(_) => StatusCode::TOO_MANY_REQUESTS.into_response(),
+        Behaviour::Take | Behaviour::TakeAtLength => protobuf(&logs_answer(0)),
         Behaviour::TakeBut(rejected) => protobuf(&logs_answer(rejected)),
+    }
+}
+
+async fn take_metrics_http(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let header =
+        |name| head.headers.get(name).and_then(|it: &header::HeaderValue| it.to_str().ok());
+    let request =
+        unpacked(body, header("content-encoding")).and_then(|body| match header("content-type")? {
+            "application/x-protobuf" => ExportMetricsServiceRequest::decode(body).ok(),
+            "application/json" => serde_json::from_slice(&body).ok(),
+            _ => None,
+        });
+    let Some(request) = request else { return StatusCode::BAD_REQUEST.into_response() };
+    match shared.take_metrics(request) {
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Refuse(status) => {
+            StatusCode::from_u16(status).expect("an HTTP status").into_response()
+        }
+        Behaviour::Throttle(_) => StatusCode::TOO_MANY_REQUESTS.into_response(),
+        Behaviour::Take | Behaviour::TakeBut(_) | Behaviour::TakeAtLength => {
+            protobuf(&ExportMetricsServiceResponse::default())
+        }
     }
 }
 
@@ -362,17 +475,45 @@ fn protobuf(message: &impl Message) -> Response {
 
 struct Grpc(Arc<Shared>);
 
+async fn hear(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let signal = match request.uri().path() {
+        "/v1/traces" => "traces",
+        "/v1/metrics" => "metrics",
+        _ => "logs",
+    };
+    shared.heard(signal, Transport::Http, request.headers());
+    next.run(request).await
+}
+
 async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
+    let heard = Arc::clone(&shared);
+    let hear = move |signal: &'static str| {
+        let heard = Arc::clone(&heard);
+        move |request: tonic::Request<()>| {
+            heard.heard(signal, Transport::Grpc, request.metadata().as_ref());
+            Ok(request)
+        }
+    };
     let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .max_decoding_message_size(usize::MAX);
+    let metrics = MetricsServiceServer::new(Grpc(Arc::clone(&shared)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     let service = TraceServiceServer::new(Grpc(shared))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
     tonic::transport::Server::builder()
-        .add_service(service)
-        .add_service(logs)
+        .add_service(InterceptedService::new(service, hear("traces")))
+        .add_service(InterceptedService::new(logs, hear("logs")))
+        .add_service(InterceptedService::new(metrics, hear("metrics")))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
         .expect("gRPC is served");
@@ -393,6 +534,16 @@ impl TraceService for Grpc {
         match self.0.take(request, headers, Transport::Grpc) {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Refuse(status) => Err(refusal(status)),
+            Behaviour::Throttle(seconds) => {
+                let pause = Some(Duration::from_secs(seconds));
+                let details = ErrorDetails::with_retry_info(pause);
+                Err(tonic::Status::with_error_details(
+                    tonic::Code::ResourceExhausted,
+                    "told to",
+                    details,
+                ))
+            }
+            Behaviour::TakeAtLength => Ok(tonic::Response::new(long())),
             Behaviour::Take => Ok(tonic::Response::new(answer(0))),
             Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(answer(rejected))),
         }
@@ -408,8 +559,26 @@ impl LogsService for Grpc {
         match self.0.take_logs(request.into_inner()) {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Refuse(status) => Err(refusal(status)),
-            Behaviour::Take => Ok(tonic::Response::new(logs_answer(0))),
+            Behaviour::Throttle(_) => Err(refusal(429)),
+            Behaviour::Take | Behaviour::TakeAtLength => Ok(tonic::Response::new(logs_answer(0))),
             Behaviour::TakeBut(rejected) => Ok(tonic::Response::new(logs_answer(rejected))),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        match self.0.take_metrics(request.into_inner()) {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Refuse(status) => Err(refusal(status)),
+            Behaviour::Throttle(_) => Err(refusal(429)),
+            Behaviour::Take | Behaviour::TakeBut(_) | Behaviour::TakeAtLength => {
+                Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+            }
         }
     }
 }

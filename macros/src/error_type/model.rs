@@ -6,18 +6,11 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Generics, Ident, Lit, Member, Path, Type};
 
 use super::parse::{Case, Held, Input, Said, Shape};
-use crate::attrs::{self, Entry, Form, Known};
+use crate::attrs::{self, Entry, Form};
 use crate::case::snake;
 use crate::diag::Diag;
+use crate::options::ERROR_TYPE;
 
-const OPTIONS: &[Known] = &[
-    Known { name: "client", usage: "client" },
-    Known { name: "server", usage: "server" },
-    Known { name: "retryable", usage: "retryable" },
-    Known { name: "level", usage: "level = \"warn\"" },
-    Known { name: "transparent", usage: "transparent" },
-    Known { name: "crate", usage: "crate = my_framework::redspan" },
-];
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 
 pub(crate) struct Model {
@@ -160,7 +153,7 @@ fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
         }
         judged.name = Some(name.value());
     }
-    for entry in attrs::judge_keys(said.entries, OPTIONS, diag) {
+    for entry in attrs::judge_keys(said.entries, ERROR_TYPE, diag) {
         let key = entry.key.clone();
         let at = key.span();
         if key == "client" || key == "server" {
@@ -184,7 +177,7 @@ fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
         } else if place == Place::Variant {
             diag.at(at, "`crate` goes on the whole enum");
         } else {
-            judged.root = path(entry, diag);
+            judged.root = attrs::path_of(entry, ERROR_TYPE, diag);
         }
     }
     judged
@@ -204,7 +197,7 @@ fn flag(entry: Entry, diag: &mut Diag) -> Option<bool> {
     if let Form::Bare = entry.form {
         return Some(true);
     }
-    match attrs::value_of(entry, OPTIONS, diag)? {
+    match attrs::value_of(entry, ERROR_TYPE, diag)? {
         Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) => Some(flag.value),
         other => {
             diag.at(other.span(), "`retryable` stands alone, or is `retryable = false`");
@@ -215,7 +208,7 @@ fn flag(entry: Entry, diag: &mut Diag) -> Option<bool> {
 
 /// `"warn"`, or a path such as `Level::WARN`, of which the last segment counts.
 fn level(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
-    let value = attrs::value_of(entry, OPTIONS, diag)?;
+    let value = attrs::value_of(entry, ERROR_TYPE, diag)?;
     let text = match &value {
         Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
         other => attrs::string_literal(other).map(syn::LitStr::value),
@@ -230,15 +223,4 @@ fn level(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
         diag.at(value.span(), format!("unknown level `{text}`; {hint}"));
     }
     found
-}
-
-fn path(entry: Entry, diag: &mut Diag) -> Option<Path> {
-    match attrs::value_of(entry, OPTIONS, diag)? {
-        Expr::Path(path) if path.qself.is_none() => Some(path.path),
-        other => {
-            let usage = attrs::usage_of("crate", OPTIONS);
-            diag.at(other.span(), format!("`crate` takes a path: {usage}"));
-            None
-        }
-    }
 }

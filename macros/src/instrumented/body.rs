@@ -3,6 +3,7 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::Ident;
+use syn::spanned::Spanned;
 
 use super::model::{Model, Output};
 use super::params::{Param, Shape, Typed};
@@ -45,27 +46,65 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
 
 /// The body as an async block in which every parameter is bound again, which is how the compiler
 /// itself writes an `async fn`: unused parameters move in, live as long and drop in the same order.
-pub(crate) fn future(model: &Model) -> TokenStream {
+///
+/// `first` runs before all else, and sees the parameters as they came.
+pub(crate) fn future(model: &Model, first: Option<TokenStream>) -> TokenStream {
     let at = Span::mixed_site();
+    // What is captured in another order is dropped in another order, if nobody polls the future.
+    let first = first.map(|first| {
+        let captured = model.params.iter().map(|param| match param {
+            Param::Receiver { token, .. } => quote_spanned!(at=> let _ = &#token;),
+            Param::Typed(Typed { attrs, outer, .. }) => {
+                quote_spanned!(at=> #attrs let _ = &#outer;)
+            }
+        });
+        quote_spanned!(at=> #(#captured)* #first)
+    });
     let before = before(model, true);
-    let body = tail(&model.body);
-    // An async block states no type; a `return` that never runs does, and the returns and the tail
-    // behind it coerce to that. `!` is no type argument on stable, but it coerces as well.
-    let output = match &model.output {
-        Output::Unit => quote_spanned!(at=> ()),
-        Output::Never => quote_spanned!(at=> ::core::convert::Infallible),
-        Output::Type(ty) => ty.clone(),
+    let (output, place) = match &model.output {
+        // `!` is no type argument on stable, but it coerces as well.
+        Output::Unit => (quote_spanned!(at=> ()), model.sig.ident.span()),
+        Output::Never => (quote_spanned!(at=> ::core::convert::Infallible), model.sig.ident.span()),
+        Output::Type(ty) => (ty.clone(), ty.span()),
     };
-    let returns = quote_spanned!(at=>
-        if let ::core::option::Option::Some(__redspan_typed) =
-            ::core::option::Option::<#output>::None
-        {
-            return __redspan_typed;
-        }
-    );
+    let returns = returns(&output, place);
+    let body = tail(&model.body);
     // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
     // before the parameters bound above, as in a bare function of any edition.
-    quote_spanned!(at=> async move { #before #returns #body })
+    quote_spanned!(at=> async move { #first #before #returns #body })
+}
+
+/// An `async` block of the user's, in which `first` runs before all else.
+pub(crate) fn block(
+    block: &Group,
+    output: &TokenStream,
+    first: Option<TokenStream>,
+) -> TokenStream {
+    let at = Span::mixed_site();
+    let returns = returns(output, output.span());
+    let body = tail(block);
+    quote_spanned!(at=> async move { #first #returns #body })
+}
+
+/// The parameters, bound as the user wrote them.
+pub(crate) fn bound(model: &Model) -> Option<TokenStream> {
+    before(model, true)
+}
+
+/// An async block states no type; a `return` that never runs does, and the returns and the tail
+/// behind it coerce to that. `place` is where a message about another type says this one comes from.
+fn returns(output: &TokenStream, place: Span) -> TokenStream {
+    let at = Span::mixed_site();
+    let typed = Ident::new("__redspan_typed", place);
+    // Behind `if false`, so that no code is written for it. Uninhabited types are the reason for the
+    // `Option`: to name a value of one makes the compiler call what follows unreachable.
+    quote_spanned!(at=>
+        if false {
+            if let ::core::option::Option::Some(#typed) = ::core::option::Option::<#output>::None {
+                return #typed;
+            }
+        }
+    )
 }
 
 /// The body as the last expression of another block. Its braces stay, for they carry the user's
@@ -82,7 +121,7 @@ fn tail(body: &Group) -> TokenStream {
     block.into_token_stream()
 }
 
-fn typed(model: &Model) -> impl Iterator<Item = &Typed> {
+pub(crate) fn typed(model: &Model) -> impl Iterator<Item = &Typed> {
     model.params.iter().filter_map(|param| match param {
         Param::Typed(typed) => Some(typed),
         Param::Receiver { .. } => None,
@@ -108,7 +147,8 @@ fn before(model: &Model, rebind: bool) -> Option<TokenStream> {
                 let unused = |name: &&Ident| !name.to_string().starts_with('_');
                 for name in param.recorded.iter().filter(unused) {
                     let attrs = &param.attrs;
-                    before.extend(quote_spanned!(at=> #attrs let _ = &#name;));
+                    // Not by reference: what was ever borrowed is held by the future to its end.
+                    before.extend(quote_spanned!(at=> #attrs let _ = #name;));
                 }
             }
         }

@@ -1,23 +1,57 @@
 //! The function around the body: the site, its entry in the link section, begin and finish.
 
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{ReturnType, Token, Type};
 
-use super::model::{Judge, Model, Output};
-use super::params::{Param, Shape};
-use super::{body, fields};
+use super::body::typed;
+use super::form::{self, Form};
+use super::model::{self, Judge, Model, Options, Output};
+use super::params::Shape;
+use super::returns::{self, Later, Wrap};
+use super::{body, fields, labels};
+use crate::compat::tail::Tail;
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
+    paths::set_root(model.options.root_path.as_ref());
     let at = Span::mixed_site();
     let Model { attrs, inner_attrs, vis, default, sig, .. } = model;
+    let mut sig = sig.clone();
     let inner_attrs = inner_attrs.iter().map(|attr| {
         let meta = &attr.meta;
         quote_spanned!(at=> #[#meta])
     });
     let site = site(model);
-    let rest = if sig.asyncness.is_some() { asynchronous(model) } else { synchronous(model) };
+    let rest = match form::of(model) {
+        Form::Sync => synchronous(model),
+        Form::AsyncFn => {
+            let driven = driven(model);
+            match model.output {
+                Output::Never => quote_spanned!(at=> match #driven.await {}),
+                _ => quote_spanned!(at=> #driven.await),
+            }
+        }
+        Form::OneCoroutine => {
+            sig.asyncness = None;
+            let output = match &sig.output {
+                ReturnType::Default => quote_spanned!(at=> ()),
+                ReturnType::Type(_, ty) => ty.to_token_stream(),
+            };
+            // These tokens carry our edition, 2024: the future captures all lifetimes, as that of an
+            // `async fn` does in any edition.
+            sig.output = ReturnType::Type(
+                Token![->](at),
+                Box::new(Type::Verbatim(
+                    quote_spanned!(at=> impl ::core::future::Future<Output = #output>),
+                )),
+            );
+            driven(model)
+        }
+        Form::AsyncTail(tail, later) => ending(model, &tail, &later),
+        Form::Later(later) => returning(model, &later),
+    };
     // The user's braces, so that the item spans from its first to its last token as written.
     let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #site #rest));
     block.set_span(model.body.span());
@@ -27,46 +61,101 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 fn synchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
-    let begin = match begin(model) {
-        Some(begin) => quote_spanned!(at=>
-            #begin
-            let __redspan_call = #private::Started::enter(__redspan_started);
-        ),
-        None => quote_spanned!(at=> let __redspan_call = #private::enter(&__REDSPAN_SITE);),
+    let (begin, entered) = match begin(model, &peeks(model)) {
+        Some(begin) => {
+            (Some(begin), quote_spanned!(at=> #private::Started::enter(__redspan_started)))
+        }
+        None => (None, quote_spanned!(at=> #private::enter(&__REDSPAN_SITE))),
     };
     let call = body::sync(model);
     if let Output::Never = model.output {
         // Nothing comes back: the call ends when unwinding drops it.
-        return quote_spanned!(at=> #begin #call);
+        return quote_spanned!(at=> #begin let __redspan_call = #entered; #call);
     }
     let verdict = verdict(model, &quote_spanned!(at=> &__redspan_out));
     quote_spanned!(at=>
         #begin
+        let mut __redspan_call = #entered;
         let __redspan_out = #call;
-        #private::Call::finish(__redspan_call, #verdict);
+        #private::Call::finish(&mut __redspan_call, #verdict);
         __redspan_out
     )
 }
 
-fn asynchronous(model: &Model) -> TokenStream {
+/// The future of an `async fn`: one coroutine, driven as a call.
+fn driven(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let verdict = match model.output {
+        Output::Never => quote_spanned!(at=> match *__redspan_out {}),
+        _ => verdict(model, &quote_spanned!(at=> __redspan_out)),
+    };
+    let future = |first| body::future(model, first);
+    drive(begin(model, &peeks(model)), future, &verdict)
+}
+
+/// The call begins with the first poll: the driver's work, unless the body has something to say of it.
+fn drive(
+    begin: Option<TokenStream>,
+    future: impl FnOnce(Option<TokenStream>) -> TokenStream,
+    verdict: &TokenStream,
+) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
-    let begin = begin(model).unwrap_or_else(
-        || quote_spanned!(at=> let __redspan_started = #private::begin(&__REDSPAN_SITE);),
-    );
-    let future = body::future(model);
-    if let Output::Never = model.output {
+    let Some(begin) = begin else {
+        let future = future(None);
         return quote_spanned!(at=>
-            #begin
-            match #private::drive(__redspan_started, #future, |__redspan_out| match *__redspan_out {})
-                .await {}
+            #private::drive_at(&__REDSPAN_SITE, #future, |__redspan_out| #verdict)
         );
-    }
-    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
-    quote_spanned!(at=>
+    };
+    let first = quote_spanned!(at=> {
         #begin
-        #private::drive(__redspan_started, #future, |__redspan_out| #verdict).await
-    )
+        #private::hand_over(__redspan_started);
+    });
+    let future = future(Some(first));
+    quote_spanned!(at=> #private::drive_handed(#future, |__redspan_out| #verdict))
+}
+
+/// The `async` block that a function ends in, driven as the call. What stands before it stays.
+fn ending(model: &Model, tail: &Tail, later: &Later) -> TokenStream {
+    let at = Span::mixed_site();
+    let Tail { before, block, pin, .. } = tail;
+    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
+    let bound = body::bound(model);
+    // The parameters are bound already; fields see what a pattern binds by reference.
+    let peeks =
+        typed(model).filter(|param| matches!(param.shape, Shape::Pattern(_))).map(|param| {
+            let (attrs, names) = (&param.attrs, &param.recorded);
+            quote_spanned!(at=> #(#attrs #[allow(unused_variables)] let #names = &#names;)*)
+        });
+    let output = returns::without_impl(later.output.clone());
+    let future = |first| body::block(block, &output, first);
+    let driven = drive(begin(model, &peeks.collect()), future, &verdict);
+    match pin {
+        Some(pin) => {
+            let mut pinned = Group::new(Delimiter::Parenthesis, driven);
+            pinned.set_span(pin.span());
+            quote_spanned!(at=> #bound #(#before)* #pinned)
+        }
+        None => quote_spanned!(at=> #bound #(#before)* #driven),
+    }
+}
+
+/// The future or the stream that a function returns, driven as the call.
+fn returning(model: &Model, later: &Later) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
+    let made = body::sync(model);
+    let drive = if later.stream { "drive_stream" } else { "drive_at" };
+    let drive = syn::Ident::new(drive, at);
+    let driven = quote_spanned!(at=>
+        #private::#drive(&__REDSPAN_SITE, #made, |__redspan_out| #verdict)
+    );
+    match later.wrap {
+        Wrap::Bare => driven,
+        Wrap::Pinned => quote_spanned!(at=> ::std::boxed::Box::pin(#driven)),
+        Wrap::Boxed => quote_spanned!(at=> ::std::boxed::Box::new(#driven)),
+    }
 }
 
 fn site(model: &Model) -> TokenStream {
@@ -80,15 +169,22 @@ fn site(model: &Model) -> TokenStream {
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let (level, kind) = (model.options.level(), model.options.kind());
     let fields = fields::names(&model.options.fields);
-    let hint = model.options.sample.map(|share| {
-        let share = Literal::f64_suffixed(share);
-        quote_spanned!(at=> .with_sample_hint(#share))
-    });
-    quote_spanned!(at=>
-        static __REDSPAN_SITE: #private::CallSite = #private::CallSite::new(
+    let (statics, settings) = settings(model);
+    let site = listed(&quote_spanned!(at=>
+        #private::CallSite::new(
             #name, #function, ::core::module_path!(), #file, #line,
             #private::Level::#level, #private::Kind::#kind, #fields, &__REDSPAN_SITE,
-        ) #hint;
+        ) #settings
+    ));
+    quote_spanned!(at=> #statics #site)
+}
+
+/// A site as a static, and its entry in the list that the linker makes.
+pub(crate) fn listed(site: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    quote_spanned!(at=>
+        static __REDSPAN_SITE: #private::CallSite = #site;
         #[used]
         #[cfg_attr(
             any(
@@ -104,40 +200,119 @@ fn site(model: &Model) -> TokenStream {
     )
 }
 
-// Methods are called by path: a trait of the user for every `T` may have a method of that name.
-
-/// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to record.
-fn begin(model: &Model) -> Option<TokenStream> {
-    let fields = &model.options.fields;
-    if fields.iter().all(|field| field.value.tokens().is_none()) {
-        return None;
-    }
+/// What few sites have: statics, and the calls that give them to the site.
+fn settings(model: &Model) -> (TokenStream, TokenStream) {
     let at = Span::mixed_site();
     let private = paths::private();
+    let options = &model.options;
+    let (mut statics, mut settings) = (TokenStream::new(), TokenStream::new());
+    if let Some(share) = options.sample {
+        let share = Literal::f64_suffixed(share);
+        settings.extend(quote_spanned!(at=> .with_sample_hint(#share)));
+    }
+    if !options.labels.is_empty() {
+        let given = labels::names(&options.labels, false);
+        let returned = labels::names(&options.labels, true);
+        settings.extend(quote_spanned!(at=> .with_labels(#given, #returned)));
+    }
+    let function = model.function();
+    if let Some((slo, with)) = options.slo.expand(options.name.as_ref().unwrap_or(&function)) {
+        statics.extend(slo);
+        settings.extend(with);
+    }
+    if let Some(level) = options.log {
+        let level = model::level(level);
+        let (file, line) = paths::position(model.sig.ident.span());
+        let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
+        statics.extend(quote_spanned!(at=>
+            static __REDSPAN_LINE: #private::Line = #private::Line::new(
+                #private::Level::#level, ::core::module_path!(), #file, #line, &__REDSPAN_LINE,
+            );
+        ));
+        settings.extend(quote_spanned!(at=> .with_line(&__REDSPAN_LINE)));
+    }
+    for (wanted, setting) in [
+        (options.root, "as_root"),
+        (options.busy.is_some(), "with_busy"),
+        (options.type_only, "with_error_type_only"),
+        (options.no_metrics, "without_metrics"),
+        (options.no_span, "without_span"),
+    ] {
+        let setting = syn::Ident::new(setting, at);
+        settings.extend(wanted.then(|| quote_spanned!(at=> .#setting())));
+    }
+    (statics, settings)
+}
+
+// Methods are called by path: a trait of the user for every `T` may have a method of that name.
+
+/// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to say.
+fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let Options { fields, labels, links, .. } = &model.options;
+    let recorded = fields.iter().any(|field| field.value.tokens().is_some());
+    let with = labels.iter().any(|label| !label.is_returned()) || !links.is_empty();
+    if !recorded && !with {
+        return None;
+    }
     let values = fields::values(fields);
-    let peeks = model.params.iter().filter_map(|param| match param {
-        Param::Typed(typed) => match &typed.shape {
-            Shape::Pattern(Some(peek)) => {
-                let (attrs, outer) = (&typed.attrs, &typed.outer);
-                // The name may be mentioned without being used, in a string or as a method.
-                Some(quote_spanned!(at=>
-                    #attrs #[allow(unused_variables)] let #peek = &#outer;
-                ))
-            }
-            _ => None,
-        },
-        Param::Receiver { .. } => None,
-    });
+    let begin = if with {
+        let labels = labels::choices(labels, None);
+        let links = links.iter().map(|link| {
+            let place = at.located_at(link.span());
+            let private = paths::private_at(place);
+            quote_spanned!(place=> #private::link(&(#link)))
+        });
+        let links = quote_spanned!(at=> &[#(#links),*]);
+        quote_spanned!(at=> { #peeks #private::begin_with(&__REDSPAN_SITE, #labels, #links) })
+    } else {
+        quote_spanned!(at=> #private::begin(&__REDSPAN_SITE))
+    };
+    if !recorded {
+        return Some(quote_spanned!(at=> let __redspan_started = #begin;));
+    }
     Some(quote_spanned!(at=>
-        let mut __redspan_started = #private::begin(&__REDSPAN_SITE);
+        let mut __redspan_started = #begin;
         if #private::Started::wants_fields(&__redspan_started) {
-            #(#peeks)*
+            #peeks
             #private::Started::fields(&mut __redspan_started, #values);
         }
     ))
 }
 
-fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
+/// What fields mention of the parameters' patterns, bound by reference.
+fn peeks(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
+    let peeks = typed(model).filter_map(|param| match &param.shape {
+        Shape::Pattern(Some(peek)) => {
+            let (attrs, outer) = (&param.attrs, &param.outer);
+            // The name may be mentioned without being used, in a string or as a method.
+            Some(quote_spanned!(at=> #attrs #[allow(unused_variables)] let #peek = &#outer;))
+        }
+        _ => None,
+    });
+    peeks.collect()
+}
+
+/// Whether the returned value is an error.
+pub(crate) fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let judged = judged(model, value);
+    let labels = &model.options.labels;
+    if !labels.iter().any(labels::Label::is_returned) {
+        return judged;
+    }
+    let choices = labels::choices(labels, Some(value));
+    quote_spanned!(at=> {
+        let __redspan_verdict = #judged;
+        #private::pick(&__REDSPAN_SITE, #choices);
+        __redspan_verdict
+    })
+}
+
+fn judged(model: &Model, value: &TokenStream) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let found = quote_spanned!(at=> {
@@ -156,6 +331,10 @@ fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
         None => return found,
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
         Some(Judge::ErrorIf(predicate)) => (predicate, None),
+        Some(Judge::NoneIsError(place)) => {
+            let private = paths::private_at(at.located_at(*place));
+            return quote_spanned!(at.located_at(*place)=> #private::absent(#value, #found));
+        }
     };
     let place = at.located_at(predicate.span());
     let private_there = paths::private_at(place);

@@ -113,7 +113,7 @@ fn raw(input: ParseStream) -> syn::Result<Raw> {
 }
 
 /// `a`, `a.b`, `pair.0`: the name of the field, and an expression where no other is given.
-fn dotted(input: ParseStream) -> syn::Result<(String, Span, TokenStream)> {
+pub(crate) fn dotted(input: ParseStream) -> syn::Result<(String, Span, TokenStream)> {
     if !input.peek(Ident::peek_any) {
         return Err(input.error(format!("expected a field: {FORMS}")));
     }
@@ -137,7 +137,7 @@ fn dotted(input: ParseStream) -> syn::Result<(String, Span, TokenStream)> {
     Ok((name, span, expr))
 }
 
-fn value(input: ParseStream, name: &str, span: Span) -> syn::Result<Value> {
+pub(crate) fn value(input: ParseStream, name: &str, span: Span) -> syn::Result<Value> {
     let display = input.parse::<Option<Token![%]>>()?.is_some();
     let debug = !display && input.parse::<Option<Token![?]>>()?.is_some();
     if input.is_empty() || input.peek(Token![,]) {
@@ -168,24 +168,27 @@ pub(crate) fn names(fields: &[Field]) -> TokenStream {
 
 /// The values, in the order of the names.
 pub(crate) fn values(fields: &[Field]) -> TokenStream {
-    let values = fields.iter().map(|field| {
-        // The expression's place: a missing trait is then reported at the user's token.
-        let place = field.value.tokens().map_or_else(Span::mixed_site, Spanned::span);
-        let at = Span::mixed_site().located_at(place);
-        let private = paths::private_at(at);
-        match &field.value {
-            Value::Empty => quote_spanned!(at=> ::core::option::Option::None),
-            Value::Plain(expr) => {
-                quote_spanned!(at=> ::core::option::Option::Some(#private::value(&(#expr))))
-            }
-            Value::Display(expr) => {
-                quote_spanned!(at=> ::core::option::Option::Some(&#private::display(&(#expr))))
-            }
-            Value::Debug(expr) => {
-                quote_spanned!(at=> ::core::option::Option::Some(&#private::debug(&(#expr))))
-            }
-        }
-    });
+    let values = fields.iter().map(|field| recorded(&field.value));
     let values = quote!(#(#values),*);
     quote_spanned!(Span::mixed_site()=> &[#values])
+}
+
+/// One value, as the runtime takes it.
+pub(crate) fn recorded(value: &Value) -> TokenStream {
+    // The expression's place: a missing trait is then reported at the user's token.
+    let place = value.tokens().map_or_else(Span::mixed_site, Spanned::span);
+    let at = Span::mixed_site().located_at(place);
+    let private = paths::private_at(at);
+    match value {
+        Value::Empty => quote_spanned!(at=> ::core::option::Option::None),
+        Value::Plain(expr) => {
+            quote_spanned!(at=> ::core::option::Option::Some(#private::value(&(#expr))))
+        }
+        Value::Display(expr) => {
+            quote_spanned!(at=> ::core::option::Option::Some(&#private::display(&(#expr))))
+        }
+        Value::Debug(expr) => {
+            quote_spanned!(at=> ::core::option::Option::Some(&#private::debug(&(#expr))))
+        }
+    }
 }

@@ -1,12 +1,15 @@
 //! `#[instrumented]` on functions and methods.
 
-mod body;
-mod expand;
-mod fields;
-mod model;
-mod params;
-mod parse;
-mod returns;
+pub(crate) mod body;
+pub(crate) mod expand;
+pub(crate) mod fields;
+pub(crate) mod form;
+mod labels;
+pub(crate) mod model;
+pub(crate) mod params;
+pub(crate) mod parse;
+pub(crate) mod returns;
+mod slo;
 
 use proc_macro2::TokenStream;
 

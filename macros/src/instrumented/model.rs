@@ -3,25 +3,21 @@
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Type, Visibility};
 
 use super::fields::{self, Field};
+use super::form;
+use super::labels::{self, Label};
 use super::params::{self, Param};
 use super::parse::Function;
 use super::returns;
-use crate::attrs::{self, Entry, Known};
+use super::slo::{self, Objectives};
+use crate::attrs::{self, Entry};
 use crate::diag::Diag;
+use crate::options::INSTRUMENTED;
 
-const KNOWN: &[Known] = &[
-    Known { name: "name", usage: "name = \"checkout\"" },
-    Known { name: "fields", usage: "fields(order.id = order.id)" },
-    Known { name: "level", usage: "level = \"debug\"" },
-    Known { name: "kind", usage: "kind = \"server\"" },
-    Known { name: "sample", usage: "sample = 0.1" },
-    Known { name: "ok_if", usage: "ok_if = |value| value.is_ok()" },
-    Known { name: "error_if", usage: "error_if = |value| value.is_err()" },
-];
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 const KINDS: &[&str] = &["internal", "server", "client", "producer", "consumer"];
 
@@ -29,17 +25,34 @@ const KINDS: &[&str] = &["internal", "server", "client", "producer", "consumer"]
 pub(crate) struct Options {
     pub(crate) name: Option<String>,
     pub(crate) fields: Vec<Field>,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) slo: Objectives,
     pub(crate) level: Option<&'static str>,
     pub(crate) kind: Option<&'static str>,
     /// The share of traces to record, from 0.0 to 1.0.
     pub(crate) sample: Option<f64>,
     pub(crate) judge: Option<Judge>,
+    /// An error's text stays off the span.
+    pub(crate) type_only: bool,
+    /// Starts a trace of its own.
+    pub(crate) root: bool,
+    pub(crate) links: Vec<TokenStream>,
+    /// The place of the option `busy`, if it is asked for.
+    pub(crate) busy: Option<Span>,
+    /// The level of the line that says how a call ended.
+    pub(crate) log: Option<&'static str>,
+    /// Where the crate `redspan` is.
+    pub(crate) root_path: Option<TokenStream>,
+    pub(crate) no_metrics: bool,
+    pub(crate) no_span: bool,
 }
 
 /// The user's own word on which values are errors.
 pub(crate) enum Judge {
     OkIf(TokenStream),
     ErrorIf(TokenStream),
+    /// `None` is an error, says the option at this place.
+    NoneIsError(Span),
 }
 
 pub(crate) struct Model {
@@ -65,59 +78,123 @@ pub(crate) enum Output {
 
 pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
     let mut options = Options::default();
-    for entry in attrs::judge_keys(entries, KNOWN, diag) {
+    let mut off: Option<Ident> = None;
+    for entry in attrs::judge_keys(entries, INSTRUMENTED, diag) {
         let key = entry.key.clone();
-        if key == "fields" {
-            if let Some(list) = attrs::list_of(entry, KNOWN, diag) {
-                options.fields = fields::parse(list, diag);
+        match key.to_string().as_str() {
+            "name" => options.name = name(entry, diag),
+            "level" => options.level = word(entry, LEVELS, diag),
+            "kind" => options.kind = word(entry, KINDS, diag),
+            "err" => options.type_only = word(entry, &["message", "type"], diag) == Some("type"),
+            "none" => {
+                let error = word(entry, &["ok", "error"], diag) == Some("error");
+                options.judge = error.then(|| Judge::NoneIsError(key.span()));
             }
-            continue;
-        }
-        let Some(value) = attrs::value_of(entry, KNOWN, diag) else { continue };
-        if key == "name" {
-            options.name = name(&key, &value, diag);
-        } else if key == "level" {
-            options.level = word(&key, &value, LEVELS, diag);
-        } else if key == "kind" {
-            options.kind = word(&key, &value, KINDS, diag);
-        } else if key == "sample" {
-            options.sample = share(&value, diag);
-        } else if options.judge.is_some() {
-            diag.at(key.span(), "`ok_if` and `error_if` exclude each other; keep one of them");
-        } else if let Some(predicate) = predicate(&key, value, diag) {
-            let ok_if = key == "ok_if";
-            let judge = if ok_if { Judge::OkIf } else { Judge::ErrorIf };
-            options.judge = Some(judge(predicate));
+            "ok_if" => options.judge = predicate(entry, diag).map(Judge::OkIf),
+            "error_if" => options.judge = predicate(entry, diag).map(Judge::ErrorIf),
+            "sample" => {
+                let value = attrs::value_of(entry, INSTRUMENTED, diag);
+                options.sample = value.and_then(|value| share(&value, diag));
+            }
+            "fields" => {
+                let list = attrs::list_of(entry, INSTRUMENTED, diag);
+                options.fields =
+                    list.map(|list| fields::parse(list.stream(), diag)).unwrap_or_default();
+            }
+            "labels" => {
+                let list = attrs::list_of(entry, INSTRUMENTED, diag);
+                options.labels =
+                    list.map(|list| labels::parse(list.stream(), diag)).unwrap_or_default();
+            }
+            "links" => {
+                let list = attrs::list_of(entry, INSTRUMENTED, diag);
+                options.links = list.map(|list| exprs(&list, diag)).unwrap_or_default();
+            }
+            "slo" => {
+                if let Some(list) = attrs::list_of(entry, INSTRUMENTED, diag) {
+                    slo::add(&mut options.slo, &key, list, diag);
+                }
+            }
+            "root" => options.root = attrs::flag_of(entry, INSTRUMENTED, diag) == Some(true),
+            "busy" => {
+                let busy = attrs::flag_of(entry, INSTRUMENTED, diag) == Some(true);
+                options.busy = busy.then(|| key.span());
+            }
+            "log" => options.log = log(entry, diag),
+            "crate" => {
+                let path = attrs::path_of(entry, INSTRUMENTED, diag);
+                options.root_path = path.map(ToTokens::into_token_stream);
+            }
+            "metrics" | "span" => {
+                let on = attrs::flag_of(entry, INSTRUMENTED, diag).unwrap_or(true);
+                if !on {
+                    if let Some(other) = &off {
+                        let message = format!(
+                            "`{other} = false` and `{key} = false` leave nothing; remove one of them, or the \
+                             attribute"
+                        );
+                        diag.at(key.span(), message);
+                    }
+                    options.no_metrics |= key == "metrics";
+                    options.no_span |= key == "span";
+                    off = Some(key);
+                }
+            }
+            _ => {}
         }
     }
     options
 }
 
-fn name(key: &Ident, value: &Expr, diag: &mut Diag) -> Option<String> {
-    let Some(literal) = attrs::string_literal(value) else {
-        let usage = attrs::usage(key, KNOWN);
-        diag.at(value.span(), format!("`name` takes a string literal: {usage}"));
-        return None;
-    };
+fn name(entry: Entry, diag: &mut Diag) -> Option<String> {
+    let literal = attrs::text_of(entry, INSTRUMENTED, diag)?;
     if literal.value().is_empty() {
         diag.at(literal.span(), "a span's name must not be empty");
     }
     Some(literal.value())
 }
 
+/// `log`, or `log = "debug"`.
+fn log(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
+    match entry.form {
+        attrs::Form::Bare => Some("info"),
+        attrs::Form::Value(_) => word(entry, LEVELS, diag),
+        _ => {
+            let message = "`log` takes a level or nothing: `log`, `log = \"debug\"`";
+            diag.at(entry.key.span(), message);
+            None
+        }
+    }
+}
+
+fn exprs(list: &Group, diag: &mut Diag) -> Vec<TokenStream> {
+    let mut found = Vec::new();
+    let parser = |input: ParseStream| {
+        while !input.is_empty() {
+            match attrs::expr(input) {
+                Ok(expr) => found.push(expr.into_token_stream()),
+                Err(error) => diag.push(error),
+            }
+            attrs::comma_or_end(input, diag);
+        }
+        Ok(())
+    };
+    if let Err(error) = parser.parse2(list.stream()) {
+        diag.push(error);
+    }
+    found
+}
+
 /// `"debug"`, or a path such as `Level::DEBUG`, of which the last segment counts.
-fn word(
-    key: &Ident,
-    value: &Expr,
-    known: &'static [&'static str],
-    diag: &mut Diag,
-) -> Option<&'static str> {
-    let text = match value {
+fn word(entry: Entry, known: &'static [&'static str], diag: &mut Diag) -> Option<&'static str> {
+    let key = entry.key.clone();
+    let value = attrs::value_of(entry, INSTRUMENTED, diag)?;
+    let text = match &value {
         Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
         other => attrs::string_literal(other).map(syn::LitStr::value),
     };
     let Some(text) = text else {
-        let usage = attrs::usage(key, KNOWN);
+        let usage = attrs::usage(&key, INSTRUMENTED);
         diag.at(value.span(), format!("`{key}` takes a string literal: {usage}"));
         return None;
     };
@@ -153,11 +230,14 @@ fn share(value: &Expr, diag: &mut Diag) -> Option<f64> {
     share
 }
 
-fn predicate(key: &Ident, value: Expr, diag: &mut Diag) -> Option<TokenStream> {
-    match value {
-        Expr::Closure(_) | Expr::Path(_) | Expr::Paren(_) => Some(value.into_token_stream()),
+fn predicate(entry: Entry, diag: &mut Diag) -> Option<TokenStream> {
+    let key = entry.key.clone();
+    match attrs::value_of(entry, INSTRUMENTED, diag)? {
+        value @ (Expr::Closure(_) | Expr::Path(_) | Expr::Paren(_)) => {
+            Some(value.into_token_stream())
+        }
         other => {
-            let usage = attrs::usage(key, KNOWN);
+            let usage = attrs::usage(&key, INSTRUMENTED);
             let message = format!(
                 "`{key}` takes a closure or the path of a function from a reference to `bool`: {usage}"
             );
@@ -170,6 +250,25 @@ fn predicate(key: &Ident, value: Expr, diag: &mut Diag) -> Option<TokenStream> {
 /// Joins the judged options and the function, or notes why this function has no instrumented form.
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
     let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
+    let body = instrumentable(&sig, body, diag)?;
+    if let Some(at) = options.busy.filter(|_| sig.asyncness.is_none()) {
+        let message = "`busy` tells how long a future was polled, and this function is not `async`; remove it";
+        diag.at(at, message);
+    }
+    let output = output(&sig.output);
+    let params = params::take(&mut sig, &options.reads(), None);
+    let model =
+        Model { options, owner: None, attrs, inner_attrs, vis, default, sig, params, output, body };
+    form::judge(&model, diag);
+    Some(model)
+}
+
+/// The function's body, or the notes why it has no instrumented form.
+pub(crate) fn instrumentable(
+    sig: &Signature,
+    body: Option<Group>,
+    diag: &mut Diag,
+) -> Option<Group> {
     if let Some(constness) = &sig.constness {
         diag.at(
             constness.span(),
@@ -180,31 +279,17 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     if let Some(variadic) = &sig.variadic {
         diag.at(variadic.dots.span(), "a variadic function cannot be instrumented");
     }
-    let Some(body) = body else {
+    if body.is_none() {
         diag.at(
             sig.ident.span(),
             "a method without a body cannot be instrumented; put the attribute on the methods \
              that implement it",
         );
-        return None;
-    };
-    let output = output(&sig.output);
-    let params = params::take(&mut sig, &options.fields);
-    Some(Model {
-        options,
-        owner: None,
-        attrs,
-        inner_attrs,
-        vis,
-        default,
-        sig,
-        params,
-        output,
-        body,
-    })
+    }
+    body
 }
 
-fn output(output: &ReturnType) -> Output {
+pub(crate) fn output(output: &ReturnType) -> Output {
     let ReturnType::Type(_, ty) = output else { return Output::Unit };
     if is_never(ty) {
         return Output::Never;
@@ -223,9 +308,15 @@ fn is_never(ty: &Type) -> bool {
 
 /// The site's level and kind as the runtime names them.
 impl Options {
+    /// The expressions that see the function's parameters.
+    pub(crate) fn reads(&self) -> Vec<TokenStream> {
+        let fields = self.fields.iter().filter_map(|field| field.value.tokens());
+        let labels = self.labels.iter().filter_map(Label::given);
+        fields.chain(labels).chain(&self.links).cloned().collect()
+    }
+
     pub(crate) fn level(&self) -> Ident {
-        let level = self.level.unwrap_or("info").to_uppercase();
-        Ident::new(&level, Span::mixed_site())
+        level(self.level.unwrap_or("info"))
     }
 
     pub(crate) fn kind(&self) -> Ident {
@@ -238,6 +329,10 @@ impl Options {
         };
         Ident::new(kind, Span::mixed_site())
     }
+}
+
+pub(crate) fn level(word: &str) -> Ident {
+    Ident::new(&word.to_uppercase(), Span::mixed_site())
 }
 
 impl Model {

@@ -5,7 +5,6 @@ use quote::{ToTokens, format_ident, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::{FnArg, Ident, Pat, PatIdent, ReceiverKind, Signature, Token};
 
-use super::fields::Field;
 use super::parse;
 
 pub(crate) enum Param {
@@ -28,19 +27,27 @@ pub(crate) struct Typed {
     /// The pattern as the user wrote it.
     pub(crate) pattern: TokenStream,
     pub(crate) shape: Shape,
-    /// Names bound here that `fields(…)` mentions.
+    /// Names bound here that an option's expression mentions.
     pub(crate) recorded: Vec<Ident>,
 }
 
 pub(crate) enum Shape {
     Plain,
     Wild,
-    /// With the pattern that borrows what `fields(…)` mentions, if it mentions anything.
+    /// With the pattern that borrows what an option's expression mentions, if any does.
     Pattern(Option<TokenStream>),
 }
 
 /// Takes the patterns out of the signature and leaves plain names in it.
-pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
+///
+/// `reads` are what the options mention. With `stay` the body captures patterns, and what the
+/// expressions in it mention, from the signature: a field then sees a pattern's names as the body does,
+/// and may move what it mentions.
+pub(crate) fn take(
+    sig: &mut Signature,
+    reads: &[TokenStream],
+    stay: Option<&[&TokenStream]>,
+) -> Vec<Param> {
     let mut params = Vec::new();
     let names = underscored(sig);
     for (index, input) in sig.inputs.iter_mut().enumerate() {
@@ -56,8 +63,9 @@ pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
                 let conditional = typed.attrs.iter().any(|attr| attr.path().is_ident("cfg"));
                 let pattern = typed.pat.to_token_stream();
                 let mut recorded = Vec::new();
-                bindings(&typed.pat, fields, &mut recorded);
+                bindings(&typed.pat, reads, &mut recorded);
                 let (outer, shape) = match &*typed.pat {
+                    Pat::Ident(plain) if stays(&plain.ident, stay) => continue,
                     Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
                         let ident = &plain.ident;
                         let recorded = !recorded.is_empty();
@@ -66,6 +74,7 @@ pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
                         (outer, Shape::Plain)
                     }
                     Pat::Wild(_) => (ours(index), Shape::Wild),
+                    _ if stay.is_some() => continue,
                     other => {
                         let peek = (!recorded.is_empty()).then(|| peek(other, &recorded));
                         (ours(index), Shape::Pattern(peek))
@@ -90,6 +99,10 @@ pub(crate) fn take(sig: &mut Signature, fields: &[Field]) -> Vec<Param> {
         }
     }
     params
+}
+
+fn stays(name: &Ident, stay: Option<&[&TokenStream]>) -> bool {
+    stay.into_iter().flatten().any(|tokens| parse::mentions(tokens, name))
 }
 
 fn ours(index: usize) -> Ident {
@@ -120,30 +133,27 @@ fn unread(ident: &Ident, index: usize, underscored: &[String]) -> Ident {
     }
 }
 
-/// The names that a pattern binds and a field mentions.
-fn bindings(pat: &Pat, fields: &[Field], found: &mut Vec<Ident>) {
+/// The names that a pattern binds and an option's expression mentions.
+fn bindings(pat: &Pat, reads: &[TokenStream], found: &mut Vec<Ident>) {
     match pat {
         Pat::Ident(bound) => {
-            let mut values = fields.iter().filter_map(|field| field.value.tokens());
-            if values.any(|tokens| parse::mentions(tokens, &bound.ident)) {
+            if reads.iter().any(|tokens| parse::mentions(tokens, &bound.ident)) {
                 found.push(bound.ident.clone());
             }
             if let Some((_, sub)) = &bound.subpat {
-                bindings(sub, fields, found);
+                bindings(sub, reads, found);
             }
         }
-        Pat::Paren(inner) => bindings(&inner.pat, fields, found),
-        Pat::Reference(inner) => bindings(&inner.pat, fields, found),
-        Pat::Slice(list) => list.elems.iter().for_each(|pat| bindings(pat, fields, found)),
-        Pat::Tuple(list) => list.elems.iter().for_each(|pat| bindings(pat, fields, found)),
-        Pat::TupleStruct(list) => list.elems.iter().for_each(|pat| bindings(pat, fields, found)),
+        Pat::Paren(inner) => bindings(&inner.pat, reads, found),
+        Pat::Reference(inner) => bindings(&inner.pat, reads, found),
+        Pat::Slice(list) => list.elems.iter().for_each(|pat| bindings(pat, reads, found)),
+        Pat::Tuple(list) => list.elems.iter().for_each(|pat| bindings(pat, reads, found)),
+        Pat::TupleStruct(list) => list.elems.iter().for_each(|pat| bindings(pat, reads, found)),
         Pat::Struct(list) => {
-            list.fields.iter().for_each(|field| bindings(&field.pat, fields, found))
+            list.fields.iter().for_each(|field| bindings(&field.pat, reads, found))
         }
         // Both sides of an or-pattern bind the same names.
-        Pat::Or(list) => {
-            list.cases.first().into_iter().for_each(|pat| bindings(pat, fields, found))
-        }
+        Pat::Or(list) => list.cases.first().into_iter().for_each(|pat| bindings(pat, reads, found)),
         _ => {}
     }
 }

@@ -1,19 +1,13 @@
 //! Which names the values have, judged.
 
 use proc_macro2::Span;
-use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Fields, Generics, Ident, Lit, LitStr, Path};
+use syn::{Fields, Generics, Ident, LitStr, Path};
 
 use super::parse::{self, Input};
-use crate::attrs::{self, Entry, Known};
+use crate::attrs;
 use crate::case::words;
 use crate::diag::Diag;
-
-const ON_ENUM: &[Known] = &[
-    Known { name: "rename_all", usage: "rename_all = \"kebab-case\"" },
-    Known { name: "crate", usage: "crate = my_framework::redspan" },
-];
-const ON_VARIANT: &[Known] = &[Known { name: "rename", usage: "rename = \"name\"" }];
+use crate::options::{LABEL_ENUM, LABEL_VARIANT};
 
 pub(crate) struct Model {
     pub(crate) ident: Ident,
@@ -30,10 +24,10 @@ pub(crate) struct Value {
 
 pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
     let (mut case, mut root) = (Case::Snake, None);
-    for entry in attrs::judge_keys(input.entries, ON_ENUM, diag) {
+    for entry in attrs::judge_keys(input.entries, LABEL_ENUM, diag) {
         if entry.key == "crate" {
-            root = attrs::value_of(entry, ON_ENUM, diag).and_then(|value| path(value, diag));
-        } else if let Some(text) = text(entry, ON_ENUM, diag) {
+            root = attrs::path_of(entry, LABEL_ENUM, diag);
+        } else if let Some(text) = attrs::text_of(entry, LABEL_ENUM, diag) {
             case = Case::named(&text, diag).unwrap_or(case);
         }
     }
@@ -49,9 +43,9 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
         Some(variants) => {
             for variant in variants {
                 let mut given = variant.name;
-                for entry in attrs::judge_keys(variant.entries, ON_VARIANT, diag) {
+                for entry in attrs::judge_keys(variant.entries, LABEL_VARIANT, diag) {
                     let key = entry.key.span();
-                    let Some(name) = text(entry, ON_VARIANT, diag) else { continue };
+                    let Some(name) = attrs::text_of(entry, LABEL_VARIANT, diag) else { continue };
                     if given.is_some() {
                         diag.at(key, "a second name; keep one of them");
                     }
@@ -82,29 +76,6 @@ fn judge(name: &str, span: Span, values: &[Value], diag: &mut Diag) {
             other.variant
         );
         diag.at(span, message);
-    }
-}
-
-fn text(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<LitStr> {
-    let key = entry.key.clone();
-    match attrs::value_of(entry, known, diag)? {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text),
-        other => {
-            let usage = attrs::usage(&key, known);
-            diag.at(other.span(), format!("`{key}` takes a string literal: {usage}"));
-            None
-        }
-    }
-}
-
-fn path(value: Expr, diag: &mut Diag) -> Option<Path> {
-    match value {
-        Expr::Path(path) if path.qself.is_none() => Some(path.path),
-        other => {
-            let usage = attrs::usage_of("crate", ON_ENUM);
-            diag.at(other.span(), format!("`crate` takes a path: {usage}"));
-            None
-        }
     }
 }
 

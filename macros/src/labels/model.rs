@@ -6,14 +6,9 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Generics, Ident, Lit, Path, Type};
 
 use super::parse::Input;
-use crate::attrs::{self, Known};
+use crate::attrs;
 use crate::diag::Diag;
-
-const ON_STRUCT: &[Known] = &[Known { name: "crate", usage: "crate = my_framework::redspan" }];
-const ON_FIELD: &[Known] = &[
-    Known { name: "name", usage: "name = \"shop.region\"" },
-    Known { name: "cap", usage: "cap = 100" },
-];
+use crate::options::{LABELS_FIELD, LABELS_STRUCT};
 
 pub(crate) struct Model {
     pub(crate) ident: Ident,
@@ -32,15 +27,8 @@ pub(crate) struct Label {
 
 pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
     let mut root = None;
-    for entry in attrs::judge_keys(input.entries, ON_STRUCT, diag) {
-        root = attrs::value_of(entry, ON_STRUCT, diag).and_then(|value| match value {
-            Expr::Path(path) if path.qself.is_none() => Some(path.path),
-            other => {
-                let usage = attrs::usage_of("crate", ON_STRUCT);
-                diag.at(other.span(), format!("`crate` takes a path: {usage}"));
-                None
-            }
-        });
+    for entry in attrs::judge_keys(input.entries, LABELS_STRUCT, diag) {
+        root = attrs::path_of(entry, LABELS_STRUCT, diag);
     }
     let mut labels: Vec<Label> = Vec::new();
     match input.fields {
@@ -52,9 +40,9 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
             for field in fields {
                 let (mut name, mut span) = (field.ident.unraw().to_string(), field.ident.span());
                 let mut cap = None;
-                for entry in attrs::judge_keys(field.entries, ON_FIELD, diag) {
+                for entry in attrs::judge_keys(field.entries, LABELS_FIELD, diag) {
                     let is_name = entry.key == "name";
-                    let Some(value) = attrs::value_of(entry, ON_FIELD, diag) else { continue };
+                    let Some(value) = attrs::value_of(entry, LABELS_FIELD, diag) else { continue };
                     if is_name {
                         if let Some(given) = text(value, diag) {
                             (name, span) = given;
@@ -95,7 +83,7 @@ fn text(value: Expr, diag: &mut Diag) -> Option<(String, Span)> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some((text.value(), text.span())),
         other => {
-            let usage = attrs::usage_of("name", ON_FIELD);
+            let usage = attrs::usage_of("name", LABELS_FIELD);
             diag.at(other.span(), format!("`name` takes a string literal: {usage}"));
             None
         }
@@ -109,7 +97,7 @@ fn number(value: Expr, diag: &mut Diag) -> Option<usize> {
     };
     let cap = parsed.filter(|cap| *cap > 0);
     if cap.is_none() {
-        let usage = attrs::usage_of("cap", ON_FIELD);
+        let usage = attrs::usage_of("cap", LABELS_FIELD);
         diag.at(value.span(), format!("`cap` takes a whole number above 0: {usage}"));
     }
     cap

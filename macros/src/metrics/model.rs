@@ -6,21 +6,9 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, ExprUnary, Generics, Ident, Lit, Path, Type, UnOp};
 
 use super::parse::{Field, Input};
-use crate::attrs::{self, Entry, Form, Known};
+use crate::attrs::{self, Entry, Form};
 use crate::diag::Diag;
-
-const ON_STRUCT: &[Known] = &[
-    Known { name: "prefix", usage: "prefix = \"shop\"" },
-    Known { name: "crate", usage: "crate = my_framework::redspan" },
-];
-const ON_FIELD: &[Known] = &[
-    Known { name: "name", usage: "name = \"shop.orders\"" },
-    Known { name: "help", usage: "help = \"Orders placed.\"" },
-    Known { name: "unit", usage: "unit = \"s\"" },
-    Known { name: "buckets", usage: "buckets = [0.1, 1, 10]" },
-    Known { name: "exponential", usage: "exponential" },
-    Known { name: "limit", usage: "limit = 500" },
-];
+use crate::options::{Known, METRICS_FIELD, METRICS_STRUCT};
 
 pub(crate) struct Model {
     pub(crate) ident: Ident,
@@ -44,19 +32,12 @@ pub(crate) struct Metric {
 
 pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
     let (mut root, mut prefix) = (None, String::new());
-    for entry in attrs::judge_keys(input.entries, ON_STRUCT, diag) {
-        let is_prefix = entry.key == "prefix";
-        let Some(value) = attrs::value_of(entry, ON_STRUCT, diag) else { continue };
-        if is_prefix {
-            if let Some((text, span)) = text("prefix", value, ON_STRUCT, diag) {
-                judge_name(&text, span, diag);
-                prefix = text;
-            }
-        } else if let Expr::Path(path) = &value {
-            root = Some(path.path.clone());
-        } else {
-            let usage = attrs::usage_of("crate", ON_STRUCT);
-            diag.at(value.span(), format!("`crate` takes a path: {usage}"));
+    for entry in attrs::judge_keys(input.entries, METRICS_STRUCT, diag) {
+        if entry.key == "crate" {
+            root = attrs::path_of(entry, METRICS_STRUCT, diag);
+        } else if let Some(text) = attrs::text_of(entry, METRICS_STRUCT, diag) {
+            judge_name(&text.value(), text.span(), diag);
+            prefix = text.value();
         }
     }
     let complete = input.fields.is_some();
@@ -98,7 +79,7 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
         field: field.ident,
         ty: field.ty,
     };
-    for entry in attrs::judge_keys(field.entries, ON_FIELD, diag) {
+    for entry in attrs::judge_keys(field.entries, METRICS_FIELD, diag) {
         let key = entry.key.to_string();
         let place = entry.key.span();
         if key == "exponential" {
@@ -108,21 +89,21 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
             }
             continue;
         }
-        let Some(value) = attrs::value_of(entry, ON_FIELD, diag) else { continue };
+        let Some(value) = attrs::value_of(entry, METRICS_FIELD, diag) else { continue };
         match key.as_str() {
             "name" => {
-                if let Some((name, there)) = text("name", value, ON_FIELD, diag) {
+                if let Some((name, there)) = text("name", value, METRICS_FIELD, diag) {
                     judge_name(&name, there, diag);
                     (metric.name, span) = (joined(&name), there);
                 }
             }
             "help" => {
-                if let Some((help, _)) = text("help", value, ON_FIELD, diag) {
+                if let Some((help, _)) = text("help", value, METRICS_FIELD, diag) {
                     metric.help = help;
                 }
             }
             "unit" => {
-                if let Some((unit, there)) = text("unit", value, ON_FIELD, diag) {
+                if let Some((unit, there)) = text("unit", value, METRICS_FIELD, diag) {
                     judge_unit(&unit, there, diag);
                     metric.unit = Some(unit);
                 }
@@ -180,7 +161,7 @@ fn judge_unit(unit: &str, span: Span, diag: &mut Diag) {
 }
 
 fn bounds(value: &Expr, diag: &mut Diag) -> Option<Vec<f64>> {
-    let usage = attrs::usage_of("buckets", ON_FIELD);
+    let usage = attrs::usage_of("buckets", METRICS_FIELD);
     let Expr::Array(array) = value else {
         diag.at(value.span(), format!("`buckets` takes a list of upper bounds: {usage}"));
         return None;
@@ -214,7 +195,7 @@ fn number(value: &Expr) -> Option<f64> {
 fn limit(value: &Expr, diag: &mut Diag) -> Option<usize> {
     let limit = number(value).filter(|it| *it >= 1.0 && it.fract() == 0.0).map(|it| it as usize);
     if limit.is_none() {
-        let usage = attrs::usage_of("limit", ON_FIELD);
+        let usage = attrs::usage_of("limit", METRICS_FIELD);
         diag.at(value.span(), format!("`limit` takes a whole number above 0: {usage}"));
     }
     limit

@@ -136,7 +136,9 @@ fn function(
         // What has no instrumented form is left out, unless it asks for one itself. Nor is syntax that
         // nobody knows yet ours to refuse.
         let function = function.filter(has_form)?;
-        let options = merged(said, None, &mut Diag::new());
+        let mut options = merged(said, None, &mut Diag::new());
+        // What is said of all functions is said of those to which it applies.
+        options.busy = options.busy.filter(|_| function.sig.asyncness.is_some());
         return model_of(options, function, owner, diag);
     };
     let before = diag.len();
@@ -145,7 +147,11 @@ fn function(
     let mistaken = said.mistaken || diag.len() > before;
     // What only clashes with what the block says.
     let mut clashes = Diag::new();
-    let options = merged(said, Some(own.args), &mut clashes);
+    let of_own = |entries: Vec<Entry>| entries.iter().any(|entry| entry.key == "busy");
+    let own_busy = of_own(attrs::entries(own.args.clone(), &mut Diag::new()));
+    let mut options = merged(said, Some(own.args), &mut clashes);
+    let asyncness = function.as_ref().is_some_and(|function| function.sig.asyncness.is_some());
+    options.busy = options.busy.filter(|_| own_busy || asyncness);
     if !mistaken {
         diag.absorb(clashes);
     }
@@ -178,7 +184,8 @@ fn merged(said: &Said, own: Option<TokenStream>, diag: &mut Diag) -> instrumente
 }
 
 fn replaces(inner: &Entry, outer: &Entry) -> bool {
-    let judges = |entry: &Entry| entry.key == "ok_if" || entry.key == "error_if";
+    let judges =
+        |entry: &Entry| entry.key == "ok_if" || entry.key == "error_if" || entry.key == "none";
     inner.key == outer.key || (judges(inner) && judges(outer))
 }
 

@@ -42,6 +42,12 @@ pub(crate) struct Failure<'a> {
 }
 
 impl Failure<'_> {
+    /// What is known without rendering anything.
+    #[cold]
+    pub(super) fn describe_type(self) -> Failed {
+        Failure { message: None, error: None, ..self }.describe()
+    }
+
     /// Whether it is one to a call of this kind.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
         !self.clients || kind == Kind::Client
@@ -166,6 +172,12 @@ impl<'a> Verdict<'a> {
         self.0
     }
 
+    pub(super) fn without_text(self) -> Self {
+        Verdict(self.0.map(|failure| Failure { message: None, error: None, ..failure }))
+    }
+
+    #[cold]
+    #[inline(never)]
     fn error(
         error_type: &'static str,
         message: Option<&'a dyn fmt::Display>,
@@ -186,6 +198,8 @@ impl<'a> Verdict<'a> {
         Verdict(Some(Failure { error_type, own: None, message, error, clients }))
     }
 
+    #[cold]
+    #[inline(never)]
     fn told<E: ErrorType>(
         own: &'a E,
         message: Option<&'a dyn fmt::Display>,
@@ -210,6 +224,15 @@ impl<'a> Verdict<'a> {
     }
 }
 
+/// Judges a `Result` whose types nothing tells yet.
+#[inline]
+pub fn by_result<T, E>(value: &Result<T, E>) -> Verdict<'_> {
+    match value {
+        Ok(_) => Verdict(None),
+        Err(_) => Verdict::error(type_name::<E>(), None, None),
+    }
+}
+
 /// Asks `predicate` about a returned value; the argument's type needs no annotation this way.
 #[inline]
 pub fn holds<T: ?Sized>(value: &T, predicate: impl FnOnce(&T) -> bool) -> bool {
@@ -231,7 +254,7 @@ impl<'a, T, E: ErrorType + Error> Judge<'a> for &&&&&&&&Returned<'a, Result<T, E
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, Some(error), Some(error)),
         }
     }
@@ -242,7 +265,7 @@ impl<'a, T, E: ErrorType + fmt::Display> Judge<'a> for &&&&&&&Returned<'a, Resul
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, Some(error), None),
         }
     }
@@ -253,7 +276,7 @@ impl<'a, T, E: ErrorType> Judge<'a> for &&&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, None, None),
         }
     }
@@ -264,7 +287,7 @@ impl<'a, T, E: Error> Judge<'a> for &&&&&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::error(type_name::<E>(), Some(error), Some(error)),
         }
     }
@@ -277,7 +300,7 @@ macro_rules! boxed {
             #[inline]
             fn __redspan_verdict(&self) -> Verdict<'a> {
                 match self.0 {
-                    Ok(_) => Verdict::OK,
+                    Ok(_) => Verdict(None),
                     Err(error) => {
                         let error: &'a $error = &**error;
                         let error_type = root::type_of(error, type_name::<Box<$error>>());
@@ -299,7 +322,7 @@ where
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => {
                 let error = error.as_ref();
                 let error_type = root::type_of(error, type_name::<E>());
@@ -314,7 +337,7 @@ impl<'a, T, E: fmt::Display> Judge<'a> for &&Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(error) => Verdict::error(type_name::<E>(), Some(error), None),
         }
     }
@@ -325,7 +348,7 @@ impl<'a, T, E> Judge<'a> for &Returned<'a, Result<T, E>> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
         match self.0 {
-            Ok(_) => Verdict::OK,
+            Ok(_) => Verdict(None),
             Err(_) => Verdict::error(type_name::<E>(), None, None),
         }
     }
@@ -335,6 +358,7 @@ impl<'a, T, E> Judge<'a> for &Returned<'a, Result<T, E>> {
 impl<'a, T: ?Sized> Judge<'a> for Returned<'a, T> {
     #[inline]
     fn __redspan_verdict(&self) -> Verdict<'a> {
-        Verdict::OK
+        // Not the constant, which would be copied whole.
+        Verdict(None)
     }
 }

@@ -1,9 +1,10 @@
 //! The values of `fields(…)`.
 
 use crate::callsite::CallSite;
-use opentelemetry::{Key, KeyValue};
+use opentelemetry::{Array, Key, KeyValue, StringValue, Value as Attribute};
 use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::field::{Field, Value, Visit};
 
@@ -25,31 +26,49 @@ pub fn value<T: FieldValue>(value: &T) -> &dyn Value {
 
 /// For `name = %value`.
 #[inline]
-pub fn display<T: fmt::Display>(value: &T) -> impl Value + '_ {
+pub fn display<T: fmt::Display>(value: &T) -> impl Value + fmt::Debug + '_ {
     tracing_core::field::display(value)
 }
 
 /// For `name = ?value`.
 #[inline]
-pub fn debug<T: fmt::Debug>(value: &T) -> impl Value + '_ {
+pub fn debug<T: fmt::Debug>(value: &T) -> impl Value + fmt::Debug + '_ {
     tracing_core::field::debug(value)
 }
 
 /// The values as attributes.
 pub(super) fn attributes(site: &'static CallSite, values: &[Option<&dyn Value>]) -> Vec<KeyValue> {
-    let mut attributes = Attributes(Vec::with_capacity(values.len()));
+    let pairs = Vec::with_capacity(values.len());
+    let mut attributes = Attributes { pairs, follows_tracing: site.follows_tracing() };
     // A `Display` or `Debug` that panics costs the fields behind it, not the call.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         site.metadata().fields().value_set_all(values).record(&mut attributes);
     }));
-    attributes.0
+    attributes.pairs
 }
 
-struct Attributes(Vec<KeyValue>);
+struct Attributes {
+    pairs: Vec<KeyValue>,
+    follows_tracing: bool,
+}
+
+/// An error's sources beyond this are not followed: a source chain may be a ring.
+const MAX_CHAIN: usize = 32;
 
 impl Attributes {
-    fn push(&mut self, field: &Field, value: impl Into<opentelemetry::Value>) {
-        self.0.push(KeyValue::new(Key::from_static_str(field.name()), value));
+    fn push(&mut self, field: &Field, value: impl Into<Attribute>) {
+        self.pairs.push(KeyValue::new(Key::from_static_str(field.name()), value));
+    }
+
+    /// As tracing-opentelemetry shows it, but for `exception.stacktrace`: a chain of sources is none.
+    fn push_chain(&mut self, field: &Field, error: &(dyn Error + 'static)) {
+        self.pairs.push(KeyValue::new("exception.message", error.to_string()));
+        let sources = successors(error.source(), |&error| error.source()).take(MAX_CHAIN);
+        let chain: Vec<_> = sources.map(|error| StringValue::from(error.to_string())).collect();
+        if !chain.is_empty() {
+            let name = format!("{}.chain", field.name());
+            self.pairs.push(KeyValue::new(name, Attribute::Array(Array::String(chain))));
+        }
     }
 }
 
@@ -80,6 +99,9 @@ impl Visit for Attributes {
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         self.push(field, value.to_string());
+        if self.follows_tracing {
+            self.push_chain(field, value);
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -1,111 +1,280 @@
-//! A call whose body is a future.
+//! A call whose body is a future, or a stream.
 
 use super::classify::Verdict;
-use super::guard::{Here, Running, Started};
+use super::guard::{Here, Running, Started, begin};
+use crate::callsite::CallSite;
+use crate::clock::Tick;
 use crate::outcome::Outcome;
-use pin_project_lite::pin_project;
+use futures_core::Stream;
+use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 
-pin_project! {
-    /// Measures a future: current around each poll, ended by what it returns, by a panic, or by
-    /// being dropped before it is ready.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Driven<F, C> {
-        // None once it is over: what it held is dropped while the call is current.
-        #[pin]
-        future: Option<F>,
-        // A bare future's unwind safety must not depend on ours; we hold no broken state.
-        running: AssertUnwindSafe<Running>,
-        classify: Option<C>,
-    }
-
-    impl<F, C> PinnedDrop for Driven<F, C> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if !this.running.ended() {
-                let poll = Polling::begin(this.running, Outcome::Cancelled);
-                this.future.set(None);
-                drop(poll);
-            }
-        }
-    }
+/// Measures a future or a stream: current around each poll, ended by what it returns, by a panic, or by being
+/// dropped before it is ready. A future that is never polled is no call.
+///
+/// What it does is done by functions that are no generics: a thousand functions share them.
+#[must_use = "futures do nothing unless polled"]
+pub struct Driven<F, C> {
+    // A bare future's unwind safety must not depend on ours; we hold no broken state.
+    slot: AssertUnwindSafe<ManuallyDrop<Slot>>,
+    // Dropped by hand, while the call is current.
+    body: ManuallyDrop<F>,
+    judge: C,
 }
 
-/// Drives `future` as the body of a call.
+/// Where a call is that begins with the first poll.
+pub(super) enum Slot {
+    /// Not begun; begun by us.
+    Idle(&'static CallSite),
+    /// Not begun; its body begins it ([`hand_over`]), since that has what is recorded.
+    Handed,
+    Begun(Running),
+    Over,
+}
+
+/// Drives `body` as a call of `site`.
 #[inline]
-pub fn drive<F, C>(started: Started, future: F, classify: C) -> Driven<F, C>
+pub fn drive_at<F, C>(site: &'static CallSite, body: F, judge: C) -> Driven<F, C>
 where
     F: Future,
-    C: FnOnce(&F::Output) -> Verdict<'_>,
+    C: Fn(&F::Output) -> Verdict<'_>,
+{
+    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Idle(site)));
+    Driven { slot, body: ManuallyDrop::new(body), judge }
+}
+
+/// Drives `body`, which first of all hands over the call that it begins.
+#[inline]
+pub fn drive_handed<F, C>(body: F, judge: C) -> Driven<F, C>
+where
+    F: Future,
+    C: Fn(&F::Output) -> Verdict<'_>,
+{
+    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Handed));
+    Driven { slot, body: ManuallyDrop::new(body), judge }
+}
+
+/// Drives `body` as the call `started`.
+#[inline]
+pub fn drive<F, C>(started: Started, body: F, judge: C) -> Driven<F, C>
+where
+    F: Future,
+    C: Fn(&F::Output) -> Verdict<'_>,
 {
     let mut running = started.into_running();
     running.if_dropped = Outcome::Cancelled;
-    Driven { future: Some(future), running: AssertUnwindSafe(running), classify: Some(classify) }
+    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Begun(running)));
+    Driven { slot, body: ManuallyDrop::new(body), judge }
 }
 
-/// The call is current while this lives; unless told otherwise, it ends the call when dropped.
+/// Drives a stream as a call of `site`, from its first poll to its end. It is an error if an item
+/// is one.
+#[inline]
+pub fn drive_stream<S, C>(site: &'static CallSite, body: S, judge: C) -> Driven<S, C>
+where
+    S: Stream,
+    C: Fn(&S::Item) -> Verdict<'_>,
+{
+    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Idle(site)));
+    Driven { slot, body: ManuallyDrop::new(body), judge }
+}
+
+thread_local! {
+    /// The poll that waits for its body to hand over the call: only between the beginning of a
+    /// body's first poll and its first statement.
+    static WAITING: Cell<*mut Polling<'static>> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// The first statement of a body given to [`drive_handed`]: from here on the call is current.
+pub fn hand_over(started: Started) {
+    let waiting = WAITING.replace(ptr::null_mut());
+    // SAFETY: set by `Polling::begin`, and unset before that `Polling` is touched again or ends. No
+    // other code has run in between, since this is what the body does first.
+    if let Some(polling) = unsafe { waiting.as_mut() } {
+        polling.take(started);
+    }
+}
+
+/// The call is current while this lives; unless told otherwise, dropping it ends the call.
 struct Polling<'a> {
-    running: &'a mut Running,
+    slot: &'a mut Slot,
+    began: Option<Tick>,
     here: Option<Here>,
     if_dropped: Option<Outcome>,
 }
 
 impl<'a> Polling<'a> {
-    fn begin(running: &'a mut Running, if_dropped: Outcome) -> Self {
-        let here = Some(running.attach());
-        Polling { running, here, if_dropped: Some(if_dropped) }
+    fn new(slot: &'a mut Slot) -> Self {
+        Polling { slot, began: None, here: None, if_dropped: None }
+    }
+
+    /// A poll begins. Leaving it in any other way than by the two below is a panic.
+    #[inline(never)]
+    fn begin(&mut self) {
+        self.if_dropped = Some(Outcome::Panic);
+        match *self.slot {
+            Slot::Idle(site) => self.take(begin(site)),
+            Slot::Handed => WAITING.set(ptr::from_mut(self).cast()),
+            Slot::Begun(ref mut running) => {
+                self.began = running.poll_begins();
+                self.here = Some(running.attach());
+            }
+            Slot::Over => {}
+        }
+    }
+
+    fn take(&mut self, started: Started) {
+        let mut running = started.into_running();
+        running.if_dropped = Outcome::Cancelled;
+        self.began = running.poll_begins();
+        self.here = Some(running.attach());
+        *self.slot = Slot::Begun(running);
+    }
+
+    /// What the body held is dropped.
+    #[inline(never)]
+    fn cancel(&mut self) {
+        if let Slot::Begun(running) = self.slot {
+            self.here = Some(running.attach());
+            // Cancelled, or the error that a stream gave.
+            self.if_dropped = Some(running.if_dropped);
+        }
+    }
+
+    /// A stream has given an item.
+    #[inline(never)]
+    fn item(&mut self, verdict: Verdict<'_>) {
+        if let Slot::Begun(running) = self.slot {
+            running.item(verdict);
+        }
+        self.pending();
+    }
+
+    /// A stream is at its end.
+    #[inline(never)]
+    fn last(&mut self) {
+        self.if_dropped = None;
+        self.detach();
+        if let Slot::Begun(running) = self.slot {
+            running.end_of_items();
+        }
+        *self.slot = Slot::Over;
     }
 
     /// Leaves the call running.
-    fn pause(mut self) {
+    #[inline(never)]
+    fn pending(&mut self) {
         self.if_dropped = None;
+        self.detach();
+    }
+
+    #[inline(never)]
+    fn ready(&mut self, verdict: Verdict<'_>) {
+        self.if_dropped = None;
+        self.detach();
+        if let Slot::Begun(running) = self.slot {
+            if running.is_wanted() {
+                // As tracing does: what the future held is dropped in the span, entered once more.
+                let here = running.attach();
+                running.detach(here);
+            }
+            running.end(verdict);
+        }
+        *self.slot = Slot::Over;
+    }
+
+    fn detach(&mut self) {
+        // The body of a `drive_handed` that did not hand over.
+        if WAITING.get() == ptr::from_mut(self).cast() {
+            WAITING.set(ptr::null_mut());
+        }
+        if let (Some(here), Slot::Begun(running)) = (self.here.take(), &mut *self.slot) {
+            running.detach(here);
+            running.poll_ends(self.began.take());
+        }
     }
 }
 
 impl Drop for Polling<'_> {
+    #[inline(never)]
     fn drop(&mut self) {
-        if let Some(here) = self.here.take() {
-            self.running.detach(here);
+        let Some(outcome) = self.if_dropped else { return };
+        self.detach();
+        if let Slot::Begun(running) = self.slot {
+            running.end_without_value(outcome);
         }
-        if let Some(outcome) = self.if_dropped {
-            self.running.end_without_value(outcome);
-        }
+        *self.slot = Slot::Over;
     }
 }
 
 impl<F, C> Future for Driven<F, C>
 where
     F: Future,
-    C: FnOnce(&F::Output) -> Verdict<'_>,
+    C: Fn(&F::Output) -> Verdict<'_>,
 {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            // Polled after it was ready. The `async fn` around it panics before it comes to this.
-            return Poll::Pending;
-        };
-        // Leaving the poll in any other way than below is a panic.
-        let polling = Polling::begin(this.running, Outcome::Panic);
-        match future.poll(context) {
-            Poll::Pending => {
-                polling.pause();
-                Poll::Pending
-            }
-            Poll::Ready(value) => {
-                this.future.set(None);
-                // The predicate is user code: while it runs the call is still current.
-                let verdict = this.classify.take().map(|classify| classify(&value));
-                polling.pause();
-                if let Some(verdict) = verdict {
-                    this.running.end(verdict);
-                }
-                Poll::Ready(value)
-            }
+        // SAFETY: `body` is pinned with us: it is moved nowhere, and dropped in its place. Nothing
+        // else is treated as pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mut polling = Polling::new(&mut this.slot.0);
+        polling.begin();
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll(context);
+        match &polled {
+            Poll::Pending => polling.pending(),
+            // The predicate is user code: while it runs the call is still current.
+            Poll::Ready(value) => polling.ready((this.judge)(value)),
         }
+        polled
+    }
+}
+
+impl<S, C> Stream for Driven<S, C>
+where
+    S: Stream,
+    C: Fn(&S::Item) -> Verdict<'_>,
+{
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        // SAFETY: as for futures.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mut polling = Polling::new(&mut this.slot.0);
+        polling.begin();
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll_next(context);
+        match &polled {
+            Poll::Pending => polling.pending(),
+            Poll::Ready(Some(item)) => polling.item((this.judge)(item)),
+            Poll::Ready(None) => polling.last(),
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.body.size_hint()
+    }
+}
+
+impl<F, C> Drop for Driven<F, C> {
+    fn drop(&mut self) {
+        let mut polling = Polling::new(&mut self.slot.0);
+        polling.cancel();
+        // SAFETY: nobody uses it any more.
+        unsafe { ManuallyDrop::drop(&mut self.body) };
+    }
+}
+
+impl<F, C> fmt::Debug for Driven<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driven").finish_non_exhaustive()
     }
 }

@@ -1,22 +1,26 @@
 //! The guards around a synchronous call, and what they share with futures.
 
-use super::classify::Verdict;
-use super::fields;
+use super::classify::{Failure, Verdict};
+use super::links::{self, LinkSource};
+use super::{compat, elsewhere, fields, labels};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
 use crate::context::scope;
+use crate::in_flight::{self, Seat};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
-use crate::red::Cells;
+use crate::red::labelled::{Choice, Place, Table};
 use crate::span::engine;
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
 use crate::span::tracer;
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{Link, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
@@ -25,69 +29,145 @@ use tracing_core::span::Id;
 pub(super) struct Running {
     site: &'static CallSite,
     start: Tick,
-    /// A testing scope's numbers in place of the site's.
-    cells: Option<Arc<Cells>>,
     /// The context to attach, if the call has one of its own.
     context: Option<Context>,
     recording: bool,
     ended: bool,
     pub(super) if_dropped: Outcome,
     rare: Option<Box<Rare>>,
+    /// Where it is listed, if anybody looks at calls in flight.
+    seat: Option<&'static Seat>,
+}
+
+/// What the option `busy` asks for.
+#[derive(Clone, Copy, Default)]
+struct Polls {
+    count: u32,
+    time: Duration,
 }
 
 /// The numbers of the testing scope that the call is in.
 #[cold]
-fn scoped_cells(site: &'static CallSite) -> Option<Arc<Cells>> {
-    let cells = Store::of_scope().map(|store| store.cells(site));
-    if cells.is_none() {
+fn scoped_table(site: &'static CallSite) -> Option<Arc<Table>> {
+    let table = Store::of_scope().map(|store| store.cells(site));
+    if table.is_none() {
         scope::ran_outside(site);
     }
-    cells
+    table
 }
 
-/// What few calls have.
+/// What few calls have: apart, since each level of nested futures holds a [`Running`].
 #[derive(Default)]
 struct Rare {
+    /// A testing scope's numbers in place of the site's.
+    table: Option<Arc<Table>>,
+    /// Where it is counted, by its labels.
+    given: u32,
+    polls: Polls,
+    /// Whether a subscriber may want a tracing span.
+    asked: bool,
     /// The tracing span which a subscriber asked for.
     wanted: Option<tracing::Span>,
+    /// The parent of that span, where the call names one: `Some(None)` is none at all.
+    parent: Option<Option<Id>>,
     /// What `tracing::Span::current()` gave out during an earlier poll.
     view: Option<View>,
+    /// The first error among a stream's items.
+    failed: Option<Failed>,
+}
+
+impl Rare {
+    /// Whether a tracing span is still to be made.
+    fn is_asked(&self) -> bool {
+        self.asked && self.wanted.is_none()
+    }
 }
 
 impl Running {
     #[inline]
-    fn begin(site: &'static CallSite) -> Self {
-        let start = clock::now();
-        let cells = if scope::any_open() { scoped_cells(site) } else { None };
-        match &cells {
-            Some(cells) => cells.start(),
-            None => site.cells().start(),
+    fn begin(site: &'static CallSite, choices: &[Choice<'_>], links: Vec<Link>) -> Self {
+        let mut call = Running::counted(site, choices);
+        if !site.has_span() {
+            return call;
         }
-        // From here on, whatever happens, the call ends.
-        let mut call = Running {
-            site,
-            start,
-            cells,
-            context: None,
-            recording: false,
-            ended: false,
-            if_dropped: Outcome::Panic,
-            rare: None,
-        };
         if let Some(engine) = engine::get()
-            && let Some((context, recording)) = engine.start_call(site, start)
+            && let Some((context, recording)) = engine.start_call(site, call.start, links)
         {
             call.context = Some(context);
             call.recording = recording;
         }
         if site.wanted() {
-            call.rare = Some(Box::default());
+            call.rare.get_or_insert_default().asked = true;
         }
         call
     }
 
+    /// A call without a span, so far.
+    #[inline]
+    fn counted(site: &'static CallSite, choices: &[Choice<'_>]) -> Self {
+        let start = clock::now();
+        let table = if scope::any_open() { scoped_table(site) } else { None };
+        let mut given = 0;
+        if site.has_metrics() {
+            if !site.given_labels().is_empty() {
+                given = table.as_deref().unwrap_or(site.table()).given(choices);
+            }
+            match &table {
+                Some(table) => table.start(given),
+                None => elsewhere::start(site, given),
+            }
+        }
+        let rare = (table.is_some() || given != 0)
+            .then(|| Box::new(Rare { table, given, ..Rare::default() }));
+        // From here on, whatever happens, the call ends.
+        Running {
+            site,
+            start,
+            context: None,
+            recording: false,
+            ended: false,
+            if_dropped: Outcome::Panic,
+            rare,
+            seat: if in_flight::is_watched() { in_flight::sit(site, start) } else { None },
+        }
+    }
+
+    /// Gives a call that was only counted its span, below the span that it names.
+    fn open_below(&mut self, parent: Option<Id>) {
+        if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
+            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_default();
+            let opened = engine.start_call_below(self.site, self.start, Vec::new(), &above);
+            // Not recorded below a span of its own choice: that one is current all the same.
+            let (context, recording) = opened.unwrap_or((above, false));
+            self.context = Some(context);
+            self.recording = recording;
+        }
+        if self.site.wanted() {
+            let rare = self.rare.get_or_insert_default();
+            rare.asked = true;
+            rare.parent = Some(parent);
+        }
+    }
+
+    fn follows_from(&self, cause: &Id) {
+        if self.recording
+            && let Some(context) = &self.context
+            && let Some(cause) = compat::context_of(cause)
+        {
+            context.span().add_link(cause.span().span_context().clone(), Vec::new());
+        }
+        if let Some(wanted) = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref()) {
+            wanted.follows_from(cause);
+        }
+    }
+
+    /// Whether a tracing span is entered with the call.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.wanted.is_some())
+    }
+
     fn wants_fields(&self) -> bool {
-        self.recording || self.rare.is_some()
+        self.recording || self.rare.as_ref().is_some_and(|rare| rare.asked)
     }
 
     fn fields(&mut self, values: &[Option<&dyn Value>]) {
@@ -96,20 +176,30 @@ impl Running {
         {
             // Rendered before the span is locked: rendering is user code.
             let attributes = fields::attributes(self.site, values);
-            context.span().set_attributes(attributes);
+            if self.site.follows_tracing() {
+                compat::write(context, attributes);
+            } else {
+                context.span().set_attributes(attributes);
+            }
         }
         self.open_wanted(values);
     }
 
     /// Opens the tracing span that somebody's layer wants; to redspan's own layers it is a view.
     fn open_wanted(&mut self, values: &[Option<&dyn Value>]) {
-        let Some(rare) = self.rare.as_mut().filter(|rare| rare.wanted.is_none()) else { return };
+        let Some(rare) = self.rare.as_mut().filter(|rare| rare.is_asked()) else { return };
         let metadata = self.site.metadata();
+        let parent = rare.parent.take();
         let make = || {
             // Asked again, as tracing's macros ask just before: per-layer filters remember their
             // answer until the span is made, and the bridge's is another one for a view.
             if tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)) {
-                tracing::Span::new(metadata, &metadata.fields().value_set_all(values))
+                let values = metadata.fields().value_set_all(values);
+                match parent {
+                    Some(parent) => tracing::Span::child_of(parent, metadata, &values),
+                    None if self.site.is_root() => tracing::Span::new_root(metadata, &values),
+                    None => tracing::Span::new(metadata, &values),
+                }
             } else {
                 tracing::Span::none()
             }
@@ -124,7 +214,7 @@ impl Running {
 
     #[inline]
     fn ready(&mut self) {
-        if self.rare.as_ref().is_some_and(|rare| rare.wanted.is_none()) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_asked()) {
             let none = vec![None; self.site.metadata().fields().len()];
             self.open_wanted(&none);
         }
@@ -178,41 +268,110 @@ impl Running {
         drop(entered);
     }
 
-    pub(super) fn ended(&self) -> bool {
-        self.ended
+    /// A poll begins, if somebody wants to know.
+    #[inline]
+    pub(super) fn poll_begins(&self) -> Option<Tick> {
+        (self.recording && self.site.is_busy()).then(clock::now)
+    }
+
+    pub(super) fn poll_ends(&mut self, began: Option<Tick>) {
+        if let Some(began) = began {
+            let polls = &mut self.rare.get_or_insert_default().polls;
+            polls.count = polls.count.saturating_add(1);
+            polls.time += clock::now().saturating_duration_since(began);
+        }
     }
 
     /// Ends the call, once.
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
+        // First of all: to describe an error is user code, and may itself call such functions.
+        let returned = labels::picked(self.site);
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
-            None => self.close(Outcome::Ok, None),
+            None => self.close(Outcome::Ok, returned, None),
             Some(failure) => {
-                let failed = self.recording.then(|| failure.describe());
-                self.close(Outcome::Error, failed);
+                let wanted = self.recording || self.site.line_of_ends().is_some();
+                let failed = wanted.then(|| self.described(failure));
+                self.close(Outcome::Error, returned, failed);
             }
+        }
+    }
+
+    fn described(&self, failure: Failure<'_>) -> Failed {
+        match self.site.is_error_type_only() {
+            true => failure.describe_type(),
+            false => failure.describe(),
         }
     }
 
     #[cold]
     pub(super) fn end_without_value(&mut self, outcome: Outcome) {
-        let failed = (outcome == Outcome::Panic).then(Failed::panic);
-        self.close(outcome, failed);
+        let failed = match outcome {
+            Outcome::Panic => Some(Failed::panic()),
+            Outcome::Error => self.rare.as_mut().and_then(|rare| rare.failed.take()),
+            Outcome::Ok | Outcome::Cancelled => None,
+        };
+        self.close(outcome, 0, failed);
     }
 
-    fn close(&mut self, outcome: Outcome, failed: Option<Failed>) {
+    /// A stream has given an item: the first error among them is what the call ends with.
+    pub(super) fn item(&mut self, verdict: Verdict<'_>) {
+        if self.if_dropped == Outcome::Error {
+            return;
+        }
+        let failure = verdict.failure().filter(|failure| failure.concerns(self.site.kind()));
+        if let Some(failure) = failure {
+            self.if_dropped = Outcome::Error;
+            if self.recording || self.site.line_of_ends().is_some() {
+                self.rare.get_or_insert_default().failed = Some(self.described(failure));
+            }
+        }
+    }
+
+    /// A stream is at its end.
+    pub(super) fn end_of_items(&mut self) {
+        match self.if_dropped {
+            Outcome::Error => self.end_without_value(Outcome::Error),
+            _ => self.close(Outcome::Ok, labels::picked(self.site), None),
+        }
+    }
+
+    fn close(&mut self, outcome: Outcome, returned: u32, failed: Option<Failed>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        if let Some(seat) = self.seat.take() {
+            seat.leave();
+        }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);
-        match &self.cells {
-            Some(cells) => cells.end(outcome, duration),
-            None => self.site.cells().end(outcome, duration),
+        let given = self.rare.as_ref().map_or(0, |rare| rare.given);
+        let place = Place { given, returned };
+        if self.site.has_metrics() {
+            match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
+                Some(table) => table.end(place, self.site.bounds(), outcome, duration),
+                None => elsewhere::end(self.site, place, outcome, duration, end),
+            }
         }
+        if let Some(line) = self.site.line_of_ends() {
+            let here = self.attach();
+            let error = failed.as_ref().map(Failed::in_short);
+            line.say(self.site.function(), outcome, duration, error);
+            self.detach(here);
+        }
+        let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
         // Views and wanted spans close before the span they stand for.
         self.rare = None;
         let Some(context) = self.context.take().filter(|_| self.recording) else { return };
-        span::end(&context, Ending { outcome, end, failed });
+        if self.site.is_busy() {
+            let busy = polls.time;
+            context.span().set_attributes([
+                // As tracing-opentelemetry names them.
+                KeyValue::new("busy_ns", nanos(busy)),
+                KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
+                KeyValue::new("redspan.polls", i64::from(polls.count)),
+            ]);
+        }
+        span::end(&context, Ending { outcome, end, failed, place });
     }
 }
 
@@ -222,6 +381,10 @@ impl Drop for Running {
             self.end_without_value(self.if_dropped);
         }
     }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A call that is current on this thread.
@@ -255,19 +418,57 @@ impl Drop for Entered {
 #[must_use = "dropping it ends the call as a panic"]
 pub struct Started(pub(super) Running);
 
+// Not inlined: a copy in every annotated function costs each of them more bytes, and the compiler
+// more time, than the jump costs a call.
+
 /// Counts the start of a call, and decides whether it is recorded.
-#[inline]
+#[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
-    Started(Running::begin(site))
+    Started(Running::begin(site, &[], Vec::new()))
+}
+
+/// [`begin`] with labels and links.
+pub fn begin_with(
+    site: &'static CallSite,
+    labels: &[Choice<'_>],
+    links: &[&dyn LinkSource],
+) -> Started {
+    Started(Running::begin(site, labels, links::all(links)))
 }
 
 /// [`begin`] and [`Started::enter`].
-#[inline]
+#[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    begin(site).enter()
+    Started(Running::begin(site, &[], Vec::new())).enter()
+}
+
+/// Counts the start of a call whose span is to be below another one than the current:
+/// [`Started::below`] says which.
+pub fn counted(site: &'static CallSite) -> Started {
+    Started(Running::counted(site, &[]))
 }
 
 impl Started {
+    /// Whether the call may have a span: otherwise its parent is not asked for.
+    pub fn wants_span(&self) -> bool {
+        let site = self.0.site;
+        engine::get().is_some_and(|engine| engine.wants(site)) || site.wanted()
+    }
+
+    /// Gives a [`counted`] call its span, below `parent`, or as a root.
+    pub fn below(&mut self, parent: impl Into<Option<Id>>) {
+        self.0.open_below(parent.into());
+    }
+
+    /// Links the span with one that caused it.
+    pub fn follows_from(&mut self, cause: impl Into<Option<Id>>) {
+        // The link needs both spans.
+        self.0.ready();
+        if let Some(cause) = cause.into() {
+            self.0.follows_from(&cause);
+        }
+    }
+
     /// Whether anybody looks at the fields: otherwise their expressions are not evaluated.
     #[inline]
     pub fn wants_fields(&self) -> bool {
@@ -280,11 +481,10 @@ impl Started {
     }
 
     /// Makes the call current on this thread.
-    #[inline]
     pub fn enter(mut self) -> Call {
         self.0.ready();
         let here = self.0.attach();
-        Call { here: Some(here), running: self.0 }
+        Call(ManuallyDrop::new(Entry { here: Some(here), running: self.0 }))
     }
 
     pub(super) fn into_running(mut self) -> Running {
@@ -296,7 +496,10 @@ impl Started {
 /// A synchronous call, current on this thread. Dropped without [`Call::finish`], it has panicked:
 /// its body stands in a closure, so nothing else leaves without finishing.
 #[must_use = "dropping it ends the call as a panic"]
-pub struct Call {
+// Dropped by hand: as one call of a function in every annotated one.
+pub struct Call(ManuallyDrop<Entry>);
+
+struct Entry {
     // Dropped before the call ends: first it is no longer current.
     here: Option<Here>,
     running: Running,
@@ -304,11 +507,20 @@ pub struct Call {
 
 impl Call {
     /// Ends the call as the value it returned says.
-    #[inline]
-    pub fn finish(mut self, verdict: Verdict<'_>) {
-        if let Some(here) = self.here.take() {
-            self.running.detach(here);
+    #[inline(never)]
+    pub fn finish(&mut self, verdict: Verdict<'_>) {
+        let Entry { here, running } = &mut *self.0;
+        if let Some(here) = here.take() {
+            running.detach(here);
         }
-        self.running.end(verdict);
+        running.end(verdict);
+    }
+}
+
+impl Drop for Call {
+    #[inline(never)]
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it any more.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
     }
 }

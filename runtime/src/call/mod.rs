@@ -2,16 +2,23 @@
 
 pub(crate) mod arguments;
 pub(crate) mod classify;
+mod compat;
+pub(crate) mod elsewhere;
 mod fields;
 mod future;
 mod guard;
 mod handle;
+mod labels;
+mod links;
 mod manual;
 pub(crate) mod owned;
 
 pub use classify::name_error;
+pub use compat::{EventSite, failed, quiet};
 pub use fields::{debug, display, value};
-pub use future::{Driven, drive};
-pub use guard::{Call, Started, begin, enter};
+pub use future::{Driven, drive, drive_at, drive_handed, drive_stream, hand_over};
+pub use guard::{Call, Started, begin, begin_with, counted, enter};
 pub use handle::{CurrentSpan, current_span};
+pub use labels::{asked, capped, closed, constant, pick};
+pub use links::link;
 pub use manual::{NewSpan, span};

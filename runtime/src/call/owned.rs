@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::context::current::{self, Attached, View};
 use crate::outcome::Outcome;
+use crate::red::labelled::Place;
 use crate::span::engine::{self, Start};
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
@@ -109,7 +110,10 @@ impl OwnedSpan {
         }
         self.view = None;
         if self.recording {
-            span::end(&self.context, Ending { outcome, end: clock::now(), failed });
+            span::end(
+                &self.context,
+                Ending { outcome, end: clock::now(), failed, place: Place::default() },
+            );
         }
     }
 }

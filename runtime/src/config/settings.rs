@@ -34,6 +34,8 @@ use super::preset::Preset;
 use super::{batch, exporters, limits};
 use tracing_core::LevelFilter;
 
+#[cfg(feature = "otlp")]
+pub(crate) use super::batch::Temporality;
 pub(crate) use super::batch::{Batching, ReaderSettings, WhenFull};
 pub(crate) use super::exporters::{LogsExporter, MetricsExporter, TracesExporter};
 pub(crate) use super::limits::SpanLimits;

@@ -85,10 +85,7 @@ impl Captured {
     /// std::thread::spawn(move || detached.run(|| { /* a new root */ }));
     /// ```
     pub fn detach(self) -> Captured {
-        let span = self.context.span().span_context().clone();
-        let context =
-            if span.is_sampled() { self.context.with_value(Origin(span)) } else { self.context };
-        Captured::from(context.with_remote_span_context(SpanContext::NONE))
+        Captured::from(without_span(&self.context))
     }
 
     /// The context, for OpenTelemetry's API.
@@ -132,6 +129,13 @@ impl Inside<'_> {
         self._above = None;
         self.attached.take().and_then(Attached::detach)
     }
+}
+
+/// `context` without its span, which a root that starts in it is linked to if it is sampled.
+pub(crate) fn without_span(context: &Context) -> Context {
+    let span = context.span().span_context().clone();
+    let none = context.with_remote_span_context(SpanContext::NONE);
+    if span.is_sampled() { none.with_value(Origin(span)) } else { none }
 }
 
 /// The span that detached work comes from.

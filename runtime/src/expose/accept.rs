@@ -4,10 +4,18 @@ use crate::expose::openmetrics::Format;
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-/// OpenMetrics if it is named and liked no less than plain text; plain text in every other case,
-/// since everything reads it.
-pub(super) fn format(headers: &HeaderMap) -> Format {
-    let mut open = 0.0f32;
+/// How the page is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Text(Format),
+    /// Prometheus' protobuf, in which it reads native histograms.
+    Protobuf,
+}
+
+/// Protobuf if it is named and liked better than all texts; OpenMetrics if it is named and liked no
+/// less than plain text; plain text in every other case, since everything reads it.
+pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
+    let (mut open, mut protobuf) = (0.0f32, 0.0f32);
     // How well plain text is liked, by how exactly it was named: the most exact one counts.
     let mut plain: [Option<f32>; 3] = [None; 3];
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -15,9 +23,12 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_ascii_lowercase();
         let (mut quality, mut version) = (1.0, None);
+        let (mut families, mut delimited) = (false, false);
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             match name.trim().to_ascii_lowercase().as_str() {
                 "q" => quality = value.trim().parse().unwrap_or(0.0f32).clamp(0.0, 1.0),
+                "proto" => families = value.trim() == "io.prometheus.client.MetricFamily",
+                "encoding" => delimited = value.trim() == "delimited",
                 "version" => version = Some(value.trim().trim_matches('"')),
                 _ => (),
             }
@@ -29,6 +40,10 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
                     open = quality.max(open);
                 }
             }
+            // In no other form.
+            "application/vnd.google.protobuf" if families && delimited => {
+                protobuf = quality.max(protobuf);
+            }
             "text/plain" => like(&mut plain[0], quality),
             "text/*" => like(&mut plain[1], quality),
             "*/*" => like(&mut plain[2], quality),
@@ -36,7 +51,11 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
         }
     }
     let plain = plain.into_iter().flatten().next().unwrap_or(0.0);
-    if open > 0.0 && open >= plain { Format::OpenMetrics } else { Format::Text }
+    match () {
+        () if protobuf > open.max(plain) => Wanted::Protobuf,
+        () if open > 0.0 && open >= plain => Wanted::Text(Format::OpenMetrics),
+        () => Wanted::Text(Format::Text),
+    }
 }
 
 fn like(held: &mut Option<f32>, quality: f32) {
@@ -48,12 +67,12 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn wanted(accept: &[&'static str]) -> Format {
+    fn wanted(accept: &[&'static str]) -> Wanted {
         let mut headers = HeaderMap::new();
         for value in accept {
             headers.append(ACCEPT, HeaderValue::from_static(value));
         }
-        format(&headers)
+        super::wanted(&headers)
     }
 
     #[test]
@@ -67,7 +86,7 @@ mod tests {
                escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,\
                text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"],
         ] {
-            assert_eq!(wanted(accept), Format::OpenMetrics, "{accept:?}");
+            assert_eq!(wanted(accept), Wanted::Text(Format::OpenMetrics), "{accept:?}");
         }
     }
 
@@ -84,7 +103,16 @@ mod tests {
             &["application/openmetrics-text;version=2.0.0"],
             &[";;;=,,;q"],
         ] {
-            assert_eq!(wanted(accept), Format::Text, "{accept:?}");
+            assert_eq!(wanted(accept), Wanted::Text(Format::Text), "{accept:?}");
         }
+    }
+
+    #[test]
+    fn who_reads_native_histograms_gets_protobuf() {
+        // What Prometheus sends when it looks for them.
+        let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                      encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+                      text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        assert_eq!(wanted(&[accept]), Wanted::Protobuf);
     }
 }

@@ -1,14 +1,17 @@
-//! The admin listener: `/metrics` on a thread of its own.
+//! The admin listener: `/metrics`, `/health` and `/in-flight` on a thread of its own.
 //!
 //! It has its own small runtime, so that it answers also when the program's is busy, and needs
 //! none. Whatever a client does, it costs a bounded amount and only that client.
 
+use crate::config::resource;
 use crate::expose::accept;
-use crate::expose::openmetrics::{self, Format};
+use crate::expose::accept::Wanted;
+use crate::expose::{openmetrics, protobuf, target};
 use crate::metrics::snapshot::{Identity, Snapshot};
 use crate::metrics::store::Store;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -19,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -39,10 +42,21 @@ const HEAD: usize = 16 * 1024;
 const HEADERS: usize = 64;
 /// How long a head may take to arrive, and a connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an answer may take to be made and taken.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an answer may take to be made and taken: a reader that is slower has given up by its own
+/// timeout (Prometheus': ten seconds), or wants no answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When all connections are being answered, one that has taken longer than this goes for a new one.
+const SLOW: Duration = Duration::from_millis(500);
 /// Pages written at once. Whoever is further back waits, which costs no thread.
 const WRITERS: usize = 4;
+
+/// What else is served.
+pub(crate) struct Pages {
+    /// One JSON object.
+    pub(crate) health: Box<dyn Fn() -> String + Send + Sync>,
+    /// A line for each call.
+    pub(crate) in_flight: Box<dyn Fn() -> String + Send + Sync>,
+}
 
 /// Why the listener did not start.
 #[derive(Debug)]
@@ -100,15 +114,17 @@ impl AdminListener {
     pub(crate) fn start(
         address: SocketAddr,
         identity: Identity,
+        pages: Pages,
         before_scrape: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, ListenError> {
-        Self::bind(address, identity, Arc::new(before_scrape))
+        Self::bind(address, identity, pages, Arc::new(before_scrape))
             .map_err(|source| ListenError { address, source })
     }
 
     fn bind(
         address: SocketAddr,
         identity: Identity,
+        pages: Pages,
         before_scrape: Arc<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
         // Here and not on the thread, so that the caller gets the error.
@@ -123,7 +139,8 @@ impl AdminListener {
             .build()?;
         let (stop, stop_asked) = oneshot::channel();
         let (stopped_tell, stopped) = mpsc::channel();
-        let scrape = Arc::new(Scrape { identity, before_scrape });
+        let loopback = address.ip().is_loopback();
+        let scrape = Arc::new(Scrape { identity, pages, before_scrape, loopback });
         thread::Builder::new().name("redspan-admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
@@ -176,7 +193,7 @@ impl fmt::Debug for AdminListener {
 
 async fn serve(listener: TcpListener, scrape: Arc<Scrape>, mut stop: oneshot::Receiver<()>) {
     let mut connections = Connections::default();
-    let mut round = tokio::time::interval(Duration::from_secs(5));
+    let mut round = tokio::time::interval(Duration::from_secs(1));
     loop {
         // Not `select!`: it would pull in tokio's macros.
         let next = poll_fn(|cx| {
@@ -249,15 +266,22 @@ impl Connections {
         self.0.retain(|(task, _)| !task.is_finished());
         if self.0.len() >= CONNECTIONS {
             let idle = self.0.iter().position(|(_, activity)| activity.busy_for().is_none());
-            match idle.and_then(|at| self.0.remove(at)) {
+            match idle.or_else(|| self.slowest()).and_then(|at| self.0.remove(at)) {
                 Some((task, _)) => task.abort(),
-                // All are being answered: the new one is refused, by closing it.
+                // All are being answered, and quickly: the new one is refused, by closing it.
                 None => return,
             }
         }
         let activity = Activity::new();
         let task = tokio::spawn(answer_all(stream, scrape.clone(), activity.clone()));
         self.0.push_back((task.abort_handle(), activity));
+    }
+
+    /// The one that has been at its answer for the longest time, if that is long.
+    fn slowest(&self) -> Option<usize> {
+        let busy = self.0.iter().map(|(_, activity)| activity.busy_for().unwrap_or_default());
+        let slow = busy.enumerate().filter(|(_, busy)| *busy > SLOW);
+        slow.max_by_key(|(_, busy)| *busy).map(|(at, _)| at)
     }
 
     /// Whoever does not take its answer keeps a page in memory.
@@ -288,13 +312,30 @@ async fn answer_all(stream: TcpStream, scrape: Arc<Scrape>, activity: Activity) 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> Answer {
-    if request.uri().path() != "/metrics" {
-        let hint = "nothing here; the metrics are at /metrics\n";
-        return plain(StatusCode::NOT_FOUND, hint);
+    if scrape.loopback && !is_of_this_host(request.headers()) {
+        let sorry = "this address answers to localhost and to IP addresses alone\n";
+        return plain(StatusCode::MISDIRECTED_REQUEST, sorry);
     }
-    let format = accept::format(request.headers());
+    if !request.body().is_end_stream() {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n");
+    }
+    let page = match request.uri().path() {
+        "/metrics" => Asked::Metrics(accept::wanted(request.headers())),
+        "/health" => Asked::Health,
+        "/in-flight" => Asked::InFlight,
+        _ => {
+            let hint = "nothing here; there are /metrics, /health and /in-flight\n";
+            return plain(StatusCode::NOT_FOUND, hint);
+        }
+    };
+    let content_type = match page {
+        Asked::Metrics(Wanted::Text(format)) => format.content_type(),
+        Asked::Metrics(Wanted::Protobuf) => protobuf::CONTENT_TYPE,
+        Asked::Health => "application/json",
+        Asked::InFlight => "text/plain; charset=utf-8",
+    };
     let body = match *request.method() {
-        Method::GET => match scrape.page(format).await {
+        Method::GET => match scrape.page(page).await {
             Some(pieces) => Page { pieces, _busy: busy }.boxed_unsync(),
             None => {
                 let sorry = "the page could not be written\n";
@@ -311,9 +352,35 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
     };
     let mut answer = Response::new(body);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+/// What a request is for.
+#[derive(Clone, Copy)]
+enum Asked {
+    Metrics(Wanted),
+    Health,
+    InFlight,
+}
+
+/// Whether a request to a loopback address is meant for it. A web page elsewhere can have its own
+/// name point here and a browser on this machine read what is answered; the name it asks for is then
+/// still its own.
+fn is_of_this_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let Some(host) = hosts.next() else {
+        // Browsers always send it.
+        return true;
+    };
+    let Ok(authority) = host.to_str().unwrap_or_default().parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let is_here = name == "localhost" || name.ends_with(".localhost");
+    hosts.next().is_none() && (is_here || address.parse::<IpAddr>().is_ok())
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Answer {
@@ -327,19 +394,33 @@ fn plain(status: StatusCode, text: &'static str) -> Answer {
 /// What one scrape does.
 struct Scrape {
     identity: Identity,
+    pages: Pages,
     before_scrape: Arc<dyn Fn() + Send + Sync>,
+    /// Whether only this machine can connect.
+    loopback: bool,
 }
 
 impl Scrape {
     /// The page, on a thread that may block: other connections are served meanwhile.
-    async fn page(self: Arc<Self>, format: Format) -> Option<VecDeque<Bytes>> {
+    async fn page(self: Arc<Self>, asked: Asked) -> Option<VecDeque<Bytes>> {
         tokio::task::spawn_blocking(move || {
+            let wanted = match asked {
+                Asked::Metrics(wanted) => wanted,
+                Asked::Health => return Some(VecDeque::from([(self.pages.health)().into()])),
+                Asked::InFlight => return Some(VecDeque::from([(self.pages.in_flight)().into()])),
+            };
             // A hook that panicked is no reason to show nothing.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.before_scrape)()));
             let snapshot = Snapshot::gather(Store::global(), &self.identity);
-            let mut pieces = Pieces::default();
-            openmetrics::write(&snapshot, format, &mut pieces).ok()?;
-            Some(pieces.0)
+            match wanted {
+                Wanted::Protobuf => Some(protobuf::write(&snapshot, resource::installed())),
+                Wanted::Text(format) => {
+                    let mut pieces = Pieces::default();
+                    target::write(resource::installed(), format, &mut pieces).ok()?;
+                    openmetrics::write(&snapshot, format, &mut pieces).ok()?;
+                    Some(pieces.0)
+                }
+            }
         })
         .await
         .ok()

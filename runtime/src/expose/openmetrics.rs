@@ -298,7 +298,7 @@ fn push(out: &mut String, parts: &[&str]) {
     }
 }
 
-fn escape(out: &mut String, text: &str, quotes: bool) {
+pub(super) fn escape(out: &mut String, text: &str, quotes: bool) {
     let special = |c: char| matches!(c, '\\' | '\n' | '\0') || (c == '"' && quotes);
     let mut rest = text;
     while let Some(at) = rest.find(special) {

@@ -5,6 +5,8 @@ pub mod axum;
 #[cfg(feature = "_http")]
 mod http;
 mod kept;
+#[cfg(feature = "process")]
+pub mod process;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "sqlx")]

@@ -6,6 +6,8 @@
 //! whole range, and nobody has to know the range beforehand.
 //! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>
 
+#![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
+
 /// Buckets at most, on each side of zero: the specification's default.
 const SIZE: i64 = 160;
 const MAX_SCALE: i32 = 20;
@@ -107,6 +109,14 @@ impl Exponential {
             self.positive.coarser(by);
             self.negative.coarser(by);
         }
+    }
+
+    /// The same with buckets no finer than of this scale.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn at_most(&self, scale: i32) -> Exponential {
+        let mut coarser = self.clone();
+        coarser.sink((self.scale - scale).max(0) as u32);
+        coarser
     }
 
     /// Adds what another thread has counted.

@@ -1,5 +1,7 @@
 //! A series of values counted by size, and how its buckets are laid out.
 
+#![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
+
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::exponential::Exponential;

@@ -64,7 +64,11 @@ pub(crate) fn canonical(key: &Key, histogram: bool) -> Labels {
 
 /// Labels of our own making, whose names are known to be valid.
 pub(crate) fn own<const N: usize>(labels: [Label; N]) -> Labels {
-    let mut labels = labels;
+    sorted(Vec::from(labels))
+}
+
+/// The same, as many as there are.
+pub(crate) fn sorted(mut labels: Vec<Label>) -> Labels {
     labels.sort_by(|a, b| a.key().cmp(b.key()));
     Arc::from(labels)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Description {
     pub(crate) by_rules: bool,
     pub(crate) layout: Option<Layout>,
     pub(crate) limit: Option<usize>,
+    /// Whether its values are totals that somebody else keeps, asked for at a scrape.
+    pub(crate) observed: bool,
     /// Who made it.
     pub(crate) source: Option<SharedString>,
 }

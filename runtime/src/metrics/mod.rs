@@ -1,17 +1,17 @@
-//! Numbers: what the `metrics` macros and redspan's own handles record, the exemplars that belong to
-//! it, and what a scrape or an export shows of that and of the sites.
-
-#![allow(
-    dead_code,
-    reason = "the handles and exporters that use all of it come with the next steps"
-)]
+//! Metrics of one's own: handles with a type, labels with a type, values asked for at a scrape.
+//!
+//! They stand in one store with what the macros of the crate `metrics` record and with the functions'
+//! own numbers, and leave by the same ways: [`Metrics`] is where to begin.
 
 pub(crate) mod candidate;
+pub(crate) mod collect;
 pub(crate) mod exponential;
+mod forget;
 pub(crate) mod histogram;
 pub(crate) mod labels;
 pub(crate) mod made;
 pub(crate) mod names;
+mod ready;
 pub(crate) mod recorder;
 pub(crate) mod series;
 pub(crate) mod snapshot;
@@ -21,6 +21,14 @@ pub(crate) mod typed;
 pub(crate) mod unit;
 pub(crate) mod views;
 
+#[doc(inline)]
+pub use redspan_macros::{Labels, Metrics};
+
+pub use collect::{CollectError, Collected, Collecting, Collector, Observation, Values, collect};
+pub use ready::{
+    Cache, Pool, PoolState, QueueState, RateLimiter, WorkQueue, cache, pool, rate_limiter,
+    work_queue,
+};
 pub use typed::{
     Bound, Counter, Definition, Gauge, Histogram, Labels, MetricError, Metrics, MetricsError,
     UpDownCounter, define,

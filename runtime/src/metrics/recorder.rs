@@ -1,7 +1,8 @@
 //! The `metrics` crate's way into the store.
 
 use crate::metrics::store::{Kind, Store};
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, SharedString, Unit};
+use std::cell::Cell;
 
 /// Takes what `metrics::counter!`, `gauge!` and `histogram!` record, and shows it to Prometheus.
 ///
@@ -37,30 +38,81 @@ pub fn recorder() -> Recorder {
     Recorder
 }
 
+/// As what the sites' own metrics are registered.
+pub(crate) static OF_SITES: Metadata<'static> =
+    Metadata::new("redspan::sites", Level::INFO, Some(module_path!()));
+
+thread_local! {
+    /// Whether a redspan recorder was asked for a site's metric.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+    static SILENCED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether `ask`, which asks the current recorder for a site's metric, asks redspan's own.
+pub(crate) fn is_asked(ask: impl FnOnce()) -> bool {
+    ASKED.set(false);
+    ask();
+    ASKED.get()
+}
+
+/// Describes the sites' metrics to others than redspan, which knows them.
+pub(crate) fn silenced(describe: impl FnOnce()) {
+    SILENCED.set(true);
+    describe();
+    SILENCED.set(false);
+}
+
+/// A site's metric: the numbers are read where they are, and must not be counted twice.
+fn of_sites(metadata: &Metadata<'_>) -> bool {
+    let of_sites = metadata.target() == OF_SITES.target();
+    if of_sites {
+        ASKED.set(true);
+    }
+    of_sites
+}
+
 impl metrics::Recorder for Recorder {
     fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        if SILENCED.get() {
+            return;
+        }
         Store::global().describe(Kind::Counter, &key, unit, description);
     }
 
     fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        if SILENCED.get() {
+            return;
+        }
         Store::global().describe(Kind::Gauge, &key, unit, description);
     }
 
     fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        if SILENCED.get() {
+            return;
+        }
         Store::global().describe(Kind::Histogram, &key, unit, description);
     }
 
     // The process' series, also inside of a testing scope: the handle may be kept beyond it, and
     // looks for the scope itself whenever it records.
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        if of_sites(metadata) {
+            return Counter::noop();
+        }
         Store::global().counter(key).map_or_else(Counter::noop, Counter::from_arc)
     }
 
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        if of_sites(metadata) {
+            return Gauge::noop();
+        }
         Store::global().gauge(key).map_or_else(Gauge::noop, Gauge::from_arc)
     }
 
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        if of_sites(metadata) {
+            return Histogram::noop();
+        }
         Store::global().histogram(key).map_or_else(Histogram::noop, Histogram::from_arc)
     }
 }

@@ -9,16 +9,15 @@ use crate::metrics::histogram::Histogram;
 pub(crate) use crate::metrics::made::Kind;
 use crate::metrics::made::{Description, Made};
 use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
-use crate::metrics::series::{Counter, Gauge, Identified, UpDown};
+use crate::metrics::series::{Counter, Gauge, UpDown};
 use crate::metrics::table::Table;
 use crate::metrics::views::Views;
-use crate::red::{Cells, Red};
+use crate::red::{Red, labelled};
 use metrics::{Key, KeyName, SharedString};
 use opentelemetry::KeyValue;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 /// How much one store holds.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +43,7 @@ pub(crate) struct Store {
     pub(crate) histograms: Table<Histogram>,
     limits: Limits,
     // Taken when a series is made, and when one finds no room: not to record.
-    names: Mutex<Names>,
+    pub(super) names: Mutex<Names>,
     descriptions: Mutex<HashMap<(Kind, KeyName), Description>>,
     /// What the user was already told about.
     warned: Mutex<HashSet<String>>,
@@ -53,7 +52,7 @@ pub(crate) struct Store {
 }
 
 /// The sites' numbers of a scope, by the site's address.
-type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<Cells>)>>;
+type ScopedCells = Mutex<HashMap<usize, (&'static CallSite, Arc<labelled::Table>)>>;
 
 /// The store of a testing scope, as a value in OpenTelemetry's `Context`.
 #[derive(Clone)]
@@ -78,7 +77,7 @@ impl Deref for Current {
 
 static GLOBAL: LazyLock<Store> = LazyLock::new(|| Store::new(Limits::DEFAULT, None));
 
-fn enter<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn enter<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -100,6 +99,11 @@ impl Store {
     /// The process' store.
     pub(crate) fn global() -> &'static Store {
         &GLOBAL
+    }
+
+    /// Whether it is the process' store.
+    pub(crate) fn is_global(&self) -> bool {
+        self.cells.is_none()
     }
 
     /// An empty store for a testing scope.
@@ -345,32 +349,6 @@ impl Store {
         enter(&self.names).get(kind, name).map(look)
     }
 
-    /// Forgets the series that have not changed for so long, and that nobody holds a handle of.
-    pub(crate) fn forget_idle(&self, idle: Duration, now: SystemTime) {
-        fn of<S: Made>(store: &Store, idle: Duration, now: SystemTime) {
-            let mut forgotten = Vec::new();
-            S::table(store).retain(|series| {
-                let id: &Identified = series.id();
-                let gone = id.is_idle(series.activity(), idle, now)
-                    && series.may_be_forgotten()
-                    // Whoever holds it may go on with it; nobody can get hold of it meanwhile.
-                    && Arc::strong_count(series) == 1;
-                if gone {
-                    forgotten.push(id.key.clone());
-                }
-                !gone
-            });
-            let mut names = enter(&store.names);
-            for key in forgotten {
-                names.forget(S::KIND, &key);
-            }
-        }
-        of::<Counter>(self, idle, now);
-        of::<UpDown>(self, idle, now);
-        of::<Gauge>(self, idle, now);
-        of::<Histogram>(self, idle, now);
-    }
-
     /// Whether the user was not yet told `about` this.
     pub(crate) fn warn_once(&self, about: &str) -> bool {
         let mut warned = enter(&self.warned);
@@ -380,40 +358,57 @@ impl Store {
     }
 
     /// A site's numbers in this scope.
-    pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<Cells> {
+    pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<labelled::Table> {
         let Some(cells) = &self.cells else {
             // Only scopes are asked. Were it the process' store, the site's own cells would hold.
-            return Arc::new(Cells::new());
+            return Arc::new(labelled::Table::new());
         };
         let mut cells = enter(cells);
         let (_, found) = cells
             .entry(std::ptr::from_ref(site).addr())
-            .or_insert_with(|| (site, Arc::new(Cells::new())));
+            .or_insert_with(|| (site, Arc::new(labelled::Table::new())));
         found.clone()
     }
 
     /// The sites' numbers: all sites of the process, also those never called, or those which
     /// this scope has seen.
     pub(crate) fn red(&self) -> Vec<(&'static CallSite, Red)> {
+        self.sites(|site, table| table.read(site.bounds()))
+    }
+
+    /// The same, by label set, without sites that count nothing.
+    pub(crate) fn by_labels(&self) -> Vec<(&'static CallSite, Vec<labelled::Series>)> {
+        let mut sites = self.sites(|site, table| table.series(site.bounds()));
+        sites.retain(|(site, _)| site.has_metrics());
+        sites
+    }
+
+    fn sites<T>(
+        &self,
+        read: impl Fn(&'static CallSite, &labelled::Table) -> T,
+    ) -> Vec<(&'static CallSite, T)> {
         match &self.cells {
-            None => crate::catalog::catalog().map(|site| (site, site.cells().read())).collect(),
-            Some(cells) => {
-                enter(cells).values().map(|(site, cells)| (*site, cells.read())).collect()
+            None => {
+                crate::catalog::catalog().map(|site| (site, read(site, site.table()))).collect()
+            }
+            Some(tables) => {
+                let tables = enter(tables);
+                tables.values().map(|(site, table)| (*site, read(site, table))).collect()
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use metrics::CounterFn;
 
-    fn store(names: usize, series_of_a_name: usize) -> Store {
+    pub(crate) fn store(names: usize, series_of_a_name: usize) -> Store {
         Store::new(Limits { names, series_of_a_name, series: 1_000 }, Some(Mutex::default()))
     }
 
-    fn key(name: &str, user: usize) -> Key {
+    pub(crate) fn key(name: &str, user: usize) -> Key {
         Key::from_parts(name.to_owned(), &[("user", user.to_string())])
     }
 

@@ -42,6 +42,14 @@ impl<S: Series> Table<S> {
         }
     }
 
+    /// Whether it was there.
+    pub(crate) fn remove(&self, key: &Key) -> bool {
+        let hash = key.get_hash();
+        let mut part = self.part(hash).write().unwrap_or_else(PoisonError::into_inner);
+        let found = part.find_entry(hash, |series| series.id().key == *key);
+        found.map(|entry| entry.remove()).is_ok()
+    }
+
     /// Whoever is being looked for meanwhile is found before or after, not in between.
     pub(crate) fn retain(&self, mut keep: impl FnMut(&Arc<S>) -> bool) {
         for part in &self.0 {

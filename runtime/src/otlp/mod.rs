@@ -110,7 +110,7 @@ impl<R: Request> Exporter<R> {
             Err(failure) => Sent::Failed(failure),
         };
         self.runtime = Some(runtime);
-        self.without_secrets(sent)
+        self.shown(sent)
     }
 
     /// Nothing follows; what it held is given back.
@@ -197,8 +197,8 @@ impl<R: Request> Exporter<R> {
         }
     }
 
-    /// A receiver may repeat what it was sent: none of that is shown.
-    fn without_secrets(&self, sent: Sent) -> Sent {
+    /// What is shown of it: a receiver may repeat what it was sent, and none of that is.
+    fn shown(&self, sent: Sent) -> Sent {
         let hide = |mut message: String| {
             for (_, value) in self.settings.headers.iter() {
                 for part in value.split_whitespace().filter(|part| part.len() > 3) {
@@ -212,7 +212,19 @@ impl<R: Request> Exporter<R> {
         match sent {
             Sent::Taken => Sent::Taken,
             Sent::Partly { rejected, message } => Sent::Partly { rejected, message: hide(message) },
-            Sent::Failed(Failure { kind, message }) => Sent::failed(kind, hide(message)),
+            Sent::Failed(Failure { kind, message }) => {
+                let mut message = hide(message);
+                // Whoever closes an encrypted connection before an answer may have said why, and the
+                // reason may have been lost with the connection.
+                let secure = self.uri.scheme() == Some(&Scheme::HTTPS);
+                if kind == "connection" && secure && !message.contains("(Connect)") {
+                    message.push_str(
+                        ": if the receiver asks its clients for a certificate, set \
+                         OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
+                    );
+                }
+                Sent::failed(kind, message)
+            }
         }
     }
 }

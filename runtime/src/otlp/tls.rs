@@ -102,6 +102,7 @@ fn of(error: &rustls::Error) -> Option<&'static str> {
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateExpired
             | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
             | AlertDescription::HandshakeFailure,
         ) => Some(
             "the receiver wants a client certificate that it trusts: set \

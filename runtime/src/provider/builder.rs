@@ -1,23 +1,26 @@
 //! From settings to a running redspan.
 
+#[cfg(feature = "prometheus")]
+use super::admin::Admin;
+use super::endings::Endings;
 use super::error::InitError;
-use super::guard::Telemetry;
+use super::guard::{Core, Telemetry};
 use super::logs::Logs;
+use super::metrics::Metrics;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter, ON_SETTINGS, Reload};
+use crate::bridge::meter::MeterProvider;
 use crate::bridge::subscriber::Front;
+use crate::bridge::twice::{self, Theirs};
+use crate::call::elsewhere;
 use crate::catalog::catalog;
 use crate::clock;
 use crate::config::env::{Env, Warning};
 use crate::config::preset::Preset;
 use crate::config::resource::{self, Identity};
-#[cfg(feature = "prometheus")]
-use crate::config::settings::MetricsExporter;
 use crate::config::settings::Settings;
 use crate::context::propagation::{self, Propagator, baggage};
-#[cfg(feature = "prometheus")]
-use crate::expose::http::AdminListener;
 use crate::log::LogLayer;
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
@@ -26,19 +29,11 @@ use crate::span::engine::{self, Engine};
 use crate::span::tracer::TracerProvider;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
-#[cfg(feature = "prometheus")]
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::Location;
-use std::sync::{Mutex, PoisonError};
-#[cfg(feature = "prometheus")]
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::{Dispatch, LevelFilter, Subscriber};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
-
-/// How long a scrape waits for the exporter.
-#[cfg(feature = "prometheus")]
-const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 
 /// A layer of the application, on the registry that redspan sets up.
 type UserLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -71,11 +66,15 @@ pub struct Builder {
     pub(super) spans: Spans,
     propagators: Option<Vec<Propagator>>,
     baggage: Vec<Key>,
+    pub(super) metrics: Metrics,
     #[cfg(feature = "prometheus")]
-    metrics_address: Option<SocketAddr>,
+    pub(super) admin: Admin,
+    pub(super) endings: Endings,
     pub(super) logs: Logs,
     layers: Vec<UserLayer>,
     preset: Option<Preset>,
+    disabled: Option<bool>,
+    exemplars: Option<bool>,
     env: Option<Env>,
 }
 
@@ -145,21 +144,26 @@ impl Builder {
         self
     }
 
-    /// Serves `/metrics` there. Environment: `OTEL_METRICS_EXPORTER=prometheus` with
-    /// `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
-    /// one ([`Telemetry::metrics_address`]).
-    #[cfg(feature = "prometheus")]
-    pub fn metrics_at(mut self, address: SocketAddr) -> Self {
-        self.metrics_address = Some(address);
-        self
-    }
-
     /// A `tracing_subscriber` layer of the application, beside redspan's own.
     ///
     /// A layer without a filter of its own asks for a tracing span in every call, which costs: give
     /// it one (`Layer::with_filter`) if it does not need them.
     pub fn layer(mut self, layer: impl Layer<Registry> + Send + Sync + 'static) -> Self {
         self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// Whether nothing leaves the process: calls work and count as ever, and nobody hears of it.
+    /// Environment: `OTEL_SDK_DISABLED`.
+    pub fn disabled(mut self, disabled: bool) -> Self {
+        self.disabled = Some(disabled);
+        self
+    }
+
+    /// Whether numbers carry exemplars, examples of the spans they come from. Environment:
+    /// `OTEL_METRICS_EXEMPLAR_FILTER`; by default they do.
+    pub fn exemplars(mut self, exemplars: bool) -> Self {
+        self.exemplars = Some(exemplars);
         self
     }
 
@@ -198,7 +202,9 @@ impl Builder {
         if let Some(first) = *installed {
             return Err(InitError::AlreadyInstalled(first));
         }
-        let (settings, warnings) = Settings::read(self.variables(), self.preset);
+        let (mut settings, warnings) = Settings::read(self.variables(), self.preset);
+        settings.sdk_disabled = self.disabled.unwrap_or(settings.sdk_disabled);
+        settings.exemplars = self.exemplars.unwrap_or(settings.exemplars);
         let telemetry = self.put_together(settings, warnings)?;
         *installed = Some(Location::caller());
         Ok(telemetry)
@@ -241,37 +247,58 @@ impl Builder {
         log_layer.set_resource(&resource);
         let lines = log_layer.handle();
         let reload = Reload::of([&events_filter, &log_filter]);
-        let layers = Layers { level, events_filter, log_filter, log_layer };
+        let exports = pipeline.is_connected();
+        let layers = Layers { level, exports, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
-        let subscriber = if self.layers.is_empty() {
+        let own_layers = !self.layers.is_empty();
+        let (subscriber, theirs) = if self.layers.is_empty() {
             layers.onto(Registry::default())
         } else {
             layers.onto(Registry::default().with(std::mem::take(&mut self.layers)))
         };
 
-        let engine = Engine::new(sampler, level, limits, pipeline);
+        let aside = theirs != Theirs::None && !exports;
+        if aside {
+            says.push("spans are left to the application's own tracing-opentelemetry layer".into());
+        }
+        let engine = Engine::new(sampler, level, limits, pipeline).standing_aside(aside);
         baggage::allow(std::mem::take(&mut self.baggage));
+        let metrics = self.metrics.ways_out(&settings, &resource, &service, &mut says)?;
         #[cfg(feature = "prometheus")]
-        let admin = self.listener(&settings, &service, &mut says)?;
+        let admin = {
+            let sent = !metrics.is_empty();
+            self.admin.listener(&settings, &service, lines.clone(), sent, &mut says)?
+        };
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);
         }
         // Only `install` sets it, and only once.
         let engine = engine::install(engine);
+        if own_layers {
+            // A filter among them may have waited for that.
+            tracing_core::callsite::rebuild_interest_cache();
+        }
         self.logs.settle();
+        self.metrics.settle();
         if settings.exemplars {
             candidate::enable();
         }
         resource::install(&resource);
         service.settle();
-        global::set_tracer_provider(TracerProvider::new());
+        if !aside {
+            global::set_tracer_provider(TracerProvider::new());
+            global::set_meter_provider(MeterProvider);
+        }
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
-        if ::metrics::set_global_recorder(recorder()).is_err() {
-            says.push(
-                "another metrics recorder is installed and keeps the `metrics` macros".into(),
-            );
+        match ::metrics::set_global_recorder(recorder()) {
+            Ok(()) => elsewhere::ours(),
+            Err(_) => says.push(
+                "another metrics recorder is installed: it keeps the `metrics` macros, and is told of \
+                 functions' calls as well"
+                    .into(),
+            ),
         }
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
@@ -280,10 +307,20 @@ impl Builder {
         for warning in warnings.drain(..).map(|it| it.to_string()).chain(bad_directive) {
             tracing::warn!(name: ON_SETTINGS, target: "redspan", "{warning}");
         }
+        if theirs == Theirs::Unfiltered && exports {
+            tracing::warn!(name: ON_SETTINGS, target: "redspan", "{}", twice::WARNING);
+        }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
-        let telemetry = Telemetry::new(engine, lines, said).filtered_by(reload);
+        #[cfg_attr(not(feature = "prometheus"), expect(unused_mut, reason = "nothing is served"))]
+        let mut core = Core::new(engine, metrics, lines);
         #[cfg(feature = "prometheus")]
-        let telemetry = telemetry.serving(admin);
+        core.serving(admin);
+        let core = Arc::new(core);
+        self.endings.on_signal |= self.preset == Some(Preset::Production);
+        if let Some(error) = self.endings.install(&core) {
+            tracing::warn!(target: "redspan", %error, "signals will end the process without a flush");
+        }
+        let telemetry = Telemetry::new(core, said).filtered_by(reload);
         Ok(telemetry)
     }
 }
@@ -308,50 +345,6 @@ impl Builder {
             service_version: self.service_version.take().or(default_version.map(str::to_owned)),
             attributes: std::mem::take(&mut self.attributes),
         }
-    }
-}
-
-#[cfg(feature = "prometheus")]
-impl Builder {
-    fn listener(
-        &self,
-        settings: &Settings,
-        service: &Service,
-        says: &mut Vec<String>,
-    ) -> Result<Option<AdminListener>, InitError> {
-        let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
-        let address = match self.metrics_address {
-            _ if settings.sdk_disabled => return Ok(None),
-            Some(address) => address,
-            None if asked => {
-                let host = settings.prometheus_host.as_str();
-                let resolved = (host, settings.prometheus_port).to_socket_addrs();
-                let first = resolved.ok().and_then(|mut addresses| addresses.next());
-                first.ok_or_else(|| {
-                    InitError::Listener(format!(
-                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
-                         set a host name or an IP address, such as 127.0.0.1"
-                    ))
-                })?
-            }
-            None => {
-                says.push(
-                    "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
-                );
-                return Ok(None);
-            }
-        };
-        let listener = AdminListener::start(address, service.clone(), || {
-            // A scrape shows exemplars of what has been handed over: let that be all there is. An
-            // exporter that hangs must not hold it up.
-            if let Some(engine) = engine::get() {
-                engine.pipeline.flush(BEFORE_SCRAPE);
-                engine.pipeline.publish_stats();
-            }
-        })
-        .map_err(|error| InitError::Listener(error.to_string()))?;
-        says.push(format!("metrics at http://{}/metrics", listener.local_addr()));
-        Ok(Some(listener))
     }
 }
 
@@ -390,26 +383,53 @@ fn with_own_level(rust_log: Option<&str>, own: Option<LevelFilter>) -> Option<St
 struct Layers {
     /// Up to which spans are made.
     level: LevelFilter,
+    /// Whether they leave the process.
+    exports: bool,
     events_filter: EventFilter,
     log_filter: EventFilter,
     log_layer: LogLayer,
 }
 
 impl Layers {
-    fn onto<S>(self, base: S) -> Dispatch
+    fn onto<S>(self, base: S) -> (Dispatch, Theirs)
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        let bridge = tracing_opentelemetry::layer()
-            .with_tracer(TracerProvider::new().tracer("tracing-opentelemetry"))
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_tracked_inactivity(false);
-        Dispatch::new(Front::new(
-            base.with(bridge.with_filter(BridgeFilter { level: self.level }))
-                .with(EventLayer::new().with_filter(self.events_filter))
-                .with(self.log_layer.with_filter(self.log_filter)),
-        ))
+        let theirs = Theirs::among(&base);
+        // Two bridges would keep their data of a span in one place, and the second to come panics.
+        let dispatch = match theirs {
+            Theirs::Unfiltered if self.exports => self.with_events(base),
+            // Their layer writes the events, too.
+            Theirs::Filtered | Theirs::Unfiltered if !self.exports => {
+                lines(base, self.log_layer, self.log_filter)
+            }
+            _ => {
+                let bridge = tracing_opentelemetry::layer()
+                    .with_tracer(TracerProvider::new().tracer("tracing-opentelemetry"))
+                    .with_location(false)
+                    .with_threads(false)
+                    .with_target(false)
+                    .with_tracked_inactivity(false);
+                let filter = BridgeFilter { level: self.level };
+                self.with_events(base.with(bridge.with_filter(filter)))
+            }
+        };
+        (dispatch, theirs)
     }
+
+    fn with_events<S>(self, base: S) -> Dispatch
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        let Layers { events_filter, log_filter, log_layer, .. } = self;
+        let base = base.with(EventLayer::new().with_filter(events_filter));
+        lines(base, log_layer, log_filter)
+    }
+}
+
+fn lines<S>(base: S, layer: LogLayer, filter: EventFilter) -> Dispatch
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    Dispatch::new(Front::new(base.with(layer.with_filter(filter))))
 }

@@ -1,9 +1,11 @@
 //! What keeps redspan running, and ends it in good order.
 
+use super::metrics::WaysOut;
 use crate::bridge::filter::Reload;
 use crate::config::resource;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
+use crate::in_flight::{self, InFlight};
 use crate::log::LogHandle;
 use crate::sample::Sampler;
 use crate::span::SpanStats;
@@ -11,9 +13,9 @@ use crate::span::engine::Engine;
 use std::fmt;
 #[cfg(feature = "prometheus")]
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[cfg(feature = "prometheus")]
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long dropping the guard may take.
@@ -28,58 +30,61 @@ const AT_LEAST: Duration = Duration::from_millis(250);
 /// `main`.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
-    pub(super) engine: &'static Engine,
+    pub(super) core: Arc<Core>,
+    pub(super) reload: Reload,
     #[cfg(feature = "prometheus")]
     metrics_at: Option<SocketAddr>,
-    #[cfg(feature = "prometheus")]
-    admin: Mutex<Option<AdminListener>>,
-    pub(super) logs: LogHandle,
-    pub(super) reload: Reload,
     said: String,
-    shut: AtomicBool,
 }
 
-impl Telemetry {
-    pub(super) fn new(engine: &'static Engine, logs: LogHandle, said: String) -> Self {
-        Telemetry {
+/// What is to be flushed and closed, by whoever comes first.
+pub(super) struct Core {
+    pub(super) engine: &'static Engine,
+    #[cfg(feature = "prometheus")]
+    admin: Mutex<Option<AdminListener>>,
+    metrics: WaysOut,
+    pub(super) logs: LogHandle,
+    /// Held while it is being shut down; true once it is.
+    shut: Mutex<bool>,
+}
+
+impl Core {
+    pub(super) fn new(engine: &'static Engine, metrics: WaysOut, logs: LogHandle) -> Self {
+        Core {
             engine,
             #[cfg(feature = "prometheus")]
-            metrics_at: None,
-            #[cfg(feature = "prometheus")]
             admin: Mutex::default(),
+            metrics,
             logs,
-            reload: Reload::default(),
-            said,
-            shut: AtomicBool::new(false),
+            shut: Mutex::new(false),
         }
     }
 
+    /// Serves pages, until it is shut down.
     #[cfg(feature = "prometheus")]
-    pub(super) fn serving(mut self, admin: Option<AdminListener>) -> Self {
-        self.metrics_at = admin.as_ref().map(AdminListener::local_addr);
+    pub(super) fn serving(&mut self, admin: Option<AdminListener>) {
         self.admin = Mutex::new(admin);
-        self
     }
 
-    /// Sends what has ended and writes what was logged by now. False if `timeout` passed first.
-    ///
-    /// It blocks the calling thread, and needs nothing of the caller's async runtime.
-    pub fn flush(&self, timeout: Duration) -> bool {
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let spans = self.engine.pipeline.flush_all(timeout);
-        let logs = self.logs.flush(deadline.saturating_duration_since(Instant::now()));
-        spans && logs
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let metrics = self.metrics.flush(left());
+        let logs = self.logs.flush(left());
+        spans && metrics && logs
     }
 
-    /// Flushes, and closes everything. Spans that end later are counted as dropped. False if
-    /// `timeout` passed first. Again, it does nothing.
-    pub fn shutdown(&self, timeout: Duration) -> bool {
-        if self.shut.swap(true, Relaxed) {
+    pub(super) fn shutdown(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let Some(mut shut) = self.alone(deadline) else { return false };
+        if std::mem::replace(&mut *shut, true) {
             return true;
         }
-        let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now()).max(AT_LEAST.min(timeout));
         let spans = self.engine.pipeline.shutdown(timeout);
+        // After the spans, so that the last exemplars are among them.
+        let metrics = self.metrics.shutdown(left);
         #[cfg(feature = "prometheus")]
         let listener = {
             let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -88,7 +93,68 @@ impl Telemetry {
         #[cfg(not(feature = "prometheus"))]
         let listener = true;
         let logs = self.logs.flush(left());
-        spans && listener && logs
+        spans && metrics && listener && logs
+    }
+
+    /// A signal's thread may be at it while `main` ends: the process must not, before that is done.
+    fn alone(&self, deadline: Instant) -> Option<MutexGuard<'_, bool>> {
+        loop {
+            match self.shut.try_lock() {
+                Ok(held) => return Some(held),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+}
+
+impl Telemetry {
+    pub(super) fn new(core: Arc<Core>, said: String) -> Self {
+        #[cfg(feature = "prometheus")]
+        let metrics_at = {
+            let admin = core.admin.lock().unwrap_or_else(PoisonError::into_inner);
+            admin.as_ref().map(AdminListener::local_addr)
+        };
+        Telemetry {
+            core,
+            reload: Reload::default(),
+            #[cfg(feature = "prometheus")]
+            metrics_at,
+            said,
+        }
+    }
+
+    /// Sends what has ended and what was counted, and writes what was logged by now. False if
+    /// `timeout` passed first.
+    ///
+    /// It blocks the calling thread, and needs nothing of the caller's async runtime.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.core.flush(timeout)
+    }
+
+    /// Flushes, and closes everything. Spans that end later are counted as dropped. False if
+    /// `timeout` passed first. Again, it does nothing.
+    pub fn shutdown(&self, timeout: Duration) -> bool {
+        self.core.shutdown(timeout)
+    }
+
+    /// Calls in flight, with age and place, those that have run longest first.
+    ///
+    /// Calls are listed from the first time on that this is asked; until then each pays for it with one
+    /// look at a flag. Those that began earlier, and those beyond a bound, are given as a number for
+    /// each function, without an age. With the feature `prometheus` it is also a page, `/in-flight`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let telemetry = redspan::init!()?;
+    /// for call in telemetry.in_flight() {
+    ///     println!("{call}"); // 4.503 s  shop::charge at src/shop.rs:17
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        in_flight::list()
     }
 
     /// Changes what decides which spans are recorded, from the next span on; spans that have started
@@ -108,12 +174,12 @@ impl Telemetry {
     pub fn set_sampler(&self, sampler: impl Sampler) {
         let sampler: Box<dyn Sampler> = Box::new(sampler);
         tracing::info!(target: "redspan", "sampled by {}", sampler.describe());
-        self.engine.set_sampler(sampler);
+        self.core.engine.set_sampler(sampler);
     }
 
     /// What became of the sampled spans.
     pub fn spans(&self) -> SpanStats {
-        self.engine.pipeline.read_stats()
+        self.core.engine.pipeline.read_stats()
     }
 
     /// Where `/metrics` is served, if it is.

@@ -109,6 +109,6 @@ impl Telemetry {
     /// # Ok(()) }
     /// ```
     pub fn health(&self) -> Health {
-        Health::of(self.engine, &self.logs)
+        Health::of(self.core.engine, &self.core.logs)
     }
 }

@@ -83,6 +83,6 @@ impl Telemetry {
 
     /// What became of the log lines.
     pub fn logs(&self) -> &LogHandle {
-        &self.logs
+        &self.core.logs
     }
 }

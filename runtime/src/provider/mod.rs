@@ -1,12 +1,16 @@
 //! The composition root: everything is put together here, once.
 
+#[cfg(feature = "prometheus")]
+mod admin;
 mod builder;
+mod endings;
 mod error;
 #[cfg(feature = "testing")]
 mod for_tests;
 mod guard;
 mod health;
 mod logs;
+mod metrics;
 mod spans;
 
 pub use builder::{Builder, builder};

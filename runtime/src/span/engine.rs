@@ -34,6 +34,8 @@ pub(crate) struct Engine {
     level: LevelFilter,
     limits: SpanLimits,
     pub(crate) pipeline: Pipeline,
+    /// Spans are somebody else's: none is made, and what is current is left as it is.
+    aside: bool,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -47,7 +49,17 @@ impl Engine {
     ) -> Self {
         let follows_parent = AtomicBool::new(sampler.follows_local_parent());
         let sampler = ArcSwap::from_pointee(sampler);
-        Engine { sampler, follows_parent, level, limits, pipeline }
+        Engine { sampler, follows_parent, level, limits, pipeline, aside: false }
+    }
+
+    /// Leaves all spans to somebody else.
+    pub(crate) fn standing_aside(self, aside: bool) -> Self {
+        Engine { aside, ..self }
+    }
+
+    /// The most detailed level of spans that leave the process; `None` if none do.
+    pub(crate) fn exports_up_to(&self) -> Option<LevelFilter> {
+        self.pipeline.is_connected().then_some(self.level)
     }
 }
 
@@ -124,6 +136,9 @@ impl Engine {
         let above = span.span_context();
         let parent_context = above.is_valid().then_some(above);
         let scope = scoped::of_context(parent);
+        if self.aside && scope.is_none() {
+            return Started::Followed;
+        }
         // What a local parent decides, nobody is asked about.
         let follows = match &scope {
             None => self.follows_parent.load(Relaxed),
@@ -225,24 +240,45 @@ impl Engine {
         &self,
         site: &'static CallSite,
         tick: Tick,
+        links: Vec<Link>,
     ) -> Option<(Context, bool)> {
-        if self.level < site.level() {
+        if !self.wants(site) {
             return None;
         }
         crate::context::current::with(|current| {
-            let start = Start {
-                name: Cow::Borrowed(site.name()),
-                kind: site.kind().into(),
-                tick,
-                at: None,
-                site: Some(site),
-                scope: None,
-                attributes: Vec::new(),
-                links: Vec::new(),
-                owned: true,
-            };
-            self.open(current, start)
+            let detached = site.is_root().then(|| follow::without_span(current));
+            let current = detached.as_ref().unwrap_or(current);
+            self.start_call_below(site, tick, links, current)
         })?
+    }
+
+    /// Whether calls of the site have spans.
+    #[inline]
+    pub(crate) fn wants(&self, site: &CallSite) -> bool {
+        self.level >= site.level() && !site.is_compiled_out()
+    }
+
+    /// As [`Engine::start_call`], below `parent`.
+    #[inline]
+    pub(crate) fn start_call_below(
+        &self,
+        site: &'static CallSite,
+        tick: Tick,
+        links: Vec<Link>,
+        parent: &Context,
+    ) -> Option<(Context, bool)> {
+        let start = Start {
+            name: Cow::Borrowed(site.name()),
+            kind: site.kind().into(),
+            tick,
+            at: None,
+            site: Some(site),
+            scope: None,
+            attributes: Vec::new(),
+            links,
+            owned: true,
+        };
+        self.open(parent, start)
     }
 
     /// As [`Engine::start`], with the context to attach and whether its span records.

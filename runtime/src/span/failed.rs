@@ -42,6 +42,11 @@ impl Failed {
         Failed::of_type("panic")
     }
 
+    /// Type and message, for a line.
+    pub(crate) fn in_short(&self) -> (&str, Option<&str>) {
+        (&self.error_type, self.message.as_deref())
+    }
+
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`
     /// with its source chain.
     /// <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>

@@ -8,23 +8,25 @@ use opentelemetry_sdk::trace::SpanData;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Batches that wait for an exporter beside the first; more are dropped and counted.
-const WAITING: usize = 64;
 
 /// Sends to the first on the export thread, and to each of the others on a thread of its own. What
 /// becomes of a span is said by the first; the others have numbers of their own.
 pub(crate) struct FanOut {
     first: Box<dyn SpanSink>,
     others: Vec<Other>,
+    /// Spans that may wait for each of the others; more are dropped and counted.
+    capacity: usize,
 }
 
 struct Other {
     description: String,
-    orders: SyncSender<Order>,
+    orders: Sender<Order>,
+    /// Spans that wait.
+    waiting: Arc<AtomicUsize>,
     stats: Arc<ExporterStats>,
 }
 
@@ -43,24 +45,33 @@ impl FanOut {
     pub(crate) fn start(
         first: Box<dyn SpanSink>,
         others: Vec<(Box<dyn SpanSink>, Arc<ExporterStats>)>,
+        capacity: usize,
     ) -> io::Result<Self> {
         let others = others.into_iter().map(|(sink, stats)| {
-            let (orders, taken) = sync_channel(WAITING);
+            let (orders, taken) = channel();
             let (description, counted) = (sink.describe(), Arc::clone(&stats));
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let left = Arc::clone(&waiting);
             thread::Builder::new()
                 .name("redspan-export".into())
-                .spawn(move || work(sink, &taken, &counted))?;
-            Ok(Other { description, orders, stats })
+                .spawn(move || work(sink, &taken, &left, &counted))?;
+            Ok(Other { description, orders, waiting, stats })
         });
-        Ok(FanOut { first, others: others.collect::<io::Result<_>>()? })
+        Ok(FanOut { first, others: others.collect::<io::Result<_>>()?, capacity })
     }
 }
 
-fn work(mut sink: Box<dyn SpanSink>, orders: &Receiver<Order>, stats: &ExporterStats) {
+fn work(
+    mut sink: Box<dyn SpanSink>,
+    orders: &Receiver<Order>,
+    waiting: &AtomicUsize,
+    stats: &ExporterStats,
+) {
     let _quiet = quiet::settle();
     while let Ok(order) = orders.recv() {
         match order {
             Order::Batch(batch, timeout) => {
+                waiting.fetch_sub(batch.len(), Relaxed);
                 let (spans, start) = (batch.len() as u64, Instant::now());
                 let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
                 stats.done(spans, &result, start.elapsed());
@@ -89,10 +100,13 @@ impl SpanSink for FanOut {
 
     fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError> {
         for other in &self.others {
-            let spans = batch.len() as u64;
-            if other.orders.try_send(Order::Batch(batch.clone(), timeout)).is_err() {
-                other.stats.dropped(reason::QUEUE_FULL, spans);
+            if other.waiting.load(Relaxed) + batch.len() > self.capacity {
+                other.stats.dropped(reason::QUEUE_FULL, batch.len() as u64);
+                continue;
             }
+            other.waiting.fetch_add(batch.len(), Relaxed);
+            // Its thread is there until the shutdown.
+            let _ = other.orders.send(Order::Batch(batch.clone(), timeout));
         }
         self.first.export(batch, timeout)
     }
@@ -115,8 +129,7 @@ impl FanOut {
     fn wait(&self, deadline: Instant, order: impl Fn(Sender<()>) -> Order) {
         let (done, is_done) = channel();
         for other in &self.others {
-            // One whose queue is full is hanging.
-            let _ = other.orders.try_send(order(done.clone()));
+            let _ = other.orders.send(order(done.clone()));
         }
         drop(done);
         for _ in &self.others {

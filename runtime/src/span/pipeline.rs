@@ -4,6 +4,8 @@
 //! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
 //! from it. Callers touch neither.
 
+mod warn;
+
 use super::buffer::{Added, Buffers};
 use super::export::SpanSink;
 use super::fan_out::FanOut;
@@ -33,9 +35,6 @@ const LAST_ROUND: Duration = Duration::from_millis(250);
 /// How long a batch may take at the end, when the one before it has failed.
 const LAST_TRY: Duration = Duration::from_millis(500);
 
-/// After so long without a span having left, although some wait, that is said.
-const STUCK: Duration = Duration::from_secs(15);
-
 #[derive(Default)]
 struct Queue {
     spans: VecDeque<(SpanData, Pending)>,
@@ -58,8 +57,10 @@ struct Queue {
     exporter_gone: bool,
     /// Spans that wait for the tail policy's decision.
     pending: u64,
-    /// Up to here a flush wants the exporters and processors to hold nothing back either.
-    thorough: u64,
+    /// Flushes of the exporters that were asked for, that are done, and when nobody waits any more.
+    flushes_wanted: u64,
+    flushes_done: u64,
+    flush_until: Option<Instant>,
     /// The next round asks the processors for it.
     flush_hooks: bool,
     /// Since when spans have been waiting without one leaving.
@@ -126,7 +127,7 @@ impl Pipeline {
         let others: Vec<_> = sinks.collect();
         let sink: Box<dyn SpanSink> = match others.is_empty() {
             true => first,
-            false => Box::new(FanOut::start(first, others)?),
+            false => Box::new(FanOut::start(first, others, batching.queue)?),
         };
         // The tail policy decides about a root a round later.
         let rounds = if tail.is_some() { 2 } else { 1 };
@@ -165,7 +166,6 @@ impl Pipeline {
     }
 
     /// Shows what became of the spans among the metrics.
-    #[cfg(feature = "prometheus")]
     pub(crate) fn publish_stats(&self) {
         let (queued, capacity) = self.queue();
         self.shared.stats.publish(queued, capacity);
@@ -197,7 +197,6 @@ impl Pipeline {
 
     /// Sends all spans that have ended by now; under a tail policy, all that it keeps of the traces
     /// whose local root has. False if `timeout` passed first.
-    #[cfg(feature = "prometheus")]
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         self.flush_as(timeout, false)
     }
@@ -229,11 +228,21 @@ impl Pipeline {
         }
         let target = queue.entered;
         queue.urgent = queue.urgent.max(target);
-        if thorough {
-            queue.thorough = queue.thorough.max(target);
-        }
         self.shared.work.notify_all();
         while queue.left < target && !queue.exporter_gone {
+            match self.wait(queue, deadline) {
+                Ok(held) => queue = held,
+                Err(()) => return false,
+            }
+        }
+        if !thorough {
+            return true;
+        }
+        queue.flushes_wanted += 1;
+        let flush = queue.flushes_wanted;
+        queue.flush_until = queue.flush_until.max(Some(deadline));
+        self.shared.work.notify_all();
+        while queue.flushes_done < flush && !queue.exporter_gone {
             match self.wait(queue, deadline) {
                 Ok(held) => queue = held,
                 Err(()) => return false,
@@ -391,17 +400,20 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
         queue.spans.extend(converted.drain(..));
         queue.rounds_done = queue.rounds_done.max(wanted);
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
-        queue.collector_gone = stop;
+        let until = queue.flush_until;
         shared.stats.dropped(why, refused as u64);
         drop(queue);
         shared.work.notify_all();
         shared.progress.notify_all();
         if stop {
-            // The numbers are in: whoever shuts down does not wait for this.
-            hooks.shutdown(LAST_ROUND);
+            // The numbers are in, whatever becomes of this.
+            let left = until.map(|it| it.saturating_duration_since(Instant::now()));
+            hooks.shutdown(left.unwrap_or_default().max(LAST_ROUND));
+            shared.queue().collector_gone = true;
+            shared.progress.notify_all();
             return;
         }
-        watch(shared);
+        warn::watch(shared);
         thread::park_timeout(ROUND);
     }
 }
@@ -413,7 +425,7 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
     let mut well = true;
     loop {
         let mut queue = shared.queue();
-        loop {
+        while queue.flushes_done >= queue.flushes_wanted {
             let waited = queue.since.map_or(Duration::ZERO, |since| since.elapsed());
             let due = queue.spans.len() >= batch || queue.left < queue.urgent || waited >= delay;
             if queue.stop || (due && !queue.spans.is_empty()) {
@@ -426,6 +438,15 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         }
         if queue.stop {
             break;
+        }
+        let (wanted, until) = (queue.flushes_wanted, queue.flush_until);
+        if queue.flushes_done < wanted {
+            drop(queue);
+            let left = until.map_or(timeout, |it| it.saturating_duration_since(Instant::now()));
+            let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(left)));
+            shared.queue().flushes_done = wanted;
+            shared.progress.notify_all();
+            continue;
         }
         let count = queue.spans.len().min(batch.max(1));
         let (spans, pending): (Vec<_>, Vec<_>) = queue
@@ -440,7 +461,6 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         queue.in_flight = count as u64;
         own.sending(count as u64);
         let ending = queue.closing;
-        let thorough = queue.thorough > queue.left && queue.thorough <= queue.left + count as u64;
         drop(queue);
         // A process that ends does not wait for a receiver that was not there before either.
         let timeout = if ending && !well { timeout.min(LAST_TRY) } else { timeout };
@@ -450,9 +470,6 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         let result = catch_unwind(AssertUnwindSafe(|| sink.export(spans, timeout)));
         own.done(count as u64, &result, start.elapsed());
         well = matches!(result, Ok(Ok(())));
-        if thorough {
-            let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(timeout)));
-        }
         if well && shared.exemplars {
             // Before anybody who flushed looks at them.
             for ((trace_id, span_id), pending) in pending {
@@ -480,51 +497,10 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         drop(queue);
         shared.progress.notify_all();
         if let Ok(Err(error)) = &result {
-            failed(error);
+            warn::failed(error);
         }
     }
     let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
     shared.queue().exporter_gone = true;
     shared.progress.notify_all();
-}
-
-/// Says that spans are being lost.
-fn failed(error: &super::export::ExportError) {
-    if may_warn() {
-        tracing::warn!(
-            target: "redspan",
-            kind = error.kind,
-            reason = error.message,
-            "spans could not be exported and are dropped; this is said at most once a minute"
-        );
-    }
-}
-
-/// Says that nothing leaves although something waits: an exporter that hangs reports no failure.
-fn watch(shared: &Shared) {
-    let (waiting, since) = {
-        let queue = shared.queue();
-        (queue.spans.len() as u64 + queue.in_flight, queue.stuck_since)
-    };
-    let stuck = since.filter(|since| waiting > 0 && since.elapsed() > STUCK);
-    if let Some(since) = stuck.filter(|_| may_warn()) {
-        let seconds = since.elapsed().as_secs();
-        tracing::warn!(
-            target: "redspan",
-            waiting,
-            seconds,
-            "no span has left this process for a while; this is said at most once a minute"
-        );
-    }
-}
-
-/// At most once a minute.
-fn may_warn() -> bool {
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let may = last.is_none_or(|last| last.elapsed() > Duration::from_secs(60));
-    if may {
-        *last = Some(Instant::now());
-    }
-    may
 }

@@ -5,6 +5,7 @@ use crate::clock::{self, Tick};
 use crate::metrics::candidate::Candidate;
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
+use crate::red::labelled::Place;
 use crate::redact::{self, Redaction};
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -68,6 +69,8 @@ pub(crate) struct End {
     pub(crate) tick: Tick,
     pub(crate) at: Option<SystemTime>,
     pub(crate) outcome: Option<Outcome>,
+    /// Where the call was counted.
+    pub(crate) place: Place,
 }
 
 /// A span that has ended.
@@ -96,12 +99,19 @@ impl Record {
         let mut extra = live.extra.map(|extra| *extra).unwrap_or_default();
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            extra.attributes.reserve_exact(4);
+            extra.attributes.reserve_exact(6);
             extra.attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
                 KeyValue::new("code.line.number", i64::from(site.line())),
             ]);
+            if site.follows_tracing() {
+                // The names that tracing-opentelemetry has for them: dashboards ask for those.
+                extra.attributes.extend([
+                    KeyValue::new("code.module.name", site.module()),
+                    KeyValue::new("target", site.target()),
+                ]);
+            }
         }
         if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
             extra.attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
@@ -109,7 +119,12 @@ impl Record {
         let mut status = live.status;
         clean(redact::current(), &mut extra, &mut status);
         let pending = Pending {
-            red: live.site.zip(end.outcome).map(|(site, outcome)| (site, outcome, duration)),
+            red: live.site.zip(end.outcome).map(|(site, outcome)| Counted {
+                site,
+                place: end.place,
+                outcome,
+                duration,
+            }),
             ended_at: end_time,
             candidates: extra.candidates,
         };
@@ -157,10 +172,19 @@ fn clean(redaction: &Redaction, extra: &mut Extra, status: &mut Status) {
     }
 }
 
+/// The call that a span was, as it was counted.
+#[derive(Debug)]
+struct Counted {
+    site: &'static CallSite,
+    place: Place,
+    outcome: Outcome,
+    duration: Duration,
+}
+
 /// What becomes true only when the span was handed over: exemplars.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    red: Option<(&'static CallSite, Outcome, Duration)>,
+    red: Option<Counted>,
     ended_at: SystemTime,
     candidates: Candidates,
 }
@@ -169,7 +193,8 @@ impl Pending {
     /// Publishes the exemplars of the span with these ids: in the cells of `scope`, if it belongs to
     /// one, or else in the site's own.
     pub(crate) fn publish(self, trace_id: TraceId, span_id: SpanId, scope: Option<&Store>) {
-        if let Some((site, outcome, duration)) = self.red {
+        let counted = self.red.filter(|counted| counted.site.has_metrics());
+        if let Some(Counted { site, place, outcome, duration }) = counted {
             let exemplar = crate::exemplar::Exemplar {
                 trace_id,
                 span_id,
@@ -177,8 +202,10 @@ impl Pending {
                 time: self.ended_at,
             };
             match scope {
-                Some(store) => store.cells(site).publish(outcome, duration, exemplar),
-                None => site.cells().publish(outcome, duration, exemplar),
+                Some(store) => {
+                    store.cells(site).publish(place, site.bounds(), outcome, duration, exemplar);
+                }
+                None => site.table().publish(place, site.bounds(), outcome, duration, exemplar),
             }
         }
         for candidate in self.candidates.0 {

@@ -7,7 +7,8 @@ use super::{chain, engine, scoped::ScopedSpans, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
-use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt};
+use crate::red::labelled::Place;
+use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -46,16 +47,28 @@ pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     pub(crate) end: clock::Tick,
     pub(crate) failed: Option<Failed>,
+    /// Where the call was counted.
+    pub(crate) place: Place,
 }
 
 thread_local! {
     /// The bridge writes unsigned numbers as text: what the span has typed stays.
     static FORWARDING: Cell<bool> = const { Cell::new(false) };
+    /// A letter as the next one, rung in by the status `Unset`.
+    static KIND: Cell<Option<SpanKind>> = const { Cell::new(None) };
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
     /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
     /// so that it is there to the thread's last call.
     static ENDING: RefCell<ManuallyDrop<Option<Ending>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+/// Changes the kind of the span in `context`; samplers have seen the first one.
+pub(crate) fn set_kind(context: &Context, kind: SpanKind) {
+    // Like an ending: OpenTelemetry has no way to say it.
+    KIND.set(Some(kind));
+    context.span().set_status(Status::Unset);
+    KIND.set(None);
 }
 
 /// Ends the owned span that is current in `context`.
@@ -119,18 +132,18 @@ impl Span {
         // A span that began at somebody's wall time ends at one too, or its duration would be wrong.
         let just_now = at.filter(|_| live.started_at.is_none()).and_then(clock::just_now);
         let at = at.filter(|_| just_now.is_none());
-        let (tick, outcome) = match ending {
+        let (tick, outcome, place) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
                     failed.write(&mut live);
                 }
-                (ending.end, Some(ending.outcome))
+                (ending.end, Some(ending.outcome), ending.place)
             }
-            None => (just_now.unwrap_or_else(clock::now), None),
+            None => (just_now.unwrap_or_else(clock::now), None, Place::default()),
         };
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&live.context, on_its_way);
-        let record = Record { live, end: End { tick, at, outcome } };
+        let record = Record { live, end: End { tick, at, outcome, place } };
         match to {
             Some(scope) => scope.take(record),
             None => engine::ended(record),
@@ -193,6 +206,9 @@ impl opentelemetry::trace::Span for Span {
             // `Unset` changes nothing by specification; a user metric rings with it
             // (`metrics::candidate`).
             State::Recording { live, .. } if status == Status::Unset => {
+                if let Some(kind) = KIND.take() {
+                    live.kind = kind;
+                }
                 if let Some(candidate) = candidate::take() {
                     let extra = live.extra.get_or_insert_default();
                     if extra.candidates.0.len() < MAX_CANDIDATES {

@@ -92,7 +92,6 @@ pub(super) fn labels(decision: Decision, reason: Reason) -> Vec<Label> {
 }
 
 mod exporter;
-#[cfg(feature = "prometheus")]
 mod shown;
 
 pub use exporter::ExporterHealth;

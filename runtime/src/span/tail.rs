@@ -5,10 +5,12 @@
 //! bytes and one on age; what reaches them is decided early, by what is known then, and counted.
 
 use super::record::{Extra, Live, Record};
+use crate::callsite::CallSite;
 use crate::context::pending::Downstream;
 use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
+use crate::slo::Slo;
 use opentelemetry::trace::{Event, Link, SpanId, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
@@ -45,6 +47,7 @@ use std::time::{Duration, Instant};
 pub struct TailPolicy {
     slow: Option<Duration>,
     slow_in: HashMap<String, Duration>,
+    objectives: bool,
     ratio: TraceIdRatio,
     max_bytes: usize,
     max_age: Duration,
@@ -56,6 +59,7 @@ pub fn policy() -> TailPolicy {
     TailPolicy {
         slow: None,
         slow_in: HashMap::new(),
+        objectives: false,
         ratio: trace_id_ratio(0.0),
         max_bytes: 64 << 20,
         max_age: Duration::from_secs(60),
@@ -73,6 +77,15 @@ impl TailPolicy {
     /// Another threshold for spans of this name.
     pub fn slower_than_in(mut self, span: impl Into<String>, threshold: Duration) -> Self {
         self.slow_in.insert(span.into(), threshold);
+        self
+    }
+
+    /// Keeps traces with a call that took longer than its function promises: the threshold of
+    /// `#[instrumented(slo(latency = "250ms", target = 99.9))]`. It holds for that function in place
+    /// of [`slower_than`](Self::slower_than), and [`slower_than_in`](Self::slower_than_in) in place
+    /// of it.
+    pub fn slower_than_objective(mut self) -> Self {
+        self.objectives = true;
         self
     }
 
@@ -110,7 +123,10 @@ impl TailPolicy {
             _ if matches!(record.live.status, Status::Error { .. }) => return Some("error"),
             _ => {}
         }
-        let threshold = self.slow_in.get(&*record.live.name).copied().or(self.slow);
+        let site = record.live.site.filter(|_| self.objectives);
+        let promised = || site.and_then(CallSite::slo).and_then(Slo::threshold);
+        let named = self.slow_in.get(&*record.live.name).copied();
+        let threshold = named.or_else(promised).or(self.slow);
         threshold.filter(|&threshold| record.duration() > threshold).map(|_| "slow")
     }
 

@@ -129,8 +129,8 @@ impl Seen {
         calls
     }
 
-    /// The value of a counter made through the `metrics` crate, by its name with or without
-    /// `_total`; `None` if nobody made it.
+    /// The value of a counter, by its name as it was made, or as it is on the page with or without
+    /// `_total`; `None` if nobody has used it here.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
         match self.point(name, labels)? {
             Value::Counter { value: Number::Whole(value), .. } => Some(value),
@@ -139,7 +139,7 @@ impl Seen {
         }
     }
 
-    /// The value of a gauge made through the `metrics` crate.
+    /// The value of a gauge, or of what rises and sinks.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         match self.point(name, labels)? {
             Value::Gauge(value) => Some(value),
@@ -148,7 +148,7 @@ impl Seen {
         }
     }
 
-    /// What a histogram made through the `metrics` crate holds.
+    /// What a histogram holds.
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<Distribution> {
         match self.point(name, labels)? {
             Value::Histogram(buckets) => {
@@ -173,7 +173,8 @@ impl Seen {
     fn point(&self, name: &str, labels: &[(&str, &str)]) -> Option<Value> {
         let family_name = name.strip_suffix("_total").unwrap_or(name);
         let snapshot = Snapshot::gather(&self.store, &Identity::default());
-        let family = snapshot.families.into_iter().find(|family| family.name == family_name)?;
+        let mut families = snapshot.families.into_iter();
+        let family = families.find(|it| it.name == family_name || it.otel_name == name)?;
         let mut series = family.series.into_iter();
         let found = series.find(|series| {
             labels.iter().all(|&(key, value)| {

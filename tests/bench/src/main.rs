@@ -52,7 +52,8 @@
 //! * Encoding and sending (OTLP, `/metrics`): every exporter here discards.
 //! * Log lines and events in a call, propagation over the network.
 //! * Peers' tail sampling: redspan's rows with a policy are taken to its own without one.
-//! * Metrics through the OpenTelemetry SDK, through `metrics`, or through autometrics.
+//! * RED through the OpenTelemetry SDK, through `metrics`, or through autometrics; single handles of
+//!   theirs are (`--only metric`).
 //! * Cold caches: a burst hammers one function. A service's calls cost more, with any peer.
 //! * A whole service, build times and binary sizes.
 

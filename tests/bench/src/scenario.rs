@@ -2,6 +2,7 @@
 
 mod bare;
 mod fastrace_spans;
+mod metric_handles;
 mod otel_api;
 mod red_by_hand;
 mod redspan_calls;
@@ -35,10 +36,13 @@ pub(crate) enum Group {
     Fields,
     Errors,
     Async,
+    Counter,
+    Labelled,
+    Histogram,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 8] = [
+    pub(crate) const ALL: [Group; 11] = [
         Group::NoSpan,
         Group::UnsampledRoot,
         Group::UnsampledNested,
@@ -47,6 +51,9 @@ impl Group {
         Group::Fields,
         Group::Errors,
         Group::Async,
+        Group::Counter,
+        Group::Labelled,
+        Group::Histogram,
     ];
 
     pub(crate) fn title(self) -> &'static str {
@@ -59,6 +66,9 @@ impl Group {
             Group::Fields => "a sampled root with fields",
             Group::Errors => "a sampled root whose call fails",
             Group::Async => "a sampled root, async",
+            Group::Counter => "a counter, its handle at hand",
+            Group::Labelled => "a counter with two labels, found by their values",
+            Group::Histogram => "a histogram, its handle at hand",
         }
     }
 }
@@ -90,6 +100,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         fastrace_spans::SCENARIOS,
         otel_api::SCENARIOS,
         tracing_spans::SCENARIOS,
+        metric_handles::SCENARIOS,
     ]
     .into_iter()
     .flatten()

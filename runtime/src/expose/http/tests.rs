@@ -5,10 +5,17 @@ use std::sync::atomic::AtomicUsize;
 
 const OPEN: &str = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1";
 
+fn pages() -> Pages {
+    let text = |text: &'static str| -> Box<dyn Fn() -> String + Send + Sync> {
+        Box::new(move || text.to_owned())
+    };
+    Pages { health: text("{\"status\":\"ok\"}"), in_flight: text("1 call\n") }
+}
+
 fn start(before_scrape: impl Fn() + Send + Sync + 'static) -> AdminListener {
     let identity = Identity { service_name: "shop".into(), ..Identity::default() };
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    AdminListener::start(address, identity, before_scrape).unwrap()
+    AdminListener::start(address, identity, pages(), before_scrape).unwrap()
 }
 
 fn connect(listener: &AdminListener) -> Socket {
@@ -19,7 +26,7 @@ fn connect(listener: &AdminListener) -> Socket {
 
 fn ask(listener: &AdminListener, head: &str) -> String {
     let mut socket = connect(listener);
-    let request = format!("{head}\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
@@ -75,9 +82,9 @@ fn a_connection_serves_more_than_one_request() {
     let listener = start(|| ());
     let mut socket = connect(&listener);
     for _ in 0..3 {
-        socket.write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        socket.write_all(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = Vec::new();
-        while !answer.ends_with(b"at /metrics\n") {
+        while !answer.ends_with(b"/in-flight\n") {
             let mut piece = [0; 1024];
             let read = socket.read(&mut piece).unwrap();
             assert!(read > 0);
@@ -109,7 +116,7 @@ fn a_slow_reader_does_not_hold_others_up() {
     let slow: Vec<_> = (0..8)
         .map(|_| {
             let mut socket = connect(&listener);
-            socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             socket
         })
         .collect();
@@ -133,7 +140,7 @@ fn a_hundred_idle_connections_leave_room_for_a_scrape() {
     // The oldest went, the newest stayed.
     assert_eq!(idle[0].read(&mut [0]).unwrap_or(0), 0);
     let newest = &mut idle[99];
-    newest.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    newest.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut head = [0; 12];
     newest.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 404");
@@ -152,7 +159,8 @@ fn a_hook_that_hangs_or_panics_holds_nobody_up() {
         _ => (),
     });
     let mut hung = connect(&listener);
-    hung.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    hung.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     // Until the hook hangs.
     thread::sleep(Duration::from_millis(200));
     for _ in 0..2 {
@@ -180,7 +188,7 @@ fn it_stops_when_told_and_when_dropped() {
         let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(20));
     });
     let mut hung = connect(&listener);
-    hung.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    hung.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     thread::sleep(Duration::from_millis(100));
     let before = Instant::now();
     drop(listener);
@@ -192,7 +200,7 @@ fn it_stops_when_told_and_when_dropped() {
 fn an_address_in_use_is_told_with_the_remedy() {
     let listener = start(|| ());
     let address = listener.local_addr();
-    let error = AdminListener::start(address, Identity::default(), || ()).unwrap_err();
+    let error = AdminListener::start(address, Identity::default(), pages(), || ()).unwrap_err();
     let told = error.to_string();
     assert!(
         told.starts_with(&format!(
@@ -200,4 +208,71 @@ fn an_address_in_use_is_told_with_the_remedy() {
         )),
         "{told}"
     );
+}
+
+#[test]
+fn health_and_calls_in_flight_have_pages_of_their_own() {
+    let listener = start(|| ());
+    let health = ask(&listener, "GET /health HTTP/1.1");
+    assert!(health.contains("content-type: application/json"), "{health}");
+    assert!(health.ends_with("{\"status\":\"ok\"}"), "{health}");
+    assert!(ask(&listener, "GET /in-flight HTTP/1.1").ends_with("1 call\n"));
+    assert!(ask(&listener, "POST /health HTTP/1.1\r\nContent-Length: 0").contains(" 405 "));
+    let body = "POST /metrics HTTP/1.1\r\nContent-Length: 100000000";
+    assert!(ask(&listener, body).starts_with("HTTP/1.1 413 "));
+}
+
+#[test]
+fn on_a_loopback_address_another_hosts_name_is_refused() {
+    let listener = start(|| ());
+    let status = |host: &str| {
+        let mut socket = connect(&listener);
+        let request = format!("GET /health HTTP/1.1\r\nConnection: close\r\n{host}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "a.localhost"] {
+        assert_eq!(status(&format!("Host: {host}\r\n")), "200", "{host}");
+    }
+    for host in ["evil.example", "evil.example:9464", "localhost.evil.example", "x", "", "a@b c"] {
+        assert_ne!(status(&format!("Host: {host}\r\n")), "200", "{host}");
+    }
+    assert_ne!(status("Host: localhost\r\nHost: evil.example\r\n"), "200");
+}
+
+#[test]
+fn a_hundred_slow_clients_do_not_keep_a_scrape_out() {
+    fill();
+    let listener = start(|| ());
+    // Half of them never finish asking, half never take their answer.
+    let slow: Vec<Socket> = (0..100)
+        .map(|client| {
+            let mut socket = connect(&listener);
+            let request: &[u8] = match client % 2 {
+                0 => b"GET /metrics HTTP/1.1\r\nHost: loc",
+                _ => b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            };
+            // One that was sent away meanwhile cannot write.
+            let _ = socket.write_all(request);
+            socket
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut socket = connect(&listener);
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let mut answer = String::new();
+        let asked = socket.write_all(request.as_bytes());
+        if asked.and_then(|()| socket.read_to_string(&mut answer)).is_ok()
+            && answer.starts_with("HTTP/1.1 200")
+        {
+            break;
+        }
+        // All were being answered a moment ago; the slow ones give way.
+        assert!(Instant::now() < deadline, "no scrape among slow clients");
+        thread::sleep(Duration::from_millis(100));
+    }
+    drop(slow);
 }

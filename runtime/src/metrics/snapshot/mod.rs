@@ -1,11 +1,14 @@
 //! What a scrape or an export shows, gathered once.
 
+#![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
+
 mod identity;
-mod sites;
+pub(crate) mod sites;
 
 pub(crate) use identity::Identity;
 
 use crate::exemplar::{Exemplar, Slot};
+use crate::metrics::collect::collect_all;
 use crate::metrics::histogram::Distribution;
 use crate::metrics::labels::{self, Labels};
 use crate::metrics::names;
@@ -18,6 +21,7 @@ use metrics::{Key, KeyName, Label};
 use opentelemetry::KeyValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// All families, sorted by name.
@@ -40,6 +44,8 @@ pub(crate) struct Family {
     pub(crate) unit: Cow<'static, str>,
     /// May be empty.
     pub(crate) help: String,
+    /// Whether its values are totals that somebody else keeps, asked for at a scrape.
+    pub(crate) observed: bool,
     /// Sorted by labels, no labels twice.
     pub(crate) series: Vec<Series>,
 }
@@ -107,13 +113,22 @@ pub(crate) const OWN: &[(&str, Kind)] = &[
     (sites::BUILD_INFO, Kind::Gauge),
     (OVERFLOWED, Kind::Counter),
     (REFUSED, Kind::Counter),
-    // Prometheus makes it from what OTLP says of the resource.
+    // What says who speaks, in both formats.
+    ("target", Kind::Gauge),
     ("target_info", Kind::Gauge),
 ];
+
+static GATHERING: Mutex<()> = Mutex::new(());
 
 impl Snapshot {
     /// Reads everything that `store` holds.
     pub(crate) fn gather(store: &Store, identity: &Identity) -> Snapshot {
+        // One after the other: what collectors give for one reading is not to be mixed with the next.
+        let _alone = store.is_global().then(|| {
+            let alone = GATHERING.lock().unwrap_or_else(PoisonError::into_inner);
+            collect_all();
+            alone
+        });
         let time = SystemTime::now();
         let idle = Views::look(|views| views.idle);
         let mut page = Page { store, families: Vec::new(), idle: idle.map(|idle| (idle, time)) };
@@ -156,6 +171,7 @@ impl Page<'_> {
             kind,
             unit: unit.into(),
             help: help.to_owned(),
+            observed: false,
             series,
         });
     }
@@ -222,6 +238,7 @@ impl Page<'_> {
             kind: draft.kind,
             unit: described.unit.to_string().into(),
             help: described.help.to_string(),
+            observed: described.observed,
             series: draft.series,
         });
     }

@@ -1,14 +1,20 @@
 //! The functions' own metrics.
 
 use super::{Attributes, Buckets, Identity, Page, Series, Value};
+use crate::callsite::CallSite;
 use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Distribution;
 use crate::metrics::labels;
+use crate::metrics::recorder::{self, OF_SITES};
 use crate::metrics::series::Number;
 use crate::metrics::store::Kind;
 use crate::outcome::Outcome;
+use crate::red::elsewhere::Handles;
+use crate::red::labelled::{self, Place};
 use crate::red::{self, Red};
-use metrics::Label;
+use crate::slo::Slo;
+use metrics::{Key, Label, SharedString, Unit};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -21,66 +27,225 @@ const CONCURRENT_HELP: &str = "Calls of instrumented functions that are in fligh
 pub(super) const BUILD_INFO: &str = "build_info";
 const BUILD_INFO_HELP: &str = "The version of the program that runs; always 1.";
 
+/// What the process is called where another recorder is told: settled with the first call.
+static ELSEWHERE: LazyLock<Identity> = LazyLock::new(Identity::of_process);
+
+/// The metrics of a site, at the recorder that is current on this thread: the same names and labels.
+pub(crate) fn handles(site: &'static CallSite, place: Place) -> Handles {
+    let service = SharedString::from(ELSEWHERE.service_name.clone());
+    let function = Function::of(site);
+    let (given, returned) = site.table().values(place);
+    let mut labels = function.labels(&service);
+    labels.extend(shown(function.given, given));
+    metrics::with_recorder(|recorder| {
+        let key = Key::from_parts(CONCURRENT, labels.clone());
+        let concurrent = recorder.register_gauge(&key, &OF_SITES);
+        labels.extend(shown(function.returned, returned));
+        let calls = Outcome::ALL.map(|outcome| {
+            let mut labels = labels.clone();
+            labels.extend(function.success());
+            labels.extend(of_outcome(outcome));
+            // Exporters that add the suffix themselves do not add it twice.
+            let key = Key::from_parts(format!("{CALLS}_total"), labels);
+            recorder.register_counter(&key, &OF_SITES)
+        });
+        labels.extend(function.latency());
+        let key = Key::from_parts(DURATION, labels);
+        let duration = recorder.register_histogram(&key, &OF_SITES);
+        Handles { calls, duration, concurrent }
+    })
+}
+
+fn of_outcome(outcome: Outcome) -> [Label; 2] {
+    [
+        Label::from_static_parts("result", outcome.result()),
+        Label::from_static_parts("outcome", outcome.as_str()),
+    ]
+}
+
+/// `build_info` at the recorder that is current on this thread.
+pub(crate) fn build_info() {
+    let key = Key::from_parts(BUILD_INFO, build_labels(&ELSEWHERE).to_vec());
+    metrics::with_recorder(|recorder| recorder.register_gauge(&key, &OF_SITES)).set(1.0);
+}
+
+fn build_labels(identity: &Identity) -> [Label; 4] {
+    [
+        Label::new("service_name", identity.service_name.clone()),
+        Label::new("version", identity.version.clone()),
+        Label::new("commit", identity.commit.clone()),
+        Label::new("branch", identity.branch.clone()),
+    ]
+}
+
+/// Describes the metrics to the recorder that is current on this thread.
+pub(crate) fn describe() {
+    recorder::silenced(|| {
+        metrics::describe_counter!(format!("{CALLS}_total"), CALLS_HELP);
+        metrics::describe_histogram!(DURATION, Unit::Seconds, DURATION_HELP);
+        metrics::describe_gauge!(CONCURRENT, CONCURRENT_HELP);
+        metrics::describe_gauge!(BUILD_INFO, BUILD_INFO_HELP);
+    });
+}
+
 /// Made once, so that all series share them.
 static BOUNDS: LazyLock<Arc<[f64]>> = LazyLock::new(|| Arc::from(red::BOUNDS));
 
+/// Sites that show the same labels: two methods of one name in one module do.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Function {
+    module: &'static str,
+    function: &'static str,
+    given: &'static [&'static str],
+    returned: &'static [&'static str],
+    /// Name, success, latency, threshold.
+    objective: [Option<Cow<'static, str>>; 4],
+}
+
+impl Function {
+    fn of(site: &'static CallSite) -> Self {
+        let slo = site.slo();
+        Function {
+            module: site.module(),
+            function: site.function(),
+            given: site.given_labels(),
+            returned: site.returned_labels(),
+            objective: [
+                slo.map(|slo| slo.name().into()),
+                slo.and_then(Slo::success_target).map(Cow::Borrowed),
+                slo.and_then(Slo::latency_target).map(Cow::Borrowed),
+                slo.and_then(Slo::threshold_label).map(Cow::Owned),
+            ],
+        }
+    }
+
+    fn labels(&self, service: &SharedString) -> Vec<Label> {
+        vec![
+            Label::from_static_parts("function", self.function),
+            Label::from_static_parts("module", self.module),
+            Label::new("service_name", service.clone()),
+        ]
+    }
+
+    /// The counter's labels of an objective, as autometrics names them.
+    fn success(&self) -> impl Iterator<Item = Label> {
+        let [name, success, ..] = &self.objective;
+        let name = success.as_ref().and(name.as_ref());
+        pairs([("objective_name", name), ("objective_percentile", success.as_ref())])
+    }
+
+    /// The histogram's.
+    fn latency(&self) -> impl Iterator<Item = Label> {
+        let [name, _, latency, threshold] = &self.objective;
+        let name = latency.as_ref().and(name.as_ref());
+        pairs([
+            ("objective_name", name),
+            ("objective_percentile", latency.as_ref()),
+            ("objective_latency_threshold", threshold.as_ref()),
+        ])
+    }
+}
+
+fn pairs<const N: usize>(
+    pairs: [(&'static str, Option<&Cow<'static, str>>); N],
+) -> impl Iterator<Item = Label> {
+    pairs.into_iter().filter_map(|(key, value)| Some(Label::new(key, value?.clone())))
+}
+
+/// Without those that are empty: Prometheus takes them for none.
+fn shown(
+    names: &'static [&'static str],
+    values: Vec<labelled::Value>,
+) -> impl Iterator<Item = Label> {
+    let pairs = names.iter().zip(values).filter(|(_, value)| !value.is_empty());
+    pairs.map(|(&name, value)| Label::new(name, value))
+}
+
+/// The numbers of a function, by the values of its labels.
+type Sets = BTreeMap<[Vec<labelled::Value>; 2], Red>;
+
+/// What is shown of functions.
+#[derive(Default)]
+struct Shown {
+    calls: Vec<Series>,
+    durations: Vec<Series>,
+    concurrent: Vec<Series>,
+}
+
+impl Shown {
+    fn add(&mut self, function: &Function, sets: Sets, service: &SharedString) {
+        // What a call returns is not known while it is in flight.
+        let mut in_flight: Vec<(Vec<Label>, u64, u64)> = Vec::new();
+        for ([given, returned], red) in sets {
+            let mut labels = function.labels(service);
+            labels.extend(shown(function.given, given));
+            match in_flight.last_mut() {
+                Some((last, started, finished)) if *last == labels => {
+                    *started += red.started();
+                    *finished += red.finished();
+                }
+                _ => in_flight.push((labels.clone(), red.started(), red.finished())),
+            }
+            labels.extend(shown(function.returned, returned));
+            self.add_ended(function, labels, &red);
+        }
+        for (labels, started, finished) in in_flight {
+            let value = Value::Gauge(started.saturating_sub(finished) as f64);
+            self.concurrent.push(series(labels, value));
+        }
+    }
+
+    fn add_ended(&mut self, function: &Function, mut labels: Vec<Label>, red: &Red) {
+        for outcome in Outcome::ALL {
+            let mut labels = labels.clone();
+            labels.extend(function.success());
+            labels.extend(of_outcome(outcome));
+            // What happened to the counter in that call: it rose by one.
+            let exemplar =
+                red.by_outcome[outcome as usize].get().map(|e| Exemplar { value: 1.0, ..e });
+            let value = Number::Whole(red.count(outcome));
+            self.calls.push(series(labels, Value::Counter { value, exemplar }));
+        }
+        labels.extend(function.latency());
+        let with_exemplars = red.by_bucket().iter().any(|slot| slot.get().is_some());
+        let bounds = match red.bounds() == red::BOUNDS {
+            true => Arc::clone(&BOUNDS),
+            false => Arc::from(red.bounds()),
+        };
+        let counts = red.buckets().into();
+        let held = Distribution::Explicit { bounds, counts, sum: red.sum_seconds() };
+        let exemplars = if with_exemplars { red.by_bucket().to_vec() } else { Vec::new() };
+        self.durations.push(series(labels, Value::Histogram(Buckets { held, exemplars })));
+    }
+}
+
+fn series(labels: Vec<Label>, value: Value) -> Series {
+    let labels = labels::sorted(labels);
+    Series { labels, attributes: Attributes::Labels, since: None, value }
+}
+
 impl Page<'_> {
     pub(super) fn add_sites(&mut self, identity: &Identity) {
-        let mut functions: BTreeMap<(&str, &str), Red> = BTreeMap::new();
-        for (site, red) in self.store.red() {
-            functions
-                .entry((site.module(), site.function()))
-                .and_modify(|sum| sum.merge(&red))
-                .or_insert(red);
-        }
-        let service = metrics::SharedString::from(identity.service_name.clone());
-        let mut calls = Vec::with_capacity(functions.len() * Outcome::ALL.len());
-        let mut durations = Vec::with_capacity(functions.len());
-        let mut concurrent = Vec::with_capacity(functions.len());
-        let series =
-            |labels, value| Series { labels, attributes: Attributes::Labels, since: None, value };
-        for ((module, function), red) in functions {
-            // Owned: the label's text must outlive the borrow that the map's key is.
-            let module = Label::new("module", module.to_owned());
-            let function = Label::new("function", function.to_owned());
-            let service = Label::new("service_name", service.clone());
-            for outcome in Outcome::ALL {
-                let labels = labels::own([
-                    function.clone(),
-                    module.clone(),
-                    service.clone(),
-                    Label::from_static_parts("result", outcome.result()),
-                    Label::from_static_parts("outcome", outcome.as_str()),
-                ]);
-                // What happened to the counter in that call: it rose by one.
-                let exemplar =
-                    red.by_outcome[outcome as usize].get().map(|e| Exemplar { value: 1.0, ..e });
-                let value = Number::Whole(red.count(outcome));
-                calls.push(series(labels, Value::Counter { value, exemplar }));
+        let mut functions: BTreeMap<Function, Sets> = BTreeMap::new();
+        for (site, all) in self.store.by_labels() {
+            let sets = functions.entry(Function::of(site)).or_default();
+            for labelled::Series { given, returned, red } in all {
+                let set = sets.entry([given, returned]);
+                set.and_modify(|sum| sum.merge(&red)).or_insert(red);
             }
-            let labels = labels::own([function, module, service]);
-            let in_flight = Value::Gauge(red.in_flight() as f64);
-            concurrent.push(series(labels.clone(), in_flight));
-            let with_exemplars = red.by_bucket.iter().any(|slot| slot.get().is_some());
-            let held = Distribution::Explicit {
-                bounds: Arc::clone(&BOUNDS),
-                counts: Box::from(red.buckets()),
-                sum: red.sum_seconds(),
-            };
-            let exemplars = if with_exemplars { red.by_bucket.to_vec() } else { Vec::new() };
-            durations.push(series(labels, Value::Histogram(Buckets { held, exemplars })));
         }
+        let service = SharedString::from(identity.service_name.clone());
+        let mut all = Shown::default();
+        for (function, sets) in functions {
+            all.add(&function, sets, &service);
+        }
+        let Shown { calls, durations, concurrent } = all;
         self.add_own(CALLS, ("function.calls", ""), CALLS_HELP, Kind::Counter, calls);
         let otel = ("function.calls.duration", "s");
         self.add_own(DURATION, otel, DURATION_HELP, Kind::Histogram, durations);
         let otel = ("function.calls.concurrent", "");
         self.add_own(CONCURRENT, otel, CONCURRENT_HELP, Kind::Gauge, concurrent);
-        let labels = labels::own([
-            Label::new("service_name", service),
-            Label::new("version", identity.version.clone()),
-            Label::new("commit", identity.commit.clone()),
-            Label::new("branch", identity.branch.clone()),
-        ]);
+        let labels = build_labels(identity).to_vec();
         let build = vec![series(labels, Value::Gauge(1.0))];
         self.add_own(BUILD_INFO, ("build_info", ""), BUILD_INFO_HELP, Kind::Gauge, build);
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::callsite::{CallSite, Kind as SpanKind};
 use crate::outcome::Outcome;
+use crate::red::labelled::Place;
 use metrics::{CounterFn, HistogramFn, Key, Unit};
 use opentelemetry::trace::{SpanId, TraceId};
 use tracing_core::Level;
@@ -32,9 +33,9 @@ fn sites_with_the_same_labels_are_one_series() {
     let store = Store::scoped();
     for site in [&FIRST, &SECOND] {
         let cells = store.cells(site);
-        cells.start();
-        cells.end(Outcome::Panic, Duration::from_millis(2));
-        cells.start();
+        cells.start(0);
+        cells.end(Place::default(), site.bounds(), Outcome::Panic, Duration::from_millis(2));
+        cells.start(0);
     }
     store.cells(&NEVER);
     let snapshot = gather(&store);
@@ -67,7 +68,13 @@ fn a_counters_exemplar_is_the_step_it_made() {
         value: 0.25,
         time: SystemTime::now(),
     };
-    store.cells(&FIRST).publish(Outcome::Ok, Duration::from_millis(250), exemplar);
+    store.cells(&FIRST).publish(
+        Place::default(),
+        FIRST.bounds(),
+        Outcome::Ok,
+        Duration::from_millis(250),
+        exemplar,
+    );
     let snapshot = gather(&store);
     let shown: Vec<_> = family(&snapshot, "function_calls")
         .series

@@ -127,7 +127,8 @@ impl Definition {
     }
 
     /// Lets a histogram's buckets follow its values: an exponential (native) histogram. OTLP carries
-    /// it as it is; the texts for Prometheus show it with a bound at each power of two.
+    /// it as it is, and so does `/metrics` for a Prometheus that reads native histograms; the texts show
+    /// it with a bound at each power of two.
     pub fn exponential(mut self) -> Self {
         self.description.layout = Some(Layout::Exponential);
         self

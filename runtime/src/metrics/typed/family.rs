@@ -260,11 +260,7 @@ impl<T: Clone> Bound<'_, T> {
     }
 }
 
-impl<'a, T> Bound<'a, T> {
-    pub(super) fn borrowed(handle: &'a T) -> Self {
-        Bound(Inner::Borrowed(handle))
-    }
-
+impl<T> Bound<'_, T> {
     pub(super) fn owned(handle: T) -> Self {
         Bound(Inner::Owned(handle))
     }

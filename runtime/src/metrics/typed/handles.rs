@@ -4,7 +4,7 @@ use super::definition::{Definition, MetricError, Registered};
 use super::family::{Bound, Family, Single};
 use super::labels::Labels;
 use crate::metrics::histogram;
-use crate::metrics::series::{self, Number};
+use crate::metrics::series;
 use crate::metrics::store::{Kind, Store};
 use metrics::Key;
 use std::fmt;
@@ -148,12 +148,6 @@ impl UpDownCounter {
     pub fn add(&self, value: i64) {
         if let Some(series) = &self.only {
             series.redirect(|series| series.add(value));
-        }
-    }
-
-    pub(crate) fn set(&self, value: Number) {
-        if let Some(series) = &self.only {
-            series.redirect(|series| series.set(value));
         }
     }
 }

@@ -84,7 +84,6 @@ impl ExporterStats {
         *self.told().dropped.entry(kind).or_default() += spans;
     }
 
-    #[cfg(feature = "prometheus")]
     pub(super) fn take_durations(&self) -> Vec<(Option<&'static str>, Duration)> {
         std::mem::take(&mut self.told().durations)
     }

@@ -2,33 +2,47 @@
 //! <https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/>
 
 use super::{DECISIONS, Stats, labels};
+use crate::metrics::made::Description;
 use crate::metrics::store::{Kind, Store};
 use crate::sample::{self, Decision};
 use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Label};
 
 /// OpenTelemetry has no name for it.
-const OVER_LIMITS: &str = "redspan_span_over_limits";
-const STARTED: &str = "otel_sdk_span_started";
-const LIVE: &str = "otel_sdk_span_live";
-const EXPORTED: &str = "otel_sdk_exporter_span_exported";
-const IN_FLIGHT: &str = "otel_sdk_exporter_span_inflight";
-const DURATION: &str = "otel_sdk_exporter_operation_duration_seconds";
-const PROCESSED: &str = "otel_sdk_processor_span_processed";
-const QUEUE_SIZE: &str = "otel_sdk_processor_span_queue_size";
-const QUEUE_CAPACITY: &str = "otel_sdk_processor_span_queue_capacity";
+const OVER_LIMITS: &str = "redspan.span.over_limits";
+const STARTED: &str = "otel.sdk.span.started";
+const LIVE: &str = "otel.sdk.span.live";
+const EXPORTED: &str = "otel.sdk.exporter.span.exported";
+const IN_FLIGHT: &str = "otel.sdk.exporter.span.inflight";
+const DURATION: &str = "otel.sdk.exporter.operation.duration";
+const PROCESSED: &str = "otel.sdk.processor.span.processed";
+const QUEUE_SIZE: &str = "otel.sdk.processor.span.queue.size";
+const QUEUE_CAPACITY: &str = "otel.sdk.processor.span.queue.capacity";
+
+/// Makes the metric known, with the page's name by OpenTelemetry's rules.
+fn define(kind: Kind, name: &'static str, unit: &'static str, help: &'static str) -> bool {
+    let description = Description {
+        unit: unit.into(),
+        help: help.into(),
+        by_rules: true,
+        source: Some("redspan".into()),
+        ..Description::default()
+    };
+    // Taken only if the application has a metric of that name.
+    Store::global().define(kind, &KeyName::from(name), description).is_ok()
+}
 
 fn counter(name: &'static str, help: &'static str, labels: Vec<Label>, value: u64) {
-    let store = Store::global();
-    store.describe(Kind::Counter, &KeyName::from(name), None, help.into());
-    if let Some(counter) = store.counter(&Key::from_parts(name, labels)) {
+    if define(Kind::Counter, name, "{span}", help)
+        && let Some(counter) = Store::global().counter(&Key::from_parts(name, labels))
+    {
         counter.absolute(value);
     }
 }
 
 fn gauge(name: &'static str, help: &'static str, labels: Vec<Label>, value: f64) {
-    let store = Store::global();
-    store.describe(Kind::Gauge, &KeyName::from(name), None, help.into());
-    if let Some(gauge) = store.gauge(&Key::from_parts(name, labels)) {
+    if define(Kind::Gauge, name, "{span}", help)
+        && let Some(gauge) = Store::global().gauge(&Key::from_parts(name, labels))
+    {
         gauge.set(value);
     }
 }
@@ -38,14 +52,14 @@ impl Stats {
     /// `capacity` that may.
     pub(in crate::span) fn publish(&self, queued: usize, capacity: usize) {
         let stats = self.read();
-        let sampled = Label::new("otel_span_sampling_result", "RECORD_AND_SAMPLE");
+        let sampled = Label::new("otel.span.sampling_result", "RECORD_AND_SAMPLE");
         let about = "Spans that were started and are recorded.";
         counter(STARTED, about, vec![sampled], stats.sampled);
         let about = "Recorded spans that have not ended.";
         gauge(LIVE, about, Vec::new(), stats.running as f64);
         counter(EXPORTED, "Spans that the exporter took.", Vec::new(), stats.exported);
         for (reason, &spans) in &stats.dropped {
-            let reason = Label::new("error_type", *reason);
+            let reason = Label::new("error.type", *reason);
             counter(PROCESSED, "Spans that were dropped, by reason.", vec![reason], spans);
         }
         for (what, &count) in &stats.over_limits {
@@ -62,17 +76,19 @@ impl Stats {
         gauge(QUEUE_SIZE, "Spans that wait for the exporter.", Vec::new(), queued as f64);
         gauge(QUEUE_CAPACITY, "Spans that may wait for the exporter.", Vec::new(), capacity as f64);
         for exporter in self.exporters() {
-            let name = Label::new("otel_component_name", exporter.description.clone());
+            let name = Label::new("otel.component.name", exporter.description.clone());
             let health = exporter.read();
             let about = "Spans that an exporter is sending.";
             gauge(IN_FLIGHT, about, vec![name.clone()], health.in_flight as f64);
-            let store = Store::global();
-            let about = "How long exports took.".into();
-            store.describe(Kind::Histogram, &KeyName::from(DURATION), None, about);
+            if !define(Kind::Histogram, DURATION, "s", "How long exports took.") {
+                continue;
+            }
             for (error, took) in exporter.take_durations() {
                 let mut labels = vec![name.clone()];
-                labels.extend(error.map(|kind| Label::new("error_type", kind)));
-                if let Some(histogram) = store.histogram(&Key::from_parts(DURATION, labels)) {
+                labels.extend(error.map(|kind| Label::new("error.type", kind)));
+                if let Some(histogram) =
+                    Store::global().histogram(&Key::from_parts(DURATION, labels))
+                {
                     histogram.record(took.as_secs_f64());
                 }
             }

@@ -25,7 +25,7 @@ fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
         status: Status::Unset,
         extra: None,
     };
-    Record { live, end: End { tick, at: None, outcome: Some(outcome) } }
+    Record { live, end: End { tick, at: None, outcome: Some(outcome), place: Default::default() } }
 }
 
 #[derive(Default)]

@@ -66,6 +66,19 @@ both! {
     }
 }
 
+#[redspan::instrumented(fields(z = z.0, b = b.0))]
+async fn recorded(a: D, (b, _): (D, D), z: D) -> usize {
+    let _ = (&a, &b, &z);
+    pause().await;
+    1
+}
+
+async fn bare_recorded(a: D, (b, _): (D, D), z: D) -> usize {
+    let _ = (&a, &b, &z);
+    pause().await;
+    1
+}
+
 struct Service {
     a: D,
     b: D,
@@ -148,6 +161,10 @@ fn main() {
     );
     assert_eq!(run(|| bare::tail(D("a"), D("wild"))), run(|| ours::tail(D("a"), D("wild"))));
     assert_eq!(run(|| bare::early(D("a"), D("b"))), run(|| ours::early(D("a"), D("b"))));
+    assert_eq!(
+        run(|| bare_recorded(D("a"), pair(), D("z"))),
+        run(|| recorded(D("a"), pair(), D("z"))),
+    );
     assert_eq!(
         run(|| service().bare(D("x"), D("wild"))),
         run(|| service().ours(D("x"), D("wild"))),

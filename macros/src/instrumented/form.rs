@@ -1,0 +1,97 @@
+//! What becomes of the function around the body.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::Attribute;
+use syn::spanned::Spanned;
+
+use super::model::{Model, Output};
+use super::returns::{self, Later};
+use crate::compat::tail::{self, Tail};
+use crate::diag::Diag;
+
+pub(crate) enum Form {
+    /// The body in a closure.
+    Sync,
+    /// `async fn` stays, and awaits the driven future: two coroutines.
+    AsyncFn,
+    /// `fn … -> impl Future`: the driven future itself, half the generated code and half the size.
+    OneCoroutine,
+    /// A function that ends in an `async` block: that is driven, and all else stays as it is. It is
+    /// what `#[async_trait]` writes.
+    AsyncTail(Tail, Later),
+    /// A function that returns a future or a stream which it has made in some other way.
+    Later(Later),
+}
+
+/// Attributes that mean the same on `fn … -> impl Future` as on `async fn`. `#[must_use]` does not:
+/// on an `async fn` it speaks of the value. Of an attribute macro, nobody knows.
+const SAME: &[&str] =
+    &["doc", "allow", "warn", "deny", "forbid", "expect", "cfg", "inline", "cold", "deprecated"];
+
+pub(crate) fn of(model: &Model) -> Form {
+    let same = |attr: &Attribute| {
+        let path = attr.path();
+        match path.get_ident() {
+            Some(word) => SAME.iter().any(|same| word == same),
+            // `#[clippy::…]`, `#[rustfmt::…]`
+            None => {
+                let tool = path.segments.first();
+                tool.is_some_and(|tool| tool.ident == "clippy" || tool.ident == "rustfmt")
+            }
+        }
+    };
+    match model.output {
+        _ if model.sig.asyncness.is_none() => without_async(model),
+        // `!` is no type argument.
+        Output::Never => Form::AsyncFn,
+        _ if model.attrs.iter().all(same) => Form::OneCoroutine,
+        _ => Form::AsyncFn,
+    }
+}
+
+/// Notes what the function's form has no place for.
+pub(crate) fn judge(model: &Model, diag: &mut Diag) {
+    let Form::Later(later) = of(model) else { return };
+    let fix = match later.stream {
+        true => "in a stream, write to `redspan::current_span()` instead",
+        false => "end the function in `async move { … }` or `Box::pin(async move { … })`",
+    };
+    let recorded = model.options.fields.iter().filter_map(|field| field.value.tokens());
+    for value in recorded {
+        let message = format!(
+            "what is recorded is taken when the call begins, at the first poll of what this \
+             function returns, which does not hold this value: {fix}"
+        );
+        diag.at(value.span(), message);
+    }
+}
+
+fn without_async(model: &Model) -> Form {
+    let Some(later) = returns::later(&model.sig.output) else { return Form::Sync };
+    match tail(model, &later) {
+        Some(tail) => Form::AsyncTail(tail, later),
+        None => Form::Later(later),
+    }
+}
+
+/// The `async` block that the body ends in, if there is no other way out.
+fn tail(model: &Model, later: &Later) -> Option<Tail> {
+    let tail = tail::find(&model.body).filter(|_| !later.stream)?;
+    // A macro may hide a `return`.
+    let leaves = |token: &TokenTree| match token {
+        TokenTree::Ident(ident) => ident == "return",
+        TokenTree::Punct(punct) => punct.as_char() == '!',
+        _ => false,
+    };
+    (!anywhere(tail.before.iter().cloned(), &leaves)).then_some(tail)
+}
+
+fn anywhere(
+    tokens: impl IntoIterator<Item = TokenTree>,
+    found: &impl Fn(&TokenTree) -> bool,
+) -> bool {
+    tokens.into_iter().any(|token| match &token {
+        TokenTree::Group(group) => anywhere(TokenStream::into_iter(group.stream()), found),
+        other => found(other),
+    })
+}

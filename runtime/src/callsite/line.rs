@@ -1,0 +1,117 @@
+//! The line that says how a call ended: the option `log`.
+
+use crate::outcome::Outcome;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use tracing_core::callsite::{DefaultCallsite, Identifier};
+use tracing_core::field::{FieldSet, Value};
+use tracing_core::metadata::Kind as MetadataKind;
+use tracing_core::{Event, Level, Metadata, dispatcher};
+
+const FIELDS: &[&str] =
+    &["message", "function", "outcome", "duration_ms", "error.type", "error.message"];
+
+/// The event of one annotated function, as a `static` that the attribute writes.
+pub struct Line {
+    succeeded: Half,
+    failed: Half,
+}
+
+/// tracing's callsite registers itself at its first event.
+struct Half {
+    callsite: DefaultCallsite,
+    metadata: Metadata<'static>,
+}
+
+impl Line {
+    /// Describes the event. `this` is the static that is being written.
+    pub const fn new(
+        level: Level,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        this: &'static Line,
+    ) -> Self {
+        // tracing orders levels by how much they let through.
+        let grave = matches!(level, Level::ERROR) || matches!(level, Level::WARN);
+        let failed = if grave { level } else { Level::WARN };
+        Line {
+            succeeded: Half::new(level, module, file, line, &this.succeeded),
+            failed: Half::new(failed, module, file, line, &this.failed),
+        }
+    }
+
+    /// Says it, with what is current on this thread.
+    pub(crate) fn say(
+        &'static self,
+        function: &'static str,
+        outcome: Outcome,
+        duration: Duration,
+        error: Option<(&str, Option<&str>)>,
+    ) {
+        let half = if outcome == Outcome::Ok { &self.succeeded } else { &self.failed };
+        // Subscribers are somebody else's code, and a call may end while its thread unwinds.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            half.say(function, outcome, duration, error);
+        }));
+    }
+}
+
+impl Half {
+    const fn new(
+        level: Level,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        this: &'static Half,
+    ) -> Self {
+        Half {
+            callsite: DefaultCallsite::new(&this.metadata),
+            metadata: Metadata::new(
+                "event",
+                module,
+                level,
+                Some(file),
+                Some(line),
+                Some(module),
+                FieldSet::new(FIELDS, Identifier(&this.callsite)),
+                MetadataKind::EVENT,
+            ),
+        }
+    }
+
+    fn say(
+        &'static self,
+        function: &'static str,
+        outcome: Outcome,
+        duration: Duration,
+        error: Option<(&str, Option<&str>)>,
+    ) {
+        let interest = self.callsite.interest();
+        let enabled = || dispatcher::get_default(|to| to.enabled(&self.metadata));
+        if interest.is_never() || !(interest.is_always() || enabled()) {
+            return;
+        }
+        let message = format!("{function}: {outcome}");
+        let message = message.as_str();
+        let milliseconds = duration.as_secs_f64() * 1e3;
+        let outcome = outcome.as_str();
+        let (error_type, text) = error.map_or((None, None), |(kind, text)| (Some(kind), text));
+        let values: [Option<&dyn Value>; 6] = [
+            Some(&message),
+            Some(&function),
+            Some(&outcome),
+            Some(&milliseconds),
+            error_type.as_ref().map(|kind| kind as &dyn Value),
+            text.as_ref().map(|text| text as &dyn Value),
+        ];
+        Event::dispatch(&self.metadata, &self.metadata.fields().value_set_all(&values));
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("module", &self.succeeded.metadata.target()).finish()
+    }
+}

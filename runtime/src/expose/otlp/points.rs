@@ -1,0 +1,204 @@
+//! The points of one metric.
+
+use super::sent::{Before, Draft, SentState, shown};
+use super::{attributes, nanos};
+use crate::exemplar::Exemplar;
+use crate::metrics::exponential::{Exponential, Range};
+use crate::metrics::histogram::Distribution;
+use crate::metrics::series::Number;
+use crate::metrics::snapshot::{Family, Series, Value};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar as ProtoExemplar, ExponentialHistogramDataPoint, HistogramDataPoint, NumberDataPoint,
+    exemplar, number_data_point,
+};
+use std::time::SystemTime;
+
+pub(super) struct Points {
+    started: SystemTime,
+    time: SystemTime,
+    delta: bool,
+    pub(super) numbers: Vec<NumberDataPoint>,
+    pub(super) histograms: Vec<HistogramDataPoint>,
+    pub(super) exponentials: Vec<ExponentialHistogramDataPoint>,
+}
+
+impl Points {
+    pub(super) fn new(started: SystemTime, time: SystemTime, delta: bool) -> Self {
+        Points {
+            started,
+            time,
+            delta,
+            numbers: Vec::new(),
+            histograms: Vec::new(),
+            exponentials: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len() + self.histograms.len() + self.exponentials.len()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        family: &Family,
+        series: &Series,
+        state: &SentState,
+        draft: &mut Draft,
+    ) {
+        let before = state.before(family, series);
+        let since = series.since.unwrap_or(self.started);
+        // A difference begins where the last one that was taken ended.
+        let start = match before.and(state.time).filter(|_| self.delta) {
+            Some(last) => last.max(since),
+            None => since,
+        };
+        match &series.value {
+            Value::Counter { value, exemplar } => {
+                let (news, all) = Before::news(before, exemplar.iter().copied());
+                draft.note(family, series, Some(*value), None, all);
+                let earlier = before.and_then(|it| it.number).filter(|_| self.delta);
+                let value = earlier.map_or(*value, |earlier| less(*value, earlier));
+                if earlier.is_none() || value.as_f64() != 0.0 || !news.is_empty() {
+                    self.number(series, start, value, news);
+                }
+            }
+            Value::UpDown(value) => self.number(series, since, *value, Vec::new()),
+            Value::Gauge(value) => {
+                self.number(series, since, Number::Real(*value), Vec::new());
+            }
+            Value::Histogram(buckets) => {
+                let (news, all) = Before::news(before, shown(&buckets.exemplars));
+                let earlier = before.and_then(|it| it.held.as_ref()).filter(|_| self.delta);
+                let held = earlier.map_or_else(
+                    || buckets.held.clone(),
+                    |earlier| since_then(&buckets.held, earlier),
+                );
+                let kept = self.delta.then(|| buckets.held.clone());
+                draft.note(family, series, None, kept, all);
+                if earlier.is_none() || held.count() != 0 || !news.is_empty() {
+                    self.histogram(series, start, held, news);
+                }
+            }
+        }
+    }
+
+    fn number(
+        &mut self,
+        series: &Series,
+        start: SystemTime,
+        value: Number,
+        exemplars: Vec<Exemplar>,
+    ) {
+        let value = match value {
+            Number::Whole(value) => {
+                number_data_point::Value::AsInt(i64::try_from(value).unwrap_or(i64::MAX))
+            }
+            Number::Signed(value) => number_data_point::Value::AsInt(value),
+            Number::Real(value) => number_data_point::Value::AsDouble(value),
+        };
+        self.numbers.push(NumberDataPoint {
+            attributes: attributes(series),
+            start_time_unix_nano: nanos(start),
+            time_unix_nano: nanos(self.time),
+            exemplars: exemplars.into_iter().map(proto).collect(),
+            flags: 0,
+            value: Some(value),
+        });
+    }
+
+    fn histogram(
+        &mut self,
+        series: &Series,
+        start: SystemTime,
+        held: Distribution,
+        exemplars: Vec<Exemplar>,
+    ) {
+        let (start_time_unix_nano, time_unix_nano) = (nanos(start), nanos(self.time));
+        let exemplars = exemplars.into_iter().map(proto).collect();
+        let attributes = attributes(series);
+        let (count, sum) = (held.count(), Some(held.sum()));
+        match held {
+            Distribution::Explicit { bounds, counts, .. } => {
+                self.histograms.push(HistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano,
+                    time_unix_nano,
+                    count,
+                    // Of values below zero a sum is none that rises.
+                    sum,
+                    bucket_counts: counts.into_vec(),
+                    explicit_bounds: bounds.to_vec(),
+                    exemplars,
+                    flags: 0,
+                    min: None,
+                    max: None,
+                });
+            }
+            Distribution::Exponential(held) => {
+                let Exponential { scale, zero, positive, negative, .. } = *held;
+                self.exponentials.push(ExponentialHistogramDataPoint {
+                    attributes,
+                    start_time_unix_nano,
+                    time_unix_nano,
+                    count,
+                    sum,
+                    scale,
+                    zero_count: zero,
+                    positive: Some(buckets(positive)),
+                    negative: Some(buckets(negative)),
+                    flags: 0,
+                    exemplars,
+                    min: None,
+                    max: None,
+                    zero_threshold: 0.0,
+                });
+            }
+        }
+    }
+}
+
+fn buckets(range: Range) -> Buckets {
+    Buckets { offset: range.offset, bucket_counts: range.counts }
+}
+
+fn less(value: Number, earlier: Number) -> Number {
+    match (value, earlier) {
+        (Number::Whole(value), Number::Whole(earlier)) => {
+            Number::Whole(value.saturating_sub(earlier))
+        }
+        _ => Number::Real(value.as_f64() - earlier.as_f64()),
+    }
+}
+
+fn since_then(held: &Distribution, earlier: &Distribution) -> Distribution {
+    match (held, earlier) {
+        (
+            Distribution::Explicit { bounds, counts, sum },
+            Distribution::Explicit { counts: before, sum: sum_before, .. },
+        ) if counts.len() == before.len() => Distribution::Explicit {
+            bounds: bounds.clone(),
+            counts: counts
+                .iter()
+                .zip(before)
+                .map(|(now, then)| now.saturating_sub(*then))
+                .collect(),
+            sum: sum - sum_before,
+        },
+        (Distribution::Exponential(held), Distribution::Exponential(earlier)) => {
+            Distribution::Exponential(Box::new(held.since(earlier)))
+        }
+        // Laid out in another way: it is another histogram.
+        (held, _) => held.clone(),
+    }
+}
+
+fn proto(exemplar: Exemplar) -> ProtoExemplar {
+    ProtoExemplar {
+        filtered_attributes: Vec::new(),
+        time_unix_nano: nanos(exemplar.time),
+        span_id: exemplar.span_id.to_bytes().to_vec(),
+        trace_id: exemplar.trace_id.to_bytes().to_vec(),
+        value: Some(exemplar::Value::AsDouble(exemplar.value)),
+    }
+}

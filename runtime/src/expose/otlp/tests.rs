@@ -1,0 +1,137 @@
+use super::*;
+use crate::metrics::histogram::Layout;
+use crate::metrics::made::Description;
+use crate::metrics::snapshot::Identity;
+use crate::metrics::store::Store;
+use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName};
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Point;
+use std::time::Duration;
+
+fn encoder(temporality: Temporality) -> Encoder {
+    let resource = opentelemetry_sdk::Resource::builder_empty()
+        .with_attribute(opentelemetry::KeyValue::new("service.name", "shop"))
+        .build();
+    Encoder::new(&resource, temporality, UNIX_EPOCH + Duration::from_secs(5))
+}
+
+fn gather(store: &Store) -> Snapshot {
+    Snapshot::gather(store, &Identity { service_name: "shop".into(), ..Identity::default() })
+}
+
+fn metrics(request: &ExportMetricsServiceRequest) -> BTreeMap<String, Metric> {
+    let scopes = &request.resource_metrics[0].scope_metrics;
+    scopes
+        .iter()
+        .flat_map(|scope| scope.metrics.iter())
+        .map(|metric| (metric.name.clone(), metric.clone()))
+        .collect()
+}
+
+fn sum(metric: &Metric) -> (&Sum, i64) {
+    let Some(metric::Data::Sum(sum)) = &metric.data else { panic!("{metric:?} is no sum") };
+    let value = sum.data_points.iter().map(|point| match point.value {
+        Some(Point::AsInt(value)) => value,
+        other => panic!("{other:?}"),
+    });
+    (sum, value.sum())
+}
+
+#[test]
+fn differences_are_taken_to_what_was_taken() {
+    let store = Store::scoped();
+    let counter = store.counter(&Key::from_parts("c", &[("a.b", "x")])).unwrap();
+    let histogram = store.histogram(&Key::from_name("h")).unwrap();
+    let encoder = encoder(Temporality::Delta);
+    let mut state = SentState::default();
+    let mut step = |taken: bool| {
+        counter.increment(3);
+        histogram.record(0.5);
+        let (request, _, draft) = encoder.encode(&gather(&store), &state);
+        if taken {
+            state.taken(draft);
+        }
+        let metrics = metrics(&request);
+        let (sum, value) = sum(&metrics["c"]);
+        assert_eq!(sum.aggregation_temporality, AggregationTemporality::Delta as i32);
+        assert!(sum.is_monotonic);
+        assert_eq!(sum.data_points[0].attributes[0].key, "a.b", "not as Prometheus has it");
+        let Some(metric::Data::Histogram(histogram)) = &metrics["h"].data else { panic!() };
+        let point = &histogram.data_points[0];
+        assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
+        (value, point.count, point.sum.unwrap(), point.start_time_unix_nano, point.time_unix_nano)
+    };
+    let first = step(true);
+    assert_eq!((first.0, first.1), (3, 1));
+    let second = step(true);
+    assert_eq!((second.0, second.1, second.2), (3, 1, 0.5));
+    assert_eq!(second.3, first.4, "begins where the last one ended");
+    // The receiver is away: nothing is lost, nothing is said twice.
+    assert_eq!(step(false).0, 3);
+    let after = step(true);
+    assert_eq!((after.0, after.1, after.3), (6, 2, second.4));
+}
+
+#[test]
+fn nothing_new_is_no_point() {
+    let store = Store::scoped();
+    store.counter(&Key::from_name("c")).unwrap().increment(1);
+    store.gauge(&Key::from_name("g")).unwrap().set(1.5);
+    store.up_down(&Key::from_name("u")).unwrap().add(-2);
+    let encoder = encoder(Temporality::Delta);
+    let mut state = SentState::default();
+    let (_, _, draft) = encoder.encode(&gather(&store), &state);
+    state.taken(draft);
+    let (request, _, _) = encoder.encode(&gather(&store), &state);
+    let metrics = metrics(&request);
+    assert!(!metrics.contains_key("c"));
+    assert!(metrics.contains_key("g"));
+    let (sum, value) = sum(&metrics["u"]);
+    assert_eq!((sum.is_monotonic, value), (false, -2));
+    assert_eq!(sum.aggregation_temporality, AggregationTemporality::Cumulative as i32);
+}
+
+#[test]
+fn scopes_and_typed_attributes_are_those_of_opentelemetrys_api() {
+    let store = Store::scoped();
+    let labels = [("otel_scope_name", "db"), ("otel_scope_version", "2"), ("port", "5432")];
+    let key = Key::from_parts("q", &labels);
+    let typed = || Some(Box::from([opentelemetry::KeyValue::new("port", 5432)]));
+    store.series::<crate::metrics::series::Counter>(&key, typed).unwrap().add(1);
+    let (request, points, _) =
+        encoder(Temporality::Cumulative).encode(&gather(&store), &SentState::default());
+    let resource = &request.resource_metrics[0];
+    assert_eq!(resource.resource.as_ref().unwrap().attributes[0].key, "service.name");
+    let scope = resource.scope_metrics.iter().find(|it| it.scope.as_ref().unwrap().name == "db");
+    let scope = scope.unwrap();
+    assert_eq!(scope.scope.as_ref().unwrap().version, "2");
+    let attributes = &sum(&scope.metrics[0]).0.data_points[0].attributes;
+    assert_eq!(attributes.len(), 1);
+    let value = attributes[0].value.as_ref().unwrap().value.clone().unwrap();
+    assert_eq!(value, AnyValueKind::IntValue(5432));
+    assert_eq!(points, 2, "and build_info");
+}
+
+#[test]
+fn an_exponential_histogram_stays_one() {
+    let store = Store::scoped();
+    let name = KeyName::from("e");
+    let description = Description {
+        layout: Some(Layout::Exponential),
+        unit: "s".into(),
+        ..Description::default()
+    };
+    store.define(Kind::Histogram, &name, description).unwrap();
+    let histogram = store.histogram(&Key::from_name("e")).unwrap();
+    for value in [0.0, 1.5, 3.0, -1.0] {
+        histogram.record(value);
+    }
+    let (request, _, _) =
+        encoder(Temporality::Cumulative).encode(&gather(&store), &SentState::default());
+    let metric = &metrics(&request)["e"];
+    assert_eq!(metric.unit, "s");
+    let Some(metric::Data::ExponentialHistogram(held)) = &metric.data else { panic!() };
+    let point = &held.data_points[0];
+    assert_eq!((point.count, point.zero_count, point.sum), (4, 1, Some(3.5)));
+    assert_eq!(point.positive.as_ref().unwrap().bucket_counts.iter().sum::<u64>(), 2);
+    assert_eq!(point.negative.as_ref().unwrap().bucket_counts.iter().sum::<u64>(), 1);
+}

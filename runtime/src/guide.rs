@@ -1,0 +1,44 @@
+//! Coming from somewhere else.
+
+/// From autometrics: what each of its options and settings is here.
+///
+/// The function metrics have autometrics' names and labels: `function_calls_total` with `function`, `module`,
+/// `service_name` and `result`, which is `ok` or `error`; `function_calls_duration_seconds`;
+/// `function_calls_concurrent`; `build_info`; the `objective_*` labels. Its dashboards, recording rules and alerts
+/// work as they are. Without [`init!`](crate::init) they go to whatever recorder of the `metrics` crate is
+/// installed; with it, to `/metrics`.
+///
+/// | autometrics 3.0 | redspan |
+/// |---|---|
+/// | `#[autometrics]` on a function | [`#[instrumented]`](macro@crate::instrumented) |
+/// | `#[autometrics]` on an `impl` block, `struct_name = "…"` | `#[instrumented]` on the block: the type's name is found |
+/// | `#[skip_autometrics]` on a method | `#[instrumented(off)]` |
+/// | `ok_if = …`, `error_if = …` | the same |
+/// | `track_concurrency` | nothing to write: always counted, and back at zero after panics and dropped futures |
+/// | `objective = API_SLO`, `Objective::new("api").success_rate(P99_9).latency(Ms250, P99)` | `slo(success, target = 99.9)`, `slo(latency = "250ms", target = 99)` |
+/// | the features `custom-objective-percentile` and `custom-objective-latency` | nothing to turn on: any target and threshold |
+/// | `#[derive(ResultLabels)]`, `#[label(result = "ok")]` on a variant | `ok_if`, `error_if`; what kind of error it is: [`#[derive(ErrorType)]`](derive@crate::ErrorType) |
+/// | `AutometricsSettings::builder().service_name(…)`, `AUTOMETRICS_SERVICE_NAME` | [`Builder::service_name`](crate::Builder::service_name), `OTEL_SERVICE_NAME` |
+/// | `.histogram_buckets(…)` | fixed, from 50 µs to 10 s; an objective's threshold is always among them |
+/// | `.init()`, `prometheus_exporter::init()` | [`init!`](crate::init) with the feature `prometheus` and `OTEL_METRICS_EXPORTER=prometheus`, or [`metrics::set_global_recorder`] with [`recorder()`](crate::recorder()) |
+/// | `prometheus_exporter::encode_to_string()` | [`Recorder::render_openmetrics`](crate::Recorder::render_openmetrics) |
+/// | the features `metrics`, `prometheus`, `prometheus-client`, `opentelemetry` | none of them: one store, read by `/metrics` and OTLP; in host mode the `metrics` crate's recorder, whichever it is |
+/// | the features `exemplars-tracing`, `exemplars-tracing-opentelemetry` | nothing to turn on |
+/// | `otel_push_exporter` | `OTEL_METRICS_EXPORTER=otlp` with the feature `otlp` |
+/// | `AUTOMETRICS_COMMIT`, `AUTOMETRICS_BRANCH` in a build script | [`Builder::revision`](crate::Builder::revision) |
+/// | `.repo_url(…)`, `.repo_provider(…)` | [`Builder::resource_attribute`](crate::Builder::resource_attribute) with `vcs.repository.url.full`; not in `build_info` |
+///
+/// What differs:
+///
+/// | | autometrics | redspan | because |
+/// |---|---|---|---|
+/// | a call that panics | not counted, and the gauge stays up | `result="error"`, `outcome="panic"` | it was a call, and it failed |
+/// | a future that is dropped | not counted, and the gauge stays up | `result="cancelled"` | it was no success, and nobody saw an error |
+/// | a label beside its own | – | `outcome` | a panic is another thing than an error |
+/// | functions never called | at zero in debug builds | at zero always | a rate needs the zero before the first call |
+/// | `None` | `result="ok"` with an empty label | `result="ok"`; an error where the option says so | |
+/// | spans, lines | – | the same calls | |
+///
+/// Dashboards that add up `result="ok"` and `result="error"` to all calls leave the cancelled ones out; so do
+/// autometrics' own success rates, which divide by the sum of both.
+pub mod from_autometrics {}

@@ -1,0 +1,172 @@
+//! Calls in flight, with age and place, for whoever asks.
+//!
+//! Until somebody asks, a call pays for this with one look at a flag. From then on each call takes a
+//! seat, in one of a fixed number that never grows: when all are taken by calls that hang, it is those
+//! that one wants to see. How many are in flight in all is known exactly from the sites' numbers.
+
+use crate::callsite::CallSite;
+use crate::catalog::catalog;
+use crate::clock::{self, Tick};
+use crate::sharded::{SHARDS, shard_of_this_thread};
+use std::collections::HashMap;
+use std::fmt;
+use std::ptr;
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::time::Duration;
+
+/// Seats of the threads that share a row.
+const SEATS: usize = 256;
+
+/// Seats that a call tries before it goes without one.
+const TRIES: usize = 8;
+
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+static ROWS: [Row; SHARDS] = [const { Row::new() }; SHARDS];
+
+/// What ages are counted from.
+static ORIGIN: LazyLock<Tick> = LazyLock::new(clock::now);
+
+/// Aligned, so that a row shares no cache line with another.
+#[repr(align(128))]
+struct Row {
+    seats: [Seat; SEATS],
+    next: AtomicU64,
+}
+
+impl Row {
+    const fn new() -> Self {
+        Row { seats: [const { Seat::new() }; SEATS], next: AtomicU64::new(0) }
+    }
+}
+
+/// Where a call in flight is written down.
+pub(crate) struct Seat {
+    /// Null: free. Our own address: being taken.
+    site: AtomicPtr<CallSite>,
+    since: AtomicU64,
+}
+
+impl Seat {
+    const fn new() -> Self {
+        Seat { site: AtomicPtr::new(ptr::null_mut()), since: AtomicU64::new(0) }
+    }
+
+    /// What stands in `site` while `since` is being written.
+    fn reserved(&self) -> *mut CallSite {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// The call has ended.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        self.site.store(ptr::null_mut(), Release);
+    }
+
+    fn read(&self) -> Option<(&'static CallSite, u64)> {
+        let site = self.site.load(Acquire);
+        let since = self.since.load(Acquire);
+        // Else it has been given to another call meanwhile.
+        let is_steady = site == self.site.load(Acquire);
+        if site.is_null() || site == self.reserved() || !is_steady {
+            return None;
+        }
+        // SAFETY: nothing but addresses of `&'static CallSite` is ever stored, apart from the two
+        // that were ruled out.
+        Some((unsafe { &*site.cast_const() }, since))
+    }
+}
+
+/// Whether calls take seats.
+#[inline]
+pub(crate) fn is_watched() -> bool {
+    WATCHED.load(Relaxed)
+}
+
+/// From now on calls take seats.
+pub(crate) fn watch() {
+    LazyLock::force(&ORIGIN);
+    WATCHED.store(true, Relaxed);
+}
+
+/// A seat for a call that began at `start`, if one is free nearby.
+#[cold]
+pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<&'static Seat> {
+    let row = &ROWS[shard_of_this_thread()];
+    let first = row.next.load(Relaxed) as usize;
+    for at in first..first + TRIES {
+        let seat = &row.seats[at % SEATS];
+        let free = ptr::null_mut();
+        if seat.site.load(Relaxed).is_null()
+            && seat.site.compare_exchange(free, seat.reserved(), Acquire, Relaxed).is_ok()
+        {
+            let since = start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
+            seat.since.store(since, Release);
+            seat.site.store(ptr::from_ref(site).cast_mut(), Release);
+            return Some(seat);
+        }
+    }
+    // All of these are taken: the next call looks elsewhere.
+    row.next.store((first + TRIES) as u64, Relaxed);
+    None
+}
+
+/// A call in flight, or several of one function whose ages are not known.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct InFlight {
+    /// The function.
+    pub site: &'static CallSite,
+    /// How long the call has been running; `None`: it began before anybody asked, or when too many
+    /// others were running.
+    pub age: Option<Duration>,
+    /// How many calls these are: one, if the age is known.
+    pub calls: u64,
+}
+
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InFlight { site, age, calls } = self;
+        match age {
+            Some(age) => write!(f, "{:.3} s  ", age.as_secs_f64())?,
+            None => write!(f, "{calls} ×  ")?,
+        }
+        write!(f, "{} at {}:{}", site.qualified_name(), site.file(), site.line())
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// All calls in flight, those that have run longest first, then those whose age is not known.
+pub(crate) fn list() -> Vec<InFlight> {
+    watch();
+    let now = clock::now().saturating_duration_since(*ORIGIN);
+    let mut listed: Vec<InFlight> = ROWS
+        .iter()
+        .flat_map(|row| &row.seats)
+        .filter_map(Seat::read)
+        .map(|(site, since)| {
+            let age = Some(now.saturating_sub(Duration::from_nanos(since)));
+            InFlight { site, age, calls: 1 }
+        })
+        .collect();
+    listed.sort_by_key(|call| std::cmp::Reverse(call.age));
+    let mut known: HashMap<*const CallSite, u64> = HashMap::new();
+    for call in &listed {
+        *known.entry(ptr::from_ref(call.site)).or_default() += 1;
+    }
+    for site in catalog() {
+        let seated = known.get(&ptr::from_ref(site)).copied().unwrap_or_default();
+        let calls = site.red().in_flight().saturating_sub(seated);
+        if calls > 0 {
+            listed.push(InFlight { site, age: None, calls });
+        }
+    }
+    listed
+}

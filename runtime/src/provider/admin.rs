@@ -1,0 +1,88 @@
+//! The pages of the admin listener.
+
+use super::builder::Builder;
+use super::error::InitError;
+use super::health::Health;
+use super::metrics::{BEFORE_SCRAPE, before_reading};
+use crate::config::settings::{MetricsExporter, Settings};
+use crate::expose::http::{AdminListener, Pages};
+use crate::in_flight;
+use crate::log::LogHandle;
+use crate::metrics::snapshot::Identity as Service;
+use crate::span::engine;
+use std::fmt::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// The builder's word on the listener.
+#[derive(Default)]
+pub(super) struct Admin {
+    address: Option<SocketAddr>,
+}
+
+impl Builder {
+    /// Serves `/metrics`, `/health` and `/in-flight` there. Environment:
+    /// `OTEL_METRICS_EXPORTER=prometheus` with `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
+    /// one ([`Telemetry::metrics_address`](crate::Telemetry::metrics_address)).
+    pub fn metrics_at(mut self, address: SocketAddr) -> Self {
+        self.admin.address = Some(address);
+        self
+    }
+}
+
+impl Admin {
+    pub(super) fn listener(
+        &self,
+        settings: &Settings,
+        service: &Service,
+        logs: LogHandle,
+        sent: bool,
+        says: &mut Vec<String>,
+    ) -> Result<Option<AdminListener>, InitError> {
+        let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
+        let address = match self.address {
+            _ if settings.sdk_disabled => return Ok(None),
+            Some(address) => address,
+            None if asked => {
+                let host = settings.prometheus_host.as_str();
+                let resolved = (host, settings.prometheus_port).to_socket_addrs();
+                let first = resolved.ok().and_then(|mut addresses| addresses.next());
+                first.ok_or_else(|| {
+                    InitError::Listener(format!(
+                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
+                         set a host name or an IP address, such as 127.0.0.1"
+                    ))
+                })?
+            }
+            None if sent => return Ok(None),
+            None => {
+                says.push(
+                    "/metrics is not served (OTEL_METRICS_EXPORTER=prometheus serves it)".into(),
+                );
+                return Ok(None);
+            }
+        };
+        let pages = Pages {
+            health: Box::new(move || match engine::get() {
+                Some(engine) => Health::of(engine, &logs).to_json().to_string(),
+                None => String::new(),
+            }),
+            in_flight: Box::new(in_flight_page),
+        };
+        let listener = AdminListener::start(address, service.clone(), pages, || {
+            before_reading(BEFORE_SCRAPE);
+        })
+        .map_err(|error| InitError::Listener(error.to_string()))?;
+        says.push(format!("metrics at http://{}/metrics", listener.local_addr()));
+        Ok(Some(listener))
+    }
+}
+
+/// A line for each call in flight.
+fn in_flight_page() -> String {
+    let mut page = String::new();
+    for call in in_flight::list() {
+        // A `String` takes everything.
+        let _ = writeln!(page, "{call}");
+    }
+    page
+}

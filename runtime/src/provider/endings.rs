@@ -1,0 +1,90 @@
+//! Ends that are not the end of `main`: signals, and panics that abort.
+
+use super::builder::Builder;
+use super::guard::Core;
+use crate::quiet;
+use std::panic;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long the last flush may take.
+const AT_THE_END: Duration = Duration::from_secs(5);
+
+/// Which of them the program wants to be looked after.
+#[derive(Default)]
+pub(super) struct Endings {
+    pub(super) on_signal: bool,
+    on_panic: bool,
+}
+
+impl Builder {
+    /// On SIGTERM and SIGINT everything is flushed, within five seconds, before the signal ends the
+    /// process as it would have without redspan. Unix only; elsewhere nothing happens.
+    ///
+    /// It is for programs that do not handle these signals. One that does (`tokio::signal`,
+    /// graceful shutdown) flushes by dropping the guard at the end of `main`, and must not ask for
+    /// this: the process would end in the middle of its own handling.
+    pub fn flush_on_signal(mut self) -> Self {
+        self.endings.on_signal = true;
+        self
+    }
+
+    /// On each panic everything is flushed, within five seconds, after the panic's message has been
+    /// printed. Where panics abort the process (`panic = "abort"`) this is always so; otherwise it is
+    /// for programs whose panic hook ends the process.
+    pub fn flush_on_panic(mut self) -> Self {
+        self.endings.on_panic = true;
+        self
+    }
+}
+
+impl Endings {
+    /// Looks after what was asked for; says so. `core` must outlive nothing: whoever drops the guard
+    /// has flushed.
+    pub(super) fn install(&self, core: &Arc<Core>) -> Option<std::io::Error> {
+        if self.on_panic || cfg!(panic = "abort") {
+            on_panic(Arc::downgrade(core));
+        }
+        if self.on_signal { on_signal(Arc::downgrade(core)).err() } else { None }
+    }
+}
+
+fn on_panic(core: Weak<Core>) {
+    let before = panic::take_hook();
+    let aborts = cfg!(panic = "abort");
+    panic::set_hook(Box::new(move |info| {
+        before(info);
+        // A thread of ours may hold what the flush waits for.
+        if let Some(core) = core.upgrade().filter(|_| !quiet::is_here()) {
+            match aborts {
+                true => core.shutdown(AT_THE_END),
+                false => core.flush(AT_THE_END),
+            };
+        }
+    }));
+}
+
+#[cfg(unix)]
+fn on_signal(core: Weak<Core>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    std::thread::Builder::new().name("redspan-signals".into()).spawn(move || {
+        let _quiet = quiet::settle();
+        for signal in signals.forever() {
+            if let Some(core) = core.upgrade() {
+                core.shutdown(AT_THE_END);
+            }
+            // It ends the process, so that whoever waits for it sees by which signal.
+            let _ = emulate_default_handler(signal);
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn on_signal(_: Weak<Core>) -> std::io::Result<()> {
+    Ok(())
+}

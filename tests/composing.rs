@@ -1,0 +1,322 @@
+//! What an application brings along works beside redspan's own: exporters, processors, layers.
+
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
+use opentelemetry_sdk::{Resource, trace};
+use redspan::export::{Batching, ExportError, OtlpSettings, OtlpSink, SpanSink, WhenFull};
+use redspan::{Preset, instrumented};
+use redspan_tests::process::alone;
+use redspan_tests::{Behaviour, Kept, Receiver, Value, page};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(10);
+
+#[instrumented]
+fn work(number: u64) -> u64 {
+    number
+}
+
+/// Takes nothing until it is let go.
+struct Hangs(mpsc::Receiver<()>, Arc<AtomicUsize>);
+
+impl SpanSink for Hangs {
+    fn describe(&self) -> String {
+        "one that hangs".into()
+    }
+
+    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
+        let _ = self.0.recv();
+        self.1.fetch_add(batch.len(), Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn of_several_exporters_one_that_hangs_holds_up_no_other() {
+    alone("of_several_exporters_one_that_hangs_holds_up_no_other", &[], || {
+        let (let_go, hanging) = mpsc::channel();
+        let (kept, also, late) = (Kept::default(), Kept::default(), Arc::default());
+        let telemetry = redspan::builder()
+            .spans_to(kept.clone())
+            .spans_to(Hangs(hanging, Arc::clone(&late)))
+            .spans_to(also.clone())
+            .batching(Batching::default().queue(1_000).batch(10).delay(Duration::from_millis(10)))
+            .install()
+            .expect("installed");
+        for number in 0..2_000 {
+            work(number);
+            if number % 5 == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        // It waits for all of them, but for the one that hangs not for ever.
+        telemetry.flush(Duration::from_millis(500));
+        let health = telemetry.health();
+        assert_eq!(health.exporters.len(), 3);
+        assert_eq!((health.spans.exported, kept.0.lock().unwrap().len()), (2_000, 2_000));
+        let start = Instant::now();
+        while also.0.lock().unwrap().len() < 2_000 {
+            assert!(start.elapsed() < LONG, "{health}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // It has one batch, a thousand wait, and the rest was dropped and counted.
+        let dropped = health.exporters[1].dropped["queue_full"];
+        assert!((980..=1_000).contains(&dropped), "{health}");
+        drop(let_go);
+        assert!(telemetry.shutdown(LONG));
+        assert_eq!(late.load(Relaxed) as u64 + dropped, 2_000, "{}", telemetry.health());
+    });
+}
+
+/// Counts what it is told.
+#[derive(Debug, Default, Clone)]
+struct Counts(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    ended: Vec<String>,
+    flushes: usize,
+    shut_down: bool,
+    service: String,
+}
+
+impl SpanProcessor for Counts {
+    fn on_start(&self, _: &mut trace::Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().unwrap().ended.push(span.name.into_owned());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.lock().unwrap().flushes += 1;
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        self.0.lock().unwrap().shut_down = true;
+        Ok(())
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        let name = resource.get(&"service.name".into());
+        self.0.lock().unwrap().service = name.map(|name| name.to_string()).unwrap_or_default();
+    }
+}
+
+#[test]
+fn processors_and_functions_see_each_span_and_may_change_it() {
+    alone("processors_and_functions_see_each_span_and_may_change_it", &[], || {
+        let (kept, counts) = (Kept::default(), Counts::default());
+        let telemetry = redspan::builder()
+            .service_name("shop")
+            .spans_to(kept.clone())
+            .on_span_end(|_| panic!("somebody else's mistake"))
+            .on_span_end(|span| span.attributes.push(KeyValue::new("cell", "eu-3")))
+            .span_processor(counts.clone())
+            .install()
+            .expect("installed");
+        for number in 0..10 {
+            work(number);
+        }
+        assert!(telemetry.flush(LONG));
+        {
+            let spans = kept.0.lock().unwrap();
+            assert_eq!(spans.len(), 10);
+            assert!(spans.iter().all(|it| it.attributes.contains(&KeyValue::new("cell", "eu-3"))));
+            let counted = counts.0.lock().unwrap();
+            assert_eq!((counted.ended.len(), counted.flushes, counted.shut_down), (10, 1, false));
+            assert_eq!((counted.ended[0].as_str(), counted.service.as_str()), ("work", "shop"));
+        }
+        assert!(telemetry.shutdown(LONG));
+        assert!(counts.0.lock().unwrap().shut_down, "it was shut down");
+    });
+}
+
+#[test]
+fn a_processor_alone_is_a_way_out_too() {
+    alone("a_processor_alone_is_a_way_out_too", &[], || {
+        let counts = Counts::default();
+        let telemetry =
+            redspan::builder().span_processor(counts.clone()).install().expect("installed");
+        work(1);
+        assert!(telemetry.flush(LONG));
+        assert_eq!(counts.0.lock().unwrap().ended, ["work"]);
+        assert!(telemetry.describe().contains("span processors"), "{}", telemetry.describe());
+    });
+}
+
+/// Which numbers a full queue kept, of 0 to 999.
+fn kept_of_a_full_queue(when_full: WhenFull) -> Vec<i64> {
+    let (let_go, hanging) = mpsc::channel::<()>();
+    struct Gate(mpsc::Receiver<()>, Kept);
+    impl SpanSink for Gate {
+        fn describe(&self) -> String {
+            "a gate".into()
+        }
+        fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError> {
+            let _ = self.0.recv();
+            self.1.export(batch, timeout)
+        }
+    }
+    let kept = Kept::default();
+    let batching = Batching::default().queue(100).batch(10).when_full(when_full);
+    let telemetry = redspan::builder()
+        .spans_to(Gate(hanging, kept.clone()))
+        .batching(batching.delay(Duration::from_millis(1)))
+        .install()
+        .expect("installed");
+    for number in 0..1_000_i64 {
+        redspan::span("numbered").attribute("number", number).in_scope(|_| ());
+        if number % 50 == 0 {
+            // The collector comes by.
+            telemetry.flush(Duration::from_millis(20));
+        }
+    }
+    telemetry.flush(Duration::from_millis(200));
+    drop(let_go);
+    assert!(telemetry.shutdown(LONG));
+    let stats = telemetry.spans();
+    assert_eq!(stats.exported + stats.dropped(), 1_000, "{stats:?}");
+    assert_eq!(stats.dropped.keys().collect::<Vec<_>>(), [&"queue_full"]);
+    let spans = kept.0.lock().unwrap();
+    let value = |span: &SpanData| {
+        let number = span.attributes.iter().find(|it| it.key.as_str() == "number")?;
+        number.value.to_string().parse().ok()
+    };
+    spans.iter().filter_map(value).collect()
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_by_default() {
+    alone("a_full_queue_drops_the_newest_by_default", &[], || {
+        let kept = kept_of_a_full_queue(WhenFull::DropNewest);
+        assert!(kept.len() < 200 && kept.iter().all(|&number| number < 200), "{kept:?}");
+    });
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_when_asked() {
+    alone("a_full_queue_drops_the_oldest_when_asked", &[], || {
+        let kept = kept_of_a_full_queue(WhenFull::DropOldest);
+        assert!(kept.ends_with(&[998, 999]), "{kept:?}");
+        // The first batch was already with the exporter.
+        assert!(kept.iter().filter(|&&number| number < 800).count() <= 10, "{kept:?}");
+    });
+}
+
+#[test]
+fn health_says_what_became_of_spans_and_why() {
+    alone("health_says_what_became_of_spans_and_why", &[], || {
+        let receiver = Receiver::start();
+        let settings = OtlpSettings::http(&receiver.http()).header("authorization", "s3cret");
+        let telemetry = redspan::builder()
+            .service_name("shop")
+            .spans_to(OtlpSink::new(settings).expect("a sink"))
+            .metrics_at(([127, 0, 0, 1], 0).into())
+            .install()
+            .expect("installed");
+        work(1);
+        assert!(telemetry.flush(LONG));
+        let health = telemetry.health();
+        assert!(health.is_well() && health.to_string().starts_with("ok: 1 spans"), "{health}");
+        assert_eq!(health.service.0, "shop");
+
+        receiver.behave(Behaviour::Refuse(400));
+        work(2);
+        assert!(telemetry.flush(LONG));
+        let health = telemetry.health();
+        assert!(!health.is_well(), "{health}");
+        assert_eq!(health.exporters[0].dropped["rejected"], 1);
+        let address = telemetry.metrics_address().expect("it is served");
+        let json = page::get(address, "/health", LONG).expect("a page");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["status"], "degraded");
+        assert_eq!(json["spans"]["dropped"]["rejected"], 1);
+        assert_eq!(json["service"]["name"], "shop");
+        let error = json["exporters"][0]["last_error"].as_str().expect("a text");
+        assert!(error.contains("400"), "{error}");
+
+        receiver.behave(Behaviour::Take);
+        work(3);
+        assert!(telemetry.flush(LONG) && telemetry.health().is_well());
+        let metrics = page::get(address, "/metrics", LONG).expect("a page");
+        for line in [
+            "otel_sdk_span_started_total{otel_span_sampling_result=\"RECORD_AND_SAMPLE\"} 3",
+            "otel_sdk_exporter_span_exported_total 2",
+            "otel_sdk_processor_span_processed_total{error_type=\"rejected\"} 1",
+            "otel_sdk_processor_span_queue_capacity 65536",
+            "otel_sdk_processor_span_queue_size 0",
+            "otel_sdk_exporter_span_inflight{",
+            "otel_sdk_exporter_operation_duration_seconds_count{error_type=\"rejected\",",
+            "redspan_sampler_decisions_total{decision=\"sample\"",
+            "service_name=\"shop\"",
+        ] {
+            assert!(metrics.contains(line), "{line} in {metrics}");
+        }
+        assert!(!format!("{health}{health:?}{json}{metrics}").contains("s3cret"));
+    });
+}
+
+#[test]
+fn one_identity_stands_in_traces_and_on_the_page() {
+    alone("one_identity_stands_in_traces_and_on_the_page", &[], || {
+        let receiver = Receiver::start();
+        let telemetry = redspan::builder()
+            .service_name("shop")
+            .service_version("1.2.3")
+            .resource_attribute("deployment.environment.name", "staging")
+            .spans_to(OtlpSink::new(OtlpSettings::http(&receiver.http())).expect("a sink"))
+            .metrics_at(([127, 0, 0, 1], 0).into())
+            .install()
+            .expect("installed");
+        work(1);
+        assert!(telemetry.flush(LONG));
+        let resource = receiver.wait_for(1, LONG)[0].resource.clone();
+        let address = telemetry.metrics_address().expect("it is served");
+        let metrics = page::get(address, "/metrics", LONG).expect("a page");
+        let target = metrics.lines().find(|line| line.starts_with("target_info{")).expect("it");
+        for key in [
+            "service.name",
+            "service.version",
+            "service.instance.id",
+            "deployment.environment.name",
+            "host.name",
+            "host.arch",
+            "os.type",
+            "process.executable.name",
+            "telemetry.sdk.name",
+        ] {
+            let Some(Value::Text(value)) = resource.get(key) else { panic!("{key}: {resource:?}") };
+            let label = format!("{}=\"{value}\"", key.replace('.', "_"));
+            assert!(target.contains(&label), "{label} in {target}");
+        }
+        assert!(telemetry.resource().schema_url().is_some());
+    });
+}
+
+#[test]
+fn in_tests_nothing_leaves_and_the_environment_is_not_read() {
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9".to_owned())];
+    alone("in_tests_nothing_leaves_and_the_environment_is_not_read", &variables, || {
+        let telemetry = redspan::builder().preset(Preset::Testing).install().expect("installed");
+        work(1);
+        assert_eq!(telemetry.spans().sampled, 0);
+        let said = telemetry.describe();
+        assert!(said.contains("(testing)") && said.contains("not exported"), "{said}");
+    });
+}
+
+#[test]
+fn a_layer_that_turns_tracing_spans_on_is_told_at_the_start() {
+    alone("a_layer_that_turns_tracing_spans_on_is_told_at_the_start", &[], || {
+        struct Everything;
+        impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Everything {}
+        let telemetry = redspan::builder().layer(Everything).install().expect("installed");
+        let said = telemetry.describe();
+        assert!(said.contains("functions make tracing spans too"), "{said}");
+    });
+}

@@ -1,0 +1,220 @@
+//! However the process ends, what had finished by then has left it or is counted.
+#![cfg(unix)]
+
+use redspan::instrumented;
+use redspan_tests::process::{alone, is_alone};
+use redspan_tests::{Receiver, Transport};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+/// Says in the new process how it is to end.
+const ENDING: &str = "REDSPAN_TEST_ENDING";
+
+const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Grpc];
+
+#[instrumented]
+fn work(number: u64) -> u64 {
+    number
+}
+
+#[instrumented]
+fn waits(until: std::sync::mpsc::Receiver<()>) {
+    let _ = until.recv();
+}
+
+/// Slow enough for the thread's buffer to be emptied meanwhile.
+fn paced(calls: u64) {
+    for number in 0..calls {
+        work(number);
+        if number % 100 == 0 {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Not a test: a service that some other test starts, and ends.
+#[test]
+#[ignore = "the other tests here start it"]
+fn service() {
+    let ending = env::var(ENDING).expect("another test starts it");
+    let mut builder = redspan::builder();
+    if ending == "signal" {
+        builder = builder.flush_on_signal();
+    }
+    if ending == "abort" {
+        builder = builder.flush_on_panic();
+    }
+    let telemetry = builder.install().expect("installed");
+    if ending == "panic" {
+        // In good time for a few batches, and leaving some that wait.
+        paced(5_000);
+        println!("finished 5000");
+        panic!("as main would");
+    }
+    if ending == "abort" {
+        paced(5_000);
+        println!("finished 5000");
+        let _ = thread::spawn(|| panic!("on some thread")).join();
+        std::process::abort();
+    }
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for number in 0.. {
+                    work(number);
+                    if number % 20 == 0 {
+                        thread::sleep(Duration::from_millis(2));
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            loop {
+                thread::sleep(Duration::from_millis(10));
+                // What had finished before this line was written.
+                println!(
+                    "finished {}",
+                    redspan::catalog().map(|it| it.red().finished()).sum::<u64>()
+                );
+            }
+        });
+    });
+    drop(telemetry);
+}
+
+fn start(ending: &str, receiver: &Receiver, transport: Transport) -> Child {
+    let (protocol, endpoint) = match transport {
+        Transport::Http => ("http/protobuf", receiver.http()),
+        Transport::Grpc => ("grpc", receiver.grpc()),
+    };
+    Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "service", "--ignored", "--nocapture"])
+        .env(ENDING, ending)
+        .env(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            match transport {
+                Transport::Http => format!("{endpoint}/v1/traces"),
+                Transport::Grpc => endpoint,
+            },
+        )
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        // Long: nothing leaves but by a full batch, or by the flush.
+        .env("OTEL_BSP_SCHEDULE_DELAY", "600000")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a new process")
+}
+
+/// How many calls had finished, by the last line that says so.
+fn finished(line: &str) -> Option<usize> {
+    line.rsplit_once("finished ")?.1.trim().parse().ok()
+}
+
+fn signal(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    let status = Command::new("kill").args([signal, &id]).status().expect("kill");
+    assert!(status.success());
+}
+
+#[test]
+fn a_signal_to_a_loaded_service_loses_nothing_that_had_finished() {
+    use std::os::unix::process::ExitStatusExt;
+    for transport in TRANSPORTS {
+        for (name, number) in [("-TERM", 15), ("-INT", 2)] {
+            let receiver = Receiver::start();
+            let mut child = start("signal", &receiver, transport);
+            let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+            let mut before = 0;
+            while before < 2_000 {
+                let line = lines.next().expect("it goes on").expect("text");
+                before = finished(&line).unwrap_or(before);
+            }
+            signal(&child, name);
+            for line in lines.map_while(Result::ok) {
+                // Until the listener of the signal was there it went on counting.
+                drop(line);
+            }
+            let start = Instant::now();
+            let status = child.wait().expect("a child");
+            assert_eq!(status.signal(), Some(number), "it ends as it would without redspan");
+            assert!(start.elapsed() < Duration::from_secs(6));
+            let spans = receiver.spans();
+            let works = spans.iter().filter(|span| span.name == "work").count();
+            println!("{transport:?} {name}: {before} finished before, {works} received");
+            assert!(works >= before, "{works} of {before}");
+        }
+    }
+}
+
+#[test]
+fn a_panicking_main_loses_nothing_that_had_finished() {
+    for transport in TRANSPORTS {
+        for ending in ["panic", "abort"] {
+            let receiver = Receiver::start();
+            let mut child = start(ending, &receiver, transport);
+            let mut out = String::new();
+            child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+            assert!(!child.wait().expect("a child").success());
+            let before = out.lines().find_map(finished).expect("a number");
+            let works = receiver.spans().iter().filter(|span| span.name == "work").count();
+            println!("{transport:?} {ending}: {before} finished before, {works} received");
+            assert_eq!(works, before);
+        }
+    }
+}
+
+#[test]
+fn calls_in_flight_are_shown_with_age_and_place() {
+    let test = "calls_in_flight_are_shown_with_age_and_place";
+    alone(test, &[], || {
+        assert!(is_alone(test));
+        let telemetry = redspan::init!().expect("installed");
+        let hang = || {
+            let (let_go, until) = std::sync::mpsc::channel();
+            let thread = thread::spawn(move || waits(until));
+            (let_go, thread)
+        };
+        let running = || redspan::catalog().map(|site| site.red().in_flight()).sum::<u64>();
+        let of_site = |calls: &[redspan::InFlight]| calls.iter().map(|it| it.calls).sum::<u64>();
+        // It began before anybody had asked.
+        let first = hang();
+        while running() < 1 {
+            thread::yield_now();
+        }
+        let calls = telemetry.in_flight();
+        assert_eq!((of_site(&calls), calls[0].age), (1, None), "{calls:?}");
+        let second = hang();
+        while running() < 2 {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(20));
+        let calls = telemetry.in_flight();
+        assert_eq!((calls.len(), of_site(&calls)), (2, 2), "{calls:?}");
+        let shown = calls[0].to_string();
+        assert!(calls[0].age.is_some_and(|age| age >= Duration::from_millis(20)), "{shown}");
+        assert!(shown.contains("waits at ") && shown.contains("endings.rs:"), "{shown}");
+        for (let_go, thread) in [first, second] {
+            let_go.send(()).expect("it waits");
+            thread.join().expect("no panic");
+        }
+        assert_eq!(telemetry.in_flight().len(), 0);
+        // Far more than there are seats.
+        thread::scope(|scope| {
+            let held: Vec<_> = (0..600)
+                .map(|_| {
+                    let (let_go, until) = std::sync::mpsc::channel();
+                    scope.spawn(move || waits(until));
+                    let_go
+                })
+                .collect();
+            while of_site(&telemetry.in_flight()) < 600 {
+                thread::sleep(Duration::from_millis(5));
+            }
+            drop(held);
+        });
+        assert_eq!(telemetry.in_flight().len(), 0);
+    });
+}

@@ -1,0 +1,90 @@
+//! What each process does.
+
+use crate::table::Row;
+use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider};
+use opentelemetry::{KeyValue, global};
+use redspan::instrumented;
+use redspan_tests::page;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Which row and state a process is for.
+pub(crate) const ABOUT: &str = "REDSPAN_TEST_ABOUT";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Unset,
+    Set,
+    Bad,
+    Overridden,
+}
+
+#[instrumented]
+fn work(number: u64) -> u64 {
+    metrics::histogram!("probe").record(0.5);
+    number
+}
+
+/// A span that has more of everything than the limits allow.
+fn large() {
+    use opentelemetry::trace::{Span, SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    let many = |what: &str| -> Vec<KeyValue> {
+        (0..200).map(|number| KeyValue::new(format!("{what}{number}"), number)).collect()
+    };
+    let mut builder = SpanBuilder::from_name("large");
+    builder.attributes = Some(many("a"));
+    let linked = SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(8),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::default(),
+    );
+    let link = || opentelemetry::trace::Link::new(linked.clone(), many("l"), 0);
+    builder.links = Some((0..200).map(|_| link()).collect());
+    let tracer = global::tracer_provider().tracer("probe");
+    let mut span = tracer.build(builder);
+    for _ in 0..200 {
+        span.add_event("event", many("e"));
+    }
+    span.end();
+    let text = "x".repeat(20_000);
+    let mut span = tracer.build(SpanBuilder::from_name("long"));
+    span.set_attribute(KeyValue::new("text", text));
+    span.end();
+}
+
+pub(crate) fn run(rows: &[Row]) {
+    let about = std::env::var(ABOUT).expect("the other process says");
+    let (row, over) = about.split_once(' ').expect("two words");
+    let row = &rows[row.parse::<usize>().expect("a number")];
+    let mut builder = redspan::builder();
+    if over == "over" {
+        builder = row.over.expect("it has one").0(builder);
+    }
+    let telemetry = builder.install().expect("installed");
+    for number in 0..20 {
+        work(number);
+    }
+    large();
+    redspan::span("outgoing").in_scope(|_| {
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        redspan::propagation::inject(&mut headers);
+        println!("@injected {}", headers.keys().cloned().collect::<Vec<_>>().join(","));
+        tracing::info!("hello");
+        tracing::debug!("details");
+    });
+    if row.waits {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    println!("@early {}", telemetry.spans().exported > 0);
+    if let Some(address) = telemetry.metrics_address() {
+        println!("@page-at {address}");
+        let text = page::get(address, "/metrics", Duration::from_secs(10)).unwrap_or_default();
+        let exemplars = text.lines().filter(|line| line.contains(" # {")).count();
+        println!("@exemplars {}", exemplars > 0);
+    }
+    telemetry.shutdown(Duration::from_millis(700));
+    let dropped: Vec<_> = telemetry.spans().dropped.into_keys().collect();
+    println!("@dropped {}", dropped.join(","));
+}
