@@ -24,7 +24,7 @@ pub(crate) enum Trouble {
     PartialSuccess,
     /// Bytes that mean nothing.
     Garbage,
-    /// Answers of thirty megabytes.
+    /// Answers of four megabytes.
     OversizedAnswer,
     /// A certificate of a strange authority.
     WrongAuthority,

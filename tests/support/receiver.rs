@@ -54,7 +54,7 @@ pub enum Behaviour {
     TakeBut(u32),
     /// Asks for a pause of so many seconds.
     Throttle(u64),
-    /// Takes every span, and answers with many megabytes.
+    /// Takes every span, and answers with megabytes.
     TakeAtLength,
 }
 
@@ -349,9 +349,9 @@ fn answer(rejected: u32) -> ExportTraceServiceResponse {
     ExportTraceServiceResponse { partial_success }
 }
 
-/// An answer of many megabytes.
+/// An answer of four megabytes, where a hundred bytes would do.
 fn long() -> ExportTraceServiceResponse {
-    let message = "x".repeat(32 * 1024 * 1024);
+    let message = "x".repeat(4 * 1024 * 1024);
     let partial = ExportTracePartialSuccess { rejected_spans: 0, error_message: message };
     ExportTraceServiceResponse { partial_success: Some(partial) }
 }
