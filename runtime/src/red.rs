@@ -173,7 +173,7 @@ impl Shards {
     fn end_elsewhere(&self, at: (usize, usize), nanos: u64) {
         let own = shard_of_this_thread();
         while !(1..=SHARDS)
-            .any(|step| self.0[(own + step) % SHARDS].get_or_init(Box::default).end(at, nanos))
+            .any(|step| self.shards[(own + step) % SHARDS].get_or_init(Box::default).end(at, nanos))
         {
             std::thread::yield_now();
         }
