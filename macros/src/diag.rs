@@ -35,6 +35,11 @@ impl Diag {
         self.errors.extend(other.errors);
     }
 
+    #[cfg(all(test, feature = "instrument"))]
+    pub(crate) fn errors(&self) -> &[syn::Error] {
+        &self.errors
+    }
+
     /// The errors as `compile_error!` items, or `None` if there was no mistake.
     pub(crate) fn into_errors(self) -> Option<TokenStream> {
         if self.errors.is_empty() {

@@ -35,6 +35,8 @@ mod options;
 mod paths;
 #[cfg(feature = "instrument")]
 mod service;
+#[cfg(all(test, feature = "instrument"))]
+mod tests;
 
 /// Makes every call of a function a span and a RED measurement: rate, errors, duration.
 ///
@@ -56,6 +58,77 @@ mod service;
 /// | `sample = 0.01` | a number from `0.0` to `1.0`, `"always"`, `"never"` | the share of traces to record among those that begin here: a hint, for samplers that follow it (`redspan::sample::hinted`, and what `init!` sets up by itself) |
 /// | `ok_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are a success |
 /// | `error_if = …` | the same | which returned values are an error; excludes `ok_if` |
+/// | `labels(…)` | see below, at most 8 | what the function's metrics are told apart by |
+/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each, with a `name` if it is not the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold`, as autometrics names them; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
+///
+/// The rest is needed less often:
+///
+/// | option | accepts | meaning |
+/// |---|---|---|
+/// | `none = "error"` | `error`, `ok` | a returned `None`, or `Ok(None)`, is an error |
+/// | `err = "type"` | `type`, `message` | how much of an error goes on the span: with `type` its `Display` is not called |
+/// | `root` | | each call begins a trace, linked to the span around it |
+/// | `links(a, b)` | `SpanContext`, `redspan::context::Captured`, `Context`, `Link`; options and lists of them | spans that have to do with the call |
+/// | `busy` | on `async fn` | how long the future was polled, how long it waited, and how often: `busy_ns`, `idle_ns`, `redspan.polls` on the span |
+/// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning |
+/// | `metrics = false` | | no metrics, only a span |
+/// | `span = false` | | no span, only metrics |
+/// | `crate = framework::redspan` | a path | where the crate `redspan` is, if it is re-exported |
+///
+/// ```
+/// use redspan::instrumented;
+///
+/// #[instrumented(slo(latency = "250ms", target = 99.9), slo(success, target = 99.95))]
+/// fn charge() {}
+///
+/// #[instrumented(none = "error", err = "type", log = "debug")]
+/// fn find(id: u64) -> Result<Option<String>, std::io::Error> {
+///     Ok(None)
+/// }
+///
+/// #[instrumented(root, links(batch), busy)]
+/// async fn import(batch: &[redspan::SpanContext]) {}
+///
+/// #[instrumented(span = false)]
+/// fn hot() {}
+/// # let (_, seen) = redspan::testing::scope(|| (charge(), find(1), hot()));
+/// # assert_eq!(seen.calls("find").error, 1);
+/// # assert_eq!(seen.spans().len(), 2);
+/// ```
+///
+/// # Labels
+///
+/// A label tells the series of a metric apart, so what it may say is bounded: a closed set known at compile
+/// time, or a stated number of values.
+///
+/// | form | says |
+/// |---|---|
+/// | `tier = order.tier`, `vip` | a value of a closed set: `redspan::Label`, which is derived on enums, `bool`, and `Option` of them |
+/// | `region = "eu"`, `zone = const { ZONE }` | always the same |
+/// | `tenant = capped(order.tenant, 100)` | any `Display`, of which the first 100 values are told apart; the others are `__overflow__`. At most 1000, and 128 bytes of each |
+/// | `brand = \|result\| result.as_ref().ok().map(Card::brand)` | what the closure says of the returned value; a call that returned none has no such label |
+/// | `code = capped(\|result\| …, 20)` | the same, of any values |
+///
+/// The expressions see the function's parameters and run before the body, once a call. A function tells at
+/// most 4096 label sets apart; with more, the labels that come last say `__overflow__`. A generic function has
+/// the set of its first type.
+///
+/// ```
+/// use redspan::{Label, instrumented};
+///
+/// #[derive(Clone, Copy, Label)]
+/// enum Tier { Free, Paid }
+///
+/// #[instrumented(labels(tier, tenant = capped(tenant, 100), empty = |found| found.is_empty()))]
+/// fn orders(tier: Tier, tenant: &str) -> Vec<u64> {
+///     Vec::new()
+/// }
+/// # let (_, seen) = redspan::testing::scope(|| orders(Tier::Paid, "acme"));
+/// # let labels = [("tier", "paid"), ("tenant", "acme"), ("empty", "true"), ("outcome", "ok")];
+/// # assert_eq!(seen.counter("function_calls_total", &labels), Some(1));
+/// ```
+///
+/// # What is an error
 ///
 /// Without `ok_if` and `error_if` the returned value itself tells:
 ///

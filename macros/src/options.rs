@@ -96,7 +96,7 @@ pub(crate) const METRICS_STRUCT: &[Known] = &[
     Known::new("crate", "crate = my_framework::redspan", "crate = 3"),
 ];
 
-/// `#[metrics(…)]` on a field.
+/// `#[metric(…)]` on a field.
 pub(crate) const METRICS_FIELD: &[Known] = &[
     Known::new("name", "name = \"shop.orders\"", "name = 3"),
     Known::new("help", "help = \"Orders placed.\"", "help = 3"),
@@ -106,11 +106,11 @@ pub(crate) const METRICS_FIELD: &[Known] = &[
     Known::new("limit", "limit = 500", "limit = \"many\""),
 ];
 
-/// `#[labels(…)]` on a struct.
+/// `#[label(…)]` of `Labels` on a struct.
 pub(crate) const LABELS_STRUCT: &[Known] =
     &[Known::new("crate", "crate = my_framework::redspan", "crate = 3")];
 
-/// `#[labels(…)]` on a field.
+/// `#[label(…)]` of `Labels` on a field.
 pub(crate) const LABELS_FIELD: &[Known] = &[
     Known::new("name", "name = \"shop.region\"", "name = 3"),
     Known::new("cap", "cap = 100", "cap = \"many\""),

@@ -23,7 +23,6 @@ pub(crate) struct Objectives {
 /// One more `slo(…)`; `key` is where messages about all of it point.
 pub(crate) fn add(objectives: &mut Objectives, key: &Ident, list: Group, diag: &mut Diag) {
     let (mut success, mut latency, mut target) = (None, None, None);
-    let mut mistaken = false;
     let before = diag.len();
     for entry in attrs::judge_keys(attrs::entries(list.stream(), diag), SLO, diag) {
         let at = entry.key.clone();
@@ -56,9 +55,8 @@ pub(crate) fn add(objectives: &mut Objectives, key: &Ident, list: Group, diag: &
                 None => objectives.name = Some(name.value()),
             }
         }
-        mistaken |= diag.len() > before;
     }
-    if mistaken {
+    if diag.len() > before {
         return;
     }
     let usage = "`slo(latency = \"250ms\", target = 99.9)` or `slo(success, target = 99.95)`";
