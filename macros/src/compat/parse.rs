@@ -9,6 +9,10 @@ use syn::{Ident, LitStr, Token, token};
 use crate::attrs::{self, Form};
 use crate::diag::Diag;
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "short-lived, and few; larger where places are recorded"
+)]
 pub(crate) enum Entry {
     /// `"checkout"`: the name, without a key.
     Name(LitStr),
