@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(busy)]
+fn ship() {}
+
+fn main() {}

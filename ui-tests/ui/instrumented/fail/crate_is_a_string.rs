@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(crate = "redspan")]
+fn ship() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(labels(tenant = capped(tenant)))]
+fn ship(tenant: &str) {}
+
+fn main() {}

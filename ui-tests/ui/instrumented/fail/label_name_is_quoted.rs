@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(labels("region" = "eu"))]
+fn ship() {}
+
+fn main() {}

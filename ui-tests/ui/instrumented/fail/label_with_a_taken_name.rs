@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(labels(outcome = "fine"))]
+fn ship() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(labels(region = ""))]
+fn ship() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(log = "loud")]
+fn ship() {}
+
+fn main() {}

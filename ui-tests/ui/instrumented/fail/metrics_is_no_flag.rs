@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(metrics = "off")]
+fn ship() {}
+
+fn main() {}

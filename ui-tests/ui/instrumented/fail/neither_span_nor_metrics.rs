@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(span = false, metrics = false)]
+fn ship() {}
+
+fn main() {}

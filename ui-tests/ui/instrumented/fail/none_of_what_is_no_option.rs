@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(none = "error")]
+fn ship() -> u8 {
+    1
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(root = "yes")]
+fn ship() {}
+
+fn main() {}

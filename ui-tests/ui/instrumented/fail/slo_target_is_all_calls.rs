@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(slo(success, target = 100))]
+fn ship() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(slo(latency = "250ms"))]
+fn ship() {}
+
+fn main() {}
