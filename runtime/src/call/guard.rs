@@ -136,7 +136,7 @@ impl Running {
     /// Gives a call that was only counted its span, below the span that it names.
     fn open_below(&mut self, parent: Option<Id>) {
         if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
-            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_default();
+            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_else(compat::root);
             let opened = engine.start_call_below(self.site, self.start, Vec::new(), &above);
             // Not recorded below a span of its own choice: that one is current all the same.
             let (context, recording) = opened.unwrap_or((above, false));
