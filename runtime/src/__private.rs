@@ -12,6 +12,7 @@ pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
 pub use crate::slo::Slo;
+pub use std::mem::ManuallyDrop;
 pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Empty, Value};
@@ -29,6 +30,12 @@ pub mod answer {
 /// The traits by which the derive of `ErrorType` asks an inner error.
 pub mod inner {
     pub use crate::error_type::{ViaErrorType, ViaNothing};
+}
+
+/// Of a value that cannot be an error.
+#[inline]
+pub fn fine() -> Verdict<'static> {
+    Verdict::fine()
 }
 
 /// What `ok_if` or `error_if` decided, with what the value itself says of its error.
