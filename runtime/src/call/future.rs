@@ -240,9 +240,8 @@ where
         let this = unsafe { self.get_unchecked_mut() };
         let mut polling = Polling::new(&mut this.slot);
         polling.begin();
-        // SAFETY: as above; `ManuallyDrop` has the layout of what it holds.
-        let body = unsafe { Pin::new_unchecked(&mut *(&raw mut this.body as *mut F)) };
-        let polled = body.poll(context);
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll(context);
         match &polled {
             Poll::Pending => polling.pending(),
             // The predicate is user code: while it runs the call is still current.
@@ -280,11 +279,13 @@ where
 }
 
 impl<F, C> Drop for Driven<F, C> {
+    // Once a function, and not once a way out of whoever awaits it.
+    #[inline(never)]
     fn drop(&mut self) {
         let mut polling = Polling::new(&mut self.slot);
         polling.cancel();
         // SAFETY: nobody uses it any more.
-        unsafe { ptr::drop_in_place(&raw mut self.body as *mut F) };
+        unsafe { ManuallyDrop::drop(&mut self.body) };
     }
 }
 
