@@ -80,7 +80,13 @@ fn check(page: &str, [ok, error, panic, cancelled]: [u64; 4], in_flight: u64) {
     for (outcome, result, count) in
         [("ok", "ok", ok), ("error", "error", error), ("panic", "error", panic)]
     {
-        let labels = format!("function=\"charge\",outcome=\"{outcome}\",result=\"{result}\"");
+        let of_type = if error > 0 && outcome == "error" {
+            format!("error_type=\"{}\",", std::any::type_name::<String>())
+        } else {
+            String::new()
+        };
+        let labels =
+            format!("{of_type}function=\"charge\",outcome=\"{outcome}\",result=\"{result}\"");
         assert_eq!(value(&format!("function_calls_total{{{labels}}}")), count as f64, "{outcome}");
     }
     let cancelled_at = "function=\"never\",outcome=\"cancelled\",result=\"cancelled\"";

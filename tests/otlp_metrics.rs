@@ -165,7 +165,11 @@ fn run(policy: Option<tail::TailPolicy>) {
                 let (outcome, result) = (point.attribute("outcome"), point.attribute("result"));
                 let rest =
                     format!("outcome=\"{outcome}\",result=\"{result}\",service_name=\"shop\"");
-                same(&format!("function_calls_total{{{labels},{rest}}}"), total.value);
+                let of_type = match point.attribute("error_type").as_str() {
+                    "" => String::new(),
+                    error_type => format!("error_type=\"{error_type}\","),
+                };
+                same(&format!("function_calls_total{{{of_type}{labels},{rest}}}"), total.value);
             }
             "function.calls.duration" => {
                 assert_eq!((point.unit.as_str(), point.kind), ("s", "histogram"));

@@ -48,7 +48,14 @@ fn every_variable_has_its_effect_unset_set_bad_and_overridden() {
 fn check(row: &table::Row) -> Vec<String> {
     let mut wrong = Vec::new();
     let see = |wrong: &mut Vec<String>, state: State, expected: &str| {
-        let seen = Seen::of(TEST, row, state);
+        let mut seen = Seen::of(TEST, row, state);
+        // Some rows wait for what happens in its own time: a busy machine may be late for it.
+        for _ in 0..3 {
+            if (row.look)(&seen) == expected {
+                break;
+            }
+            seen = Seen::of(TEST, row, state);
+        }
         let is = (row.look)(&seen);
         if is != expected {
             wrong

@@ -16,9 +16,6 @@ mod attrs;
 mod case;
 #[cfg(feature = "instrument")]
 mod compat;
-#[cfg(not(feature = "instrument"))]
-#[path = "off.rs"]
-mod compat;
 #[cfg(feature = "instrument")]
 mod derive_instrumented;
 #[cfg(not(feature = "instrument"))]
@@ -29,17 +26,21 @@ mod entry;
 mod error_type;
 #[cfg(feature = "instrument")]
 mod instrumented;
-#[cfg(not(feature = "instrument"))]
-#[path = "off.rs"]
-mod instrumented;
 mod label;
 mod labels;
 mod metrics;
+#[cfg(not(feature = "instrument"))]
+mod off;
 mod options;
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "the derives need less of it"))]
 mod paths;
 #[cfg(feature = "instrument")]
 mod service;
+
+#[cfg(not(feature = "instrument"))]
+use off as compat;
+#[cfg(not(feature = "instrument"))]
+use off as instrumented;
 
 /// Makes every call of a function a span and a RED measurement: rate, errors, duration.
 ///

@@ -40,7 +40,7 @@
 //! | `"any name" = value` in `fields` | refused | accepted | as everywhere else in tracing |
 //! | parameters | dropped after the span is left | dropped in it, in the order of the bare function | the time that takes is the call's |
 //! | a panic while a field is rendered | becomes the function's | costs the span | telemetry does not harm its host |
-//! | the feature `log` of tracing, with no subscriber | spans become log records | they do not | the crate `log` has no spans |
+//! | the feature `log` of tracing, with no subscriber | spans and their events become log records | they do not | tracing decides that inside its macros |
 //!
 //! # With `init!`
 //!
@@ -61,6 +61,7 @@
 //! | `code.function.name`, `redspan.outcome` | no | yes | the conventions' name for where the code is |
 //! | code locations on events | yes | no | they repeat what `target` says |
 //! | `exception.stacktrace` with the sources of an error | on spans and events | `….chain` alone | a chain of sources is no stack trace |
+//! | `….chain` of an error without sources | an empty list | not | it says nothing |
 //! | when a span ends | when it is last left | when the call ends | its duration is the histogram's |
 //!
 //! A span is made from the level on that `RUST_LOG` lets through, `info` by default: see

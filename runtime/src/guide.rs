@@ -34,7 +34,8 @@
 /// |---|---|---|---|
 /// | a call that panics | not counted, and the gauge stays up | `result="error"`, `outcome="panic"` | it was a call, and it failed |
 /// | a future that is dropped | not counted, and the gauge stays up | `result="cancelled"` | it was no success, and nobody saw an error |
-/// | a label beside its own | – | `outcome` | a panic is another thing than an error |
+/// | labels beside its own | – | `outcome`; of errors `error_type` | a panic is another thing than an error, and one error than another |
+/// | `caller_function`, `caller_module` | who called | not there | who called is in the trace |
 /// | functions never called | at zero in debug builds | at zero always | a rate needs the zero before the first call |
 /// | `None` | `result="ok"` with an empty label | `result="ok"`; an error where the option says so | |
 /// | spans, lines | – | the same calls | |

@@ -26,7 +26,7 @@
 //! | where | what |
 //! |---|---|
 //! | span | the function's name, the fields you list, `error.type`, status, the event `exception` with message and source chain where an error first leaves a call |
-//! | `function_calls_total` | `function`, `module`, `service_name`, `result`, `outcome`; at zero before the first call |
+//! | `function_calls_total` | `function`, `module`, `service_name`, `result`, `outcome`, and for an error `error_type`; at zero before the first call |
 //! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s |
 //! | `function_calls_concurrent` | calls in flight |
 //! | log lines | `trace_id`, `span_id`, `sampled` |

@@ -5,12 +5,14 @@
 //! use.
 
 pub(crate) mod elsewhere;
+pub(crate) mod errors;
 pub(crate) mod labelled;
 
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
 use crate::sharded::{Busy, SHARDS, shard_of_this_thread};
 use elsewhere::Elsewhere;
+use errors::{Errors, OfType};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -139,15 +141,19 @@ struct Slots {
 }
 
 /// Counts that many threads write.
-struct Shards([OnceLock<Box<Shard>>; SHARDS]);
+struct Shards {
+    shards: [OnceLock<Box<Shard>>; SHARDS],
+    // Each error is counted here before its end is, so that a reader never finds fewer.
+    errors: Errors,
+}
 
 impl Shards {
     const fn new() -> Self {
-        Shards([const { OnceLock::new() }; SHARDS])
+        Shards { shards: [const { OnceLock::new() }; SHARDS], errors: Errors::new() }
     }
 
     fn of_this_thread(&self) -> &Shard {
-        self.0[shard_of_this_thread()].get_or_init(Box::default)
+        self.shards[shard_of_this_thread()].get_or_init(Box::default)
     }
 
     fn start(&self) {
@@ -167,14 +173,14 @@ impl Shards {
     fn end_elsewhere(&self, at: (usize, usize), nanos: u64) {
         let own = shard_of_this_thread();
         while !(1..=SHARDS)
-            .any(|step| self.0[(own + step) % SHARDS].get_or_init(Box::default).end(at, nanos))
+            .any(|step| self.shards[(own + step) % SHARDS].get_or_init(Box::default).end(at, nanos))
         {
             std::thread::yield_now();
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Shard> {
-        self.0.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
+        self.shards.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
     }
 
     fn read_ends(&self, red: &mut Red) {
@@ -189,6 +195,10 @@ impl Shards {
                 red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
             }
         }
+    }
+
+    fn read_errors(&self, red: &mut Red) {
+        self.errors.read(&mut red.errors);
     }
 
     fn read_starts(&self, red: &mut Red) {
@@ -220,6 +230,16 @@ impl Cells {
         self.shards.end(bounds, outcome, duration);
     }
 
+    /// Counts an error by its type, just before its call's end is counted.
+    pub(crate) fn fail(&self, error_type: &'static str) {
+        self.shards.errors.count(error_type);
+    }
+
+    /// As [`publish`](Self::publish), for an error of this type.
+    pub(crate) fn publish_error(&self, error_type: &str, exemplar: Exemplar) {
+        self.shards.errors.publish(error_type, exemplar);
+    }
+
     /// Publishes the exemplar of a call whose span was handed over.
     pub(crate) fn publish(
         &self,
@@ -242,6 +262,7 @@ impl Cells {
         // All ends before any start: a call may end in another shard than it started in, and the
         // calls in flight must never come out negative.
         both().for_each(|shards| shards.read_ends(&mut red));
+        both().for_each(|shards| shards.read_errors(&mut red));
         both().for_each(|shards| shards.read_starts(&mut red));
         let slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slots) = &*slots {
@@ -259,6 +280,7 @@ pub struct Red {
     pub(crate) started: u64,
     pub(crate) ended: [[u64; BUCKETS]; OUTCOMES],
     pub(crate) sum_ns: u128,
+    pub(crate) errors: Vec<OfType>,
     pub(crate) by_outcome: [Slot; OUTCOMES],
     by_bucket: [Slot; BUCKETS],
 }
@@ -276,6 +298,7 @@ impl Red {
             started: 0,
             ended: [[0; BUCKETS]; OUTCOMES],
             sum_ns: 0,
+            errors: Vec::new(),
             by_outcome: [Slot::EMPTY; OUTCOMES],
             by_bucket: [Slot::EMPTY; BUCKETS],
         }
@@ -366,7 +389,12 @@ impl Red {
     fn since(&self, earlier: &Red) -> Red {
         let started = self.started.wrapping_sub(earlier.started);
         let sum_ns = self.sum_ns.wrapping_sub(earlier.sum_ns);
-        let mut since = Red { started, sum_ns, ..Red::new(self.bounds) };
+        let mut since = Red {
+            started,
+            sum_ns,
+            errors: errors::since(&self.errors, &earlier.errors),
+            ..Red::new(self.bounds)
+        };
         let both = self.ended.iter().flatten().zip(earlier.ended.iter().flatten());
         for (count, (now, then)) in since.ended.iter_mut().flatten().zip(both) {
             *count = now.wrapping_sub(*then);
@@ -377,6 +405,7 @@ impl Red {
     /// Adds a site that shows the same labels: two methods of one name in one module do.
     pub(crate) fn merge(&mut self, other: &Red) {
         self.started += other.started;
+        other.errors.iter().for_each(|more| errors::add(&mut self.errors, *more));
         self.sum_ns += other.sum_ns;
         for (mine, theirs) in self.ended.iter_mut().flatten().zip(other.ended.iter().flatten()) {
             *mine += theirs;

@@ -78,13 +78,17 @@ pub(crate) fn run(rows: &[Row]) {
         std::thread::sleep(Duration::from_millis(500));
     }
     println!("@early {}", telemetry.spans().exported > 0);
+    if !row.hangs {
+        telemetry.flush(Duration::from_secs(20));
+    }
     if let Some(address) = telemetry.metrics_address() {
         println!("@page-at {address}");
         let text = page::get(address, "/metrics", Duration::from_secs(10)).unwrap_or_default();
         let exemplars = text.lines().filter(|line| line.contains(" # {")).count();
         println!("@exemplars {}", exemplars > 0);
     }
-    telemetry.shutdown(Duration::from_millis(700));
+    // Longer than the timeouts that are set, shorter than those that are not.
+    telemetry.shutdown(if row.hangs { Duration::from_secs(2) } else { Duration::from_secs(20) });
     let dropped: Vec<_> = telemetry.spans().dropped.into_keys().collect();
     println!("@dropped {}", dropped.join(","));
 }

@@ -286,6 +286,19 @@ fn tls() -> Vec<Row> {
             .at(Place::KnownClients)
             .with(TRUSTED, "{ca}")
             .with(SHOWN, "{certificate}"),
+        row(
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+            metrics_where,
+            "",
+            ("{certificate}", "received"),
+        )
+        .at(Place::KnownClients)
+        .with(TRUSTED, "{ca}")
+        .with(KEY, "{key}"),
+        row("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", metrics_where, "", ("{key}", "received"))
+            .at(Place::KnownClients)
+            .with(TRUSTED, "{ca}")
+            .with(SHOWN, "{certificate}"),
         row("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", metrics_where, "", ("{ca}", "received"))
             .at(Place::Tls)
             .bad("/nowhere.pem"),
@@ -309,6 +322,18 @@ fn batches() -> Vec<Row> {
             .hangs()
             .bad("never")
             .over(|it| it.batching(Batching::default()), "already_shutdown"),
+        row("OTEL_METRIC_EXPORT_TIMEOUT", several_metrics, "false", ("60", "true"))
+            .with("OTEL_METRIC_EXPORT_INTERVAL", "50")
+            .hangs()
+            .bad("never"),
+        row("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", several_metrics, "false", ("60", "true"))
+            .with("OTEL_METRIC_EXPORT_INTERVAL", "50")
+            .hangs()
+            .bad("-1")
+            .over(
+                |it| metrics(it, metrics_to_receiver().timeout(Duration::from_secs(10))),
+                "false",
+            ),
         row("OTEL_METRIC_EXPORT_INTERVAL", several_metrics, "false", ("50", "true"))
             .waits()
             .bad("1m")

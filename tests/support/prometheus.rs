@@ -141,7 +141,12 @@ impl Prometheus {
             let value = series["value"][1].as_str().unwrap().parse().unwrap();
             (labels.iter().map(label).collect(), value)
         });
-        series.collect()
+        let mut sums = BTreeMap::new();
+        // Series that differ in other labels are added up.
+        series.for_each(|(labels, value): (Vec<_>, f64)| {
+            *sums.entry(labels).or_default() += value;
+        });
+        sums
     }
 
     /// The first value.

@@ -90,9 +90,21 @@ where
         event.record(&mut recorder);
         recorder.finish();
         // All of the user's code has run: `add_event` locks the span.
-        let name = fields.message().unwrap_or_else(|| event.metadata().name()).to_owned();
+        let name = match fields.message() {
+            Some(message) => message,
+            None if is_exception(&fields) => "exception",
+            None => event.metadata().name(),
+        };
+        let name = name.to_owned();
         span.add_event_with_timestamp(name, time, attributes(event, metadata, &fields));
     }
+}
+
+/// An event that has an error for its message, as those of `err` are: by convention an exception.
+fn is_exception(fields: &Fields) -> bool {
+    let mut fields_of_event = fields.iter();
+    fields.message().is_none()
+        && fields_of_event.any(|(name, value)| name == "error" && matches!(value, Value::Text(_)))
 }
 
 fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Vec<KeyValue> {
@@ -103,6 +115,7 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
     };
     let mut attributes =
         vec![KeyValue::new("level", metadata.level().as_str()), KeyValue::new("target", target)];
+    let is_exception = is_exception(fields);
     let mut exception = false;
     for (name, value) in fields.iter() {
         let text = |at| StringValue::from(fields.text(at).to_owned());
@@ -128,6 +141,7 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
                 Attribute::Array(Array::String(chain.iter().map(text).collect()))
             }
         };
+        let name = if is_exception && name == "error" { "exception.message" } else { name };
         attributes.push(KeyValue::new(Key::from(name.to_owned()), value));
     }
     attributes

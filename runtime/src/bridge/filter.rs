@@ -4,6 +4,8 @@
 use crate::callsite::CallSite;
 use crate::log;
 use crate::span::tracer;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Interest, LevelFilter, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -38,18 +40,24 @@ impl<S> Filter<S> for BridgeFilter {
     }
 }
 
+/// The name of redspan's own words on what it was told: they are heard whatever `RUST_LOG` says, which
+/// may be what they are about.
+pub(crate) const ON_SETTINGS: &str = "redspan.settings";
+
 /// What lines and span events are made of: the events that `RUST_LOG` names. Of spans only those
 /// that it names in brackets (`[charge]=debug`), because only they change which events pass.
 #[derive(Debug)]
-pub(crate) struct EventFilter {
+pub(crate) struct EventFilter(Arc<ArcSwap<Directives>>);
+
+#[derive(Debug)]
+struct Directives {
     all: EnvFilter,
     /// The directives with brackets alone.
     named: Option<EnvFilter>,
 }
 
-impl EventFilter {
-    /// The filter of `RUST_LOG`, and a warning if parts of it cannot be used.
-    pub(crate) fn new(spec: Option<&str>) -> (Self, Option<String>) {
+impl Directives {
+    fn of(spec: Option<&str>) -> (Self, Option<String>) {
         let (all, warning) = log::filter(spec);
         let in_brackets = spec.unwrap_or_default().split(',').filter(|part| part.contains('['));
         let named: Vec<&str> = in_brackets.collect();
@@ -58,30 +66,69 @@ impl EventFilter {
             let off = EnvFilter::builder().with_default_directive(LevelFilter::OFF.into());
             off.parse_lossy(named.join(","))
         });
-        (EventFilter { all, named }, warning)
+        (Directives { all, named }, warning)
+    }
+}
+
+impl EventFilter {
+    /// The filter of `RUST_LOG`, and a warning if parts of it cannot be used.
+    pub(crate) fn new(spec: Option<&str>) -> (Self, Option<String>) {
+        let (directives, warning) = Directives::of(spec);
+        (EventFilter(Arc::new(ArcSwap::from_pointee(directives))), warning)
     }
 
     /// The most detailed level that can pass.
     pub(crate) fn max_level(&self) -> LevelFilter {
-        self.all.max_level_hint().unwrap_or(LevelFilter::TRACE)
+        self.0.load().all.max_level_hint().unwrap_or(LevelFilter::TRACE)
     }
+}
+
+/// Changes the directives of filters that are in use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reload(Vec<Arc<ArcSwap<Directives>>>);
+
+impl Reload {
+    pub(crate) fn of<'a>(filters: impl IntoIterator<Item = &'a EventFilter>) -> Reload {
+        Reload(filters.into_iter().map(|filter| Arc::clone(&filter.0)).collect())
+    }
+
+    /// Puts `spec` in place of what was. What is wrong with it, and then nothing has changed.
+    pub(crate) fn set(&self, spec: &str) -> Result<(), String> {
+        for filter in &self.0 {
+            // Each has its own: it remembers the spans that it has seen.
+            let (directives, warning) = Directives::of(Some(spec));
+            if let Some(warning) = warning {
+                return Err(warning);
+            }
+            filter.store(Arc::new(directives));
+        }
+        tracing_core::callsite::rebuild_interest_cache();
+        Ok(())
+    }
+}
+
+fn is_on_settings(metadata: &Metadata<'_>) -> bool {
+    metadata.name() == ON_SETTINGS
 }
 
 // Every method has a twin in `Layer` by the same name.
 impl<S> Filter<S> for EventFilter {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
+        let now = self.0.load();
         if metadata.is_span() {
-            let named = self.named.as_ref();
+            let named = now.named.as_ref();
             named.is_some_and(|named| Filter::<S>::enabled(named, metadata, context))
         } else {
-            Filter::<S>::enabled(&self.all, metadata, context)
+            Filter::<S>::enabled(&now.all, metadata, context) || is_on_settings(metadata)
         }
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         // `all` must know the callsites of named spans too: it is what they change.
-        let all = Filter::<S>::callsite_enabled(&self.all, metadata);
-        match &self.named {
+        let now = self.0.load();
+        let all = Filter::<S>::callsite_enabled(&now.all, metadata);
+        match &now.named {
+            _ if is_on_settings(metadata) => Interest::always(),
             _ if !metadata.is_span() => all,
             Some(named) => Filter::<S>::callsite_enabled(named, metadata),
             None => Interest::never(),
@@ -89,26 +136,28 @@ impl<S> Filter<S> for EventFilter {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Filter::<S>::max_level_hint(&self.all)
+        let level = Filter::<S>::max_level_hint(&self.0.load().all);
+        // As far as redspan's own warnings.
+        level.map(|level| level.max(LevelFilter::WARN))
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        Filter::<S>::on_new_span(&self.all, attributes, id, context);
+        Filter::<S>::on_new_span(&self.0.load().all, attributes, id, context);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        Filter::<S>::on_record(&self.all, id, values, context);
+        Filter::<S>::on_record(&self.0.load().all, id, values, context);
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        Filter::<S>::on_enter(&self.all, id, context);
+        Filter::<S>::on_enter(&self.0.load().all, id, context);
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        Filter::<S>::on_exit(&self.all, id, context);
+        Filter::<S>::on_exit(&self.0.load().all, id, context);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        Filter::<S>::on_close(&self.all, id, context);
+        Filter::<S>::on_close(&self.0.load().all, id, context);
     }
 }

@@ -48,6 +48,13 @@ impl Failure<'_> {
         Failure { message: None, error: None, ..self }.describe()
     }
 
+    /// What counts it among others: of few values. Asks an error that says it of itself, which is
+    /// user code.
+    pub(super) fn error_type(&self) -> &'static str {
+        let said = |own: &Own<'_>| catch_unwind(AssertUnwindSafe(|| own.0.error_type())).ok();
+        self.own.as_ref().and_then(said).unwrap_or(self.error_type)
+    }
+
     /// Whether it is one to a call of this kind.
     pub(super) fn concerns(&self, kind: Kind) -> bool {
         !self.clients || kind == Kind::Client

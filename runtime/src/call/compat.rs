@@ -5,7 +5,7 @@ use super::classify::Verdict;
 use crate::callsite::{CallSite, Interests};
 use crate::context::current;
 use crate::span::span;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value as Attribute};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -109,6 +109,12 @@ pub(super) fn context_of(id: &Id) -> Option<Context> {
             .filter_map(|span| tracing_opentelemetry::get_otel_context(&span.id(), dispatch))
             .find(|context| context.span().span_context().is_valid())
     })
+}
+
+/// The current context without its span: what else is in it stays.
+pub(super) fn root() -> Context {
+    let here = current::with(Context::clone).unwrap_or_default();
+    here.with_remote_span_context(SpanContext::NONE)
 }
 
 /// Writes a call's fields to its span. Those named `otel.…` mean what they mean to

@@ -75,13 +75,17 @@ pub(super) fn end(
     site: &'static CallSite,
     place: Place,
     outcome: Outcome,
+    error_type: Option<&'static str>,
     duration: Duration,
     now: Tick,
 ) {
     if OURS.load(Relaxed) {
+        if let Some(error_type) = error_type {
+            site.table().cells(place).fail(error_type);
+        }
         site.table().end(place, site.bounds(), outcome, duration);
     } else {
-        end_told(site, place, outcome, duration, now);
+        end_told(site, place, outcome, error_type, duration, now);
     }
 }
 
@@ -89,11 +93,15 @@ fn end_told(
     site: &'static CallSite,
     place: Place,
     outcome: Outcome,
+    error_type: Option<&'static str>,
     duration: Duration,
     now: Tick,
 ) {
     match whose(site) {
         Whose::Nobodys => {
+            if let Some(error_type) = error_type {
+                site.table().cells(place).fail(error_type);
+            }
             site.table().end(place, site.bounds(), outcome, duration);
             // Either this sees the recorder that has come meanwhile, or who brought it in sees this
             // call (`all`, after `GLOBAL` was set): nobody is forgotten.
@@ -102,8 +110,13 @@ fn end_told(
             }
         }
         whose => {
-            site.table().cells(place).end_elsewhere(site.bounds(), outcome, duration);
-            tell(site, place, whose, now, |handles| handles.end(outcome, duration));
+            let cells = site.table().cells(place);
+            let name = error_type.map(|error_type| cells.fail_elsewhere(error_type));
+            cells.end_elsewhere(site.bounds(), outcome, duration);
+            tell(site, place, whose, now, |handles| match name {
+                None => handles.end(outcome, duration),
+                Some(name) => handles.end_in_error(&sites::errors(site, place, name), duration),
+            });
         }
     }
 }
@@ -186,7 +199,8 @@ fn tell(site: &'static CallSite, place: Place, whose: Whose, now: Tick, f: impl 
         Whose::Nobodys => {}
         Whose::Process => {
             let cells = site.table().cells(place);
-            cells.with_handles(site.bounds(), now, || sites::handles(site, place), f);
+            let of_type = |name| sites::errors(site, place, name);
+            cells.with_handles(site.bounds(), now, || sites::handles(site, place), of_type, f);
         }
         Whose::Threads => f(&sites::handles(site, place)),
     });
@@ -198,7 +212,8 @@ fn catch_up(site: &'static CallSite, now: Tick) {
     if address == GLOBAL.load(SeqCst) {
         let _ = telling(|| {
             site.table().each(|place, cells| {
-                cells.catch_up(site.bounds(), now, || sites::handles(site, place));
+                let of_type = |name| sites::errors(site, place, name);
+                cells.catch_up(site.bounds(), now, || sites::handles(site, place), of_type);
             });
         });
     }

@@ -78,6 +78,7 @@ struct Rare {
     failed: Option<Failed>,
     /// What the service gives, for the span of another tracer.
     shared: Vec<KeyValue>,
+    error_type: Option<&'static str>,
 }
 
 impl Rare {
@@ -139,7 +140,7 @@ impl Running {
     /// Gives a call that was only counted its span, below the span that it names.
     fn open_below(&mut self, parent: Option<Id>) {
         if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
-            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_default();
+            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_else(compat::root);
             let opened = engine.start_call_below(self.site, self.start, Vec::new(), &above);
             // Not recorded below a span of its own choice: that one is current all the same.
             let (context, recording) = opened.unwrap_or((above, false));
@@ -312,11 +313,12 @@ impl Running {
         // First of all: to describe an error is user code, and may itself call such functions.
         let returned = labels::picked(self.site);
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
-            None => self.close(Outcome::Ok, returned, None),
+            None => self.close(Outcome::Ok, returned, None, None),
             Some(failure) => {
+                let error_type = Some(failure.error_type());
                 let wanted = self.recording || self.site.line_of_ends().is_some();
                 let failed = wanted.then(|| self.described(failure));
-                self.close(Outcome::Error, returned, failed);
+                self.close(Outcome::Error, returned, error_type, failed);
             }
         }
     }
@@ -335,7 +337,8 @@ impl Running {
             Outcome::Error => self.rare.as_mut().and_then(|rare| rare.failed.take()),
             Outcome::Ok | Outcome::Cancelled => None,
         };
-        self.close(outcome, 0, failed);
+        let error_type = self.rare.as_ref().and_then(|rare| rare.error_type);
+        self.close(outcome, 0, error_type, failed);
     }
 
     /// A stream has given an item: the first error among them is what the call ends with.
@@ -346,6 +349,7 @@ impl Running {
         let failure = verdict.failure().filter(|failure| failure.concerns(self.site.kind()));
         if let Some(failure) = failure {
             self.if_dropped = Outcome::Error;
+            self.rare.get_or_insert_default().error_type = Some(failure.error_type());
             if self.recording || self.site.line_of_ends().is_some() {
                 self.rare.get_or_insert_default().failed = Some(self.described(failure));
             }
@@ -356,11 +360,17 @@ impl Running {
     pub(super) fn end_of_items(&mut self) {
         match self.if_dropped {
             Outcome::Error => self.end_without_value(Outcome::Error),
-            _ => self.close(Outcome::Ok, labels::picked(self.site), None),
+            _ => self.close(Outcome::Ok, labels::picked(self.site), None, None),
         }
     }
 
-    fn close(&mut self, outcome: Outcome, returned: u32, failed: Option<Failed>) {
+    fn close(
+        &mut self,
+        outcome: Outcome,
+        returned: u32,
+        error_type: Option<&'static str>,
+        failed: Option<Failed>,
+    ) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -373,8 +383,13 @@ impl Running {
         let place = Place { given, returned };
         if self.site.has_metrics() {
             match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
-                Some(table) => table.end(place, self.site.bounds(), outcome, duration),
-                None => elsewhere::end(self.site, place, outcome, duration, end),
+                Some(table) => {
+                    if let Some(error_type) = error_type {
+                        table.cells(place).fail(error_type);
+                    }
+                    table.end(place, self.site.bounds(), outcome, duration);
+                }
+                None => elsewhere::end(self.site, place, outcome, error_type, duration, end),
             }
         }
         if let Some(line) = self.site.line_of_ends() {

@@ -8,11 +8,11 @@ use crate::span::engine::{self, Start};
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
 use opentelemetry::Context;
-#[cfg(feature = "_integrations")]
+#[cfg(feature = "_spans")]
 use opentelemetry::KeyValue;
-#[cfg(feature = "_integrations")]
+#[cfg(feature = "_spans")]
 use opentelemetry::trace::{SpanKind, TraceContextExt};
-#[cfg(feature = "_integrations")]
+#[cfg(feature = "_spans")]
 use std::borrow::Cow;
 use tracing_core::Metadata;
 
@@ -31,7 +31,7 @@ pub(crate) struct OwnedSpan {
 impl OwnedSpan {
     /// Starts the span of an integration below `parent`. `metadata` is what
     /// `tracing::Span::current()` shows inside.
-    #[cfg(feature = "_integrations")]
+    #[cfg(feature = "_spans")]
     pub(crate) fn start(
         parent: &Context,
         metadata: &'static Metadata<'static>,
@@ -79,7 +79,7 @@ impl OwnedSpan {
         self.recording
     }
 
-    #[cfg(feature = "_integrations")]
+    #[cfg(feature = "_spans")]
     pub(crate) fn set_attributes(&self, attributes: Vec<KeyValue>) {
         if self.recording {
             self.context.span().set_attributes(attributes);

@@ -9,8 +9,18 @@ use tracing_core::field::{FieldSet, Value};
 use tracing_core::metadata::Kind as MetadataKind;
 use tracing_core::{Event, Level, Metadata, dispatcher};
 
-const FIELDS: &[&str] =
-    &["message", "function", "outcome", "duration_ms", "error.type", "error.message"];
+const FIELDS: &[&str] = &[
+    "message",
+    "function",
+    "outcome",
+    "duration_ms",
+    "error.type",
+    "error.message",
+    "error.chain",
+];
+
+/// What a line says of an error: its type, its text, and the texts of the errors behind it.
+pub(crate) type InShort<'a> = (&'a str, Option<&'a str>, &'a [String]);
 
 /// The event of one annotated function, as a `static` that the attribute writes.
 pub struct Line {
@@ -48,7 +58,7 @@ impl Line {
         function: &'static str,
         outcome: Outcome,
         duration: Duration,
-        error: Option<(&str, Option<&str>)>,
+        error: Option<InShort<'_>>,
     ) {
         let half = if outcome == Outcome::Ok { &self.succeeded } else { &self.failed };
         // Subscribers are somebody else's code, and a call may end while its thread unwinds.
@@ -86,7 +96,7 @@ impl Half {
         function: &'static str,
         outcome: Outcome,
         duration: Duration,
-        error: Option<(&str, Option<&str>)>,
+        error: Option<InShort<'_>>,
     ) {
         let interest = self.callsite.interest();
         let enabled = || dispatcher::get_default(|to| to.enabled(&self.metadata));
@@ -97,14 +107,19 @@ impl Half {
         let message = message.as_str();
         let milliseconds = duration.as_secs_f64() * 1e3;
         let outcome = outcome.as_str();
-        let (error_type, text) = error.map_or((None, None), |(kind, text)| (Some(kind), text));
-        let values: [Option<&dyn Value>; 6] = [
+        let (error_type, text, chain) =
+            error.map_or((None, None, None), |(kind, text, chain)| (Some(kind), text, Some(chain)));
+        // From the outside in, as an error is told.
+        let chain = chain.filter(|chain| !chain.is_empty()).map(|chain| chain.join(": "));
+        let chain = chain.as_deref();
+        let values: [Option<&dyn Value>; 7] = [
             Some(&message),
             Some(&function),
             Some(&outcome),
             Some(&milliseconds),
             error_type.as_ref().map(|kind| kind as &dyn Value),
             text.as_ref().map(|text| text as &dyn Value),
+            chain.as_ref().map(|chain| chain as &dyn Value),
         ];
         Event::dispatch(&self.metadata, &self.metadata.fields().value_set_all(&values));
     }

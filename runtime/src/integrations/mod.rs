@@ -4,6 +4,7 @@
 pub mod axum;
 #[cfg(feature = "_http")]
 mod http;
+#[cfg(feature = "_spans")]
 mod kept;
 #[cfg(feature = "process")]
 pub mod process;

@@ -12,7 +12,7 @@ use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
 use crate::metrics::series::{Counter, Gauge, UpDown};
 use crate::metrics::table::Table;
 use crate::metrics::views::Views;
-use crate::red::{Red, labelled};
+use crate::red::labelled;
 use metrics::{Key, KeyName, SharedString};
 use opentelemetry::KeyValue;
 use std::collections::{HashMap, HashSet};
@@ -372,7 +372,8 @@ impl Store {
 
     /// The sites' numbers: all sites of the process, also those never called, or those which
     /// this scope has seen.
-    pub(crate) fn red(&self) -> Vec<(&'static CallSite, Red)> {
+    #[cfg(feature = "testing")]
+    pub(crate) fn red(&self) -> Vec<(&'static CallSite, crate::red::Red)> {
         self.sites(|site, table| table.read(site.bounds()))
     }
 

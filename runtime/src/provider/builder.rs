@@ -9,7 +9,7 @@ use super::logs::Logs;
 use super::metrics::Metrics;
 use super::spans::Spans;
 use crate::bridge::events::EventLayer;
-use crate::bridge::filter::{BridgeFilter, EventFilter};
+use crate::bridge::filter::{BridgeFilter, EventFilter, ON_SETTINGS, Reload};
 use crate::bridge::meter::MeterProvider;
 use crate::bridge::subscriber::Front;
 use crate::bridge::twice::{self, Theirs};
@@ -246,6 +246,7 @@ impl Builder {
         #[cfg(feature = "otlp")]
         log_layer.set_resource(&resource);
         let lines = log_layer.handle();
+        let reload = Reload::of([&events_filter, &log_filter]);
         let exports = pipeline.is_connected();
         let layers = Layers { level, exports, events_filter, log_filter, log_layer };
         // An empty list of layers would switch everything off, and `None` as a layer everything on.
@@ -302,14 +303,12 @@ impl Builder {
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
         let said = says.join(", ");
-        for warning in warnings.drain(..) {
-            tracing::warn!(target: "redspan", "{warning}");
+        let bad_directive = bad_directive.into_iter();
+        for warning in warnings.drain(..).map(|it| it.to_string()).chain(bad_directive) {
+            tracing::warn!(name: ON_SETTINGS, target: "redspan", "{warning}");
         }
         if theirs == Theirs::Unfiltered && exports {
-            tracing::warn!(target: "redspan", "{}", twice::WARNING);
-        }
-        if let Some(warning) = bad_directive {
-            tracing::warn!(target: "redspan", "{warning}");
+            tracing::warn!(name: ON_SETTINGS, target: "redspan", "{}", twice::WARNING);
         }
         tracing::info!(target: "redspan", "redspan {}: {said}", env!("CARGO_PKG_VERSION"));
         #[cfg_attr(not(feature = "prometheus"), expect(unused_mut, reason = "nothing is served"))]
@@ -321,7 +320,7 @@ impl Builder {
         if let Some(error) = self.endings.install(&core) {
             tracing::warn!(target: "redspan", %error, "signals will end the process without a flush");
         }
-        let telemetry = Telemetry::new(core, said);
+        let telemetry = Telemetry::new(core, said).filtered_by(reload);
         Ok(telemetry)
     }
 }

@@ -1,6 +1,7 @@
 //! What keeps redspan running, and ends it in good order.
 
 use super::metrics::WaysOut;
+use crate::bridge::filter::Reload;
 use crate::config::resource;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
@@ -30,6 +31,7 @@ const AT_LEAST: Duration = Duration::from_millis(250);
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
     pub(super) core: Arc<Core>,
+    pub(super) reload: Reload,
     #[cfg(feature = "prometheus")]
     metrics_at: Option<SocketAddr>,
     said: String,
@@ -116,6 +118,7 @@ impl Telemetry {
         };
         Telemetry {
             core,
+            reload: Reload::default(),
             #[cfg(feature = "prometheus")]
             metrics_at,
             said,

@@ -1,7 +1,10 @@
 //! What the program says about its log lines.
 
 use super::builder::Builder;
-use crate::log::{self, LogLayer};
+use super::guard::Telemetry;
+use crate::bridge::filter::Reload;
+use crate::config::ConfigError;
+use crate::log::{self, LogHandle, LogLayer};
 use crate::redact::{self, Redaction};
 
 /// The builder's word on lines and secrets.
@@ -47,5 +50,39 @@ impl Builder {
     pub fn redact(mut self, redaction: Redaction) -> Self {
         self.logs.redaction = Some(redaction);
         self
+    }
+}
+
+impl Telemetry {
+    pub(super) fn filtered_by(mut self, reload: Reload) -> Self {
+        self.reload = reload;
+        self
+    }
+
+    /// Changes which events become lines and span events, from the next one on: directives as in
+    /// `RUST_LOG`. Spans keep the level they were installed with; a directive that names a span
+    /// (`[charge]=debug`) holds for spans that begin from now on.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let telemetry = redspan::init!()?;
+    /// telemetry.set_log_filter("warn,shop::till=debug")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When a directive cannot be read: then nothing has changed.
+    pub fn set_log_filter(&self, directives: &str) -> Result<(), ConfigError> {
+        self.reload.set(directives).map_err(|problem| {
+            ConfigError::new(problem.replacen("RUST_LOG: ignored", "log filter: cannot read", 1))
+        })?;
+        tracing::info!(target: "redspan", "lines by {directives:?}");
+        Ok(())
+    }
+
+    /// What became of the log lines.
+    pub fn logs(&self) -> &LogHandle {
+        &self.core.logs
     }
 }

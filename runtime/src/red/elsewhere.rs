@@ -41,11 +41,23 @@ impl Handles {
         self.concurrent.decrement(1.0);
     }
 
+    /// As [`end`](Self::end) for an error, which another counter, of its type, is told of.
+    pub(crate) fn end_in_error(&self, of_type: &Counter, duration: Duration) {
+        of_type.increment(1);
+        self.duration.record(duration.as_secs_f64());
+        self.concurrent.decrement(1.0);
+    }
+
     /// Tells of calls that are over: their number and their whole time exactly, each in the bucket
     /// in which it was.
-    fn tell(&self, earlier: &Red) {
+    fn tell(&self, earlier: &Red, of_type: impl Fn(&'static str) -> Counter) {
+        earlier.errors.iter().for_each(|it| of_type(it.name).increment(it.count));
+        let typed: u64 = earlier.errors.iter().map(|it| it.count).sum();
         for outcome in Outcome::ALL {
-            let count = earlier.count(outcome);
+            let mut count = earlier.count(outcome);
+            if outcome == Outcome::Error {
+                count = count.saturating_sub(typed);
+            }
             if count > 0 {
                 self.calls[outcome as usize].increment(count);
             }
@@ -127,6 +139,11 @@ impl Cells {
         self.elsewhere().told.start();
     }
 
+    /// Counts an error of which a recorder is told now; answers by which name.
+    pub(crate) fn fail_elsewhere(&self, error_type: &'static str) -> &'static str {
+        self.elsewhere().told.errors.count(error_type)
+    }
+
     /// Counts an end of which a recorder is told now.
     pub(crate) fn end_elsewhere(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
         self.elsewhere().told.end(bounds, outcome, duration);
@@ -138,11 +155,12 @@ impl Cells {
         bounds: &'static Bounds,
         now: Tick,
         make: impl Fn() -> Handles,
+        of_type: impl Fn(&'static str) -> Counter,
         f: impl FnOnce(&Handles),
     ) {
         if self.elsewhere().with(now, &make, f) {
             // What the recorder itself called while it was told is waiting.
-            self.catch_up(bounds, now, make);
+            self.catch_up(bounds, now, make, of_type);
         }
     }
 
@@ -152,6 +170,7 @@ impl Cells {
         bounds: &'static Bounds,
         now: Tick,
         make: impl FnOnce() -> Handles,
+        of_type: impl Fn(&'static str) -> Counter,
     ) {
         let elsewhere = self.elsewhere();
         let mut counted = Red::new(bounds);
@@ -159,12 +178,13 @@ impl Cells {
             let mut sent = elsewhere.sent.lock().unwrap_or_else(PoisonError::into_inner);
             // Read under the lock, or an older reading could come after a newer one.
             self.shards.read_ends(&mut counted);
+            self.shards.read_errors(&mut counted);
             self.shards.read_starts(&mut counted);
             let earlier = counted.since(&sent);
             *sent = counted;
             earlier
         };
-        elsewhere.with(now, make, |handles| handles.tell(&earlier));
+        elsewhere.with(now, make, |handles| handles.tell(&earlier, of_type));
     }
 }
 

@@ -43,8 +43,8 @@ impl Failed {
     }
 
     /// Type and message, for a line.
-    pub(crate) fn in_short(&self) -> (&str, Option<&str>) {
-        (&self.error_type, self.message.as_deref())
+    pub(crate) fn in_short(&self) -> (&str, Option<&str>, &[String]) {
+        (&self.error_type, self.message.as_deref(), &self.sources)
     }
 
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`

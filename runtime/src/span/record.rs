@@ -127,11 +127,14 @@ impl Record {
         }
         let mut status = live.status;
         clean(redact::current(), &mut extra, &mut status);
+        let error_type = extra.attributes.iter().find(|pair| pair.key.as_str() == "error.type");
+        let error_type = error_type.filter(|_| end.outcome == Some(Outcome::Error));
         let pending = Pending {
             red: live.site.zip(end.outcome).map(|(site, outcome)| Counted {
                 site,
                 place: end.place,
                 outcome,
+                error_type: error_type.map(|pair| pair.value.clone()),
                 duration,
             }),
             ended_at: end_time,
@@ -187,6 +190,7 @@ struct Counted {
     site: &'static CallSite,
     place: Place,
     outcome: Outcome,
+    error_type: Option<opentelemetry::Value>,
     duration: Duration,
 }
 
@@ -203,18 +207,18 @@ impl Pending {
     /// one, or else in the site's own.
     pub(crate) fn publish(self, trace_id: TraceId, span_id: SpanId, scope: Option<&Store>) {
         let counted = self.red.filter(|counted| counted.site.has_metrics());
-        if let Some(Counted { site, place, outcome, duration }) = counted {
+        if let Some(Counted { site, place, outcome, error_type, duration }) = counted {
             let exemplar = crate::exemplar::Exemplar {
                 trace_id,
                 span_id,
                 value: duration.as_secs_f64(),
                 time: self.ended_at,
             };
-            match scope {
-                Some(store) => {
-                    store.cells(site).publish(place, site.bounds(), outcome, duration, exemplar);
-                }
-                None => site.table().publish(place, site.bounds(), outcome, duration, exemplar),
+            let scoped = scope.map(|store| store.cells(site));
+            let table = scoped.as_deref().unwrap_or(site.table());
+            table.publish(place, site.bounds(), outcome, duration, exemplar);
+            if let Some(error_type) = error_type {
+                table.cells(place).publish_error(&error_type.as_str(), exemplar);
             }
         }
         for candidate in self.candidates.0 {

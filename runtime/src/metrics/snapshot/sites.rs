@@ -2,7 +2,7 @@
 
 use super::{Attributes, Buckets, Identity, Page, Series, Value};
 use crate::callsite::CallSite;
-use crate::exemplar::Exemplar;
+use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::histogram::Distribution;
 use crate::metrics::labels;
 use crate::metrics::recorder::{self, OF_SITES};
@@ -13,7 +13,7 @@ use crate::red::elsewhere::Handles;
 use crate::red::labelled::{self, Place};
 use crate::red::{self, Red};
 use crate::slo::Slo;
-use metrics::{Key, Label, SharedString, Unit};
+use metrics::{Counter, Key, Label, SharedString, Unit};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -54,6 +54,21 @@ pub(crate) fn handles(site: &'static CallSite, place: Place) -> Handles {
         let duration = recorder.register_histogram(&key, &OF_SITES);
         Handles { calls, duration, concurrent }
     })
+}
+
+/// The counter of a site's errors of this type, at the recorder that is current on this thread.
+pub(crate) fn errors(site: &'static CallSite, place: Place, error_type: &'static str) -> Counter {
+    let service = SharedString::from(ELSEWHERE.service_name.clone());
+    let function = Function::of(site);
+    let (given, returned) = site.table().values(place);
+    let mut labels = function.labels(&service);
+    labels.extend(shown(&function.given, given));
+    labels.extend(shown(function.returned, returned));
+    labels.extend(function.success());
+    labels.extend(of_outcome(Outcome::Error));
+    labels.push(Label::from_static_parts("error_type", error_type));
+    let key = Key::from_parts(format!("{CALLS}_total"), labels);
+    metrics::with_recorder(|recorder| recorder.register_counter(&key, &OF_SITES))
 }
 
 fn of_outcome(outcome: Outcome) -> [Label; 2] {
@@ -198,9 +213,22 @@ impl Shown {
             labels.extend(function.success());
             labels.extend(of_outcome(outcome));
             // What happened to the counter in that call: it rose by one.
-            let exemplar =
-                red.by_outcome[outcome as usize].get().map(|e| Exemplar { value: 1.0, ..e });
-            let value = Number::Whole(red.count(outcome));
+            let step = |slot: Slot| slot.get().map(|e| Exemplar { value: 1.0, ..e });
+            let mut count = red.count(outcome);
+            let mut exemplar = step(red.by_outcome[outcome as usize]);
+            if outcome == Outcome::Error && !red.errors.is_empty() {
+                // Each under its type; what is left stays at zero.
+                for of_type in &red.errors {
+                    let mut labels = labels.clone();
+                    labels.push(Label::from_static_parts("error_type", of_type.name));
+                    let value = Number::Whole(of_type.count);
+                    let exemplar = step(of_type.exemplar);
+                    self.calls.push(series(labels, Value::Counter { value, exemplar }));
+                    count = count.saturating_sub(of_type.count);
+                }
+                exemplar = None;
+            }
+            let value = Number::Whole(count);
             self.calls.push(series(labels, Value::Counter { value, exemplar }));
         }
         labels.extend(function.latency());
