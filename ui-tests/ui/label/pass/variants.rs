@@ -10,6 +10,8 @@ enum Plain {
     r#Type,
 }
 
+// What a variant holds is no part of its label.
+#[allow(dead_code)]
 #[derive(Label)]
 #[label(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Renamed<'a, T>
