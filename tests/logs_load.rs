@@ -1,0 +1,110 @@
+//! Limits, per-sink levels and the reloaded filter hold while eight threads log.
+//!
+//! `REDSPAN_LOG_LINES` is the number of lines a thread logs; 20,000 by default.
+
+use redspan::log;
+use serde_json::Value;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing::Level;
+
+const THREADS: u64 = 8;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn take(&self) -> Vec<Value> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One place in the code.
+fn place(n: u64) {
+    tracing::info!(n, "often");
+}
+
+fn of<'a>(lines: &'a [Value], message: &'a str) -> impl Iterator<Item = &'a Value> {
+    lines.iter().filter(move |line| line["message"] == message)
+}
+
+#[test]
+fn limits_levels_and_a_changed_filter_hold_under_load() {
+    let each = std::env::var("REDSPAN_LOG_LINES").ok().and_then(|it| it.parse().ok());
+    let each: u64 = each.unwrap_or(20_000);
+    let (all, errors) = (Lines::default(), Lines::default());
+    let limit = log::limit(10).then_one_in(100).every(Duration::from_millis(50));
+    let layer = log::layer()
+        .with_writer(all.clone())
+        .limit(limit.up_to(Level::INFO))
+        .also(log::to(errors.clone()).level(Level::ERROR));
+    let telemetry = redspan::builder().logs(layer).install().unwrap();
+    telemetry.set_log_filter("info").unwrap();
+    let (often, fatal) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|threads| {
+        for _ in 0..THREADS {
+            threads.spawn(|| {
+                for n in 0..each {
+                    place(n);
+                    often.fetch_add(1, SeqCst);
+                    if n % 1_000 == 0 {
+                        tracing::error!(n, "fatal");
+                        fatal.fetch_add(1, SeqCst);
+                    }
+                }
+            });
+        }
+        for _ in 0..20 {
+            // What is logged by all threads passes each of them.
+            telemetry.set_log_filter("info,elsewhere=trace").unwrap();
+            telemetry.set_log_filter("info").unwrap();
+        }
+    });
+    // One line more, in a window of its own, says what no line has said yet.
+    std::thread::sleep(Duration::from_millis(100));
+    place(each);
+    often.fetch_add(1, SeqCst);
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let (lines, only_errors) = (all.take(), errors.take());
+    let fatal = fatal.into_inner();
+    assert_eq!(of(&lines, "fatal").count() as u64, fatal);
+    assert_eq!(only_errors.len() as u64, fatal);
+    assert!(only_errors.iter().all(|line| line["severity"] == "ERROR"));
+    let written = of(&lines, "often").count() as u64;
+    let said: u64 = of(&lines, "often").filter_map(|line| line["suppressed"].as_u64()).sum();
+    // Each change of the filter is a line too, of another place.
+    let changes = lines.iter().filter(|it| it["message"].as_str().unwrap().starts_with("lines by"));
+    let others = 41 - changes.count() as u64;
+    let suppressed = telemetry.logs().suppressed();
+    assert_eq!(telemetry.logs().dropped(), 0);
+    assert_eq!(said, suppressed - others);
+    assert_eq!(written + said, often.into_inner());
+    assert!(said > written);
+    println!("{written} written, {suppressed} suppressed, {said} said");
+
+    // The filter is changed for good, and one that cannot be read changes nothing.
+    telemetry.set_log_filter("error").unwrap();
+    tracing::warn!("unheard");
+    let error = telemetry.set_log_filter("logs_load=loud").unwrap_err().to_string();
+    assert!(error.contains("logs_load=loud") && error.contains("target=level"), "{error}");
+    tracing::warn!("unheard");
+    telemetry.set_log_filter("logs_load=debug").unwrap();
+    tracing::debug!("heard");
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let lines = all.take();
+    assert_eq!(of(&lines, "unheard").count(), 0);
+    assert_eq!(of(&lines, "heard").count(), 1);
+}
