@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet"],
     &["red"],
-    &["slo"],
+    &["service", "slo"],
     &["callsite", "catalog", "config", "redact"],
     &["otlp", "in_flight"],
     &["context", "sample"],

@@ -4,7 +4,15 @@
 #[test]
 fn accepted_programs_compile_without_a_warning_and_run() {
     let cases = trybuild::TestCases::new();
-    for accepted in ["error_type", "instrumented", "label", "labels", "metrics", "service"] {
+    for accepted in [
+        "derive_instrumented",
+        "error_type",
+        "instrumented",
+        "label",
+        "labels",
+        "metrics",
+        "service",
+    ] {
         cases.pass(format!("ui/{accepted}/pass/*.rs"));
     }
 }
@@ -12,7 +20,15 @@ fn accepted_programs_compile_without_a_warning_and_run() {
 #[test]
 fn every_mistake_has_one_message_inside_its_token() {
     let cases = trybuild::TestCases::new();
-    for refused in ["error_type", "instrumented", "label", "labels", "metrics", "service"] {
+    for refused in [
+        "derive_instrumented",
+        "error_type",
+        "instrumented",
+        "label",
+        "labels",
+        "metrics",
+        "service",
+    ] {
         cases.compile_fail(format!("ui/{refused}/fail/*.rs"));
     }
 }

@@ -174,7 +174,7 @@ fn name_of(entry: &Entry) -> String {
 
 impl Entry {
     /// `key = false`
-    fn is_false(&self) -> bool {
+    pub(crate) fn is_false(&self) -> bool {
         matches!(&self.form, Form::Value(Expr::Lit(literal))
             if matches!(&literal.lit, Lit::Bool(value) if !value.value))
     }

@@ -61,6 +61,12 @@ pub(crate) fn metrics(input: proc_macro::TokenStream) -> proc_macro::TokenStream
     derived("#[derive(Metrics)]", diag, expanded)
 }
 
+pub(crate) fn derive_instrumented(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::derive_instrumented::expand(input.into(), &mut diag);
+    derived("#[derive(Instrumented)]", diag, expanded)
+}
+
 /// What a derive wrote, which after a mistake is still an implementation: without one every use of
 /// the type would be a second message.
 fn derived(name: &str, diag: Diag, expanded: Option<TokenStream>) -> proc_macro::TokenStream {

@@ -16,6 +16,11 @@ mod attrs;
 mod case;
 #[cfg(feature = "instrument")]
 mod compat;
+#[cfg(feature = "instrument")]
+mod derive_instrumented;
+#[cfg(not(feature = "instrument"))]
+#[path = "off_derive.rs"]
+mod derive_instrumented;
 mod diag;
 mod entry;
 mod error_type;
@@ -334,4 +339,69 @@ pub fn labels(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Metrics, attributes(metrics, metric))]
 pub fn metrics(input: TokenStream) -> TokenStream {
     entry::metrics(input)
+}
+
+/// Says what all methods of a service have in common: its name, and what of its fields is recorded with
+/// every call.
+///
+/// The methods in blocks that are [instrumented](macro@instrumented) take it over. Those with any form of
+/// `self` have the fields, associated functions only the name.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[instrumented(name = "payments")]` | the struct or enum | the span attribute `component`; by default the type's name in snake case |
+/// | `#[instrumented(attribute)]`, `(attribute = "cloud.region")` | a field, also of a variant | a span attribute, under the field's name or another |
+/// | `#[instrumented(label)]`, `(label = "region")` | a field of a struct | a label of the methods' metrics; its type is a `redspan::Label` |
+/// | `#[instrumented(crate = path)]` | the struct or enum | where the crate `redspan` is, if it is re-exported |
+///
+/// The attributes stand below the derive. Fields without one are not recorded.
+///
+/// ```
+/// use redspan::instrumented;
+///
+/// #[derive(Clone, Copy, redspan::Label)]
+/// enum Region {
+///     Eu,
+///     Us,
+/// }
+///
+/// #[derive(redspan::Instrumented)]
+/// #[instrumented(name = "payments")]
+/// struct Payments {
+///     #[instrumented(attribute = "cloud.region", label)]
+///     region: Region,
+///     #[instrumented(attribute)]
+///     shard: u32,
+///     secret: String,                      // never recorded
+/// }
+///
+/// #[instrumented]
+/// impl Payments {
+///     fn charge(&self) {}
+/// }
+///
+/// Payments { region: Region::Eu, shard: 3, secret: String::new() }.charge();
+/// # let ((), seen) = redspan::testing::scope(|| {
+/// #     Payments { region: Region::Eu, shard: 3, secret: String::new() }.charge();
+/// # });
+/// # let span = seen.span("Payments::charge");
+/// # assert_eq!(span.attribute("component"), Some("payments".into()));
+/// # assert_eq!(span.attribute("cloud.region"), Some("eu".into()));
+/// # assert_eq!(span.attribute("shard"), Some(3.into()));
+/// # assert_eq!(span.attribute("secret"), None);
+/// # let labels = [("function", "Payments::charge"), ("region", "eu"), ("outcome", "ok")];
+/// # assert_eq!(seen.counter("function_calls_total", &labels), Some(1));
+/// ```
+///
+/// The span of `charge` has `component = "payments"`, `cloud.region = "eu"` and `shard = 3`; its counters
+/// and its histogram have the label `region="eu"`.
+///
+/// A number, a boolean or a text is an attribute as it is; of other types the `Label` is taken, or else
+/// the `Display`. An attribute or a label that a method's own `fields(…)` or `labels(…)` names is the
+/// method's. A body in a trait itself does not know which type it is in, and takes nothing over.
+///
+/// `component` is no label of the metrics: their label `function` begins with the type's name.
+#[proc_macro_derive(Instrumented, attributes(instrumented))]
+pub fn derive_instrumented(input: TokenStream) -> TokenStream {
+    entry::derive_instrumented(input)
 }

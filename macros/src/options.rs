@@ -80,6 +80,26 @@ pub(crate) const SLO: &[Known] = &[
     Known::new("name", "name = \"checkout\"", "name = 3"),
 ];
 
+/// `#[instrumented(…)]` beside `#[derive(Instrumented)]`.
+#[cfg_attr(
+    not(feature = "instrument"),
+    allow(dead_code, reason = "the derive writes nothing then")
+)]
+pub(crate) const SERVICE: &[Known] = &[
+    Known::new("name", "name = \"payments\"", "name = 3"),
+    Known::new("crate", "crate = my_framework::redspan", "crate = 3"),
+];
+
+/// `#[instrumented(…)]` on a field below it.
+#[cfg_attr(
+    not(feature = "instrument"),
+    allow(dead_code, reason = "the derive writes nothing then")
+)]
+pub(crate) const SERVICE_FIELD: &[Known] = &[
+    Known::new("attribute", "attribute = \"cloud.region\"", "attribute = 3"),
+    Known::new("label", "label = \"region\"", "label = 3"),
+];
+
 /// `#[label(…)]` on an enum.
 pub(crate) const LABEL_ENUM: &[Known] = &[
     Known::new("rename_all", "rename_all = \"kebab-case\"", "rename_all = 3"),

@@ -4,14 +4,15 @@ pub use crate::call::arguments::*;
 pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
 pub use crate::call::{
-    Call, Driven, EventSite, Started, asked, begin, begin_with, capped, closed, constant, counted,
-    debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over, link,
-    pick, quiet, value,
+    Call, Driven, EventSite, Started, asked, begin, begin_of, begin_with, capped, closed, constant,
+    counted, debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over,
+    link, pick, quiet, value,
 };
 pub use crate::callsite::{CallSite, Kind, Line};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
 pub use crate::slo::Slo;
+pub use std::mem::ManuallyDrop;
 pub use tracing;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Empty, Value};
@@ -26,9 +27,24 @@ pub mod answer {
     pub use crate::call::classify::answer::Find;
 }
 
+/// What the derive of `Instrumented` writes, and what methods ask.
+pub mod service {
+    pub use crate::red::labelled::Choice;
+    pub use crate::service::{
+        Attributes, Field, Info, Named, Of, Service, Shared, ViaDisplay, ViaLabel, ViaNobody,
+        ViaNothing, ViaPlain, ViaService,
+    };
+}
+
 /// The traits by which the derive of `ErrorType` asks an inner error.
 pub mod inner {
     pub use crate::error_type::{ViaErrorType, ViaNothing};
+}
+
+/// Of a value that cannot be an error.
+#[inline]
+pub fn fine() -> Verdict<'static> {
+    Verdict::fine()
 }
 
 /// What `ok_if` or `error_if` decided, with what the value itself says of its error.

@@ -6,6 +6,7 @@ pub use line::Line;
 
 use crate::red::labelled::Table;
 use crate::red::{Bounds, Red};
+use crate::service::{Held, Learned};
 use crate::slo::Slo;
 use opentelemetry::trace::SpanKind;
 use std::fmt;
@@ -57,6 +58,7 @@ pub struct CallSite {
     follows_tracing: bool,
     settings: Settings,
     table: Table,
+    service: OnceLock<Box<Learned>>,
     qualified: OnceLock<Arc<str>>,
     interest: Interests,
 }
@@ -139,6 +141,7 @@ impl CallSite {
                 span: true,
             },
             table: Table::new(),
+            service: OnceLock::new(),
             qualified: OnceLock::new(),
             interest: Interests::new(),
         }
@@ -259,9 +262,16 @@ impl CallSite {
         self.sample_hint
     }
 
-    /// The names of the labels that tell this function's metrics apart: the option `labels`.
-    pub fn label_names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.settings.given.iter().chain(self.settings.returned).copied()
+    /// The names of the labels that tell this function's metrics apart: the option `labels`, and, as
+    /// soon as it was called once, those of the service whose method it is.
+    pub fn label_names(&self) -> impl Iterator<Item = &'static str> {
+        self.given_labels().chain(self.settings.returned.iter().copied())
+    }
+
+    /// The name of the service whose method the function is, as soon as it was called once: the span
+    /// attribute `component`.
+    pub fn component(&self) -> Option<&'static str> {
+        self.service.get().map(|learned| learned.info.component)
     }
 
     /// What the function promises: the option `slo`.
@@ -285,8 +295,19 @@ impl CallSite {
         self.table.read(self.bounds())
     }
 
-    pub(crate) fn given_labels(&self) -> &'static [&'static str] {
-        self.settings.given
+    /// The labels known at the start of a call: the function's own, and those of its service.
+    pub(crate) fn given_labels(&self) -> impl Iterator<Item = &'static str> {
+        let shared = self.service.get().map_or(&[][..], |learned| &learned.labels);
+        self.settings.given.iter().chain(shared).copied()
+    }
+
+    /// What a service is, at the first call.
+    pub(crate) fn learn(&self, held: &Held<'_>) -> &Learned {
+        self.service.get_or_init(|| Box::new(Learned::new(held, self.own_labels())))
+    }
+
+    fn own_labels(&self) -> impl Iterator<Item = &'static str> {
+        self.settings.given.iter().chain(self.settings.returned).copied()
     }
 
     pub(crate) fn returned_labels(&self) -> &'static [&'static str] {

@@ -96,6 +96,7 @@ mod quiet;
 mod red;
 pub mod redact;
 pub mod sample;
+mod service;
 mod sharded;
 mod slo;
 mod span;
@@ -106,7 +107,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Label, instrumented};
+pub use redspan_macros::{ErrorType, Instrumented, Label, instrumented};
 
 pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};

@@ -259,9 +259,12 @@ impl Receiver {
         self.shared.lock().spans.clone()
     }
 
-    /// Takes the spans out, in the order in which they came: many are not worth copying.
+    /// Takes the spans out, in the order in which they came: many are not worth copying. The requests
+    /// are forgotten.
     pub fn take(&self) -> Vec<Span> {
-        std::mem::take(&mut self.shared.lock().spans)
+        let mut received = self.shared.lock();
+        received.heard.clear();
+        std::mem::take(&mut received.spans)
     }
 
     /// Takes the log records out, in the order in which they came.

@@ -15,7 +15,7 @@ use super::tail::{self, Tail};
 use crate::attrs::{self, Form};
 use crate::diag::Diag;
 use crate::instrumented::model::{
-    self as function, Model as Plain, Options as PlainOptions, Output,
+    self as function, Model as Plain, Options as PlainOptions, Output, Shared,
 };
 use crate::instrumented::params;
 use crate::instrumented::parse::Function;
@@ -298,6 +298,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
     let function = Plain {
         options: plain,
         owner: None,
+        shared: Shared::Nothing,
         attrs,
         inner_attrs,
         vis,

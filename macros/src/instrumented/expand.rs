@@ -7,10 +7,10 @@ use syn::{ReturnType, Token, Type};
 
 use super::body::typed;
 use super::form::{self, Form};
-use super::model::{self, Judge, Model, Options, Output};
-use super::params::Shape;
+use super::model::{self, Judge, Model, Options, Output, Shared};
+use super::params::{Param, Shape};
 use super::returns::{self, Later, Wrap};
-use super::{body, fields, labels};
+use super::{body, fields, labels, parse};
 use crate::compat::tail::Tail;
 use crate::paths;
 
@@ -104,7 +104,9 @@ fn drive(
     let Some(begin) = begin else {
         let future = future(None);
         return quote_spanned!(at=>
-            #private::drive_at(&__REDSPAN_SITE, #future, |__redspan_out| #verdict)
+            #private::drive_at(
+                &__REDSPAN_SITE, #private::ManuallyDrop::new(#future), |__redspan_out| #verdict,
+            )
         );
     };
     let first = quote_spanned!(at=> {
@@ -112,7 +114,9 @@ fn drive(
         #private::hand_over(__redspan_started);
     });
     let future = future(Some(first));
-    quote_spanned!(at=> #private::drive_handed(#future, |__redspan_out| #verdict))
+    quote_spanned!(at=>
+        #private::drive_handed(#private::ManuallyDrop::new(#future), |__redspan_out| #verdict)
+    )
 }
 
 /// The `async` block that a function ends in, driven as the call. What stands before it stays.
@@ -149,7 +153,9 @@ fn returning(model: &Model, later: &Later) -> TokenStream {
     let drive = if later.stream { "drive_stream" } else { "drive_at" };
     let drive = syn::Ident::new(drive, at);
     let driven = quote_spanned!(at=>
-        #private::#drive(&__REDSPAN_SITE, #made, |__redspan_out| #verdict)
+        #private::#drive(
+            &__REDSPAN_SITE, #private::ManuallyDrop::new(#made), |__redspan_out| #verdict,
+        )
     );
     match later.wrap {
         Wrap::Bare => driven,
@@ -252,7 +258,9 @@ fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
     let private = paths::private();
     let Options { fields, labels, links, .. } = &model.options;
     let recorded = fields.iter().any(|field| field.value.tokens().is_some());
-    let with = labels.iter().any(|label| !label.is_returned()) || !links.is_empty();
+    let shared = shared(model);
+    let with =
+        labels.iter().any(|label| !label.is_returned()) || !links.is_empty() || shared.is_some();
     if !recorded && !with {
         return None;
     }
@@ -265,7 +273,13 @@ fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
             quote_spanned!(place=> #private::link(&(#link)))
         });
         let links = quote_spanned!(at=> &[#(#links),*]);
-        quote_spanned!(at=> { #peeks #private::begin_with(&__REDSPAN_SITE, #labels, #links) })
+        let begin = match shared {
+            None => quote_spanned!(at=> #private::begin_with(&__REDSPAN_SITE, #labels, #links)),
+            Some(shared) => quote_spanned!(at=>
+                #private::begin_of(&__REDSPAN_SITE, #shared, #labels, #links)
+            ),
+        };
+        quote_spanned!(at=> { #peeks #begin })
     } else {
         quote_spanned!(at=> #private::begin(&__REDSPAN_SITE))
     };
@@ -279,6 +293,35 @@ fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
             #private::Started::fields(&mut __redspan_started, #values);
         }
     ))
+}
+
+/// What the service says whose method it is, if its type is one. `Self` is named by its own word: a
+/// receiver may be anything that leads to it.
+fn shared(model: &Model) -> Option<TokenStream> {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    let receiver = model.params.iter().find_map(|param| match param {
+        Param::Receiver { token, .. } => Some(token),
+        Param::Typed(_) => None,
+    });
+    // A block that does not mention its receiver may live longer than that.
+    let receiver = receiver.filter(|token| match form::of(model) {
+        Form::AsyncTail(tail, _) => syn::parse2::<Token![self]>((*token).clone())
+            .is_ok_and(|token| parse::mentions(&tail.block.stream(), &token.into())),
+        _ => true,
+    });
+    let this = Token![Self](model.sig.ident.span());
+    match (model.shared, receiver) {
+        (Shared::Nothing, _) => None,
+        (Shared::Receiver, Some(receiver)) => Some(quote_spanned!(at=> {
+            use #private::service::{ViaNobody as _, ViaService as _};
+            (&&#private::service::Of::<#this>(&#receiver)).__redspan_shared()
+        })),
+        _ => Some(quote_spanned!(at=> {
+            use #private::service::{ViaNobody as _, ViaService as _};
+            (&&#private::service::Named::<#this>::NEW).__redspan_shared()
+        })),
+    }
 }
 
 /// What fields mention of the parameters' patterns, bound by reference.
@@ -328,6 +371,8 @@ fn judged(model: &Model, value: &TokenStream) -> TokenStream {
         })),
     };
     let (predicate, not) = match &model.options.judge {
+        // No question, and nothing for the compiler to answer.
+        None if form::never_fails(model) => return quote_spanned!(at=> #private::fine()),
         None => return found,
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
         Some(Judge::ErrorIf(predicate)) => (predicate, None),

@@ -1,8 +1,8 @@
 //! What becomes of the function around the body.
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::Attribute;
 use syn::spanned::Spanned;
+use syn::{Attribute, ReturnType, Type};
 
 use super::model::{Model, Output};
 use super::returns::{self, Later};
@@ -46,6 +46,26 @@ pub(crate) fn of(model: &Model) -> Form {
         Output::Never => Form::AsyncFn,
         _ if model.attrs.iter().all(same) => Form::OneCoroutine,
         _ => Form::AsyncFn,
+    }
+}
+
+/// Whether what the function returns is, by the letters of its type, neither an error nor an answer.
+/// A keyword of a type may be shadowed, but by nobody who wants to be understood.
+pub(crate) fn never_fails(model: &Model) -> bool {
+    const PLAIN: &[&str] = &[
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64",
+        "i128", "isize", "f32", "f64",
+    ];
+    match &model.sig.output {
+        ReturnType::Default => true,
+        ReturnType::Type(_, ty) => match &**ty {
+            Type::Tuple(tuple) => tuple.elems.is_empty(),
+            Type::Path(path) if path.qself.is_none() => {
+                let word = path.path.get_ident();
+                word.is_some_and(|word| PLAIN.iter().any(|plain| word == plain))
+            }
+            _ => false,
+        },
     }
 }
 

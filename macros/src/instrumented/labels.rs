@@ -159,6 +159,21 @@ fn capped(call: ExprCall) -> syn::Result<(Expr, u32)> {
     }
 }
 
+/// Why this cannot be a label's name.
+pub(crate) fn label_name(name: &str) -> Result<(), String> {
+    let plain =
+        |at: usize, c: char| c == '_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit());
+    if TAKEN.contains(&name) {
+        return Err(format!("the metrics have a label `{name}` of their own; use another name"));
+    }
+    if name.starts_with("__") || !name.chars().enumerate().all(|(at, c)| plain(at, c)) {
+        let message = "a label's name is of ASCII letters, digits and `_`, and no keyword; `__` in \
+                       front is Prometheus' own";
+        return Err(message.to_owned());
+    }
+    Ok(())
+}
+
 fn judge(label: Label, found: &mut Vec<Label>, diag: &mut Diag) {
     let name = label.name.to_string();
     let at = label.name.span();
@@ -166,11 +181,8 @@ fn judge(label: Label, found: &mut Vec<Label>, diag: &mut Diag) {
     let sets = |labels: &[Label]| -> u64 {
         labels.iter().filter_map(|label| label.cap).map(|cap| u64::from(cap) + 1).product()
     };
-    if TAKEN.contains(&name.as_str()) {
-        let message = format!("the metrics have a label `{name}` of their own; use another name");
+    if let Err(message) = label_name(&name) {
         diag.at(at, message);
-    } else if name.starts_with("__") || !name.is_ascii() || name.starts_with("r#") {
-        diag.at(at, "a label's name is of ASCII letters, digits and `_`, and no keyword; `__` in front is Prometheus' own");
     } else if found.iter().any(|other| other.name == name) {
         diag.at(at, format!("duplicate label `{name}`; keep one of them"));
     } else if found.len() == MOST {

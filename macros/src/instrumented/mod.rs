@@ -19,7 +19,8 @@ use crate::service;
 
 // One function of a block goes through the same stages.
 pub(crate) use expand::expand as expanded;
-pub(crate) use model::{Model, Options, model, options};
+pub(crate) use labels::label_name;
+pub(crate) use model::{Model, Options, Shared, model, options};
 pub(crate) use parse::{Function, function};
 
 /// The instrumented item, or `None` if it has no instrumented form (then `diag` says why). `item` becomes

@@ -59,6 +59,7 @@ pub(crate) struct Model {
     pub(crate) options: Options,
     /// What stands in front of the function's name: its type or trait, if a block around it told.
     pub(crate) owner: Option<String>,
+    pub(crate) shared: Shared,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) inner_attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -67,6 +68,17 @@ pub(crate) struct Model {
     pub(crate) params: Vec<Param>,
     pub(crate) output: Output,
     pub(crate) body: Group,
+}
+
+/// What the function's calls take over from the service whose method it is.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Shared {
+    /// There is no type that could be one.
+    Nothing,
+    /// `Self` is known, but there is no receiver.
+    Name,
+    /// What the receiver holds.
+    Receiver,
 }
 
 pub(crate) enum Output {
@@ -257,8 +269,19 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     }
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.reads(), None);
-    let model =
-        Model { options, owner: None, attrs, inner_attrs, vis, default, sig, params, output, body };
+    let model = Model {
+        options,
+        owner: None,
+        shared: Shared::Nothing,
+        attrs,
+        inner_attrs,
+        vis,
+        default,
+        sig,
+        params,
+        output,
+        body,
+    };
     form::judge(&model, diag);
     Some(model)
 }

@@ -77,7 +77,8 @@ fn is_function(input: ParseStream) -> bool {
 fn misplaced(input: ParseStream) -> String {
     let fix = if input.peek(Token![struct]) || input.peek(Token![enum]) || input.peek(Token![union])
     {
-        "put the attribute on the type's `impl`"
+        "on the type of a service write `#[derive(redspan::Instrumented)]` and put `instrumented` \
+         below that; calls are those of the type's `impl`: put the attribute there"
     } else if input.peek(Token![extern]) || input.peek(Token![unsafe]) {
         "what is declared here has no body; put the attribute on the functions that call it"
     } else if input.peek(Token![const]) || input.peek(Token![static]) {

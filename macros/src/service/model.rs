@@ -5,11 +5,12 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Attribute, Meta};
 
-use super::name;
+use super::name::{self, Owner};
 use super::parse::{Block, Content, Item, Ours, is_ours};
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
-use crate::instrumented::{self, Function, Model};
+use crate::instrumented::{self, Function, Model, Shared};
+use crate::options::{INSTRUMENTED, Known};
 
 /// A block whose functions have been judged.
 pub(crate) struct Service {
@@ -52,7 +53,8 @@ fn of_block(args: TokenStream, around: &Said, diag: &mut Diag) -> Said {
     let (names, others): (Vec<Entry>, _) =
         entries.into_iter().partition(|entry| entry.key == "name");
     for entry in names {
-        let message = "one name for all functions of a block would tell nothing: give each its own";
+        let message = "one name for all functions of a block would tell nothing: give each its own, or \
+                       the whole service one: `#[derive(Instrumented)]` on the struct";
         diag.at(entry.key.span(), message);
     }
     let _ = instrumented::options(others, diag);
@@ -63,11 +65,11 @@ fn of_block(args: TokenStream, around: &Said, diag: &mut Diag) -> Said {
 fn service(mut block: Block, said: &Said, diag: &mut Diag) -> Service {
     let owner = name::owner(block.kind, &block.head);
     let items = std::mem::take(&mut block.items).into_iter();
-    let parts = items.map(|item| part(item, owner.as_deref(), said, diag)).collect();
+    let parts = items.map(|item| part(item, owner.as_ref(), said, diag)).collect();
     Service { block, parts }
 }
 
-fn part(item: Item, owner: Option<&str>, said: &Said, diag: &mut Diag) -> Part {
+fn part(item: Item, owner: Option<&Owner>, said: &Said, diag: &mut Diag) -> Part {
     let Item { ours, attrs, content } = item;
     let mut ours = ours.into_iter();
     let own = ours.next();
@@ -126,7 +128,7 @@ fn is_for_tests(attr: &Attribute) -> bool {
 fn function(
     whole: TokenStream,
     own: Option<Ours>,
-    owner: Option<&str>,
+    owner: Option<&Owner>,
     said: &Said,
     diag: &mut Diag,
 ) -> Option<Model> {
@@ -136,9 +138,7 @@ fn function(
         // What has no instrumented form is left out, unless it asks for one itself. Nor is syntax that
         // nobody knows yet ours to refuse.
         let function = function.filter(has_form)?;
-        let mut options = merged(said, None, &mut Diag::new());
-        // What is said of all functions is said of those to which it applies.
-        options.busy = options.busy.filter(|_| function.sig.asyncness.is_some());
+        let options = merged(said, None, is_async(&function), &mut Diag::new());
         return model_of(options, function, owner, diag);
     };
     let before = diag.len();
@@ -147,11 +147,8 @@ fn function(
     let mistaken = said.mistaken || diag.len() > before;
     // What only clashes with what the block says.
     let mut clashes = Diag::new();
-    let of_own = |entries: Vec<Entry>| entries.iter().any(|entry| entry.key == "busy");
-    let own_busy = of_own(attrs::entries(own.args.clone(), &mut Diag::new()));
-    let mut options = merged(said, Some(own.args), &mut clashes);
-    let asyncness = function.as_ref().is_some_and(|function| function.sig.asyncness.is_some());
-    options.busy = options.busy.filter(|_| own_busy || asyncness);
+    let is_async = function.as_ref().is_some_and(is_async);
+    let options = merged(said, Some(own.args), is_async, &mut clashes);
     if !mistaken {
         diag.absorb(clashes);
     }
@@ -161,32 +158,57 @@ fn function(
 fn model_of(
     options: instrumented::Options,
     function: Function,
-    owner: Option<&str>,
+    owner: Option<&Owner>,
     diag: &mut Diag,
 ) -> Option<Model> {
     let mut model = instrumented::model(options, function, diag)?;
-    model.owner = owner.map(str::to_owned);
+    if let Some(owner) = owner {
+        model.owner = Some(owner.name.clone());
+        model.shared = match (owner.is_type, model.sig.receiver()) {
+            (false, _) => Shared::Nothing,
+            (true, None) => Shared::Name,
+            (true, Some(_)) => Shared::Receiver,
+        };
+    }
     Some(model)
 }
 
 /// A function's options: its own, and those of the blocks around that it does not replace.
-fn merged(said: &Said, own: Option<TokenStream>, diag: &mut Diag) -> instrumented::Options {
-    let mut entries: Vec<Entry> = Vec::new();
-    for level in own.into_iter().chain(said.args.iter().rev().cloned()) {
-        let outer = attrs::entries(level, &mut Diag::new());
+fn merged(
+    said: &Said,
+    own: Option<TokenStream>,
+    is_async: bool,
+    diag: &mut Diag,
+) -> instrumented::Options {
+    let mut entries = own.map_or_else(Vec::new, |own| attrs::entries(own, &mut Diag::new()));
+    for args in said.args.iter().rev() {
+        let outer = attrs::entries(args.clone(), &mut Diag::new()).into_iter();
         let outer: Vec<Entry> = outer
-            .into_iter()
-            .filter(|entry| !entries.iter().any(|inner| replaces(inner, entry)))
+            .filter(|outer| is_async || outer.key != "busy")
+            .filter(|outer| !entries.iter().any(|inner| replaces(inner, outer)))
             .collect();
         entries.extend(outer);
     }
     instrumented::options(entries, diag)
 }
 
+fn is_async(function: &Function) -> bool {
+    function.sig.asyncness.is_some()
+}
+
+/// An option goes before the same one of the block, before what says it in another way, and before what
+/// it leaves no place for.
 fn replaces(inner: &Entry, outer: &Entry) -> bool {
-    let judges =
-        |entry: &Entry| entry.key == "ok_if" || entry.key == "error_if" || entry.key == "none";
-    inner.key == outer.key || (judges(inner) && judges(outer))
+    let excludes = |option: &Known| {
+        inner.key == option.name && option.excludes.iter().any(|other| outer.key == other)
+    };
+    let needs = |option: &Known| {
+        let needs = option.needs.as_ref();
+        outer.key == option.name && needs.is_some_and(|needs| inner.key == needs.option)
+    };
+    inner.key == outer.key
+        || INSTRUMENTED.iter().any(excludes)
+        || (inner.is_false() && INSTRUMENTED.iter().any(needs))
 }
 
 fn has_form(function: &Function) -> bool {

@@ -7,26 +7,45 @@ use syn::{GenericArgument, Generics, Ident, ItemImpl, ItemTrait, Path, PathArgum
 
 use super::parse::Word;
 
-/// What stands in front of a function's own name; `None` where nothing does, or nothing can be told.
-pub(crate) fn owner(kind: Word, head: &TokenStream) -> Option<String> {
+pub(crate) struct Owner {
+    /// What stands in front of a function's own name.
+    pub(crate) name: String,
+    /// Whether `Self` is one type: not each that implements a trait.
+    pub(crate) is_type: bool,
+}
+
+/// `None` where there is no owner, or it cannot be told.
+pub(crate) fn owner(kind: Word, head: &TokenStream) -> Option<Owner> {
     let empty = quote!(#head {});
     match kind {
         Word::Impl => {
             let block: ItemImpl = syn::parse2(empty).ok()?;
             let params = params(&block.generics);
             let of = ty(&block.self_ty, &params);
-            Some(match &block.trait_ {
+            let name = match &block.trait_ {
                 Some((name, _)) => format!("<{of} as {}>", path(name, &params)),
                 // `<[T]>::len`, as it would be written.
                 None if matches!(*block.self_ty, Type::Path(_)) => of,
                 None => format!("<{of}>"),
-            })
+            };
+            let is_type = is_type(&block.self_ty, &params);
+            Some(Owner { name, is_type })
         }
         Word::Trait => {
             let block: ItemTrait = syn::parse2(empty).ok()?;
-            Some(block.ident.unraw().to_string())
+            Some(Owner { name: block.ident.unraw().to_string(), is_type: false })
         }
         _ => None,
+    }
+}
+
+fn is_type(of: &Type, params: &[Ident]) -> bool {
+    match of {
+        Type::Path(path) => !path.path.get_ident().is_some_and(|name| params.contains(name)),
+        // A `$type:ty` of `macro_rules`.
+        Type::Group(group) => is_type(&group.elem, params),
+        Type::Paren(paren) => is_type(&paren.elem, params),
+        _ => false,
     }
 }
 
@@ -87,7 +106,8 @@ mod tests {
     use super::{Word, owner};
 
     fn check(kind: Word, head: &str, expected: &str) {
-        assert_eq!(owner(kind, &head.parse().unwrap()).as_deref(), Some(expected), "{head}");
+        let owner = owner(kind, &head.parse().unwrap()).unwrap();
+        assert_eq!(owner.name, expected, "{head}");
     }
 
     #[test]
@@ -105,10 +125,11 @@ mod tests {
             ("unsafe impl<T> Gateway for &'static mut [T]", "<&mut [T] as Gateway>"),
             ("impl Gateway for (u8, r#Type)", "<(u8, Type) as Gateway>"),
             ("impl<T> [T]", "<[T]>"),
+            ("impl<T: Named> Gateway for T", "<T as Gateway>"),
         ] {
             check(Word::Impl, head, expected);
         }
         check(Word::Trait, "pub(crate) unsafe trait Gateway<T>: Send where T: Copy", "Gateway");
-        assert_eq!(owner(Word::Mod, &"mod payments".parse().unwrap()), None);
+        assert!(owner(Word::Mod, &"mod payments".parse().unwrap()).is_none());
     }
 }

@@ -185,10 +185,9 @@ fn named(tokens: &TokenStream) -> Option<Span> {
     })
 }
 
+/// By its last word: a re-exported crate has other words in front.
 pub(crate) fn is_ours(attr: &Attribute) -> bool {
-    let path = attr.path();
-    path.segments.last().is_some_and(|last| last.ident == "instrumented")
-        && path.segments.iter().rev().skip(1).all(|segment| segment.ident == "redspan")
+    attr.path().segments.last().is_some_and(|last| last.ident == "instrumented")
 }
 
 /// Splits the outer attributes off.

@@ -21,11 +21,26 @@ use std::task::{Context, Poll};
 /// What it does is done by functions that are no generics: a thousand functions share them.
 #[must_use = "futures do nothing unless polled"]
 pub struct Driven<F, C> {
-    // A bare future's unwind safety must not depend on ours; we hold no broken state.
-    slot: AssertUnwindSafe<ManuallyDrop<Slot>>,
+    slot: Held,
     // Dropped by hand, while the call is current.
     body: ManuallyDrop<F>,
     judge: C,
+}
+
+// A bare future's unwind safety must not depend on ours; we hold no broken state. Whatever needs to be
+// dropped is taken out by `Polling`.
+type Held = AssertUnwindSafe<ManuallyDrop<Slot>>;
+
+fn held(slot: Slot) -> Held {
+    AssertUnwindSafe(ManuallyDrop::new(slot))
+}
+
+fn idle(site: &'static CallSite) -> Held {
+    held(Slot::Idle(site))
+}
+
+fn handed() -> Held {
+    held(Slot::Handed)
 }
 
 /// Where a call is that begins with the first poll.
@@ -38,26 +53,38 @@ pub(super) enum Slot {
     Over,
 }
 
+// The bodies come wrapped, and so nothing in here has to be dropped should it unwind: of all that is
+// generic these are the functions that are written most often.
+
 /// Drives `body` as a call of `site`.
 #[inline]
-pub fn drive_at<F, C>(site: &'static CallSite, body: F, judge: C) -> Driven<F, C>
+pub fn drive_at<F, C>(site: &'static CallSite, body: ManuallyDrop<F>, judge: C) -> Driven<F, C>
 where
     F: Future,
     C: Fn(&F::Output) -> Verdict<'_>,
 {
-    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Idle(site)));
-    Driven { slot, body: ManuallyDrop::new(body), judge }
+    Driven { slot: idle(site), body, judge }
 }
 
 /// Drives `body`, which first of all hands over the call that it begins.
 #[inline]
-pub fn drive_handed<F, C>(body: F, judge: C) -> Driven<F, C>
+pub fn drive_handed<F, C>(body: ManuallyDrop<F>, judge: C) -> Driven<F, C>
 where
     F: Future,
     C: Fn(&F::Output) -> Verdict<'_>,
 {
-    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Handed));
-    Driven { slot, body: ManuallyDrop::new(body), judge }
+    Driven { slot: handed(), body, judge }
+}
+
+/// Drives a stream as a call of `site`, from its first poll to its end. It is an error if an item
+/// is one.
+#[inline]
+pub fn drive_stream<S, C>(site: &'static CallSite, body: ManuallyDrop<S>, judge: C) -> Driven<S, C>
+where
+    S: Stream,
+    C: Fn(&S::Item) -> Verdict<'_>,
+{
+    Driven { slot: idle(site), body, judge }
 }
 
 /// Drives `body` as the call `started`.
@@ -69,20 +96,7 @@ where
 {
     let mut running = started.into_running();
     running.if_dropped = Outcome::Cancelled;
-    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Begun(running)));
-    Driven { slot, body: ManuallyDrop::new(body), judge }
-}
-
-/// Drives a stream as a call of `site`, from its first poll to its end. It is an error if an item
-/// is one.
-#[inline]
-pub fn drive_stream<S, C>(site: &'static CallSite, body: S, judge: C) -> Driven<S, C>
-where
-    S: Stream,
-    C: Fn(&S::Item) -> Verdict<'_>,
-{
-    let slot = AssertUnwindSafe(ManuallyDrop::new(Slot::Idle(site)));
-    Driven { slot, body: ManuallyDrop::new(body), judge }
+    Driven { slot: held(Slot::Begun(running)), body: ManuallyDrop::new(body), judge }
 }
 
 thread_local! {
@@ -110,8 +124,8 @@ struct Polling<'a> {
 }
 
 impl<'a> Polling<'a> {
-    fn new(slot: &'a mut Slot) -> Self {
-        Polling { slot, began: None, here: None, if_dropped: None }
+    fn new(held: &'a mut Held) -> Self {
+        Polling { slot: held, began: None, here: None, if_dropped: None }
     }
 
     /// A poll begins. Leaving it in any other way than by the two below is a panic.
@@ -224,7 +238,7 @@ where
         // SAFETY: `body` is pinned with us: it is moved nowhere, and dropped in its place. Nothing
         // else is treated as pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let mut polling = Polling::new(&mut this.slot.0);
+        let mut polling = Polling::new(&mut this.slot);
         polling.begin();
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll(context);
@@ -247,7 +261,7 @@ where
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
         // SAFETY: as for futures.
         let this = unsafe { self.get_unchecked_mut() };
-        let mut polling = Polling::new(&mut this.slot.0);
+        let mut polling = Polling::new(&mut this.slot);
         polling.begin();
         // SAFETY: as above.
         let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll_next(context);
@@ -265,8 +279,10 @@ where
 }
 
 impl<F, C> Drop for Driven<F, C> {
+    // Once a function, and not once a way out of whoever awaits it.
+    #[inline(never)]
     fn drop(&mut self) {
-        let mut polling = Polling::new(&mut self.slot.0);
+        let mut polling = Polling::new(&mut self.slot);
         polling.cancel();
         // SAFETY: nobody uses it any more.
         unsafe { ManuallyDrop::drop(&mut self.body) };

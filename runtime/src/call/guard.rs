@@ -11,6 +11,7 @@ use crate::in_flight::{self, Seat};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::labelled::{Choice, Place, Table};
+use crate::service::Held;
 use crate::span::engine;
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// A call that has begun. Dropping it ends the call, with the outcome [`Running::if_dropped`].
 pub(super) struct Running {
@@ -74,6 +76,8 @@ struct Rare {
     view: Option<View>,
     /// The first error among a stream's items.
     failed: Option<Failed>,
+    /// What the service gives, for the span of another tracer.
+    shared: Vec<KeyValue>,
     error_type: Option<&'static str>,
 }
 
@@ -110,7 +114,7 @@ impl Running {
         let table = if scope::any_open() { scoped_table(site) } else { None };
         let mut given = 0;
         if site.has_metrics() {
-            if !site.given_labels().is_empty() {
+            if !choices.is_empty() {
                 given = table.as_deref().unwrap_or(site.table()).given(choices);
             }
             match &table {
@@ -167,6 +171,22 @@ impl Running {
         self.rare.as_ref().is_some_and(|rare| rare.wanted.is_some())
     }
 
+    /// What the service gives its methods. Their own fields come after it, and replace it.
+    fn shared(&mut self, service: &Held<'_>) {
+        let attributes = service.attributes();
+        if attributes.is_empty() {
+            return;
+        }
+        match &self.context {
+            Some(context) if self.recording => context.span().set_attributes(attributes),
+            _ => {
+                if let Some(rare) = &mut self.rare {
+                    rare.shared = attributes;
+                }
+            }
+        }
+    }
+
     fn wants_fields(&self) -> bool {
         self.recording || self.rare.as_ref().is_some_and(|rare| rare.asked)
     }
@@ -210,7 +230,12 @@ impl Running {
             Some(context) => tracer::making_view(context.clone(), metadata.name(), make),
             None => make(),
         }));
-        rare.wanted = Some(made.unwrap_or_else(|_| tracing::Span::none()));
+        let made = made.unwrap_or_else(|_| tracing::Span::none());
+        for attribute in rare.shared.drain(..) {
+            // Not a field of the site, so only OpenTelemetry has a place for it.
+            made.set_attribute(attribute.key, attribute.value);
+        }
+        rare.wanted = Some(made);
     }
 
     #[inline]
@@ -449,6 +474,31 @@ pub fn begin_with(
     links: &[&dyn LinkSource],
 ) -> Started {
     Started(Running::begin(site, labels, links::all(links)))
+}
+
+/// [`begin_with`] in a method or an associated function of a service.
+pub fn begin_of(
+    site: &'static CallSite,
+    service: Option<Held<'_>>,
+    labels: &[Choice<'_>],
+    links: &[&dyn LinkSource],
+) -> Started {
+    let Some(service) = service else { return begin_with(site, labels, links) };
+    let learned = site.learn(&service);
+    let mut begun = None;
+    if let Some(this) = service.this
+        && !learned.labels.is_empty()
+    {
+        this.labels(&mut |own| {
+            let joined = learned.joined(labels, own);
+            begun.get_or_insert_with(|| begin_with(site, joined.choices(), links));
+        });
+    }
+    let mut started = begun.unwrap_or_else(|| begin_with(site, labels, links));
+    if started.wants_fields() {
+        started.0.shared(&service);
+    }
+    started
 }
 
 /// [`begin`] and [`Started::enter`].

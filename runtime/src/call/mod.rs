@@ -17,7 +17,7 @@ pub use classify::name_error;
 pub use compat::{EventSite, failed, quiet};
 pub use fields::{debug, display, value};
 pub use future::{Driven, drive, drive_at, drive_handed, drive_stream, hand_over};
-pub use guard::{Call, Started, begin, begin_with, counted, enter};
+pub use guard::{Call, Started, begin, begin_of, begin_with, counted, enter};
 pub use handle::{CurrentSpan, current_span};
 pub use labels::{asked, capped, closed, constant, pick};
 pub use links::link;

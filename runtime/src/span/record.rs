@@ -99,12 +99,21 @@ impl Record {
         let mut extra = live.extra.map(|extra| *extra).unwrap_or_default();
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            extra.attributes.reserve_exact(6);
+            extra.attributes.reserve_exact(7);
             extra.attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
                 KeyValue::new("code.line.number", i64::from(site.line())),
             ]);
+            // The word of OpenTracing's conventions for the part of a program that makes a span:
+            // OpenTelemetry has none.
+            // https://opentracing.io/specification/conventions/
+            let said = |held: &KeyValue| held.key.as_str() == "component";
+            if let Some(component) = site.component()
+                && !extra.attributes.iter().any(said)
+            {
+                extra.attributes.push(KeyValue::new("component", component));
+            }
             if site.follows_tracing() {
                 // The names that tracing-opentelemetry has for them: dashboards ask for those.
                 extra.attributes.extend([

@@ -36,7 +36,7 @@ pub(crate) fn handles(site: &'static CallSite, place: Place) -> Handles {
     let function = Function::of(site);
     let (given, returned) = site.table().values(place);
     let mut labels = function.labels(&service);
-    labels.extend(shown(function.given, given));
+    labels.extend(shown(&function.given, given));
     metrics::with_recorder(|recorder| {
         let key = Key::from_parts(CONCURRENT, labels.clone());
         let concurrent = recorder.register_gauge(&key, &OF_SITES);
@@ -62,7 +62,7 @@ pub(crate) fn errors(site: &'static CallSite, place: Place, error_type: &'static
     let function = Function::of(site);
     let (given, returned) = site.table().values(place);
     let mut labels = function.labels(&service);
-    labels.extend(shown(function.given, given));
+    labels.extend(shown(&function.given, given));
     labels.extend(shown(function.returned, returned));
     labels.extend(function.success());
     labels.extend(of_outcome(Outcome::Error));
@@ -111,7 +111,7 @@ static BOUNDS: LazyLock<Arc<[f64]>> = LazyLock::new(|| Arc::from(red::BOUNDS));
 struct Function {
     module: &'static str,
     function: &'static str,
-    given: &'static [&'static str],
+    given: Vec<&'static str>,
     returned: &'static [&'static str],
     /// Name, success, latency, threshold.
     objective: [Option<Cow<'static, str>>; 4],
@@ -123,7 +123,7 @@ impl Function {
         Function {
             module: site.module(),
             function: site.function(),
-            given: site.given_labels(),
+            given: site.given_labels().collect(),
             returned: site.returned_labels(),
             objective: [
                 slo.map(|slo| slo.name().into()),
@@ -168,10 +168,7 @@ fn pairs<const N: usize>(
 }
 
 /// Without those that are empty: Prometheus takes them for none.
-fn shown(
-    names: &'static [&'static str],
-    values: Vec<labelled::Value>,
-) -> impl Iterator<Item = Label> {
+fn shown(names: &[&'static str], values: Vec<labelled::Value>) -> impl Iterator<Item = Label> {
     let pairs = names.iter().zip(values).filter(|(_, value)| !value.is_empty());
     pairs.map(|(&name, value)| Label::new(name, value))
 }
@@ -193,7 +190,7 @@ impl Shown {
         let mut in_flight: Vec<(Vec<Label>, u64, u64)> = Vec::new();
         for ([given, returned], red) in sets {
             let mut labels = function.labels(service);
-            labels.extend(shown(function.given, given));
+            labels.extend(shown(&function.given, given));
             match in_flight.last_mut() {
                 Some((last, started, finished)) if *last == labels => {
                     *started += red.started();

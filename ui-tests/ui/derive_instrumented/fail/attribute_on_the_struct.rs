@@ -1,0 +1,7 @@
+#[derive(redspan::Instrumented)]
+#[instrumented(attribute)]
+struct Payments;
+
+fn main() {
+    let _ = Payments;
+}

@@ -1,0 +1,8 @@
+#[derive(redspan::Instrumented)]
+#[instrumented(name = "payments")]
+#[instrumented(name = "orders")]
+struct Payments;
+
+fn main() {
+    let _ = Payments;
+}

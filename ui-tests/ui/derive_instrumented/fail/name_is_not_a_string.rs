@@ -1,0 +1,7 @@
+#[derive(redspan::Instrumented)]
+#[instrumented(name = payments)]
+struct Payments;
+
+fn main() {
+    let _ = Payments;
+}
