@@ -60,6 +60,7 @@ pub struct CallSite {
     table: Table,
     service: OnceLock<Box<Learned>>,
     qualified: OnceLock<Arc<str>>,
+    chosen: OnceLock<&'static Bounds>,
     interest: Interests,
 }
 
@@ -143,6 +144,7 @@ impl CallSite {
             table: Table::new(),
             service: OnceLock::new(),
             qualified: OnceLock::new(),
+            chosen: OnceLock::new(),
             interest: Interests::new(),
         }
     }
@@ -319,7 +321,19 @@ impl CallSite {
     }
 
     pub(crate) fn bounds(&self) -> &'static Bounds {
-        self.settings.slo.map_or(&DEFAULT_BOUNDS, Slo::bounds)
+        match self.chosen.get() {
+            Some(bounds) => bounds,
+            None => self.settings.slo.map_or(&DEFAULT_BOUNDS, Slo::bounds),
+        }
+    }
+
+    /// Gives the histogram other buckets; `false` if it has calls in those it had.
+    pub(crate) fn choose_bounds(&self, seconds: &[f64]) -> bool {
+        let latency = self.settings.slo.and_then(Slo::threshold);
+        let threshold = latency.and_then(|latency| u64::try_from(latency.as_nanos()).ok());
+        // Kept as long as its site: for good.
+        let bounds = || Box::leak(Box::new(Bounds::chosen(seconds, threshold)));
+        self.red().started == 0 && self.chosen.set(bounds()).is_ok()
     }
 
     pub(crate) fn line_of_ends(&self) -> Option<&'static Line> {

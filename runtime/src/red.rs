@@ -89,6 +89,29 @@ impl Bounds {
         bounds
     }
 
+    /// Bounds that somebody chose, in seconds, and the threshold of the function's objective. What is
+    /// no positive number is left out, and so is what has no room.
+    pub(crate) fn chosen(seconds: &[f64], threshold: Option<u64>) -> Bounds {
+        let nanos = seconds.iter().filter(|bound| bound.is_finite() && **bound > 0.0);
+        let mut nanos: Vec<u64> = nanos.map(|bound| (bound * 1e9).round() as u64).collect();
+        nanos.sort_unstable();
+        nanos.dedup();
+        nanos.truncate(BOUNDS.len());
+        nanos.extend(threshold);
+        nanos.sort_unstable();
+        nanos.dedup();
+        let mut bounds = Bounds {
+            ns: [u64::MAX; BOUNDS.len() + 1],
+            seconds: [f64::INFINITY; BOUNDS.len() + 1],
+            count: nanos.len(),
+        };
+        for (at, nanos) in nanos.into_iter().enumerate() {
+            bounds.ns[at] = nanos;
+            bounds.seconds[at] = nanos as f64 / 1e9;
+        }
+        bounds
+    }
+
     #[inline]
     fn bucket(&self, nanos: u64) -> usize {
         self.ns.partition_point(|&bound| bound < nanos)

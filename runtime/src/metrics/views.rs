@@ -30,7 +30,7 @@ impl Names {
     }
 
     /// Whether a metric is meant, by the name it was given or the one it is shown by.
-    fn contains(&self, names: [&str; 2]) -> bool {
+    pub(crate) fn contains(&self, names: [&str; 2]) -> bool {
         names.into_iter().any(|name| match self {
             Names::One(wanted) => wanted == name,
             Names::Prefix(prefix) => name.starts_with(prefix.as_str()),

@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::error::InitError;
+use crate::catalog::catalog;
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::console::ConsoleMetrics;
 #[cfg(feature = "otlp")]
@@ -24,6 +25,7 @@ pub(super) struct Metrics {
     sinks: Vec<Box<dyn MetricSink>>,
     interval: Option<Duration>,
     views: Views,
+    functions: Vec<(Names, Vec<f64>)>,
 }
 
 impl Builder {
@@ -77,6 +79,23 @@ impl Builder {
         self.view(names, Some(Layout::Exponential), None)
     }
 
+    /// Upper bounds of the buckets of functions' durations, in seconds: at most 17 of them, in place of
+    /// those from 50 µs to 10 s. A name, with or without its module, or the beginning of one
+    /// (`Payments::*`). The threshold of an objective stays a bound. A function that was called
+    /// before keeps its buckets, with a warning.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder()
+    ///     .function_buckets("nightly_report", [60.0, 300.0, 900.0])
+    ///     .install()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn function_buckets(mut self, names: &str, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.metrics.functions.push((Names::read(names), bounds.into_iter().collect()));
+        self
+    }
+
     /// How many series metrics may have; `*` means all. Further label sets share one series, labelled
     /// `__overflow__`. 2,000 by default. Names as in [`buckets`](Self::buckets).
     pub fn series_limit(self, names: &str, series: usize) -> Self {
@@ -103,6 +122,16 @@ impl Metrics {
     /// From here on buckets and limits are as asked.
     pub(super) fn settle(&mut self) {
         std::mem::take(&mut self.views).settle();
+        let chosen = std::mem::take(&mut self.functions);
+        for site in catalog() {
+            let names = [site.function(), &*site.qualified_name()];
+            // The last that names it counts.
+            let of_site = chosen.iter().rev().find(|(chosen, _)| chosen.contains(names));
+            if of_site.is_some_and(|(_, bounds)| !site.choose_bounds(bounds)) {
+                let [_, name] = names;
+                tracing::warn!(target: "redspan", "{name} has calls, and keeps its buckets");
+            }
+        }
     }
 
     /// Sets up where metrics go; says so.
