@@ -20,7 +20,7 @@ fn bounds(page: &str, function: &str) -> Vec<String> {
         line.starts_with("function_calls_duration_seconds_bucket{") && line.contains(&of_function)
     });
     lines
-        .filter_map(|line| line.split("le=\"").nth(1)?.split('"').next().map(str::to_owned))
+        .filter_map(|line| line.split(",le=\"").nth(1)?.split('"').next().map(str::to_owned))
         .collect()
 }
 
