@@ -15,9 +15,9 @@ use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::context::current;
+use crate::log::Unit;
 use crate::log::fields::{Fields, Recorder, Rendering, Value};
 use crate::log::span_ids::{self, Bridge};
-use crate::log::{self, Unit};
 use crate::redact;
 
 /// The attributes written beside the fields.
@@ -71,8 +71,7 @@ where
         let time = SystemTime::now();
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        // How a call ended, its span says itself.
-        if span_ids::from_opentelemetry(metadata.target()) || metadata.name() == log::COMPLETED {
+        if span_ids::from_opentelemetry(metadata.target()) {
             return;
         }
         let Some(cx) = self.context::<S>(event) else { return };

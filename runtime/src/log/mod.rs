@@ -16,8 +16,6 @@
 //! about themselves has no ids.
 
 mod clock;
-#[allow(dead_code, reason = "only calls that ask for it have the line")]
-mod completed;
 pub(crate) mod fields;
 mod file;
 mod filter;
@@ -40,9 +38,6 @@ mod tests;
 mod value;
 mod writer;
 
-pub(crate) use completed::NAME as COMPLETED;
-#[allow(unused_imports, reason = "for calls that ask for the line")]
-pub(crate) use completed::{Completed, completed, completion_wanted};
 pub use file::{Rotation, file};
 pub use filter::filter;
 pub use keys::{Json, Key, json};
@@ -56,6 +51,8 @@ pub(crate) use record::ScopedLogs;
 pub use scope::{Entered, Scope, add, scope};
 #[cfg(feature = "otlp")]
 pub use sink::otlp;
+#[cfg(feature = "otlp")]
+pub(crate) use sink::otlp_in;
 pub use sink::{Format, Sink, stderr, stdout, to};
 pub use value::{Unit, Value, ms};
 pub use writer::LogHandle;

@@ -10,7 +10,7 @@ use super::json;
 use super::keys::{self, Json};
 use super::line::Line;
 #[cfg(feature = "otlp")]
-use super::otlp::Queue;
+use super::otlp::{Batches, Queue};
 use super::pretty::{self, Pretty};
 #[cfg(feature = "otlp")]
 use super::writer::Out;
@@ -111,7 +111,16 @@ pub fn to(writer: impl Write + Send + 'static) -> Sink {
 pub fn otlp(
     settings: crate::config::otlp::OtlpSettings,
 ) -> Result<Sink, crate::config::ConfigError> {
-    Ok(Sink::of(Destination::Otlp(Queue::new(settings)?), false))
+    otlp_in(settings, Batches::default())
+}
+
+/// As [`otlp`], gathered as the environment says.
+#[cfg(feature = "otlp")]
+pub(crate) fn otlp_in(
+    settings: crate::config::otlp::OtlpSettings,
+    batches: Batches,
+) -> Result<Sink, crate::config::ConfigError> {
+    Ok(Sink::of(Destination::Otlp(Queue::new(settings, batches)?), false))
 }
 
 impl Sink {

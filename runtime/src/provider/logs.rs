@@ -1,11 +1,19 @@
 //! What the program says about its log lines.
 
 use super::builder::Builder;
+use super::error::InitError;
 use super::guard::Telemetry;
 use crate::bridge::filter::Reload;
+#[cfg(feature = "otlp")]
+use crate::config::Batching;
 use crate::config::ConfigError;
-use crate::log::{self, LogHandle, LogLayer};
+use crate::config::settings::{LogsExporter, Settings};
+#[cfg(feature = "otlp")]
+use crate::log::otlp::Batches;
+use crate::log::{self, LogHandle, LogLayer, Sink};
 use crate::redact::{self, Redaction};
+use std::io;
+use tracing_subscriber::filter::LevelFilter;
 
 /// The builder's word on lines and secrets.
 #[derive(Default)]
@@ -15,9 +23,25 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// The layer that writes lines.
-    pub(super) fn layer(&mut self) -> LogLayer {
-        self.layer.take().unwrap_or_else(log::layer)
+    /// The layer that writes lines: the program's, or what the environment asks for; says so.
+    pub(super) fn layer(
+        &mut self,
+        settings: &Settings,
+        says: &mut Vec<String>,
+    ) -> Result<LogLayer, InitError> {
+        if let Some(layer) = self.layer.take() {
+            return Ok(layer);
+        }
+        let mut layer = log::layer();
+        if !settings.logs_exporters.contains(&LogsExporter::Console) {
+            layer = layer.to(log::to(io::sink()).level(LevelFilter::OFF));
+            says.push("no lines are written".into());
+        }
+        if settings.logs_exporters.contains(&LogsExporter::Otlp) && !settings.sdk_disabled {
+            layer = layer.also(otlp(settings)?);
+            says.push("log records to OTLP".into());
+        }
+        Ok(layer)
     }
 
     /// From here on secrets are hidden as asked.
@@ -26,6 +50,21 @@ impl Logs {
             redact::install(redaction);
         }
     }
+}
+
+#[cfg(feature = "otlp")]
+fn otlp(settings: &Settings) -> Result<Sink, InitError> {
+    let Batching { delay, queue, batch, timeout, .. } = settings.logs_batch;
+    let batches = Batches { delay, queue, batch, timeout };
+    Ok(log::otlp_in(settings.logs_otlp.clone(), batches)?)
+}
+
+#[cfg(not(feature = "otlp"))]
+fn otlp(_: &Settings) -> Result<Sink, InitError> {
+    Err(InitError::Config(ConfigError::new(
+        "the environment asks for OTLP, and this program was built without it: turn on redspan's \
+         feature `otlp`, or set OTEL_LOGS_EXPORTER=console",
+    )))
 }
 
 impl Builder {

@@ -120,7 +120,7 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(settings: OtlpSettings) -> Result<Queue, ConfigError> {
+    pub(super) fn new(settings: OtlpSettings, batches: Batches) -> Result<Queue, ConfigError> {
         let exporter = Exporter::new(settings)?;
         Ok(Queue(Arc::new(Shared {
             work: Condvar::new(),
@@ -131,7 +131,7 @@ impl Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 bytes: 0,
-                batches: Batches::default(),
+                batches,
                 resource: None,
                 accepted: 0,
                 finished: 0,

@@ -308,59 +308,6 @@ fn a_limit_writes_the_first_then_one_in_so_many_and_says_how_many_it_left_out() 
 }
 
 #[test]
-fn a_completed_call_is_a_line_of_its_module() {
-    use crate::callsite::{CallSite, Kind};
-    use crate::log::{Completed, completed, completion_wanted};
-    use crate::outcome::Outcome;
-    static SITE: CallSite = CallSite::new(
-        "charge",
-        "charge",
-        "shop::till",
-        "till.rs",
-        7,
-        Level::INFO,
-        Kind::Internal,
-        &[],
-        &SITE,
-    );
-    let how = Completed {
-        level: Level::INFO,
-        outcome: Outcome::Ok,
-        duration: Duration::from_micros(1_500),
-        error_type: None,
-        error: None,
-        context: None,
-    };
-    let lines = logged(|| {
-        assert!(completion_wanted(&SITE, Level::INFO));
-        completed(&SITE, how);
-        let failed = Completed {
-            level: Level::ERROR,
-            outcome: Outcome::Error,
-            error_type: Some("Declined"),
-            error: Some("no funds"),
-            ..how
-        };
-        completed(&SITE, failed);
-    });
-    let texts: Vec<_> = lines
-        .iter()
-        .map(|line| {
-            line.0[1..].iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ")
-        })
-        .collect();
-    assert_eq!(
-        texts,
-        [
-            "severity=\"INFO\" message=\"charge completed\" target=\"shop::till\" outcome=\"ok\" \
-             duration_ms=1.5",
-            "severity=\"ERROR\" message=\"charge failed\" target=\"shop::till\" outcome=\"error\" \
-             duration_ms=1.5 error.type=\"Declined\" error=\"no funds\"",
-        ]
-    );
-}
-
-#[test]
 fn files_hold_the_lines() {
     let directory = std::env::temp_dir().join(format!("redspan-log-{}", std::process::id()));
     let sink = log::file(&directory, "shop", log::Rotation::Daily, 2).unwrap();

@@ -74,7 +74,7 @@ impl Payments {
     fn own(&self) {}
 }
 
-fn spawn<F: Future + Send>(future: F) -> F {
+fn spawn<F: std::future::Future + Send>(future: F) -> F {
     future
 }
 
