@@ -9,7 +9,7 @@ pub(crate) use run::collect_all;
 
 use metrics::SharedString;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ struct Known {
     collector: Box<dyn Collector>,
     /// It is being asked: nobody else asks it meanwhile.
     busy: AtomicBool,
+    /// It is asked no more. Who asks it right now finds this when they take back.
+    stopped: AtomicBool,
     /// What it gave last, to be taken back when it no longer gives it.
     given: Mutex<values::Given>,
 }
@@ -121,6 +123,7 @@ pub fn collect(name: impl Into<SharedString>, collector: impl Collector) -> Coll
         name: name.into(),
         collector: Box::new(collector),
         busy: AtomicBool::new(false),
+        stopped: AtomicBool::new(false),
         given: Mutex::default(),
     });
     known().push(Arc::clone(&known_one));
@@ -134,6 +137,7 @@ impl Collecting {
     /// Asks it no more, and takes back what it gave.
     pub fn stop(self) {
         known().retain(|known| !Arc::ptr_eq(known, &self.0));
+        self.0.stopped.store(true, Relaxed);
         values::take_back(&self.0, values::Given::default());
     }
 }

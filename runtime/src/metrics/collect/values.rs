@@ -7,6 +7,7 @@ use crate::metrics::store::{Kind, Store};
 use metrics::{Key, KeyName, Label, SharedString};
 use std::collections::HashSet;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The values that a collector gives.
 #[derive(Debug, Default)]
@@ -160,7 +161,11 @@ pub(super) fn show(known: &Known, values: Values) {
 /// Takes back what is as it was, and no longer so: all but totals, which stay what they were.
 pub(super) fn take_back(known: &Known, given: Given) {
     let mut held = known.given.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = std::mem::replace(&mut *held, given);
+    let mut before = std::mem::replace(&mut *held, given);
+    // It was stopped while somebody asked it: what it gave them goes as well.
+    if known.stopped.load(Relaxed) {
+        before.extend(held.drain());
+    }
     let store = Store::global();
     for (kind, key) in before.difference(&held) {
         store.forget(*kind, key);
