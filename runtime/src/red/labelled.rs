@@ -527,7 +527,9 @@ mod tests {
         assert_eq!(shown.iter().map(|(_, started, _)| started).sum::<u64>(), 1_600);
         assert!(shown.len() <= 21, "{shown:?}");
         let named = shown.iter().filter(|(labels, ..)| !labels.starts_with(OVERFLOW));
-        assert!(named.clone().count() >= 12 && named.clone().all(|(_, started, _)| *started == 8));
+        // Who looks for a value while another thread gives it the last number counts as overflow.
+        let seen = named.clone().all(|(_, started, _)| (1..=8).contains(started));
+        assert!(named.count() >= 12 && seen, "{shown:?}");
     }
 
     #[test]

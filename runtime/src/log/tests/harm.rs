@@ -197,7 +197,7 @@ fn a_tracer_that_logs_while_it_starts_a_span_does_not_deadlock() {
 
 /// Runs the test of that name in a process of its own, where it may set the global subscriber: only there
 /// does tracing pass on events that are logged while an event is being logged.
-fn in_own_process(name: &str, body: impl FnOnce()) {
+pub(super) fn in_own_process(name: &str, body: impl FnOnce()) {
     if std::env::var_os("REDSPAN_OWN_PROCESS").is_some() {
         return body();
     }
