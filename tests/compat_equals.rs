@@ -199,6 +199,28 @@ cases! {
     boxed_future { #[instrument(err)] fn f(a: u8) -> Pin<Box<dyn Future<Output = Result<u8, String>>>> { Box::pin(async move { Err("no".to_string()) }) } } { let _ = crate::block(f(1)); }
     in_async_trait { #[async_trait::async_trait] trait T { async fn f(&self, a: u8) -> u8; } #[derive(Debug)] struct S; #[async_trait::async_trait] impl T for S { #[instrument(fields(twice = a * 2))] async fn f(&self, a: u8) -> u8 { a } } } { crate::block(T::f(&S, 1)); }
     generic { #[instrument] fn f<T: std::fmt::Debug, const N: usize>(a: [T; N]) {} } { f([1, 2]) }
+    receiver_of_any_form { use std::{rc::Rc, sync::Arc}; #[derive(Debug, Clone)] struct S(u8); impl S { #[instrument] fn b(self: Box<Self>) {} #[instrument] fn r(self: Rc<Self>) {} #[instrument] fn a(self: &Arc<Self>) {} #[instrument(skip(self), fields(n = self.0))] fn p(self: Pin<&mut Self>) {} #[instrument] async fn o(self) -> Self { self } } } { Box::new(S(1)).b(); Rc::new(S(2)).r(); Arc::new(S(3)).a(); Pin::new(&mut S(4)).p(); crate::block(S(5).o()); }
+    deep_pattern { #[derive(Debug)] struct P<T> { x: T, y: (u8, Option<T>) } #[instrument] fn f(all @ P { .. }: P<u8>, (a, (b, [c, ..])): (u8, (u8, [u8; 3])), &(d, ref e): &(u8, String), [g, h]: [u8; 2]) {} } { f(P { x: 1, y: (2, None) }, (1, (2, [3; 3])), &(4, "e".into()), [5, 6]) }
+    impl_trait { #[instrument(skip(it))] fn f<'a>(it: impl IntoIterator<Item = u8>, of: &'a [u8]) -> impl Iterator<Item = u8> + 'a { let n = it.into_iter().count(); of.iter().map(move |x| x + n as u8) } } { f([1], &[1, 2]).count(); }
+    lifetimes_and_consts { #[instrument(skip_all, fields(n = N, len = a.len()))] fn f<'a: 'b, 'b, T, const N: usize, const B: bool>(a: &'a [T; N], b: &'b str) -> (&'b T, &'b str) where T: Sized { (&a[0], b) } } { f::<_, 2, true>(&[1, 2], "b"); }
+    of_another_abi { #[instrument] unsafe extern "C" fn f(a: u8) -> u8 { a } } { unsafe { f(1) }; }
+    names_as_ours { #[instrument] fn f(site: u8, call: u8, span: u8, out: u8) -> u8 { let started = site; started + call + span + out } } { f(1, 2, 3, 4); }
+    in_a_trait { trait T { const K: u8; #[instrument(skip(self))] fn f(&self, a: u8) -> u8 { a + Self::K } } struct S; impl T for S { const K: u8 = 3; } } { S.f(1); }
+    of_a_closure { #[instrument(skip(c), ret)] async fn f<T: std::fmt::Debug>(c: impl AsyncFn(u8) -> T, k: u8) -> T { c(k).await } } { crate::block(f(async |x| x + 1, 1)); }
+    a_future_that_is_dropped { #[instrument] async fn f(n: u8) { tracing::info!("in"); std::future::pending::<()>().await } } { crate::block(async { let mut f = Box::pin(f(1)); std::future::poll_fn(|cx| { let _ = f.as_mut().poll(cx); std::task::Poll::Ready(()) }).await; }) }
+    with_work_before_the_future { #[instrument(err)] fn f(a: u8) -> impl Future<Output = Result<u8, String>> + Send { let b = a + 1; async move { Err(format!("no {b}")) } } } { let _ = crate::block(f(1)); }
+    written_by_a_macro {
+        macro_rules! written {
+            ($f:ident, $level:literal, $name:expr, $($field:ident = $value:expr),*) => {
+                #[instrument(level = $level, name = $name, fields($($field = $value),*, ?local), err)]
+                fn $f<E: std::fmt::Display + std::fmt::Debug>(local: E) -> Result<u8, E> {
+                    Err(local)
+                }
+            };
+        }
+
+        written!(f, "warn", "named", one = 1);
+    } { let _ = f("e"); }
     hidden_by_level { #[instrument] fn f() { tracing::info!("x"); } } { tracing::Span::none().in_scope(f) }
 }
 

@@ -5,7 +5,7 @@ use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Expr, Ident, Lit, Token};
+use syn::{DeriveInput, Expr, Ident, Lit, Token};
 
 use crate::diag::Diag;
 use crate::options::Known;
@@ -28,14 +28,28 @@ pub(crate) enum Form {
     List(Group),
 }
 
-/// Splits the attribute's tokens into entries. Whatever cannot be an entry is reported and skipped
-/// up to the next comma, so that the mistakes behind it are still found.
+/// What a derive stands on.
+pub(crate) fn derive_input(tokens: TokenStream, diag: &mut Diag) -> Option<DeriveInput> {
+    syn::parse2(tokens).map_err(|error| diag.push(error)).ok()
+}
+
+/// Splits the attribute's tokens into entries.
 pub(crate) fn entries(tokens: TokenStream, diag: &mut Diag) -> Vec<Entry> {
+    list(tokens, entry, diag)
+}
+
+/// Reads a list with commas between. Whatever cannot be read is reported and skipped up to the next
+/// comma, so that the mistakes behind it are still found.
+pub(crate) fn list<T>(
+    tokens: TokenStream,
+    read: fn(ParseStream) -> syn::Result<T>,
+    diag: &mut Diag,
+) -> Vec<T> {
     let mut found = Vec::new();
     let parser = |input: ParseStream| {
         while !input.is_empty() {
-            match entry(input) {
-                Ok(entry) => found.push(entry),
+            match read(input) {
+                Ok(item) => found.push(item),
                 Err(error) => {
                     diag.push(error);
                     skip_to_comma(input);

@@ -99,10 +99,11 @@ fn statics(model: &Model) -> TokenStream {
     };
     let function = Literal::string(&ident.unraw().to_string());
     let target = target(model);
-    // tracing's place is the attribute's.
-    let (file, line) = paths::position(Span::call_site());
-    let event_name = Literal::string(&format!("event {file}:{line}"));
-    let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
+    // tracing's place: the attribute's, or that of the `macro_rules` macro's call which wrote it. Only
+    // these know the latter.
+    let file = quote_spanned!(at=> ::core::file!());
+    let line = quote_spanned!(at=> ::core::line!());
+    let event_name = quote_spanned!(at=> ::core::concat!("event ", #file, ":", #line));
     let level = level(model);
     let fields = fields::names(&options.fields);
     let site = plain::listed(&quote_spanned!(at=>

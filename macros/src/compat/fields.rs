@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, Punct, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::ParseStream;
 use syn::{Expr, FnArg, Ident, LitStr, Pat, Signature, Token, Type, braced, token};
 
 use crate::attrs;
@@ -23,24 +23,7 @@ pub(crate) enum Name {
 }
 
 pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Vec<Field> {
-    let mut found = Vec::new();
-    let parser = |input: ParseStream| {
-        while !input.is_empty() {
-            match field(input) {
-                Ok(field) => found.push(field),
-                Err(error) => {
-                    diag.push(error);
-                    attrs::skip_to_comma(input);
-                }
-            }
-            attrs::comma_or_end(input, diag);
-        }
-        Ok(())
-    };
-    if let Err(error) = parser.parse2(tokens) {
-        diag.push(error);
-    }
-    found
+    attrs::list(tokens, field, diag)
 }
 
 fn field(input: ParseStream) -> syn::Result<Field> {

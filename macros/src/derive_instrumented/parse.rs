@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, Member, Meta, Type};
+use syn::{Attribute, Data, Fields, Generics, Ident, Member, Meta, Type};
 
 use crate::attrs::{self as options, Entry};
 use crate::diag::Diag;
@@ -33,13 +33,7 @@ pub(crate) struct Field {
 }
 
 pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
-    let input: DeriveInput = match syn::parse2(tokens) {
-        Ok(input) => input,
-        Err(error) => {
-            diag.push(error);
-            return None;
-        }
-    };
+    let input = options::derive_input(tokens, diag)?;
     let entries = said(&input.attrs, "#[instrumented(name = \"payments\")]", diag);
     let shape = match input.data {
         Data::Struct(data) => Shape::Struct(fields(data.fields, diag)),

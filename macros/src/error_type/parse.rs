@@ -4,9 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, Data, DeriveInput, Field, Fields, Generics, Ident, LitStr, Member, Meta, Type,
-};
+use syn::{Attribute, Data, Field, Fields, Generics, Ident, LitStr, Member, Meta, Type};
 
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
@@ -53,13 +51,7 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
-    let input: DeriveInput = match syn::parse2(tokens) {
-        Ok(input) => input,
-        Err(error) => {
-            diag.push(error);
-            return None;
-        }
-    };
+    let input = attrs::derive_input(tokens, diag)?;
     let (said, shape) = match input.data {
         Data::Enum(data) => {
             let variants = data.variants.into_iter();

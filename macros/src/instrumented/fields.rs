@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, Punct, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, Lit, LitStr, Token};
 
@@ -44,24 +44,7 @@ struct Raw {
 }
 
 pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Vec<Field> {
-    let mut found = Vec::new();
-    let parser = |input: ParseStream| {
-        while !input.is_empty() {
-            match raw(input) {
-                Ok(raw) => found.push(raw),
-                Err(error) => {
-                    diag.push(error);
-                    attrs::skip_to_comma(input);
-                }
-            }
-            attrs::comma_or_end(input, diag);
-        }
-        Ok(())
-    };
-    if let Err(error) = parser.parse2(tokens) {
-        diag.push(error);
-    }
-    judge(found, diag)
+    judge(attrs::list(tokens, raw, diag), diag)
 }
 
 fn judge(found: Vec<Raw>, diag: &mut Diag) -> Vec<Field> {

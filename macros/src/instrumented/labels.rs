@@ -3,7 +3,7 @@
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::parse::{ParseStream, Parser};
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Expr, ExprCall, ExprLit, Ident, Lit, Token};
 
@@ -70,22 +70,9 @@ impl Label {
 }
 
 pub(crate) fn parse(tokens: TokenStream, diag: &mut Diag) -> Vec<Label> {
-    let mut found: Vec<Label> = Vec::new();
-    let parser = |input: ParseStream| {
-        while !input.is_empty() {
-            match label(input) {
-                Ok(label) => judge(label, &mut found, diag),
-                Err(error) => {
-                    diag.push(error);
-                    attrs::skip_to_comma(input);
-                }
-            }
-            attrs::comma_or_end(input, diag);
-        }
-        Ok(())
-    };
-    if let Err(error) = parser.parse2(tokens) {
-        diag.push(error);
+    let mut found = Vec::new();
+    for label in attrs::list(tokens, label, diag) {
+        judge(label, &mut found, diag);
     }
     found
 }

@@ -3,7 +3,6 @@
 use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Type, Visibility};
 
@@ -180,21 +179,8 @@ fn log(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
 }
 
 fn exprs(list: &Group, diag: &mut Diag) -> Vec<TokenStream> {
-    let mut found = Vec::new();
-    let parser = |input: ParseStream| {
-        while !input.is_empty() {
-            match attrs::expr(input) {
-                Ok(expr) => found.push(expr.into_token_stream()),
-                Err(error) => diag.push(error),
-            }
-            attrs::comma_or_end(input, diag);
-        }
-        Ok(())
-    };
-    if let Err(error) = parser.parse2(list.stream()) {
-        diag.push(error);
-    }
-    found
+    let exprs = attrs::list(list.stream(), attrs::expr, diag);
+    exprs.into_iter().map(ToTokens::into_token_stream).collect()
 }
 
 /// `"debug"`, or a path such as `Level::DEBUG`, of which the last segment counts.

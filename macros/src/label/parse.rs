@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Fields, Generics, Ident, LitStr, Meta};
+use syn::{Attribute, Data, Fields, Generics, Ident, LitStr, Meta};
 
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
@@ -25,13 +25,7 @@ pub(crate) struct Variant {
 }
 
 pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
-    let input: DeriveInput = match syn::parse2(tokens) {
-        Ok(input) => input,
-        Err(error) => {
-            diag.push(error);
-            return None;
-        }
-    };
+    let input = attrs::derive_input(tokens, diag)?;
     let (name, entries) = attributes(&input.attrs, diag);
     if let Some(name) = name {
         let message =

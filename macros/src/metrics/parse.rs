@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Expr, Fields, Generics, Ident, Lit, Meta, Type};
+use syn::{Attribute, Data, Expr, Fields, Generics, Ident, Lit, Meta, Type};
 
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
@@ -23,13 +23,7 @@ pub(crate) struct Field {
 }
 
 pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
-    let input: DeriveInput = match syn::parse2(tokens) {
-        Ok(input) => input,
-        Err(error) => {
-            diag.push(error);
-            return None;
-        }
-    };
+    let input = attrs::derive_input(tokens, diag)?;
     let entries = attributes(&input.attrs, "metrics", "metric", diag);
     let fields = match input.data {
         Data::Struct(data) => match data.fields {
