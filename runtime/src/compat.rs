@@ -40,6 +40,7 @@
 //! | `"any name" = value` in `fields` | refused | accepted | as everywhere else in tracing |
 //! | parameters | dropped after the span is left | dropped in it, in the order of the bare function | the time that takes is the call's |
 //! | a panic while a field is rendered | becomes the function's | costs the span | telemetry does not harm its host |
+//! | what `#[async_trait]` up to 0.1.43 wrote, `Box::pin(__f(…))` of an inner `async fn` | the future is measured | what makes it is, until it returns | later versions write `Box::pin(async move { … })`, and that is measured |
 //! | the feature `log` of tracing, with no subscriber | spans and their events become log records | they do not | tracing decides that inside its macros |
 //!
 //! # With `init!`

@@ -239,15 +239,17 @@ fn events(model: &Model, value: &TokenStream) -> Option<TokenStream> {
         return model.options.ret.as_ref().map(|event| ret(event, value.clone()));
     };
     let place = at.located_at(err.span);
-    let error = quote_spanned!(at=> __redspan_error);
+    // All in one place: what is wrong with the type is said twice there, and shown once.
+    let error = quote_spanned!(place=> __redspan_error);
     let shown = shown(err.mode.unwrap_or(Mode::Display), error, err.span);
     let on_ok = model.options.ret.as_ref().map_or_else(
-        || quote_spanned!(at=> ::core::result::Result::Ok(_) => {}),
+        || quote_spanned!(place=> ::core::result::Result::Ok(_) => {}),
         |event| {
-            let ret = ret(event, quote_spanned!(at=> __redspan_ok));
-            quote_spanned!(at=> ::core::result::Result::Ok(__redspan_ok) => { #ret })
+            let ret = ret(event, quote_spanned!(place=> __redspan_ok));
+            quote_spanned!(place=> ::core::result::Result::Ok(__redspan_ok) => { #ret })
         },
     );
+    let private = paths::private_at(place);
     Some(quote_spanned!(place=>
         match #value {
             #on_ok

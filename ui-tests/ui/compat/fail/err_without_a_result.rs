@@ -1,0 +1,10 @@
+use redspan::compat::instrument;
+
+#[instrument(err)]
+fn checkout() -> u8 {
+    3
+}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::compat::instrument;
+
+#[instrument(fields = "card")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

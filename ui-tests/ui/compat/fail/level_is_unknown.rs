@@ -1,0 +1,8 @@
+use redspan::compat::instrument;
+
+#[instrument(level = "verbose")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

@@ -1,0 +1,8 @@
+use redspan::compat::instrument;
+
+#[instrument(target = "a", level = "info", target = "b")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}

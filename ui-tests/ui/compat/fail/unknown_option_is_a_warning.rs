@@ -1,0 +1,10 @@
+#![deny(warnings)]
+
+use redspan::compat::instrument;
+
+#[instrument(nmae = "checkout")]
+fn checkout() {}
+
+fn main() {
+    checkout();
+}
