@@ -29,8 +29,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use trouble::Trouble;
 
-/// What memory may grow by: the queue's 4,096 spans, the threads' buffers, and an export's bytes.
-const MEMORY: u64 = 64 * 1024 * 1024;
+/// What memory may grow by: the queue's 4,096 spans, the threads' buffers, an export's bytes, and what the
+/// receiver and the front hold, which are in this process too (what a service alone holds: `soak.rs`).
+const MEMORY: u64 = 32 * 1024 * 1024;
 
 /// How long spans may take to flow again.
 const RECOVERY: Duration = Duration::from_secs(10);
