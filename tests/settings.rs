@@ -31,7 +31,7 @@ fn every_variable_has_its_effect_unset_set_bad_and_overridden() {
     let next = AtomicUsize::new(0);
     // Each is mostly waiting.
     let wrong: Vec<String> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..8)
+        let workers: Vec<_> = (0..12)
             .map(|_| {
                 scope.spawn(|| {
                     let mut wrong = Vec::new();

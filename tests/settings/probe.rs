@@ -92,7 +92,11 @@ pub(crate) fn run(rows: &[Row]) {
         println!("@exemplars {}", exemplars > 0);
     }
     // Longer than the timeouts that are set, shorter than those that are not.
-    telemetry.shutdown(if row.hangs { Duration::from_secs(2) } else { Duration::from_secs(20) });
+    telemetry.shutdown(if row.hangs {
+        Duration::from_millis(1_200)
+    } else {
+        Duration::from_secs(20)
+    });
     let dropped: Vec<_> = telemetry.spans().dropped.into_keys().collect();
     println!("@dropped {}", dropped.join(","));
 }

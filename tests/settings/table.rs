@@ -146,6 +146,8 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(tls());
     rows.extend(batches::rows());
     rows.extend(batches::limits());
+    // Those that take long begin first.
+    rows.sort_by_key(|row| !(row.hangs || row.waits));
     rows.iter_mut().enumerate().for_each(|(number, row)| row.number = number);
     rows
 }
@@ -221,22 +223,35 @@ fn general() -> Vec<Row> {
 
 fn transports() -> Vec<Row> {
     const ALL: &str = "traces metrics logs";
+    // Where nobody answers, for want of a good address, that is known soon.
+    const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+    const SHORT: &str = "300";
     vec![
         row("OTEL_EXPORTER_OTLP_ENDPOINT", signals, "", ("{http}", ALL))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .bad("collector:4318")
             .over(|it| it.spans_to_stdout(), "metrics logs"),
         row("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", signals, "", ("{http}/v1/traces", "traces"))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .bad("collector")
             .over(|it| it.spans_to_stdout(), ""),
         row("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", signals, "", ("{http}/v1/metrics", "metrics"))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .bad("/v1/metrics")
-            // Nobody is there.
-            .over(|it| metrics(it, OtlpSettings::http("http://127.0.0.1:9")), ""),
+            .over(
+                |it| {
+                    // Nobody is there.
+                    let nowhere = OtlpSettings::http("http://127.0.0.1:9");
+                    metrics(it, nowhere.timeout(Duration::from_millis(300)))
+                },
+                "",
+            ),
         row("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", signals, "", ("{http}/v1/logs", "logs"))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .bad("https://")
             .over(|it| it.logs(log::layer()), ""),
         row("OTEL_EXPORTER_OTLP_PROTOCOL", all_protocols, "protobuf", ("http/json", "json"))
@@ -244,6 +259,7 @@ fn transports() -> Vec<Row> {
             .over(all, "protobuf"),
         row("OTEL_EXPORTER_OTLP_PROTOCOL", all_protocols, "", ("grpc", "grpc"))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .with("OTEL_EXPORTER_OTLP_ENDPOINT", "{grpc}")
             .over(all, "protobuf"),
         row(
