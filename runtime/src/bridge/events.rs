@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::callsite::line;
 use crate::context::current;
 use crate::log::Unit;
 use crate::log::fields::{Fields, Recorder, Rendering, Value};
@@ -71,7 +72,8 @@ where
         let time = SystemTime::now();
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        if span_ids::from_opentelemetry(metadata.target()) {
+        // What the option `log` says of a call's end, the call's span says itself.
+        if span_ids::from_opentelemetry(metadata.target()) || metadata.name() == line::NAME {
             return;
         }
         let Some(cx) = self.context::<S>(event) else { return };
