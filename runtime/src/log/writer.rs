@@ -17,6 +17,13 @@ use super::limit::Limiter;
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
 
+/// When lines come faster than this, they are gathered for as long: waking the thread costs more than
+/// writing a line.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// So many bytes are not gathered for longer.
+const ENOUGH: usize = 64 * 1024;
+
 /// A batch's memory is given back if it is larger than this.
 const KEPT: usize = 256 * 1024;
 
@@ -91,6 +98,8 @@ struct State {
     accepted: u64,
     /// Of those, the ones written or dropped.
     finished: u64,
+    /// The thread looks again by itself, within [`GATHER`].
+    gathering: bool,
     /// Until the thread starts.
     sink: Option<Sink>,
     closed: bool,
@@ -131,14 +140,18 @@ impl Writer {
             self.drop_line();
             return;
         }
-        let idle = state.pending.is_empty();
+        let before = state.pending.len();
         state.pending.extend_from_slice(line);
+        let wakes = match state.gathering {
+            false => before == 0,
+            true => before < ENOUGH && state.pending.len() >= ENOUGH,
+        };
         state.accepted += 1;
         let sink = state.sink.take();
         drop(state);
         if let Some(sink) = sink {
             self.start(sink);
-        } else if idle {
+        } else if wakes {
             self.0.work.notify_one();
         }
     }
@@ -220,6 +233,8 @@ impl Shared {
     fn flush(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         let target = state.accepted;
+        // It may be gathering.
+        self.work.notify_one();
         while state.finished < target {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -233,8 +248,16 @@ impl Shared {
     fn run(&self, sink: Sink) {
         let mut out = Output { sink: Some(sink), torn: false };
         let mut batch = Vec::new();
+        // When the last batch was taken, and whether it came soon after the one before.
+        let (mut taken, mut busy) = (None::<Instant>, false);
         loop {
             let mut state = self.lock();
+            if busy && !state.closed {
+                state.gathering = true;
+                let woken = self.work.wait_timeout(state, GATHER);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                state.gathering = false;
+            }
             while state.pending.is_empty() {
                 if state.closed {
                     return;
@@ -245,6 +268,8 @@ impl Shared {
             batch.shrink_to(KEPT);
             std::mem::swap(&mut state.pending, &mut batch);
             drop(state);
+            busy = taken.is_some_and(|taken| taken.elapsed() < 2 * GATHER);
+            taken = Some(Instant::now());
 
             let all = lines(&batch);
             let written = out.write(&batch);

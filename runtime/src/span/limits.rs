@@ -32,6 +32,21 @@ impl Extra {
         held.is_some_and(|held| held.value.as_str() == pair.value.as_str())
     }
 
+    /// Takes a list of attributes over: as it is, if nothing has to be changed.
+    pub(super) fn begin_with(&mut self, pairs: Vec<KeyValue>) {
+        let limits = engine::limits();
+        let fits = pairs.len() <= limits.attributes && limits.value_length.is_none();
+        let mut before = pairs.iter().enumerate();
+        let once = |(at, pair): (usize, &KeyValue)| {
+            pairs.iter().take(at).all(|known| known.key != pair.key)
+        };
+        if self.attributes.is_empty() && fits && before.all(once) {
+            self.attributes = pairs;
+        } else {
+            pairs.into_iter().for_each(|pair| self.set(pair));
+        }
+    }
+
     pub(crate) fn set(&mut self, pair: KeyValue) {
         let limits = engine::limits();
         if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {

@@ -101,7 +101,7 @@ impl Span {
         }
         if let Some(live) = self.live() {
             let extra = live.extra();
-            attributes.into_iter().for_each(|pair| extra.set(pair));
+            extra.begin_with(attributes);
             links.into_iter().for_each(|link| extra.link(link.span_context, link.attributes));
         }
     }
