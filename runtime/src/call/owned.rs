@@ -21,7 +21,8 @@ pub(crate) struct OwnedSpan {
     context: Context,
     recording: bool,
     attaches: Attaches,
-    metadata: &'static Metadata<'static>,
+    /// None: tracing's users do not see it.
+    metadata: Option<&'static Metadata<'static>>,
     view: Option<Box<View>>,
     pub(crate) if_dropped: Outcome,
     ended: bool,
@@ -74,7 +75,7 @@ impl OwnedSpan {
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
         let with = |context, recording, attaches| {
-            let if_dropped = Outcome::Cancelled;
+            let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
             OwnedSpan {
                 context,
                 recording,
@@ -126,8 +127,16 @@ impl OwnedSpan {
         let attaches =
             if parent.is_some() || opened.is_some() { Attaches::Always } else { Attaches::Never };
         let (context, recording) = opened.unwrap_or((here, false));
-        let if_dropped = Outcome::Cancelled;
+        let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
         OwnedSpan { context, recording, attaches, metadata, view: None, if_dropped, ended: false }
+    }
+
+    /// The same span, of which `tracing::Span::current()` shows nothing: inside runs only a library that
+    /// asks for it again and again, and does nothing with it that the context does not do.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn unseen(mut self) -> Self {
+        (self.metadata, self.attaches) = (None, Attaches::Always);
+        self
     }
 
     /// The context that holds the span.
@@ -154,9 +163,10 @@ impl OwnedSpan {
             #[cfg(feature = "_spans")]
             Attaches::Elsewhere => !self.is_here(),
         };
-        let attached = match attaches {
-            true => current::attach(&self.context, self.metadata, self.view.take()),
-            false => Attached::default(),
+        let attached = match self.metadata {
+            _ if !attaches => Attached::default(),
+            Some(metadata) => current::attach(&self.context, metadata, self.view.take()),
+            None => current::attach_foreign(&self.context),
         };
         Current { span: self, attached }
     }

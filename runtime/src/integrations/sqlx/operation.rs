@@ -96,6 +96,8 @@ impl Operation {
         let name = || word(&statement.name);
         let attributes = || described.attributes(&statement);
         let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
+        // Each of sqlx's streams asks for tracing's current span when it is made.
+        let span = span.unseen();
         Operation { span, described, statement, started, rows: 0, counts_rows, ended: false }
     }
 
