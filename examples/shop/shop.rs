@@ -151,5 +151,5 @@ pub(crate) fn routes(shop: Arc<Shop>) -> Router {
     Router::new()
         .route("/orders/{item}", post(order))
         .with_state(shop)
-        .layer(redspan::axum::layer().request_id())
+        .layer(redspan::axum::layer().request_id().log())
 }

@@ -71,7 +71,7 @@ where
         let time = SystemTime::now();
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        if span_ids::from_opentelemetry(metadata.target()) {
+        if span_ids::from_opentelemetry(metadata.target()) || repeats_its_span(metadata) {
             return;
         }
         let Some(cx) = self.context::<S>(event) else { return };
@@ -97,6 +97,11 @@ where
         let name = name.to_owned();
         span.add_event_with_timestamp(name, time, attributes(event, metadata, &fields));
     }
+}
+
+/// The lines of served requests say what their span says.
+fn repeats_its_span(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == "redspan::tower" && metadata.name().starts_with("http.server.request.")
 }
 
 /// An event that has an error for its message, as those of `err` are: by convention an exception.
