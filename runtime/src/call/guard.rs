@@ -73,9 +73,9 @@ struct Rare {
     /// The parent of that span, where the call names one: `Some(None)` is none at all.
     parent: Option<Option<Id>>,
     /// What `tracing::Span::current()` gave out during an earlier poll.
-    view: Option<View>,
+    view: Option<Box<View>>,
     /// The first error among a stream's items.
-    failed: Option<Failed>,
+    failed: Option<Box<Failed>>,
     /// What the service gives, for the span of another tracer.
     shared: Vec<KeyValue>,
     error_type: Option<&'static str>,
@@ -89,28 +89,59 @@ impl Rare {
 }
 
 impl Running {
+    /// Not counted yet.
     #[inline]
-    fn begin(site: &'static CallSite, choices: &[Choice<'_>], links: Vec<Link>) -> Self {
-        let mut call = Running::counted(site, choices);
-        if !site.has_span() {
-            return call;
+    fn new(site: &'static CallSite) -> Self {
+        Running {
+            site,
+            start: clock::now(),
+            context: None,
+            recording: false,
+            ended: false,
+            if_dropped: Outcome::Panic,
+            rare: None,
+            seat: None,
         }
-        if let Some(engine) = engine::get()
-            && let Some((context, recording)) = engine.start_call(site, call.start, links)
-        {
-            call.context = Some(context);
-            call.recording = recording;
-        }
-        if site.wanted() {
-            call.rare.get_or_insert_default().asked = true;
-        }
-        call
     }
 
-    /// A call without a span, so far.
+    /// The call begins where it stands: whatever happens from here on, it ends.
     #[inline]
-    fn counted(site: &'static CallSite, choices: &[Choice<'_>]) -> Self {
-        let start = clock::now();
+    fn begin(&mut self, choices: &[Choice<'_>], links: &mut Vec<Link>) {
+        self.count(choices);
+        if !self.site.has_span() {
+            return;
+        }
+        if let Some(engine) = engine::get()
+            && let Some((context, recording)) = engine.start_call(self.site, self.start, links)
+        {
+            self.context = Some(context);
+            self.recording = recording;
+        }
+        if self.site.wanted() {
+            self.rare.get_or_insert_default().asked = true;
+        }
+    }
+
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.ended && self.context.is_none() && self.rare.is_none()
+    }
+
+    #[inline]
+    fn count(&mut self, choices: &[Choice<'_>]) {
+        if scope::any_open() || !choices.is_empty() {
+            self.count_apart(choices);
+        } else if self.site.has_metrics() {
+            elsewhere::start(self.site, 0);
+        }
+        if in_flight::is_watched() {
+            self.seat = in_flight::sit(self.site, self.start);
+        }
+    }
+
+    /// By its labels, or in a testing scope.
+    fn count_apart(&mut self, choices: &[Choice<'_>]) {
+        let site = self.site;
         let table = if scope::any_open() { scoped_table(site) } else { None };
         let mut given = 0;
         if site.has_metrics() {
@@ -122,18 +153,8 @@ impl Running {
                 None => elsewhere::start(site, given),
             }
         }
-        let rare = (table.is_some() || given != 0)
-            .then(|| Box::new(Rare { table, given, ..Rare::default() }));
-        // From here on, whatever happens, the call ends.
-        Running {
-            site,
-            start,
-            context: None,
-            recording: false,
-            ended: false,
-            if_dropped: Outcome::Panic,
-            rare,
-            seat: if in_flight::is_watched() { in_flight::sit(site, start) } else { None },
+        if table.is_some() || given != 0 {
+            self.rare = Some(Box::new(Rare { table, given, ..Rare::default() }));
         }
     }
 
@@ -141,7 +162,8 @@ impl Running {
     fn open_below(&mut self, parent: Option<Id>) {
         if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
             let above = parent.as_ref().and_then(compat::context_of).unwrap_or_else(compat::root);
-            let opened = engine.start_call_below(self.site, self.start, Vec::new(), &above);
+            let none = &mut Vec::new();
+            let opened = engine.start_call_below(self.site, self.start, none, &above);
             // Not recorded below a span of its own choice: that one is current all the same.
             let (context, recording) = opened.unwrap_or((above, false));
             self.context = Some(context);
@@ -250,23 +272,21 @@ impl Running {
     #[inline]
     pub(super) fn attach(&mut self) -> Here {
         match (&self.context, &self.rare) {
-            (None, None) => Here { attached: None, entered: None },
-            _ => self.attach_context(),
+            (None, None) => Here::default(),
+            (Some(context), None) => {
+                let attached = current::attach(context, self.site.metadata(), None);
+                Here { attached, entered: None }
+            }
+            _ => self.attach_wanted(),
         }
     }
 
-    fn attach_context(&mut self) -> Here {
-        let Some(rare) = &mut self.rare else {
-            let attached = self
-                .context
-                .as_ref()
-                .map(|context| current::attach(context, self.site.metadata(), None));
-            return Here { attached, entered: None };
-        };
+    fn attach_wanted(&mut self) -> Here {
+        let Some(rare) = &mut self.rare else { return Here::default() };
         // The wanted span first: its own context must not cover ours. The bridge attaches that one,
         // and would panic in the middle of it where nothing can be attached.
         let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
-        let entered = wanted.and_then(Entered::enter);
+        let entered = wanted.and_then(Entered::enter).map(Box::new);
         let view = rare
             .view
             .take()
@@ -275,20 +295,14 @@ impl Running {
             .context
             .as_ref()
             .map(|context| current::attach(context, self.site.metadata(), view));
-        Here { attached, entered }
+        Here { attached: attached.unwrap_or_default(), entered }
     }
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
     #[inline]
     pub(super) fn detach(&mut self, here: Here) {
-        if here.attached.is_some() || here.entered.is_some() {
-            self.detach_context(here);
-        }
-    }
-
-    fn detach_context(&mut self, here: Here) {
         let Here { attached, entered } = here;
-        if let Some(view) = attached.and_then(Attached::detach) {
+        if let Some(view) = attached.detach() {
             self.rare.get_or_insert_default().view = Some(view);
         }
         drop(entered);
@@ -312,6 +326,14 @@ impl Running {
     pub(super) fn end(&mut self, verdict: Verdict<'_>) {
         // First of all: to describe an error is user code, and may itself call such functions.
         let returned = labels::picked(self.site);
+        if verdict.is_fine() {
+            self.close(Outcome::Ok, returned, None, None);
+        } else {
+            self.end_failed(verdict, returned);
+        }
+    }
+
+    fn end_failed(&mut self, verdict: Verdict<'_>, returned: u32) {
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
             None => self.close(Outcome::Ok, returned, None, None),
             Some(failure) => {
@@ -323,17 +345,17 @@ impl Running {
         }
     }
 
-    fn described(&self, failure: Failure<'_>) -> Failed {
-        match self.site.is_error_type_only() {
+    fn described(&self, failure: Failure<'_>) -> Box<Failed> {
+        Box::new(match self.site.is_error_type_only() {
             true => failure.describe_type(),
             false => failure.describe(),
-        }
+        })
     }
 
     #[cold]
     pub(super) fn end_without_value(&mut self, outcome: Outcome) {
         let failed = match outcome {
-            Outcome::Panic => Some(Failed::panic()),
+            Outcome::Panic => Some(Box::new(Failed::panic())),
             Outcome::Error => self.rare.as_mut().and_then(|rare| rare.failed.take()),
             Outcome::Ok | Outcome::Cancelled => None,
         };
@@ -369,7 +391,7 @@ impl Running {
         outcome: Outcome,
         returned: u32,
         error_type: Option<&'static str>,
-        failed: Option<Failed>,
+        failed: Option<Box<Failed>>,
     ) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -394,14 +416,17 @@ impl Running {
         }
         if let Some(line) = self.site.line_of_ends() {
             let here = self.attach();
-            let error = failed.as_ref().map(Failed::in_short);
+            let error = failed.as_deref().map(Failed::in_short);
             line.say(self.site.function(), outcome, duration, error);
             self.detach(here);
         }
         let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
         // Views and wanted spans close before the span they stand for.
         self.rare = None;
-        let Some(context) = self.context.take().filter(|_| self.recording) else { return };
+        let Some(context) = self.context.take() else { return };
+        if !self.recording {
+            return;
+        }
         if self.site.is_busy() {
             let busy = polls.time;
             context.span().set_attributes([
@@ -428,9 +453,10 @@ fn nanos(time: Duration) -> i64 {
 }
 
 /// A call that is current on this thread.
+#[derive(Default)]
 pub(super) struct Here {
-    attached: Option<Attached>,
-    entered: Option<Entered>,
+    attached: Attached,
+    entered: Option<Box<Entered>>,
 }
 
 /// A tracing span entered by hand: tracing's own guards borrow or own the span.
@@ -464,7 +490,9 @@ pub struct Started(pub(super) Running);
 /// Counts the start of a call, and decides whether it is recorded.
 #[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
-    Started(Running::begin(site, &[], Vec::new()))
+    let mut started = Started(Running::new(site));
+    started.0.begin(&[], &mut Vec::new());
+    started
 }
 
 /// [`begin`] with labels and links.
@@ -473,7 +501,9 @@ pub fn begin_with(
     labels: &[Choice<'_>],
     links: &[&dyn LinkSource],
 ) -> Started {
-    Started(Running::begin(site, labels, links::all(links)))
+    let mut started = Started(Running::new(site));
+    started.0.begin(labels, &mut links::all(links));
+    started
 }
 
 /// [`begin_with`] in a method or an associated function of a service.
@@ -504,13 +534,21 @@ pub fn begin_of(
 /// [`begin`] and [`Started::enter`].
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    Started(Running::begin(site, &[], Vec::new())).enter()
+    // Built where it stays: to move it would cost more than it does.
+    let mut call = Call::new(Running::new(site));
+    let Entry { here, running } = &mut *call.0;
+    running.begin(&[], &mut Vec::new());
+    running.ready();
+    *here = running.attach();
+    call
 }
 
 /// Counts the start of a call whose span is to be below another one than the current:
 /// [`Started::below`] says which.
 pub fn counted(site: &'static CallSite) -> Started {
-    Started(Running::counted(site, &[]))
+    let mut started = Started(Running::new(site));
+    started.0.count(&[]);
+    started
 }
 
 impl Started {
@@ -546,10 +584,12 @@ impl Started {
     }
 
     /// Makes the call current on this thread.
-    pub fn enter(mut self) -> Call {
-        self.0.ready();
-        let here = self.0.attach();
-        Call(ManuallyDrop::new(Entry { here: Some(here), running: self.0 }))
+    pub fn enter(self) -> Call {
+        let mut call = Call::new(self.0);
+        let Entry { here, running } = &mut *call.0;
+        running.ready();
+        *here = running.attach();
+        call
     }
 
     pub(super) fn into_running(mut self) -> Running {
@@ -566,18 +606,21 @@ pub struct Call(ManuallyDrop<Entry>);
 
 struct Entry {
     // Dropped before the call ends: first it is no longer current.
-    here: Option<Here>,
+    here: Here,
     running: Running,
 }
 
 impl Call {
+    #[inline]
+    fn new(running: Running) -> Self {
+        Call(ManuallyDrop::new(Entry { here: Here::default(), running }))
+    }
+
     /// Ends the call as the value it returned says.
     #[inline(never)]
     pub fn finish(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
-        if let Some(here) = here.take() {
-            running.detach(here);
-        }
+        running.detach(std::mem::take(here));
         running.end(verdict);
     }
 }
@@ -585,7 +628,10 @@ impl Call {
 impl Drop for Call {
     #[inline(never)]
     fn drop(&mut self) {
-        // SAFETY: nobody uses it any more.
-        unsafe { ManuallyDrop::drop(&mut self.0) };
+        // What has ended holds nothing any more, unless it was stopped in the middle.
+        if !self.0.running.is_over() {
+            // SAFETY: nobody uses it any more.
+            unsafe { ManuallyDrop::drop(&mut self.0) };
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct OwnedSpan {
     /// Whether the context is another one than that around it.
     attaches: bool,
     metadata: &'static Metadata<'static>,
-    view: Option<View>,
+    view: Option<Box<View>>,
     pub(crate) if_dropped: Outcome,
     ended: bool,
 }
@@ -88,8 +88,10 @@ impl OwnedSpan {
 
     /// Makes the span current on this thread while the guard lives.
     pub(crate) fn attach(&mut self) -> Current<'_> {
-        let attached =
-            self.attaches.then(|| current::attach(&self.context, self.metadata, self.view.take()));
+        let attached = match self.attaches {
+            true => current::attach(&self.context, self.metadata, self.view.take()),
+            false => Attached::default(),
+        };
         Current { span: self, attached }
     }
 
@@ -112,7 +114,12 @@ impl OwnedSpan {
         if self.recording {
             span::end(
                 &self.context,
-                Ending { outcome, end: clock::now(), failed, place: Place::default() },
+                Ending {
+                    outcome,
+                    end: clock::now(),
+                    failed: failed.map(Box::new),
+                    place: Place::default(),
+                },
             );
         }
     }
@@ -128,11 +135,11 @@ impl Drop for OwnedSpan {
 /// See [`OwnedSpan::attach`].
 pub(crate) struct Current<'a> {
     span: &'a mut OwnedSpan,
-    attached: Option<Attached>,
+    attached: Attached,
 }
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        self.span.view = self.attached.take().and_then(Attached::detach);
+        self.span.view = std::mem::take(&mut self.attached).detach();
     }
 }

@@ -24,10 +24,9 @@ pub(crate) struct Mark;
 impl View {
     /// A view that keeps the span open; `None` if the span is another subscriber's, in effect for a
     /// while: given out as the current one, its id would make our registry panic.
-    pub(crate) fn of(id: &span::Id, dispatch: &Dispatch) -> Option<Self> {
-        dispatch
-            .is::<Mark>()
-            .then(|| View { id: dispatch.clone_span(id), dispatch: dispatch.clone() })
+    pub(crate) fn of(id: &span::Id, dispatch: &Dispatch) -> Option<Box<Self>> {
+        let view = || View { id: dispatch.clone_span(id), dispatch: dispatch.clone() };
+        dispatch.is::<Mark>().then(|| Box::new(view()))
     }
 }
 
@@ -44,7 +43,8 @@ struct Frame {
     /// How many tracing spans were entered when this frame came: more means that one of those is
     /// the innermost now.
     depth: u32,
-    view: Option<View>,
+    // Few have one, and all are copied.
+    view: Option<Box<View>>,
 }
 
 thread_local! {
@@ -78,12 +78,13 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
     Some(Context::map_current(f))
 }
 
-/// A span of ours, current on this thread while this lives.
+/// A span of ours, current on this thread while this lives; or nothing.
+#[derive(Default)]
 pub(crate) struct Attached {
     guard: Option<ContextGuard>,
-    index: usize,
+    index: u32,
     /// Kept for the next attachment, when this one could not be made.
-    unused: Option<View>,
+    unused: Option<Box<View>>,
 }
 
 /// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
@@ -104,7 +105,7 @@ pub(crate) fn can_attach() -> bool {
 pub(crate) fn attach(
     context: &Context,
     metadata: &'static Metadata<'static>,
-    view: Option<View>,
+    view: Option<Box<View>>,
 ) -> Attached {
     push(context, Some(metadata), view)
 }
@@ -123,45 +124,59 @@ pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
 fn push(
     context: &Context,
     metadata: Option<&'static Metadata<'static>>,
-    mut view: Option<View>,
+    mut view: Option<Box<View>>,
 ) -> Attached {
     let attached = frames(|frames| {
         let guard = attach_unless_borrowed(context.clone())?;
         let mut frames = frames.borrow_mut();
+        let index = frames.len() as u32;
         let depth = DEPTH.get();
         frames.push(Frame { context: context.clone(), metadata, depth, view: view.take() });
-        Some(Attached { guard: Some(guard), index: frames.len() - 1, unused: None })
+        Some(Attached { guard: Some(guard), index, unused: None })
     });
-    attached.flatten().unwrap_or(Attached { guard: None, index: 0, unused: view })
+    attached.flatten().unwrap_or_else(|| Attached { guard: None, index: 0, unused: view })
 }
 
 impl Attached {
     /// Ends the attachment and hands the view back, for the next one or for its end.
-    pub(crate) fn detach(mut self) -> Option<View> {
+    #[inline]
+    pub(crate) fn detach(mut self) -> Option<Box<View>> {
         self.pop()
     }
 
-    fn pop(&mut self) -> Option<View> {
+    #[inline]
+    fn pop(&mut self) -> Option<Box<View>> {
         let Some(guard) = self.guard.take() else { return self.unused.take() };
-        // Frames above are of attachments that were leaked: they end with this one. Whatever they
-        // hold is dropped outside the borrow, since its destructors may come back here.
-        let above = frames(|frames| {
+        // What a frame holds is dropped outside the borrow, since its destructors may come back here.
+        let own = frames(|frames| {
             let mut frames = frames.borrow_mut();
-            let at = self.index.min(frames.len());
-            // Nearly always one frame, and no allocation for it.
-            let own = if frames.len() == at + 1 { frames.pop() } else { None };
-            let rest = if own.is_none() { frames.split_off(at) } else { Vec::new() };
-            (own, rest)
+            if frames.len() == self.index as usize + 1 { frames.pop() } else { None }
         });
         drop(guard);
-        let (own, rest) = above?;
-        own.or_else(|| rest.into_iter().next())?.view
+        match own? {
+            Some(own) => own.view,
+            None => self.pop_above(),
+        }
+    }
+
+    /// Frames above are of attachments that were leaked: they end with this one.
+    #[cold]
+    fn pop_above(&mut self) -> Option<Box<View>> {
+        let above = frames(|frames| {
+            let mut frames = frames.borrow_mut();
+            let at = frames.len().min(self.index as usize);
+            frames.split_off(at)
+        });
+        above?.into_iter().next()?.view
     }
 }
 
 impl Drop for Attached {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.pop());
+        if self.guard.is_some() {
+            drop(self.pop());
+        }
     }
 }
 
@@ -233,7 +248,7 @@ pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
 }
 
 /// Keeps `view` with the innermost frame, whose span ends it.
-pub(crate) fn keep(view: View) {
+pub(crate) fn keep(view: Box<View>) {
     let mut view = Some(view);
     let _ = frames(|frames| {
         if let Some(frame) = frames.borrow_mut().last_mut()

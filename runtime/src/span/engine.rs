@@ -10,7 +10,7 @@ use crate::clock::Tick;
 use crate::config::settings::SpanLimits;
 use crate::context::follow;
 use crate::context::propagation::{self, baggage};
-use crate::context::{ids, ids::RANDOM};
+use crate::context::{ids, ids::RANDOM, scope};
 use crate::sample::{Decision, Reason, Sampler, Sampling};
 use arc_swap::ArcSwap;
 use opentelemetry::trace::{
@@ -188,24 +188,31 @@ impl Engine {
                 None => Started::Unsampled(context(TraceFlags::NOT_SAMPLED)),
             };
         }
-        let live = Live {
-            context: context(TraceFlags::SAMPLED),
-            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
-            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
-            name: start.name,
-            kind: start.kind,
-            start: start.tick,
-            started_at: start.at,
-            site: start.site,
-            scope: start.scope,
-            status: opentelemetry::trace::Status::Unset,
-            extra: None,
-        };
         if scope.is_none() {
             self.pipeline.stats().sampled.add(1);
         }
-        let mut span = Span::recording(live, start.owned, scope);
+        let live = Live {
+            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
+            start: start.tick,
+            name: if let Cow::Borrowed(name) = start.name { name } else { "" },
+            site: start.site,
+            extra: None,
+            kind: start.kind,
+            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
+            owned: start.owned,
+        };
+        let mut span = Span::recording(context(TraceFlags::SAMPLED), live);
         start.attributes.extend(baggage::copied(parent));
+        let rare = scope.is_some() || start.scope.is_some() || start.at.is_some();
+        if rare || matches!(start.name, Cow::Owned(_)) {
+            span.adopt_rare(|live| {
+                live.set_name(start.name);
+                let extra = live.extra();
+                extra.started_at = start.at;
+                extra.scope = start.scope;
+                extra.to = scope;
+            });
+        }
         span.adopt(start.attributes, start.links);
         Started::Recording(span)
     }
@@ -240,16 +247,33 @@ impl Engine {
         &self,
         site: &'static CallSite,
         tick: Tick,
-        links: Vec<Link>,
+        links: &mut Vec<Link>,
     ) -> Option<(Context, bool)> {
         if !self.wants(site) {
             return None;
         }
         crate::context::current::with(|current| {
-            let detached = site.is_root().then(|| follow::without_span(current));
-            let current = detached.as_ref().unwrap_or(current);
+            if site.is_root() {
+                let detached = follow::without_span(current);
+                return self.start_call_below(site, tick, links, &detached);
+            }
+            if self.is_followed_unsampled(current) {
+                return None;
+            }
             self.start_call_below(site, tick, links, current)
         })?
+    }
+
+    /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.
+    #[inline]
+    fn is_followed_unsampled(&self, parent: &Context) -> bool {
+        let span = parent.span();
+        let above = span.span_context();
+        !above.is_sampled()
+            && above.is_valid()
+            && !above.is_remote()
+            && self.follows_parent.load(Relaxed)
+            && !scope::any_open()
     }
 
     /// Whether calls of the site have spans.
@@ -259,12 +283,11 @@ impl Engine {
     }
 
     /// As [`Engine::start_call`], below `parent`.
-    #[inline]
     pub(crate) fn start_call_below(
         &self,
         site: &'static CallSite,
         tick: Tick,
-        links: Vec<Link>,
+        links: &mut Vec<Link>,
         parent: &Context,
     ) -> Option<(Context, bool)> {
         let start = Start {
@@ -275,7 +298,7 @@ impl Engine {
             site: Some(site),
             scope: None,
             attributes: Vec::new(),
-            links,
+            links: std::mem::take(links),
             owned: true,
         };
         self.open(parent, start)
