@@ -102,7 +102,7 @@ impl Said {
         assert_eq!(about("exception.message"), message.map(|it| it.to_owned().into()));
         let texts: Vec<_> = chain.iter().map(|text| (*text).to_owned().into()).collect();
         let expected = (!chain.is_empty()).then_some(Value::Array(Array::String(texts)));
-        assert_eq!(about("exception.chain"), expected);
+        assert_eq!(about("redspan.exception.chain"), expected);
 
         let counted = &self.counted;
         for label in ["result=\"error\"", "outcome=\"error\""] {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 type PgPool = redspan::sqlx::Pool<sqlx::Postgres>;
 
-const DURATION: &str = "db_client_operation_duration";
+const DURATION: &str = "db_client_operation_duration_seconds";
 
 async fn connect(postgres: &Postgres) -> PgPool {
     let options = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(3));
@@ -123,8 +123,11 @@ async fn each_wait_for_a_connection_is_a_span_and_the_pool_is_measured() {
     assert_eq!(idle, Some(f64::from(pool.size())));
     assert_eq!(seen.gauge("db_client_connection_max", &of_pool), Some(4.0));
     assert_eq!(seen.gauge("db_client_connection_pending_requests", &of_pool), Some(0.0));
-    assert_eq!(seen.histogram("db_client_connection_wait_time", &of_pool).unwrap().count, 1);
-    assert_eq!(seen.histogram("db_client_connection_use_time", &of_pool).unwrap().count, 1);
+    assert_eq!(
+        seen.histogram("db_client_connection_wait_time_seconds", &of_pool).unwrap().count,
+        1
+    );
+    assert_eq!(seen.histogram("db_client_connection_use_time_seconds", &of_pool).unwrap().count, 1);
 }
 
 #[tokio::test]

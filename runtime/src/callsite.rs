@@ -1,6 +1,6 @@
 //! One annotated function.
 
-mod line;
+pub(crate) mod line;
 
 pub use line::Line;
 

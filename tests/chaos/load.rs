@@ -78,9 +78,3 @@ impl Load {
         self.calls.load(Relaxed)
     }
 }
-
-/// What 99 of a hundred were faster than.
-pub(crate) fn p99(mut durations: Vec<Duration>) -> Duration {
-    durations.sort_unstable();
-    durations.get(durations.len() * 99 / 100).copied().unwrap_or_default()
-}

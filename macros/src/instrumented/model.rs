@@ -263,10 +263,6 @@ fn predicate(entry: Entry, diag: &mut Diag) -> Option<TokenStream> {
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
     let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
     let body = instrumentable(&sig, body, diag)?;
-    if let Some(at) = options.busy.filter(|_| sig.asyncness.is_none()) {
-        let message = "`busy` tells how long a future was polled, and this function is not `async`; remove it";
-        diag.at(at, message);
-    }
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.reads(), None);
     let model = Model {

@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::callsite::line;
 use crate::context::current;
 use crate::log::Unit;
 use crate::log::fields::{Fields, Recorder, Rendering, Value};
@@ -99,9 +100,11 @@ where
     }
 }
 
-/// The lines of served requests say what their span says.
+/// What the option `log` says of a call's end, and a server layer of a request, their spans say themselves.
 fn repeats_its_span(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == "redspan::tower" && metadata.name().starts_with("http.server.request.")
+    let name = metadata.name();
+    name == line::NAME
+        || (metadata.target() == "redspan::tower" && name.starts_with("http.server.request."))
 }
 
 /// An event that has an error for its message, as those of `err` are: by convention an exception.

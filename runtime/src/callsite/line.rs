@@ -9,6 +9,9 @@ use tracing_core::field::{FieldSet, Value};
 use tracing_core::metadata::Kind as MetadataKind;
 use tracing_core::{Event, Level, Metadata, dispatcher};
 
+/// The name of the event, by which a subscriber can tell it from what the user logs.
+pub(crate) const NAME: &str = "redspan.call";
+
 const FIELDS: &[&str] = &[
     "message",
     "function",
@@ -79,7 +82,7 @@ impl Half {
         Half {
             callsite: DefaultCallsite::new(&this.metadata),
             metadata: Metadata::new(
-                "event",
+                NAME,
                 module,
                 level,
                 Some(file),

@@ -91,7 +91,10 @@ impl Failed {
         }
         if !sources.is_empty() {
             let sources = sources.into_iter().map(StringValue::from).collect();
-            about.push(KeyValue::new("exception.chain", Value::Array(Array::String(sources))));
+            about.push(KeyValue::new(
+                "redspan.exception.chain",
+                Value::Array(Array::String(sources)),
+            ));
         }
         if let Some(told) = told {
             about.push(KeyValue::new("level", told.level.as_str()));

@@ -4,6 +4,7 @@
 pub(crate) mod instruments;
 pub(crate) mod sending;
 
+use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use http::{Method, StatusCode, Version};
 use opentelemetry::KeyValue;
@@ -66,6 +67,11 @@ pub(super) fn version(version: Version) -> Option<&'static str> {
 
 pub(super) fn status(status: StatusCode) -> KeyValue {
     KeyValue::new("http.response.status_code", i64::from(status.as_u16()))
+}
+
+/// `error.type` of a request that was given up: no error of anybody's, and yet no success.
+pub(super) fn cancelled() -> KeyValue {
+    KeyValue::new("error.type", Outcome::Cancelled.as_str())
 }
 
 /// The error that a status code is. No message: the code says it all.

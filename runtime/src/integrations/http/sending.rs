@@ -82,6 +82,9 @@ impl Sending {
     fn end(&mut self, outcome: Outcome, failed: Option<Failed>) {
         self.ended = true;
         self.labels.fail(outcome);
+        if outcome == Outcome::Cancelled {
+            self.span.set_attributes(vec![super::cancelled()]);
+        }
         let took = clock::now().saturating_duration_since(self.started);
         let (host, labels, active) = (&self.host, self.labels, &self.active);
         // In the span: its exemplar.

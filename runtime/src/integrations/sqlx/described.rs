@@ -186,6 +186,7 @@ impl Described {
             let mut labels = vec![
                 Label::from_static_parts("db.system.name", self.system),
                 Label::new("db.operation.name", statement.shown.operation.clone()),
+                Label::new("db.query.summary", statement.name.clone()),
             ];
             let mut optional = |name: &'static str, value: &Option<String>| {
                 labels.extend(value.as_ref().map(|value| Label::new(name, value.clone())));

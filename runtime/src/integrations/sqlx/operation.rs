@@ -115,6 +115,9 @@ impl Operation {
         if let Some(code) = &ended.status_code {
             attributes.push(KeyValue::new("db.response.status_code", code.clone()));
         }
+        if outcome == Outcome::Cancelled {
+            attributes.push(KeyValue::new("error.type", outcome.as_str()));
+        }
         self.span.set_attributes(attributes);
         let took = clock::now().saturating_duration_since(self.started);
         let duration = self.described.duration(&self.statement, &ended);

@@ -203,6 +203,9 @@ impl Exchange {
     fn end(&mut self, outcome: Outcome, failed: Option<Failed>) {
         if let Some(mut measured) = self.measured.take() {
             measured.labels.fail(outcome);
+            if outcome == Outcome::Cancelled {
+                self.span.set_attributes(vec![conventions::cancelled()]);
+            }
             let took = clock::now().saturating_duration_since(measured.started);
             let options = &self.options;
             // In the span: its exemplar, its line in the log.

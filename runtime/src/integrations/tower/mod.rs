@@ -42,9 +42,13 @@
 //! | metric | unit | labels |
 //! |---|---|---|
 //! | `http.server.request.duration` (histogram) | s | `http.request.method`, `url.scheme`, `http.route`, `http.response.status_code`, `network.protocol.version`, `error.type` |
-//! | `http.server.active_requests` (gauge) | 1 | `http.request.method`, `url.scheme` |
+//! | `http.server.active_requests` (up-and-down sum) | `{request}` | `http.request.method`, `url.scheme` |
 //! | `http.server.request.body.size` (histogram) | By | those of the duration; requests without a body are not counted |
 //! | `http.server.response.body.size` (histogram) | By | those of the duration |
+//!
+//! In redspan's recorder the durations have the buckets that the conventions advise
+//! ([`Builder::buckets`](crate::Builder::buckets) sets others), and on `/metrics` the names end in the unit:
+//! `http_server_request_duration_seconds`.
 //!
 //! `error.type` is the code of a 5xx, `cancelled`, `panic`, `timeout`, or the type of the service's
 //! error. Strangers choose paths and methods: a path never becomes a label, and an unknown method
