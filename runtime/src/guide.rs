@@ -46,6 +46,7 @@ pub mod from_autometrics {}
 
 #[doc = include_str!("guide/names.md")]
 pub mod own_names {}
+
 /// Two programs side by side, as `examples/` and `tests/logs_by_hand/` have them.
 macro_rules! side_by_side {
     ($program:literal) => {

@@ -43,7 +43,7 @@ impl Operation {
             outcome = "error",
             duration_ms = self.milliseconds(),
             error.r#type = std::any::type_name::<E>(),
-            error.message = %error,
+            exception.message = %error,
             "{}: error",
             self.function
         );

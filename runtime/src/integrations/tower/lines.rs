@@ -57,7 +57,7 @@ impl Told {
                         duration_ms = ms(ended.took),
                         outcome = ended.outcome.as_str(),
                         error.type = ended.error_type(),
-                        error.message = ended.failed.and_then(|failed| failed.message.as_deref()),
+                        exception.message = ended.failed.and_then(|failed| failed.message.as_deref()),
                     },
                     "request completed"
                 )

@@ -187,7 +187,7 @@ impl<M> ServerLayer<M> {
     /// Their target is `redspan::tower` (`RUST_LOG=info,redspan::tower=debug` shows both), their fields
     /// `http.request.method`, `http.route`, `url.path` (never the query) and, of the second,
     /// `http.response.status_code`, `http.response.body.size` in bytes, `duration_ms` in milliseconds to the
-    /// last byte, `outcome`, `error.type` and `error.message`; with [`request_id`](Self::request_id) also
+    /// last byte, `outcome`, `error.type` and `exception.message`; with [`request_id`](Self::request_id) also
     /// `request_id`.
     ///
     /// ```
