@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod conventions;
 pub mod front;
+pub mod mariadb;
 pub mod page;
 pub mod postgres;
 pub mod process;
