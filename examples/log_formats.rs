@@ -1,4 +1,4 @@
-// For production JSON, for a person at a terminal coloured lines: `cargo run --example log_formats`.
+//! For production JSON, for a person at a terminal coloured lines: `cargo run --example log_formats`.
 
 fn main() -> Result<(), redspan::InitError> {
     let _telemetry = redspan::init!()?;

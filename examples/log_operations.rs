@@ -1,4 +1,4 @@
-// Each operation says how it ended and how long it took: `cargo run --example log_operations`.
+//! Each operation says how it ended and how long it took: `cargo run --example log_operations`.
 
 use redspan::instrumented;
 use std::time::Duration;

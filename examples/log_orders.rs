@@ -1,4 +1,4 @@
-// A logger that gathers fields on its way through three functions: `cargo run --example log_orders`.
+//! A logger that gathers fields on its way through three functions: `cargo run --example log_orders`.
 
 use redspan::Logger;
 

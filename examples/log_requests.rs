@@ -1,4 +1,4 @@
-// Requests with their ids, on the lines of their handlers too: `cargo run --example log_requests`.
+//! Requests with their ids, on the lines of their handlers too: `cargo run --example log_requests`.
 
 use axum::{Router, extract::Path, http::StatusCode, routing::get};
 use std::error::Error;

@@ -1,32 +1,31 @@
 //! The logging examples, and what they take by hand with tracing-subscriber's JSON layer: the same lines,
 //! at least twice the program.
 
-use redspan_tests::process;
+use redspan_tests::{process, skipped};
 use serde_json::{Map, Value};
+use std::process::Command;
 
-/// A program of `examples/`, or its like of `tests/logs_by_hand/`, as a module of this test.
+/// A program of `examples/` as text, and its like of `tests/logs_by_hand/` as a module of this test.
 macro_rules! program {
-    ($module:ident, $path:literal) => {
+    ($module:ident, $name:literal) => {
         mod $module {
-            include!($path);
+            include!(concat!("logs_by_hand/", $name, ".rs"));
 
-            pub(super) fn run() {
+            pub(super) fn by_hand() {
                 let _ = main();
             }
 
-            pub(super) const TEXT: &str = include_str!($path);
+            pub(super) const NAME: &str = $name;
+            pub(super) const OURS: &str = include_str!(concat!("../examples/", $name, ".rs"));
+            pub(super) const BY_HAND: &str = include_str!(concat!("logs_by_hand/", $name, ".rs"));
         }
     };
 }
 
-program!(formats, "../examples/log_formats.rs");
-program!(formats_by_hand, "logs_by_hand/log_formats.rs");
-program!(operations, "../examples/log_operations.rs");
-program!(operations_by_hand, "logs_by_hand/log_operations.rs");
-program!(orders, "../examples/log_orders.rs");
-program!(orders_by_hand, "logs_by_hand/log_orders.rs");
-program!(requests, "../examples/log_requests.rs");
-program!(requests_by_hand, "logs_by_hand/log_requests.rs");
+program!(formats, "log_formats");
+program!(operations, "log_operations");
+program!(orders, "log_orders");
+program!(requests, "log_requests");
 
 /// Lines of code: neither empty nor a comment.
 fn length(program: &str) -> usize {
@@ -37,10 +36,10 @@ fn length(program: &str) -> usize {
 #[test]
 fn each_example_is_at_most_half_as_long_as_by_hand() {
     for (name, ours, by_hand) in [
-        ("log_formats", formats::TEXT, formats_by_hand::TEXT),
-        ("log_operations", operations::TEXT, operations_by_hand::TEXT),
-        ("log_orders", orders::TEXT, orders_by_hand::TEXT),
-        ("log_requests", requests::TEXT, requests_by_hand::TEXT),
+        (formats::NAME, formats::OURS, formats::BY_HAND),
+        (operations::NAME, operations::OURS, operations::BY_HAND),
+        (orders::NAME, orders::OURS, orders::BY_HAND),
+        (requests::NAME, requests::OURS, requests::BY_HAND),
     ] {
         let (ours, by_hand) = (length(ours), length(by_hand));
         println!("{name}: {ours} lines, by hand {by_hand}");
@@ -67,9 +66,28 @@ fn about_telemetry(line: &Map<String, Value>) -> bool {
     target == "redspan" || target.starts_with("opentelemetry")
 }
 
-/// The lines of a program that was run on its own, made comparable.
-fn lines(test: &str, part: &str) -> Vec<Map<String, Value>> {
-    let printed = process::run(test, &[("PART", part.to_owned())]);
+/// What the example prints, where it is built, as `cargo test` does.
+fn printed_by_example(name: &str) -> Option<String> {
+    let test = std::env::current_exe().expect("this program");
+    let program = test.parent()?.parent()?.join("examples").join(name);
+    if !program.exists() {
+        skipped(&format!("{} is not built", program.display()), "`cargo build --examples`");
+        return None;
+    }
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("OTEL_") || text == "RUST_LOG" {
+            command.env_remove(&name);
+        }
+    }
+    let output = command.output().expect("an example");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("lines are text"))
+}
+
+/// What a program printed, made comparable.
+fn lines(printed: &str) -> Vec<Map<String, Value>> {
     let lines = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut lines: Vec<Map<String, Value>> = lines
         .filter_map(|line| match line {
@@ -89,7 +107,7 @@ fn lines(test: &str, part: &str) -> Vec<Map<String, Value>> {
             assert!(took.as_f64().unwrap() >= 0.0);
             *took = Value::Null;
         }
-        // A type's path begins with where the program stands, here this test.
+        // A type's path begins with where the program stands.
         if let Some(Value::String(kind)) = line.get_mut("error.type") {
             *kind = kind.rsplit("::").next().unwrap().to_owned();
         }
@@ -98,35 +116,32 @@ fn lines(test: &str, part: &str) -> Vec<Map<String, Value>> {
     lines
 }
 
-fn same(test: &str, count: usize, ours: fn(), by_hand: fn()) {
+fn same(test: &str, count: usize, name: &str, by_hand: fn()) {
     if process::is_alone(test) {
-        match std::env::var("PART").as_deref() {
-            Ok("ours") => ours(),
-            _ => by_hand(),
-        }
-        return;
+        return by_hand();
     }
-    let (ours, by_hand) = (lines(test, "ours"), lines(test, "by hand"));
+    let Some(ours) = printed_by_example(name) else { return };
+    let (ours, by_hand) = (lines(&ours), lines(&process::run(test, &[])));
     assert_eq!(ours, by_hand);
     assert_eq!(ours.len(), count, "{ours:#?}");
 }
 
 #[test]
 fn both_forms_of_formats_say_the_same() {
-    same("both_forms_of_formats_say_the_same", 2, formats::run, formats_by_hand::run);
+    same("both_forms_of_formats_say_the_same", 2, formats::NAME, formats::by_hand);
 }
 
 #[test]
 fn both_forms_of_operations_say_the_same() {
-    same("both_forms_of_operations_say_the_same", 4, operations::run, operations_by_hand::run);
+    same("both_forms_of_operations_say_the_same", 4, operations::NAME, operations::by_hand);
 }
 
 #[test]
 fn both_forms_of_orders_say_the_same() {
-    same("both_forms_of_orders_say_the_same", 4, orders::run, orders_by_hand::run);
+    same("both_forms_of_orders_say_the_same", 4, orders::NAME, orders::by_hand);
 }
 
 #[test]
 fn both_forms_of_requests_say_the_same() {
-    same("both_forms_of_requests_say_the_same", 4, requests::run, requests_by_hand::run);
+    same("both_forms_of_requests_say_the_same", 4, requests::NAME, requests::by_hand);
 }
