@@ -15,7 +15,8 @@ fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
         if text.is_empty() {
             return Ok(0);
         }
-        Ok(text.parse::<u32>()?)
+        let number = text.parse()?;
+            Ok(number)
     })?;
     Ok(number + 1)
 }
@@ -113,7 +114,7 @@ async fn each_call_of_a_closure_is_one() {
         });
         assert_eq!(good.sum::<u8>(), 3);
         let mut total = 0;
-        let mut add = measured!("add", labels(even = by % 2 == 0), |by: u8| -> u8 {
+        let mut add = measured!("add", labels(even = by.is_multiple_of(2)), |by: u8| -> u8 {
             total += by;
             total
         });
