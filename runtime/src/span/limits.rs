@@ -32,10 +32,15 @@ impl Extra {
     }
 
     /// Sets attributes whose keys are all different.
-    pub(super) fn set_all(&mut self, pairs: Vec<KeyValue>) {
+    pub(super) fn set_all(&mut self, mut pairs: Vec<KeyValue>) {
         let limits = engine::limits();
-        let fit = pairs.len() <= limits.attributes && limits.value_length.is_none();
-        if self.attributes.is_empty() && fit {
+        if self.attributes.is_empty() && pairs.len() <= limits.attributes {
+            let texts =
+                |pair: &&mut KeyValue| matches!(pair.value, Value::String(_) | Value::Array(_));
+            for pair in pairs.iter_mut().filter(texts) {
+                let value = std::mem::replace(&mut pair.value, Value::Bool(false));
+                pair.value = cut_value(value, limits.value_length);
+            }
             self.attributes = pairs;
         } else {
             pairs.into_iter().for_each(|pair| self.set(pair));
