@@ -43,3 +43,6 @@
 /// Dashboards that add up `result="ok"` and `result="error"` to all calls leave the cancelled ones out; so do
 /// autometrics' own success rates, which divide by the sum of both.
 pub mod from_autometrics {}
+
+#[doc = include_str!("guide/names.md")]
+pub mod own_names {}

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod certificate;
+pub mod conventions;
 pub mod counting;
 pub mod front;
 pub mod page;

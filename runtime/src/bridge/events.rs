@@ -22,9 +22,9 @@ use crate::log::span_ids::{self, Bridge};
 use crate::redact;
 
 /// The attributes written beside the fields.
-const RESERVED_NAMES: [&str; 4] = ["message", "level", "target", "exception.message"];
+const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
 
-static RESERVED: OnceLock<[Box<str>; 4]> = OnceLock::new();
+static RESERVED: OnceLock<[Box<str>; 3]> = OnceLock::new();
 
 /// Writes events to the current span if it records, or to the parent that the event names.
 ///
@@ -117,7 +117,8 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
     let mut attributes =
         vec![KeyValue::new("level", metadata.level().as_str()), KeyValue::new("target", target)];
     let is_exception = is_exception(fields);
-    let mut exception = false;
+    // What the event itself says under this name stands.
+    let mut exception = fields.iter().any(|(name, _)| name == "exception.message");
     for (name, value) in fields.iter() {
         let text = |at| StringValue::from(fields.text(at).to_owned());
         let value: Attribute = match value {

@@ -18,8 +18,8 @@ const FIELDS: &[&str] = &[
     "outcome",
     "duration_ms",
     "error.type",
-    "error.message",
-    "error.chain",
+    "exception.message",
+    "redspan.exception.chain",
 ];
 
 /// What a line says of an error: its type, its text, and the texts of the errors behind it.

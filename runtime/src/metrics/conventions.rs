@@ -44,6 +44,11 @@ const CONVENTIONS: &[Convention] = &[
     of("db.client.connection.idle.min", Kind::UpDown, "{connection}"),
     of("db.client.connection.pending_requests", Kind::UpDown, "{request}"),
     of("db.client.connection.timeouts", Kind::Counter, "{timeout}"),
+    of("otel.sdk.exporter.metric_data_point.exported", Kind::Counter, "{data_point}"),
+    of("otel.sdk.span.live", Kind::UpDown, "{span}"),
+    of("otel.sdk.exporter.span.inflight", Kind::UpDown, "{span}"),
+    of("otel.sdk.processor.span.queue.size", Kind::UpDown, "{span}"),
+    of("otel.sdk.processor.span.queue.capacity", Kind::UpDown, "{span}"),
     of("db.client.connection.create_time", Kind::Histogram, "s"),
     of("db.client.connection.wait_time", Kind::Histogram, "s"),
     of("db.client.connection.use_time", Kind::Histogram, "s"),
@@ -55,7 +60,7 @@ const WHOLE: [&str; 3] = ["http.response.status_code", "server.port", "network.p
 /// What is said of the metric of this name, if the `metrics` crate records it as `kind`.
 pub(crate) fn find(name: &str, kind: Kind) -> Option<&'static Convention> {
     // Most names are the program's own.
-    if !name.starts_with("http.") && !name.starts_with("db.") {
+    if !["http.", "db.", "otel."].iter().any(|it| name.starts_with(it)) {
         return None;
     }
     CONVENTIONS.iter().find(|it| it.name == name && it.recorded_as() == kind)

@@ -3,6 +3,8 @@
 mod buffer;
 mod chain;
 pub(crate) mod console;
+#[cfg(feature = "otlp")]
+mod encode;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod failed;

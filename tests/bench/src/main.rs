@@ -56,7 +56,7 @@
 //! * RED through the OpenTelemetry SDK, through `metrics`, or through autometrics; single handles of
 //!   theirs are (`--only metric`).
 //! * Cold caches: a burst hammers one function. A service's calls cost more, with any peer.
-//! * A whole service, build times and binary sizes.
+//! * A whole service: `cargo run --release -p service`. Build times: `-p compile`.
 
 mod allocator;
 mod discard;

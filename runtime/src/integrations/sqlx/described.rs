@@ -100,12 +100,13 @@ impl Described {
     pub(super) fn of<DB: Database>(pool: &Pool<DB>) -> Self {
         let (system, dialect) = system_and_dialect(DB::NAME);
         let options = pool.connect_options();
-        // A driver need not have an address, and says so by panicking.
-        let url = catch_unwind(AssertUnwindSafe(|| {
-            <<DB::Connection as Connection>::Options as ConnectOptions>::to_url_lossy(&options)
-        }));
-        // A file's path is nobody's address.
-        let url = url.ok().filter(|_| system != "sqlite");
+        // A file's path is nobody's address. Other drivers need not have one, and say so by panicking.
+        let url = (system != "sqlite").then(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                <<DB::Connection as Connection>::Options as ConnectOptions>::to_url_lossy(&options)
+            }))
+        });
+        let url = url.and_then(Result::ok);
         let address = url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty());
         let address = address.map(|host| host.trim_matches(['[', ']']).to_owned());
         let port = url.as_ref().and_then(|url| url.port_or_known_default());
