@@ -115,6 +115,9 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// A sampler, and after how many changes it was the one.
+type Known = (u64, Arc<Box<dyn Sampler>>);
+
 /// The sampler's decision; `None` inside a sampler, whose own calls and spans are not decided about:
 /// it would be asked about itself for ever, and OpenTelemetry may have the context borrowed.
 fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
@@ -243,7 +246,7 @@ impl Engine {
     fn ask_own(&self, asked: &Sampling<'_>) -> Option<Decision> {
         thread_local! {
             // Taken out while it is asked: that is somebody else's code.
-            static KNOWN: Cell<Option<(u64, Arc<Box<dyn Sampler>>)>> = const { Cell::new(None) };
+            static KNOWN: Cell<Option<Known>> = const { Cell::new(None) };
         }
         let changes = self.changes.load(Acquire);
         let (changes, sampler) = match KNOWN.try_with(Cell::take) {
