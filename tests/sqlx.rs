@@ -4,6 +4,7 @@ use futures_core::Stream;
 use opentelemetry::trace::{SpanKind, Status};
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::postgres::Postgres;
+use redspan_tests::process;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
@@ -156,6 +157,98 @@ async fn an_exhausted_pool_is_an_error_and_counted() {
     assert_eq!(seen.counter("db_client_connection_timeouts", &[]), Some(1));
     assert_eq!(seen.gauge("db_client_connection_pending_requests", &[]), Some(0.0));
     assert_eq!(seen.gauge("db_client_connection_count", &used), Some(0.0));
+}
+
+/// What a page says of a pool.
+fn on_page(page: &str, name: &str, state: &str) -> u64 {
+    let state = format!("db_client_connection_state=\"{state}\"");
+    let of_pool = |line: &&str| {
+        line.contains("pool_name=\"truth\"")
+            && (!line.contains("connection_state=") || line.contains(&state))
+    };
+    let lines = page.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    let value = lines.filter(of_pool).find_map(|line| line.split("} ").nth(1)?.split(' ').next());
+    value.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("{name}: {page}"))
+        as u64
+}
+
+#[test]
+fn a_scrape_under_load_says_what_is_true_of_the_pool() {
+    let test = "a_scrape_under_load_says_what_is_true_of_the_pool";
+    if Postgres::is_there() {
+        process::alone(test, &[], under_load);
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load() {
+    const TASKS: u64 = 24;
+    const MAX: u64 = 4;
+    metrics::set_global_recorder(redspan::recorder()).unwrap();
+    let postgres = Postgres::start();
+    let options = PgPoolOptions::new().max_connections(MAX as u32);
+    let options = options.acquire_timeout(Duration::from_millis(120));
+    let pool = options.connect(&postgres.url()).await.unwrap();
+    let pool = redspan::sqlx::traced(pool).named("truth");
+    let page = || redspan::recorder().render_openmetrics();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let mut late = 0;
+                for round in 0..20 {
+                    match pool.acquire().await {
+                        // Some of them hold it for longer than others wait.
+                        Ok(mut held) => {
+                            let sleep = if (task + round) % 6 == 0 { 0.1 } else { 0.002 };
+                            let query = sqlx::query("SELECT pg_sleep($1)").bind(sleep);
+                            query.execute(&mut *held).await.unwrap();
+                        }
+                        Err(sqlx::Error::PoolTimedOut) => late += 1,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                late
+            })
+        })
+        .collect();
+    let (mut busy, mut waiting) = (0, 0);
+    while !tasks.iter().all(tokio::task::JoinHandle::is_finished) {
+        let page = tokio::task::spawn_blocking(page).await.unwrap();
+        if page.contains("truth") {
+            let used = on_page(&page, "db_client_connection_count", "used");
+            let idle = on_page(&page, "db_client_connection_count", "idle");
+            assert!(used + idle <= MAX, "{used} + {idle}");
+            busy = busy.max(used);
+            waiting = waiting.max(on_page(&page, "db_client_connection_pending_requests", ""));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut late = 0;
+    for task in tasks {
+        late += task.await.unwrap();
+    }
+    assert!(busy == MAX && (1..=TASKS).contains(&waiting), "{busy} busy, {waiting} waiting");
+    // Connections go back in the background.
+    while pool.num_idle() < pool.size() as usize {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let text = page();
+    let (size, tried) = (u64::from(pool.size()), TASKS * 20);
+    assert_eq!(on_page(&text, "db_client_connection_count", "used"), 0);
+    assert_eq!(on_page(&text, "db_client_connection_count", "idle"), size);
+    assert_eq!(on_page(&text, "db_client_connection_max", ""), MAX);
+    assert_eq!(on_page(&text, "db_client_connection_pending_requests", ""), 0);
+    assert_eq!(on_page(&text, "db_client_connection_wait_time_seconds_count", ""), tried);
+    assert_eq!(on_page(&text, "db_client_connection_use_time_seconds_count", ""), tried - late);
+    if late > 0 {
+        assert_eq!(on_page(&text, "db_client_connection_timeouts_total", ""), late);
+    }
+    // By another door, and by itself: nobody told the wrapper.
+    let behind = (*pool).acquire().await.unwrap();
+    assert_eq!(on_page(&page(), "db_client_connection_count", "used"), 1);
+    behind.close().await.unwrap();
+    assert_eq!(on_page(&page(), "db_client_connection_count", "idle"), size - 1);
 }
 
 #[tokio::test]

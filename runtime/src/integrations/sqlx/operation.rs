@@ -1,6 +1,6 @@
 //! One operation of a database: its span and its numbers.
 
-use super::described::{Described, Ended, Statement};
+use super::described::{Codes, Described, Ended, Statement};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
@@ -45,9 +45,12 @@ struct Operation {
 }
 
 /// `error.type` and `db.response.status_code`.
-pub(super) fn codes(error: &Error) -> (Cow<'static, str>, Option<String>) {
+pub(super) fn codes(error: &Error, said: Codes) -> (Cow<'static, str>, Option<String>) {
     let code = match error {
-        Error::Database(error) => error.code().map(Cow::into_owned),
+        Error::Database(error) => {
+            let number = (said == Codes::Number).then(|| number(&error.to_string())).flatten();
+            number.or_else(|| error.code().map(Cow::into_owned))
+        }
         _ => None,
     };
     let error_type = match error {
@@ -72,9 +75,18 @@ pub(super) fn codes(error: &Error) -> (Cow<'static, str>, Option<String>) {
     }
 }
 
+/// The number with which the driver for MySQL begins an error's text: `1062 (23000): …`. Nothing else that
+/// is not of that driver alone tells it.
+fn number(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, rest) = text.split_at(end);
+    let stands_alone = rest.starts_with(" (") || rest.starts_with(": ");
+    (!number.is_empty() && stands_alone).then(|| number.to_owned())
+}
+
 /// An error, in words.
-pub(super) fn failed(error: &Error) -> Failed {
-    let (error_type, _) = codes(error);
+pub(super) fn failed(error: &Error, said: Codes) -> Failed {
+    let (error_type, _) = codes(error, said);
     Failed { error_type, ..classify::described("", error) }
 }
 
@@ -99,7 +111,7 @@ impl Operation {
         let mut ended = Ended { error_type: None, status_code: None };
         match (outcome, error) {
             (Outcome::Error, Some(error)) => {
-                let (error_type, status_code) = codes(error);
+                let (error_type, status_code) = codes(error, self.described.codes);
                 ended = Ended { error_type: Some(error_type.into_owned()), status_code };
             }
             (Outcome::Cancelled | Outcome::Panic, _) => {
@@ -138,7 +150,8 @@ impl Operation {
                 );
             }
         });
-        self.span.finish(outcome, error.map(failed));
+        let said = self.described.codes;
+        self.span.finish(outcome, error.map(|error| failed(error, said)));
     }
 }
 
@@ -233,6 +246,20 @@ impl<Q, R> Drop for Rows<'_, Q, R> {
     fn drop(&mut self) {
         if let Some(operation) = &mut self.operation {
             operation.span.inside(|| self.steps = None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_error_is_its_first_word() {
+        assert_eq!(number("1062 (23000): Duplicate entry").as_deref(), Some("1062"));
+        assert_eq!(number("2013: gone").as_deref(), Some("2013"));
+        for none in ["", "17", "17th entry", "duplicate key 1062"] {
+            assert_eq!(number(none), None);
         }
     }
 }
