@@ -85,7 +85,7 @@ fn watch(service: &mut Beside, part: &mut Part, lasts: Duration) {
 
 fn soak(test: &str, transport: Transport) {
     if is_alone(test) {
-        return service::run(|_, _| look::now());
+        return service::run(20, |_, _| look::now());
     }
     let asked: Option<u64> = std::env::var(SECONDS).ok().and_then(|it| it.parse().ok());
     // Long enough to be met; at random when there is time.
