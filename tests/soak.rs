@@ -132,8 +132,10 @@ fn soak(test: &str, transport: Transport) {
             if told.elapsed() > Duration::from_secs(60) {
                 let (seconds, troubles) = (start.elapsed().as_secs(), minute.troubles);
                 eprintln!(
-                    "{transport:?} {seconds:>5} s, {troubles} troubles, now {look}, at most {}",
-                    minute.most
+                    "{transport:?} {seconds:>5} s, {troubles} troubles, now {look}, at most {}; the receivers' \
+                     process {}",
+                    minute.most,
+                    Look::here()
                 );
                 (minute, told) = (Part::default(), Instant::now());
             }
