@@ -28,6 +28,7 @@ mod error_type;
 mod instrumented;
 mod label;
 mod labels;
+mod measured;
 mod metrics;
 #[cfg(not(feature = "instrument"))]
 mod off;
@@ -245,6 +246,55 @@ use off as instrumented;
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::instrumented(args, item)
+}
+
+/// Makes a block, an `async` block or each call of a closure a call: where the attribute
+/// [`instrumented`](macro@instrumented) cannot stand.
+///
+/// First the name, for the span and the label `function`; then the attribute's options, but `name`; last the
+/// expression, of which the value is that of the macro.
+///
+/// ```
+/// use redspan::measured;
+///
+/// # async fn load(key: &str) -> Result<u32, std::io::Error> { Ok(17) }
+/// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
+///     let number = measured!("parse.number", fields(length = text.len()), { text.trim().parse::<u32>() })?;
+///     Ok(number + 1)
+/// }
+///
+/// async fn get(key: &str) -> Result<u32, std::io::Error> {
+///     measured!("cache.fill", fields(key), async { load(key).await }).await
+/// }
+///
+/// fn all(texts: &[&str]) -> Vec<Result<u32, std::num::ParseIntError>> {
+///     texts.iter().map(measured!("parse.each", level = "debug", |text| parse(text))).collect()
+/// }
+/// # let (_, seen) = redspan::testing::scope(|| (parse("1"), all(&["1", "one"])));
+/// # assert_eq!((seen.calls("parse.number").ok, seen.calls("parse.number").error), (2, 1));
+/// # assert_eq!((seen.calls("parse.each").ok, seen.calls("parse.each").error), (1, 1));
+/// ```
+///
+/// | expression | is a call |
+/// |---|---|
+/// | `{ … }`, `-> T { … }`, `unsafe { … }` | now |
+/// | `async { … }`, `async move { … }` | from the first poll until it is ready |
+/// | `\|a, b\| …` | each time it is called; one that ends in an `async` block or in `Box::pin(async …)`, from the first poll of that |
+/// | `async \|a, b\| …` | each time it is called and polled |
+///
+/// In a block `return` and `?` end the block, as they do in an `async` block, and not the function around it;
+/// its value is then the `Result`, and tells whether the call was an error. `break` and `continue` cannot
+/// leave it, and it cannot give a variable outside its first value. With `?` inside, the type of the error has
+/// to be told, as in every closure: `measured!("parse", -> Result<u32, Error> { … })`, and at the end of an
+/// `async` block `Ok::<_, Error>(…)`.
+///
+/// With the feature `instrument` off only the expression is left, and means the same.
+///
+/// [`redspan::span`](https://docs.rs/redspan/latest/redspan/fn.span.html) is for a span whose name or
+/// attributes are known only when it runs, and has no metrics.
+#[proc_macro]
+pub fn measured(input: TokenStream) -> TokenStream {
+    entry::measured(input)
 }
 
 /// `#[tracing::instrument]`, plus RED: the same arguments, the same spans, fields and events, and every

@@ -77,6 +77,10 @@ fn warnings(tokens: TokenStream, diag: &mut Diag) {
     }
 }
 
+fn measured(input: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+    crate::measured::expand(input, diag).measured
+}
+
 const PLACES: &[Place] = &[
     Place::new("#[instrumented]", options::INSTRUMENTED, ("", ""), instrumented),
     Place::new("slo", options::SLO, ("slo(", ")"), instrumented),
@@ -159,6 +163,13 @@ const PLACES: &[Place] = &[
         crate::error_type::expand,
     )
     .elsewhere(&["crate"]),
+    Place::new(
+        "measured!",
+        options::INSTRUMENTED,
+        ("\"fill\", ", ", async { None::<u8> }"),
+        measured,
+    )
+    .elsewhere(&["name"]),
     Place::new("#[compat::instrument]", options::COMPAT, ("", ""), compat),
     Place::new("err", options::COMPAT_EVENT, ("err(", ")"), compat),
     Place::new("ret", options::COMPAT_EVENT, ("ret(", ")"), compat),
@@ -286,7 +297,7 @@ fn an_option_of_another_place_is_underlined_and_the_right_place_or_option_named(
         for option in strange.filter(|it| !place.known().any(|own| own.name == it.name)) {
             let named: Vec<String> = place.known().map(|own| format!("`{}`", own.name)).collect();
             let mut said: Vec<&str> = named.iter().map(String::as_str).collect();
-            said.extend(["goes on", "give each its own"]);
+            said.extend(["goes on", "give each its own", "the name comes first"]);
             check(place, option.usage, 0..option.name.len(), &said);
         }
     }

@@ -43,7 +43,7 @@
 //!
 //! # By hand
 //!
-//! [`span()`] makes a span around a closure or a future, [`current_span`] writes to the one that is
+//! [`measured!`] makes a block or a closure a call like a function's, with span and numbers. [`span()`] makes a span around a closure or a future, [`current_span`] writes to the one that is
 //! there, in one line each.
 //!
 //! # Setting up
@@ -107,7 +107,7 @@ pub mod testing;
 pub mod __private;
 
 #[doc(inline)]
-pub use redspan_macros::{ErrorType, Instrumented, Label, instrumented};
+pub use redspan_macros::{ErrorType, Instrumented, Label, instrumented, measured};
 
 pub use call::{CurrentSpan, NewSpan, current_span, name_error, span};
 pub use callsite::{CallSite, Kind};

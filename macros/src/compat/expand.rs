@@ -72,7 +72,7 @@ fn asynchronous(model: &Model) -> TokenStream {
 /// The future that a function ends in, driven as the call. What stands before it stays as it is.
 fn ending_in_future(model: &Model, tail: &Tail) -> TokenStream {
     let at = Span::mixed_site();
-    let Tail { before, block, pin } = tail;
+    let Tail { before, block, pin, .. } = tail;
     let mut inner = Group::new(Delimiter::Brace, asynchronous(model));
     inner.set_span(block.span());
     let future = quote_spanned!(at=> async move #inner);

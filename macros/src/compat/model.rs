@@ -283,6 +283,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
     let function = Plain {
         options: plain,
         owner: None,
+        block: None,
         shared: Shared::Nothing,
         attrs,
         inner_attrs,

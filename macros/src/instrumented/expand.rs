@@ -94,7 +94,7 @@ fn driven(model: &Model) -> TokenStream {
 }
 
 /// The call begins with the first poll: the driver's work, unless the body has something to say of it.
-fn drive(
+pub(crate) fn drive(
     begin: Option<TokenStream>,
     future: impl FnOnce(Option<TokenStream>) -> TokenStream,
     verdict: &TokenStream,
@@ -164,7 +164,7 @@ fn returning(model: &Model, later: &Later) -> TokenStream {
     }
 }
 
-fn site(model: &Model) -> TokenStream {
+pub(crate) fn site(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let ident = &model.sig.ident;
@@ -253,7 +253,7 @@ fn settings(model: &Model) -> (TokenStream, TokenStream) {
 // Methods are called by path: a trait of the user for every `T` may have a method of that name.
 
 /// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to say.
-fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
+pub(crate) fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
     let at = Span::mixed_site();
     let private = paths::private();
     let Options { fields, labels, links, .. } = &model.options;

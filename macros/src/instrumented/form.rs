@@ -108,13 +108,17 @@ fn without_async(model: &Model) -> Form {
 /// The `async` block that the body ends in, if there is no other way out.
 fn tail(model: &Model, later: &Later) -> Option<Tail> {
     let tail = tail::find(&model.body).filter(|_| !later.stream)?;
-    // A macro may hide a `return`.
+    (!may_leave(&tail.before)).then_some(tail)
+}
+
+/// Whether there is a `return` among the tokens; a macro may hide one.
+pub(crate) fn may_leave(tokens: &[TokenTree]) -> bool {
     let leaves = |token: &TokenTree| match token {
         TokenTree::Ident(ident) => ident == "return",
         TokenTree::Punct(punct) => punct.as_char() == '!',
         _ => false,
     };
-    (!anywhere(tail.before.iter().cloned(), &leaves)).then_some(tail)
+    anywhere(tokens.iter().cloned(), &leaves)
 }
 
 fn anywhere(

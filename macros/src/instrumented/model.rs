@@ -59,6 +59,8 @@ pub(crate) struct Model {
     pub(crate) options: Options,
     /// What stands in front of the function's name: its type or trait, if a block around it told.
     pub(crate) owner: Option<String>,
+    /// The name of a block or a closure, which is no function.
+    pub(crate) block: Option<String>,
     pub(crate) shared: Shared,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) inner_attrs: Vec<Attribute>,
@@ -268,6 +270,7 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
     let model = Model {
         options,
         owner: None,
+        block: None,
         shared: Shared::Nothing,
         attrs,
         inner_attrs,
@@ -357,6 +360,9 @@ pub(crate) fn level(word: &str) -> Ident {
 impl Model {
     /// What the function is called: `charge`, or `Payments::charge` where the block around it told.
     pub(crate) fn function(&self) -> String {
+        if let Some(block) = &self.block {
+            return block.clone();
+        }
         let name = self.sig.ident.unraw().to_string();
         match &self.owner {
             Some(owner) => format!("{owner}::{name}"),

@@ -165,8 +165,8 @@ impl OwnedSpan {
         };
         let attached = match self.metadata {
             _ if !attaches => Attached::default(),
-            Some(metadata) => current::attach(&self.context, metadata, self.view.take()),
-            None => current::attach_foreign(&self.context),
+            Some(metadata) => current::attach(self.context.clone(), metadata, self.view.take()),
+            None => current::attach_foreign(self.context.clone()),
         };
         Current { span: self, attached }
     }
@@ -225,6 +225,6 @@ pub(crate) struct Current<'a> {
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        self.span.view = std::mem::take(&mut self.attached).detach();
+        self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
     }
 }

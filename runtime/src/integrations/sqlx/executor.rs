@@ -57,7 +57,7 @@ impl<DB: Database> Execute<'_, DB> for Seen<DB> {
 /// polled inside of it; and [`Rows`] polls it inside the query's.
 fn unseen<T>(make: impl FnOnce() -> T) -> T {
     let here = current::with(Context::clone).unwrap_or_default();
-    let _unseen = current::attach_foreign(&here);
+    let _unseen = current::attach_foreign(here);
     make()
 }
 

@@ -1,6 +1,8 @@
 //! The numbers of a pool's connections.
 
 use crate::integrations::kept::Kept;
+use crate::metrics::recorder::{self, OF_SITES};
+use crate::metrics::store::Store;
 use crate::metrics::{Collecting, Values, collect};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use sqlx_core::database::Database;
@@ -58,6 +60,8 @@ pub(super) struct Pooled {
 
 /// <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>
 pub(super) struct PoolMetrics {
+    /// Whether the recorder is redspan's own.
+    is_asked: bool,
     used: Gauge,
     idle: Gauge,
     max: Gauge,
@@ -97,6 +101,10 @@ impl Pooled {
     /// A connection was lent out (1) or given back (-1).
     pub(super) fn lent(&self, change: i64) {
         let lent = self.lent.fetch_add(change, Relaxed) + change;
+        // Who asks the pool gets numbers of one moment: they are not to be written over one by one.
+        if self.metrics().is_asked && Store::of_scope().is_none() {
+            return;
+        }
         let state = (self.ask)();
         // One that is given back is idle only once its pool has looked at it.
         self.show(lent, (state.size - lent).max(0), state.max);
@@ -142,7 +150,9 @@ impl PoolMetrics {
         recorder.describe_counter(KeyName::from_const_str(timeouts), None, help.into());
         let count = "db.client.connection.count";
         let state_help = "Connections that are idle or used";
+        let ask = || drop(recorder.register_gauge(&key(count, Some("used")), &OF_SITES));
         PoolMetrics {
+            is_asked: recorder::is_asked(ask),
             used: gauge(count, Some("used"), state_help),
             idle: gauge(count, Some("idle"), state_help),
             max: gauge("db.client.connection.max", None, "Connections that the pool may open"),
