@@ -85,7 +85,7 @@ fn watch(service: &mut Beside, part: &mut Part, lasts: Duration) {
 
 fn soak(test: &str, transport: Transport) {
     if is_alone(test) {
-        return service::run(|_, _| look::now());
+        return service::run(20, |_, _| look::now());
     }
     let asked: Option<u64> = std::env::var(SECONDS).ok().and_then(|it| it.parse().ok());
     // Long enough to be met; at random when there is time.
@@ -132,8 +132,10 @@ fn soak(test: &str, transport: Transport) {
             if told.elapsed() > Duration::from_secs(60) {
                 let (seconds, troubles) = (start.elapsed().as_secs(), minute.troubles);
                 eprintln!(
-                    "{transport:?} {seconds:>5} s, {troubles} troubles, now {look}, at most {}",
-                    minute.most
+                    "{transport:?} {seconds:>5} s, {troubles} troubles, now {look}, at most {}; the receivers' \
+                     process {}",
+                    minute.most,
+                    Look::here()
                 );
                 (minute, told) = (Part::default(), Instant::now());
             }

@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod conventions;
+pub mod counting;
 pub mod front;
 pub mod mariadb;
 pub mod page;

@@ -89,7 +89,7 @@ impl OwnedSpan {
     /// Makes the span current on this thread while the guard lives.
     pub(crate) fn attach(&mut self) -> Current<'_> {
         let attached = match self.attaches {
-            true => current::attach(&self.context, self.metadata, self.view.take()),
+            true => current::attach(self.context.clone(), self.metadata, self.view.take()),
             false => Attached::default(),
         };
         Current { span: self, attached }
@@ -140,6 +140,6 @@ pub(crate) struct Current<'a> {
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        self.span.view = std::mem::take(&mut self.attached).detach();
+        self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
     }
 }

@@ -7,6 +7,7 @@
 
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::{Dispatch, Metadata, span};
 
@@ -37,6 +38,8 @@ impl Drop for View {
 }
 
 struct Frame {
+    /// Tells it from what stands in its place later.
+    serial: u32,
     context: Context,
     /// None: work that runs in another context than the frames below, whose spans are not its own.
     metadata: Option<&'static Metadata<'static>>,
@@ -50,7 +53,14 @@ struct Frame {
 thread_local! {
     static FRAMES: Frames = Frames::new();
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static SERIAL: Cell<u32> = const { Cell::new(0) };
+    /// Frames that stood above one which ended before them: what they hold is their spans' only
+    /// context, and given back when they end.
+    static STRAYS: RefCell<VecDeque<Frame>> = const { RefCell::new(VecDeque::new()) };
 }
+
+/// Past that the oldest is forgotten, as one that was leaked: its span ends with its last holder.
+const MOST_STRAYS: usize = 64;
 
 /// `None` when the thread had lost its context before it first came here.
 struct Frames(Option<RefCell<Vec<Frame>>>);
@@ -82,9 +92,9 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
 #[derive(Default)]
 pub(crate) struct Attached {
     guard: Option<ContextGuard>,
-    index: u32,
+    serial: u32,
     /// Kept for the next attachment, when this one could not be made.
-    unused: Option<Box<View>>,
+    unused: Option<Box<Given>>,
 }
 
 /// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
@@ -99,11 +109,13 @@ pub(crate) fn can_attach() -> bool {
     with(Context::clone).and_then(attach_unless_borrowed).is_some()
 }
 
-/// Makes `context` current. `view` is what an earlier attachment of the same span left behind.
+/// Makes `context` current, and keeps it until [`Attached::detach`]. `view` is what an earlier
+/// attachment of the same span left behind.
 ///
 /// Nothing happens when the thread is ending, or when somebody has its context borrowed.
+#[inline]
 pub(crate) fn attach(
-    context: &Context,
+    context: Context,
     metadata: &'static Metadata<'static>,
     view: Option<Box<View>>,
 ) -> Attached {
@@ -111,7 +123,7 @@ pub(crate) fn attach(
 }
 
 /// Makes `context` current, which holds no span of ours to show as tracing's.
-pub(crate) fn attach_foreign(context: &Context) -> Attached {
+pub(crate) fn attach_foreign(context: Context) -> Attached {
     push(context, None, None)
 }
 
@@ -122,52 +134,78 @@ pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
 
 #[inline]
 fn push(
-    context: &Context,
+    context: Context,
     metadata: Option<&'static Metadata<'static>>,
-    mut view: Option<Box<View>>,
+    view: Option<Box<View>>,
 ) -> Attached {
+    let mut held = Some((context, view));
     let attached = frames(|frames| {
-        let guard = attach_unless_borrowed(context.clone())?;
+        // One more holder, not two: what the frame has is the call's own.
+        let guard = attach_unless_borrowed(held.as_ref()?.0.clone())?;
+        let (context, view) = held.take()?;
+        let serial = SERIAL.get().wrapping_add(1);
+        SERIAL.set(serial);
         let mut frames = frames.borrow_mut();
-        let index = frames.len() as u32;
-        let depth = DEPTH.get();
-        frames.push(Frame { context: context.clone(), metadata, depth, view: view.take() });
-        Some(Attached { guard: Some(guard), index, unused: None })
+        frames.push(Frame { serial, context, metadata, depth: DEPTH.get(), view });
+        Some(Attached { guard: Some(guard), serial, unused: None })
     });
-    attached.flatten().unwrap_or_else(|| Attached { guard: None, index: 0, unused: view })
+    match attached.flatten() {
+        Some(attached) => attached,
+        None => Attached { guard: None, serial: 0, unused: held.map(Box::new) },
+    }
 }
 
+/// What was given to an attachment.
+pub(crate) type Given = (Context, Option<Box<View>>);
+
 impl Attached {
-    /// Ends the attachment and hands the view back, for the next one or for its end.
+    /// Ends the attachment and hands back what it was given, for the next one or for its end.
     #[inline]
-    pub(crate) fn detach(mut self) -> Option<Box<View>> {
+    pub(crate) fn detach(mut self) -> Option<Given> {
         self.pop()
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<Box<View>> {
-        let Some(guard) = self.guard.take() else { return self.unused.take() };
-        // What a frame holds is dropped outside the borrow, since its destructors may come back here.
+    fn pop(&mut self) -> Option<Given> {
+        let Some(guard) = self.guard.take() else {
+            return self.unused.take().map(|unused| *unused);
+        };
         let own = frames(|frames| {
             let mut frames = frames.borrow_mut();
-            if frames.len() == self.index as usize + 1 { frames.pop() } else { None }
+            match frames.last() {
+                Some(last) if last.serial == self.serial => frames.pop(),
+                _ => None,
+            }
         });
         drop(guard);
-        match own? {
-            Some(own) => own.view,
-            None => self.pop_above(),
-        }
+        let Frame { context, view, .. } = own?.or_else(|| self.pop_below())?;
+        Some((context, view))
     }
 
-    /// Frames above are of attachments that were leaked: they end with this one.
+    /// Frames above are of attachments that were leaked, or end later: they are frames no more.
     #[cold]
-    fn pop_above(&mut self) -> Option<Box<View>> {
-        let above = frames(|frames| {
+    fn pop_below(&self) -> Option<Frame> {
+        let is_own = |frame: &Frame| frame.serial == self.serial;
+        let (own, above) = frames(|frames| {
             let mut frames = frames.borrow_mut();
-            let at = frames.len().min(self.index as usize);
-            frames.split_off(at)
+            let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
+            let above = frames.split_off(at + 1);
+            (frames.pop(), above)
+        })?;
+        // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
+        let mut forgotten = Vec::new();
+        let stray = STRAYS.try_with(|strays| {
+            let mut strays = strays.borrow_mut();
+            let stray = strays.iter().position(is_own).and_then(|at| strays.remove(at));
+            for frame in above {
+                if strays.len() >= MOST_STRAYS {
+                    forgotten.extend(strays.pop_front());
+                }
+                strays.push_back(frame);
+            }
+            stray
         });
-        above?.into_iter().next()?.view
+        own.or(stray.ok().flatten())
     }
 }
 
@@ -212,7 +250,7 @@ pub(crate) fn innermost() -> Innermost {
     let found = frames(|frames| {
         let frames = frames.borrow();
         match frames.last() {
-            Some(Frame { context, metadata: Some(metadata), depth, view })
+            Some(Frame { context, metadata: Some(metadata), depth, view, .. })
                 if *depth == DEPTH.get() =>
             {
                 match view {

@@ -101,8 +101,8 @@ impl Captured {
     fn enter(&self, view: Option<Box<View>>) -> Inside<'_> {
         let entered = self.span.enter();
         let attached = match &self.own {
-            Some((context, metadata)) => current::attach(context, metadata, view),
-            None => current::attach_foreign(&self.context),
+            Some((context, metadata)) => current::attach(context.clone(), metadata, view),
+            None => current::attach_foreign(self.context.clone()),
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));
         let above = if covered { current::attach_over(&self.context) } else { None };
@@ -127,7 +127,7 @@ impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        std::mem::take(&mut self.attached).detach()
+        std::mem::take(&mut self.attached).detach()?.1
     }
 }
 

@@ -20,7 +20,8 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
@@ -28,6 +29,8 @@ use tracing_core::LevelFilter;
 /// What `install` settled.
 pub(crate) struct Engine {
     sampler: ArcSwap<Box<dyn Sampler>>,
+    /// How often it was changed: what threads know of it is older, or this one.
+    changes: AtomicU64,
     /// What the sampler says of itself: below a local parent nothing more than this is looked at.
     follows_parent: AtomicBool,
     /// Sites above this level make no span; RED counts them all the same.
@@ -49,7 +52,8 @@ impl Engine {
     ) -> Self {
         let follows_parent = AtomicBool::new(sampler.follows_local_parent());
         let sampler = ArcSwap::from_pointee(sampler);
-        Engine { sampler, follows_parent, level, limits, pipeline, aside: false }
+        let changes = AtomicU64::new(0);
+        Engine { sampler, changes, follows_parent, level, limits, pipeline, aside: false }
     }
 
     /// Leaves all spans to somebody else.
@@ -110,6 +114,9 @@ pub(crate) enum Started {
     /// To be recorded.
     Recording(Span),
 }
+
+/// A sampler, and after how many changes it was the one.
+type Known = (u64, Arc<Box<dyn Sampler>>);
 
 /// The sampler's decision; `None` inside a sampler, whose own calls and spans are not decided about:
 /// it would be asked about itself for ever, and OpenTelemetry may have the context borrowed.
@@ -229,9 +236,27 @@ impl Engine {
             // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
             return Some(Decision::Drop);
         }
-        let decision = ask(&***self.sampler.load(), asked)?;
+        let decision = self.ask_own(asked)?;
         reason().count(decision);
         Some(decision)
+    }
+
+    /// Asks the sampler as this thread knows it, so that threads which ask write nothing they share.
+    #[inline]
+    fn ask_own(&self, asked: &Sampling<'_>) -> Option<Decision> {
+        thread_local! {
+            // Taken out while it is asked: that is somebody else's code.
+            static KNOWN: Cell<Option<Known>> = const { Cell::new(None) };
+        }
+        let changes = self.changes.load(Acquire);
+        let (changes, sampler) = match KNOWN.try_with(Cell::take) {
+            Ok(Some(known)) if known.0 == changes => known,
+            _ => (changes, self.sampler.load_full()),
+        };
+        let decision = ask(&**sampler, asked);
+        // Else the thread is ending.
+        let _ = KNOWN.try_with(|known| known.set(Some((changes, sampler))));
+        decision
     }
 
     /// Changes the sampler; spans that have started stay as they are.
@@ -239,6 +264,7 @@ impl Engine {
         let follows = sampler.follows_local_parent();
         self.sampler.store(Arc::new(sampler));
         self.follows_parent.store(follows, Relaxed);
+        self.changes.fetch_add(1, Release);
     }
 
     /// Starts the span of a call below the current context. `None`: the call attaches nothing.

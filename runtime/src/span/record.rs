@@ -137,7 +137,7 @@ impl Record {
         let end_time = extra.ended_at.unwrap_or_else(|| clock::system_time(end.tick));
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            extra.attributes.reserve_exact(7);
+            extra.attributes.reserve(4);
             extra.attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),

@@ -49,6 +49,9 @@ thread_local! {
     static FORWARDING: Cell<bool> = const { Cell::new(false) };
     /// A letter as the next one, rung in by the status `Unset`.
     static KIND: Cell<Option<SpanKind>> = const { Cell::new(None) };
+    /// Another, with the fields of a call: a list that is taken over whole.
+    static FIELDS: RefCell<ManuallyDrop<Vec<KeyValue>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
     /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
     /// so that it is there to the thread's last call.
@@ -62,6 +65,18 @@ pub(crate) fn set_kind(context: &Context, kind: SpanKind) {
     KIND.set(Some(kind));
     context.span().set_status(Status::Unset);
     KIND.set(None);
+}
+
+/// Gives the span in `context` the fields of its call; their names are all different.
+pub(crate) fn set_fields(context: &Context, fields: Vec<KeyValue>) {
+    if fields.is_empty() {
+        return;
+    }
+    let before = FIELDS.with(|letter| std::mem::replace(&mut **letter.borrow_mut(), fields));
+    context.span().set_status(Status::Unset);
+    // Nobody took them: the span is locked for good, or has ended.
+    let unread = FIELDS.with(|letter| std::mem::replace(&mut **letter.borrow_mut(), before));
+    drop(unread);
 }
 
 /// Ends the owned span that is current in `context`.
@@ -224,6 +239,10 @@ impl opentelemetry::trace::Span for Span {
             State::Recording(live) if status == Status::Unset => {
                 if let Some(kind) = KIND.take() {
                     live.kind = kind;
+                }
+                let fields = FIELDS.with(|letter| std::mem::take(&mut **letter.borrow_mut()));
+                if !fields.is_empty() {
+                    live.extra().set_all(fields);
                 }
                 if let Some(candidate) = candidate::take() {
                     let extra = live.extra();
