@@ -67,6 +67,8 @@
 //! recorder that a thread has for itself (`metrics::with_local_recorder`) go to that one. Of calls that
 //! were over when the recorder came it learns number and time exactly, and the bucket each fell
 //! into.
+//! Where that recorder is redspan's own, [`export::with_exemplars`] lets it show exemplars of the spans that the
+//! application's own exporter has taken.
 //!
 //! # Elsewhere
 //!
@@ -162,6 +164,7 @@ pub mod export {
     pub use crate::expose::otlp::OtlpMetrics;
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
+    pub use crate::span::others::{WithExemplars, with_exemplars};
     #[cfg(feature = "otlp")]
     pub use crate::span::otlp::OtlpSink;
 }
