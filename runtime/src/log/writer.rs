@@ -7,12 +7,15 @@
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing_core::LevelFilter;
+
 use super::limit::Limiter;
+use super::sink::number;
 
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
@@ -36,7 +39,7 @@ pub(crate) struct Writer(Arc<Shared>);
 /// What became of the lines of a [log layer](crate::log::layer), and a way to wait for them.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    sinks: Arc<[Out]>,
+    sinks: Arc<[(Out, Arc<AtomicU8>)]>,
     limiter: Option<Arc<Limiter>>,
 }
 
@@ -127,8 +130,8 @@ impl Writer {
         }))
     }
 
-    pub(crate) fn handle(&self) -> LogHandle {
-        LogHandle::one(Out::Lines(Lines(Arc::clone(&self.0))))
+    pub(super) fn lines(&self) -> Lines {
+        Lines(Arc::clone(&self.0))
     }
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
@@ -184,8 +187,8 @@ impl Drop for Writer {
 }
 
 impl LogHandle {
-    pub(super) fn one(out: Out) -> LogHandle {
-        LogHandle { sinks: [out].into(), limiter: None }
+    pub(super) fn one(out: Out, level: Arc<AtomicU8>) -> LogHandle {
+        LogHandle { sinks: [(out, level)].into(), limiter: None }
     }
 
     /// One for several.
@@ -197,15 +200,40 @@ impl LogHandle {
         LogHandle { sinks, limiter }
     }
 
+    fn outs(&self) -> impl Iterator<Item = &Out> {
+        self.sinks.iter().map(|(out, _)| out)
+    }
+
+    /// From the next line on, the sinks that this is the handle of take lines of this level and above. A
+    /// handle of one sink is [`Sink::handle`](super::Sink::handle). What the filter in front of the layer
+    /// refuses, no sink gets: that one is changed by
+    /// [`Telemetry::set_log_filter`](crate::Telemetry::set_log_filter).
+    ///
+    /// ```
+    /// use redspan::log;
+    /// use tracing::Level;
+    ///
+    /// let errors = log::stderr().level(Level::ERROR);
+    /// let about_errors = errors.handle();
+    /// let layer = log::layer().also(errors);
+    /// // Later, when somebody looks for something:
+    /// about_errors.set_level(Level::DEBUG);
+    /// # let _ = layer;
+    /// ```
+    pub fn set_level(&self, level: impl Into<LevelFilter>) {
+        let level = number(level.into());
+        self.sinks.iter().for_each(|(_, held)| held.store(level, Relaxed));
+    }
+
     /// How many lines were dropped: too many waiting, the destination failed, or an event whose `Debug`
     /// logs itself without end. A line that two sinks drop counts twice.
     pub fn dropped(&self) -> u64 {
-        self.sinks.iter().map(Out::dropped).sum()
+        self.outs().map(Out::dropped).sum()
     }
 
     /// How many lines the destinations have taken.
     pub fn written(&self) -> u64 {
-        self.sinks.iter().map(Out::written).sum()
+        self.outs().map(Out::written).sum()
     }
 
     /// How many lines a [limit](super::limit) has suppressed. They are neither written nor dropped.
@@ -221,7 +249,7 @@ impl LogHandle {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000));
         // All of them, also those behind one that hangs.
-        self.sinks.iter().filter(|sink| !sink.flush(deadline)).count() == 0
+        self.outs().filter(|sink| !sink.flush(deadline)).count() == 0
     }
 }
 
@@ -349,6 +377,12 @@ mod tests {
     use std::sync::mpsc;
 
     const LONG: Duration = Duration::from_secs(60);
+
+    impl Writer {
+        fn handle(&self) -> LogHandle {
+            LogHandle::one(Out::Lines(self.lines()), Arc::default())
+        }
+    }
 
     /// Takes lines only when it is allowed to.
     struct Gate(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
