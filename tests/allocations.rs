@@ -2,7 +2,7 @@
 
 use redspan::instrumented;
 use redspan::sample::{Decision, Sampling, parent_based};
-use std::alloc::{GlobalAlloc, Layout, System};
+use redspan_tests::counting::{self, Counting};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -12,32 +12,12 @@ use std::sync::Once;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Counts what each thread asks of the system's allocator.
-struct Counting;
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    // Const and without a destructor: reading it never allocates.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     /// What the sampler says of roots that begin on this thread.
     static SAMPLED: Cell<bool> = const { Cell::new(false) };
-}
-
-// SAFETY: everything is handed on to `System` unchanged; what the trait provides comes down to these
-// and counts a vector's growth as well.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
 }
 
 /// Throws spans away.
@@ -83,9 +63,9 @@ fn allocations<T>(mut call: impl FnMut() -> T) -> [u64; CALLS] {
     }
     let mut counts = [0; CALLS];
     for count in &mut counts {
-        let before = ALLOCATIONS.get();
+        let before = counting::allocations();
         black_box(call());
-        *count = ALLOCATIONS.get() - before;
+        *count = counting::allocations() - before;
     }
     counts.sort_unstable();
     counts
@@ -214,6 +194,41 @@ fn a_sampled_call_allocates_twice() {
 fn returning_ok_allocates_nothing_more() {
     sampled(true);
     assert_recorded_call_allocates(2, || accepted(1));
+}
+
+#[test]
+fn a_recorded_call_five_deep_allocates_twice_a_call() {
+    #[instrumented]
+    fn down(left: u64) -> u64 {
+        if left == 0 { 0 } else { down(left - 1) + 1 }
+    }
+    sampled(true);
+    assert_recorded_call_allocates(10, || down(4));
+}
+
+#[test]
+fn fields_allocate_a_list_and_a_place_for_it_and_texts_themselves() {
+    #[instrumented(fields(a = order, b = order as f64, c = true, d = order))]
+    fn numbers(order: u64) -> u64 {
+        order
+    }
+    #[instrumented(fields(a = text))]
+    fn with_text(text: &str) -> usize {
+        text.len()
+    }
+    sampled(true);
+    assert_recorded_call_allocates(4, || with_fields(1));
+    assert_recorded_call_allocates(4, || numbers(1));
+    assert_recorded_call_allocates(5, || with_text("EUR"));
+}
+
+#[test]
+fn an_error_allocates_for_what_is_written_of_it() {
+    sampled(true);
+    // Beside the span's two: the error and its text, the place for what few spans have, the text in
+    // the status, the list of attributes, that of events, and the event's own.
+    let counts = allocations(declined);
+    assert!(counts[CALLS / 2] <= 2 + 8, "{counts:?}");
 }
 
 /// Bytes of a future that are ours.

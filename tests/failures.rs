@@ -102,7 +102,7 @@ impl Said {
         assert_eq!(about("exception.message"), message.map(|it| it.to_owned().into()));
         let texts: Vec<_> = chain.iter().map(|text| (*text).to_owned().into()).collect();
         let expected = (!chain.is_empty()).then_some(Value::Array(Array::String(texts)));
-        assert_eq!(about("exception.chain"), expected);
+        assert_eq!(about("redspan.exception.chain"), expected);
 
         let counted = &self.counted;
         for label in ["result=\"error\"", "outcome=\"error\""] {
@@ -112,9 +112,9 @@ impl Said {
 
         let line = &self.line;
         assert_eq!((&line["outcome"], &line["error.type"]), (&"error".into(), &error_type.into()));
-        assert_eq!(line["error.message"], serde_json::json!(message), "{line}");
+        assert_eq!(line["exception.message"], serde_json::json!(message), "{line}");
         let chain = (!chain.is_empty()).then(|| chain.join(": "));
-        assert_eq!(line["error.chain"], serde_json::json!(chain), "{line}");
+        assert_eq!(line["redspan.exception.chain"], serde_json::json!(chain), "{line}");
         assert_eq!(line["span_id"], self.span.span_context.span_id().to_string());
     }
 }

@@ -25,8 +25,8 @@ use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service;
 
-const CLIENT: &str = "http_client_request_duration";
-const SERVER: &str = "http_server_request_duration";
+const CLIENT: &str = "http_client_request_duration_seconds";
+const SERVER: &str = "http_server_request_duration_seconds";
 
 async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -27,10 +27,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-const DURATION: &str = "http_server_request_duration";
+const DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE: &str = "http_server_active_requests";
-const REQUEST_SIZE: &str = "http_server_request_body_size";
-const RESPONSE_SIZE: &str = "http_server_response_body_size";
+const REQUEST_SIZE: &str = "http_server_request_body_size_bytes";
+const RESPONSE_SIZE: &str = "http_server_response_body_size_bytes";
 
 /// A body that is sent as it comes out of a channel.
 struct Parts(mpsc::Receiver<Result<&'static str, io::Error>>);

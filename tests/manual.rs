@@ -122,7 +122,7 @@ fn a_recorded_error_shows_what_is_behind_it_and_leaves_the_status() {
         pairs.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.to_string())
     };
     assert_eq!(about("exception.message").as_deref(), Some("the till is jammed"));
-    assert!(about("exception.chain").is_some_and(|chain| chain.contains("formatting")));
+    assert!(about("redspan.exception.chain").is_some_and(|chain| chain.contains("formatting")));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::process::Command;
 use std::{env, fs, io};
 
 const BODIES: &str = r#"
+#![allow(unused_parens)]
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -57,13 +59,20 @@ impl Drop for Store {
     }
 }
 
+pub async fn expressions(ids: Vec<u64>) -> u64 {
+    let last = MEASURED async { later(1).await.map_or(0, |text| text.len() as u64) });
+    let sum: u64 = ids.iter().map(MEASURED |id: &u64| id + 1)).sum();
+    last.await + sum
+}
+
 pub fn drive(context: &mut std::task::Context<'_>) -> bool {
     std::pin::pin!(later(1)).poll(context).is_ready()
 }
 "#;
 
-/// The assembly of a crate `fixture` with this attribute on its functions, line for line.
-fn assembly(root: &Path, name: &str, attribute: &str) -> io::Result<Vec<String>> {
+/// The assembly of a crate `fixture` with this attribute on its functions, and this in front of its
+/// expressions, line for line.
+fn assembly(root: &Path, name: &str, attribute: &str, measured: &str) -> io::Result<Vec<String>> {
     let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime").canonicalize()?;
     let package = root.join(name);
     fs::create_dir_all(package.join("src"))?;
@@ -76,7 +85,10 @@ fn assembly(root: &Path, name: &str, attribute: &str) -> io::Result<Vec<String>>
              [profile.release.package.\"*\"]\nopt-level = 0\n"
         ),
     )?;
-    fs::write(package.join("src/lib.rs"), BODIES.replace("ATTRIBUTE", attribute))?;
+    fs::write(
+        package.join("src/lib.rs"),
+        BODIES.replace("ATTRIBUTE", attribute).replace("MEASURED", measured),
+    )?;
     fs::copy(runtime.join("../Cargo.lock"), package.join("Cargo.lock"))?;
     let target = root.join("target");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -119,12 +131,12 @@ fn unhashed(line: &str) -> String {
 #[test]
 fn the_assembly_is_that_of_the_bare_crate() -> io::Result<()> {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("off");
-    let bare = assembly(&root, "bare", "")?;
+    let bare = assembly(&root, "bare", "", "(")?;
     for (name, attribute) in [
         ("plain", "#[redspan::instrumented]"),
         ("optioned", "#[redspan::instrumented(name = \"x\", nonsense, fields(who = knows()))]"),
     ] {
-        let ours = assembly(&root, name, attribute)?;
+        let ours = assembly(&root, name, attribute, "redspan::measured!(\"fill\", nonsense, ")?;
         let differs = bare.iter().zip(&ours).position(|(bare, ours)| bare != ours);
         let shown = differs.map(|at| (&bare[at], &ours[at]));
         assert!(bare.len() > 100, "there is assembly to compare");

@@ -194,16 +194,23 @@ async fn busy() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
+#[instrumented(busy)]
+fn busy_boxed() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(busy())
+}
+
 #[tokio::test]
 async fn busy_tells_the_polls_and_their_time() {
-    let ((), seen) = scope_async(busy()).await;
-    let span = seen.span("busy");
-    let number = |key| match span.attribute(key) {
-        Some(opentelemetry::Value::I64(number)) => number,
-        other => panic!("{key}: {other:?}"),
-    };
-    assert_eq!(number("redspan.polls"), 5);
-    assert!(number("idle_ns") >= 20_000_000 && number("busy_ns") > 0);
+    let ((), seen) = scope_async(busy_boxed()).await;
+    for name in ["busy", "busy_boxed"] {
+        let span = seen.span(name);
+        let number = |key| match span.attribute(key) {
+            Some(opentelemetry::Value::I64(number)) => number,
+            other => panic!("{key}: {other:?}"),
+        };
+        assert_eq!(number("redspan.polls"), 5, "{name}");
+        assert!(number("idle_ns") >= 20_000_000 && number("busy_ns") > 0, "{name}");
+    }
 }
 
 #[instrumented(err = "type", log)]
@@ -234,7 +241,9 @@ async fn a_line_says_how_a_call_ended_within_its_span() {
     })
     .await;
     let line = seen.log("told: error");
-    assert_eq!(line.span_id, Some(seen.span("told").span_id()));
+    let span = seen.span("told");
+    assert_eq!(line.span_id, Some(span.span_id()));
+    assert!(span.events().iter().all(|event| event.name == "exception"), "the span says it itself");
     let text = format!("{line:?}");
     for part in ["duration_ms", "card 4111 declined", "outcome", "error.type"] {
         assert!(text.contains(part), "{part} is not in {text}");

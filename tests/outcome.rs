@@ -72,7 +72,7 @@ fn an_error_is_described_once_and_marks_every_call_it_leaves() {
     };
     assert_eq!(about("exception.message"), Some("gateway failed".into()));
     let chain = Value::Array(Array::String(vec!["cable cut".into()]));
-    assert_eq!(about("exception.chain"), Some(chain));
+    assert_eq!(about("redspan.exception.chain"), Some(chain));
     assert_eq!(*seen.span("foreign").status(), Status::Unset);
 }
 

@@ -11,6 +11,7 @@ fn accepted_programs_compile_without_a_warning_and_run() {
         "instrumented",
         "label",
         "labels",
+        "measured",
         "metrics",
         "service",
     ] {
@@ -28,6 +29,7 @@ fn every_mistake_has_one_message_inside_its_token() {
         "instrumented",
         "label",
         "labels",
+        "measured",
         "metrics",
         "service",
     ] {

@@ -11,6 +11,19 @@
 //!
 //! By hand: `curl -X POST '127.0.0.1:8080/orders/tea?fault=slow'`, or `pool`, `warehouse`, `panic`.
 //! With `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318` spans go to that Collector instead.
+//!
+//! The same shop without redspan is in `tests/bench/service/src/bare`, and
+//! `diff -u tests/bench/service/src/bare examples/shop` is what redspan takes: for the server, for the
+//! client, and for the database (whose type changes where it is written) a line each,
+//!
+//! ```diff
+//! +        .layer(redspan::axum::layer().request_id())
+//! +        let response = self.client.post(url).send_traced_to("/shelves/{item}").await?;
+//! +                let pool = redspan::sqlx::traced(pool).named("shop").slow(WAIT / 2);
+//! +        pub(crate) struct $name(redspan::sqlx::Pool<$database>);
+//! ```
+//!
+//! an attribute for each `impl`, a derive for each type of errors, and what the business wants to count.
 
 #[path = "../../tests/support/postgres.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests need more of it")]
@@ -22,14 +35,12 @@ mod warehouse;
 use axum::Router;
 use postgres::Postgres;
 use redspan::{InitError, Metrics, Outcome, Telemetry};
+use reqwest::Response;
 use shop::{Numbers, Shop};
-use sqlx::Executor;
-use sqlx::postgres::PgPoolOptions;
-use sqlx::sqlite::SqlitePoolOptions;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Store, TABLES};
+use store::Store;
 use tokio::net::TcpListener;
 use warehouse::Reservations;
 
@@ -38,24 +49,13 @@ fn skipped(missing: &str, remedy: &str) {
     println!("  {missing} ({remedy}): SQLite does its work");
 }
 
-const WAIT: Duration = Duration::from_millis(500);
-
 async fn store() -> anyhow::Result<(Arc<dyn Store>, Option<Postgres>)> {
-    // What sqlx logs by itself shows the literals of slow queries; the pool's own lines do not.
     if Postgres::is_there() {
         let postgres = tokio::task::spawn_blocking(Postgres::start).await?;
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(WAIT);
-        let pool = pool.connect(&postgres.url()).await?;
-        pool.execute(TABLES).await?;
-        // One line: every query is a span, measured, and slow ones are told.
-        let pool = redspan::sqlx::traced(pool).named("shop").slow(Duration::from_millis(200));
-        return Ok((Arc::new(store::Postgres(pool)), Some(postgres)));
+        let store = store::Postgres::open(8, &postgres.url()).await?;
+        return Ok((Arc::new(store), Some(postgres)));
     }
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(WAIT);
-    let pool = pool.connect("sqlite::memory:").await?;
-    pool.execute(TABLES).await?;
-    let pool = redspan::sqlx::traced(pool).named("shop").slow(Duration::from_millis(200));
-    Ok((Arc::new(store::Sqlite(pool)), None))
+    Ok((Arc::new(store::Sqlite::open(1, "sqlite::memory:").await?), None))
 }
 
 #[tokio::main]
@@ -69,9 +69,9 @@ async fn main() -> anyhow::Result<()> {
     let reservations = Reservations { address, client: client.clone() };
     let numbers = Numbers::register()?;
     let shop = Arc::new(Shop { store, reservations, numbers, last: 1.into() });
-    let url = format!("http://{}/orders", serve(shop::routes(shop), 8080).await?);
+    let url = format!("http://{}", serve(shop::routes(shop), 8080).await?);
 
-    println!("\n  shop     {url}/{{tea|coffee|cake}}?fault={{slow|pool|warehouse|panic}}");
+    println!("\n  shop     {url}/orders/{{tea|coffee|cake}}?fault={{slow|pool|warehouse|panic}}");
     println!("  database {}", if postgres.is_some() { "PostgreSQL" } else { "SQLite" });
     if let Some(address) = telemetry.metrics_address() {
         println!("  metrics  http://{address}/metrics");
@@ -122,7 +122,11 @@ async fn play(client: &reqwest::Client, url: &str, options: &Options) {
             _ => "none",
         };
         // Whatever comes of it is what this is about.
-        let _ = client.post(format!("{url}/{item}?fault={fault}")).send().await;
+        let ordered = client.post(format!("{url}/orders/{item}?fault={fault}")).send().await;
+        if let (5, Ok(order)) = (n % 10, ordered.and_then(Response::error_for_status)) {
+            let order = order.text().await.unwrap_or_default();
+            let _ = client.post(format!("{url}/returns/{order}")).send().await;
+        }
         tokio::time::sleep(pause).await;
     }
 }

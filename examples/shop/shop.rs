@@ -1,7 +1,7 @@
 //! The shop itself: one service struct, its errors, its numbers, its routes.
 
-use crate::store::Store;
-use crate::warehouse::{Reservations, Unavailable};
+use super::store::Store;
+use super::warehouse::{Reservations, Unavailable};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -23,9 +23,9 @@ pub(crate) struct Order {
 /// What goes wrong, in words that stay the same for dashboards and alerts.
 #[derive(Debug, thiserror::Error, ErrorType)]
 pub(crate) enum ShopError {
-    #[error("there is no such item")]
+    #[error("there is no such thing")]
     #[error_type(client)]
-    NoSuchItem,
+    NotFound,
     #[error("the warehouse does not answer")]
     Warehouse(#[from] Unavailable),
     #[error("the database fails")]
@@ -35,7 +35,7 @@ pub(crate) enum ShopError {
 impl From<sqlx::Error> for ShopError {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::RowNotFound => ShopError::NoSuchItem,
+            sqlx::Error::RowNotFound => ShopError::NotFound,
             error => ShopError::Database(error),
         }
     }
@@ -44,7 +44,7 @@ impl From<sqlx::Error> for ShopError {
 impl IntoResponse for ShopError {
     fn into_response(self) -> Response {
         let status = match self {
-            ShopError::NoSuchItem => StatusCode::NOT_FOUND,
+            ShopError::NotFound => StatusCode::NOT_FOUND,
             ShopError::Warehouse(_) => StatusCode::BAD_GATEWAY,
             ShopError::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -110,10 +110,15 @@ impl Shop {
         let price = self.store.price(&order.item).await?;
         self.trouble(fault).await?;
         self.reservations.reserve(&order, matches!(fault, Fault::Warehouse)).await?;
-        let orders = self.store.save(&order, price).await?;
+        self.store.save(&order, price).await?;
         self.numbers.revenue.record(price as f64 / 100.0);
         tracing::info!(order.id = order.id, order.item = order.item, price, "ordered");
-        Ok(orders)
+        Ok(order.id)
+    }
+
+    #[instrumented(fields(order.id = id))]
+    async fn take_back(&self, id: i64) -> Result<Cents, ShopError> {
+        Ok(self.store.take_back(id).await?)
     }
 
     /// What the load generator asks for.
@@ -147,9 +152,17 @@ async fn order(
     ordered.map(Json)
 }
 
+async fn take_back(
+    State(shop): State<Arc<Shop>>,
+    Path(id): Path<i64>,
+) -> Result<Json<Cents>, ShopError> {
+    shop.take_back(id).await.map(Json)
+}
+
 pub(crate) fn routes(shop: Arc<Shop>) -> Router {
     Router::new()
         .route("/orders/{item}", post(order))
+        .route("/returns/{id}", post(take_back))
         .with_state(shop)
         .layer(redspan::axum::layer().request_id())
 }

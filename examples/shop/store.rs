@@ -1,30 +1,49 @@
 //! The shop's database: PostgreSQL, or SQLite where that is not installed. The same queries on both.
 
-use crate::shop::{Cents, Order};
+use super::shop::{Cents, Order};
 use async_trait::async_trait;
 use redspan::instrumented;
-use redspan::sqlx::Pool;
+use sqlx::Executor;
+use sqlx::pool::PoolOptions;
+use std::time::Duration;
 
 /// What the shop asks of its database.
 #[async_trait]
 pub(crate) trait Store: Send + Sync {
     async fn price(&self, item: &str) -> Result<Cents, sqlx::Error>;
-    async fn save(&self, order: &Order, price: Cents) -> Result<i64, sqlx::Error>;
+    async fn save(&self, order: &Order, price: Cents) -> Result<(), sqlx::Error>;
+    /// Undoes an order, and says what is to be paid back.
+    async fn take_back(&self, id: i64) -> Result<Cents, sqlx::Error>;
     /// A report that nobody should have asked for.
     async fn report(&self) -> Result<(), sqlx::Error>;
     /// Keeps every connection busy for a moment.
     async fn exhaust(&self);
 }
 
-pub(crate) const TABLES: &str = "
-    CREATE TABLE items (name TEXT PRIMARY KEY, cents BIGINT NOT NULL);
-    CREATE TABLE orders (id BIGINT PRIMARY KEY, item TEXT NOT NULL, cents BIGINT NOT NULL);
-    INSERT INTO items VALUES ('tea', 450), ('coffee', 990), ('cake', 320);
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS items (name TEXT PRIMARY KEY, cents BIGINT NOT NULL);
+    CREATE TABLE IF NOT EXISTS orders (id BIGINT PRIMARY KEY, item TEXT NOT NULL, cents BIGINT NOT NULL);
+    CREATE TABLE IF NOT EXISTS returns (id BIGINT PRIMARY KEY, cents BIGINT NOT NULL);
+    INSERT INTO items VALUES ('tea', 450), ('coffee', 990), ('cake', 320) ON CONFLICT DO NOTHING;
 ";
+
+/// How long a request waits for a connection.
+const WAIT: Duration = Duration::from_millis(500);
 
 macro_rules! store_on {
     ($name:ident, $database:ty, slow: $slow:literal) => {
-        pub(crate) struct $name(pub(crate) Pool<$database>);
+        pub(crate) struct $name(redspan::sqlx::Pool<$database>);
+
+        impl $name {
+            pub(crate) async fn open(connections: u32, url: &str) -> Result<Self, sqlx::Error> {
+                let pool = PoolOptions::<$database>::new().max_connections(connections);
+                let pool = pool.acquire_timeout(WAIT).connect(url).await?;
+                pool.execute(TABLES).await?;
+                // Every query is a span, measured, and slow ones are told.
+                let pool = redspan::sqlx::traced(pool).named("shop").slow(WAIT / 2);
+                Ok($name(pool))
+            }
+        }
 
         #[async_trait]
         #[instrumented]
@@ -35,18 +54,20 @@ macro_rules! store_on {
                 price.bind(item).fetch_one(&self.0).await
             }
 
-            async fn save(&self, order: &Order, price: Cents) -> Result<i64, sqlx::Error> {
+            async fn save(&self, order: &Order, price: Cents) -> Result<(), sqlx::Error> {
+                let query = sqlx::query("INSERT INTO orders (id, item, cents) VALUES ($1, $2, $3)");
+                let query = query.bind(order.id).bind(&order.item).bind(price);
+                query.execute(&self.0).await.map(drop)
+            }
+
+            async fn take_back(&self, id: i64) -> Result<Cents, sqlx::Error> {
                 let mut transaction = self.0.begin().await?;
-                sqlx::query("INSERT INTO orders (id, item, cents) VALUES ($1, $2, $3)")
-                    .bind(order.id)
-                    .bind(&order.item)
-                    .bind(price)
-                    .execute(&mut *transaction)
-                    .await?;
-                let orders = sqlx::query_scalar("SELECT count(*) FROM orders WHERE item = $1");
-                let orders = orders.bind(&order.item).fetch_one(&mut *transaction).await?;
+                let paid = sqlx::query_scalar("DELETE FROM orders WHERE id = $1 RETURNING cents");
+                let paid: Cents = paid.bind(id).fetch_one(&mut *transaction).await?;
+                let back = sqlx::query("INSERT INTO returns (id, cents) VALUES ($1, $2)");
+                back.bind(id).bind(paid).execute(&mut *transaction).await?;
                 transaction.commit().await?;
-                Ok(orders)
+                Ok(paid)
             }
 
             async fn report(&self) -> Result<(), sqlx::Error> {
@@ -58,7 +79,7 @@ macro_rules! store_on {
                 for _ in 0..self.0.options().get_max_connections() {
                     held.extend(self.0.acquire().await.ok());
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+                tokio::time::sleep(Duration::from_millis(900)).await;
             }
         }
     };

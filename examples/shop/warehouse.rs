@@ -1,11 +1,10 @@
 //! The second service: it keeps what the shop sells, behind a real socket.
 
-use crate::shop::Order;
+use super::shop::Order;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::{Router, routing::post};
-use redspan::instrumented;
-use redspan::reqwest::SendTraced;
+use redspan::prelude::*;
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -46,6 +45,7 @@ struct Taken {
 
 #[instrumented(fields(order.id = order))]
 fn take(order: i64, broken: bool) -> Result<StatusCode, StatusCode> {
+    tracing::debug!(order.id = order, "asked for");
     if broken { Err(StatusCode::INTERNAL_SERVER_ERROR) } else { Ok(StatusCode::NO_CONTENT) }
 }
 

@@ -37,6 +37,20 @@ fn attribute(
     shown(name, output)
 }
 
+/// After a mistake, the errors and the expression without us, which still has its type.
+pub(crate) fn measured(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = crate::measured::expand(input.into(), &mut diag);
+    let output = match (diag.into_errors(), expanded.measured, expanded.bare) {
+        (None, Some(measured), _) => measured,
+        (None, None, bare) => quote!(#bare),
+        (Some(errors), _, Some(bare)) => quote!({ #errors #bare }),
+        // Of any type.
+        (Some(errors), _, None) => quote!({ #errors loop {} }),
+    };
+    shown("measured!", output)
+}
+
 pub(crate) fn label(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let mut diag = Diag::new();
     let expanded = crate::label::expand(input.into(), &mut diag);

@@ -121,8 +121,8 @@ pub(crate) const METRICS_FIELD: &[Known] = &[
     Known::new("name", "name = \"shop.orders\"", "name = 3"),
     Known::new("help", "help = \"Orders placed.\"", "help = 3"),
     Known::new("unit", "unit = \"s\"", "unit = 3"),
-    Known::new("buckets", "buckets = [0.1, 1, 10]", "buckets = 3"),
-    Known::new("exponential", "exponential", "exponential = 3"),
+    Known::new("buckets", "buckets = [0.1, 1, 10]", "buckets = 3").excludes(&["exponential"]),
+    Known::new("exponential", "exponential", "exponential = 3").excludes(&["buckets"]),
     Known::new("limit", "limit = 500", "limit = \"many\""),
 ];
 
@@ -138,10 +138,33 @@ pub(crate) const LABELS_FIELD: &[Known] = &[
 
 /// `#[error_type(…)]` on an enum, a variant or a struct.
 pub(crate) const ERROR_TYPE: &[Known] = &[
-    Known::new("client", "client", "client = 3"),
-    Known::new("server", "server", "server = 3"),
+    Known::new("client", "client", "client = 3").excludes(&["server"]),
+    Known::new("server", "server", "server = 3").excludes(&["client"]),
     Known::new("retryable", "retryable", "retryable = 3"),
     Known::new("level", "level = \"warn\"", "level = 3"),
     Known::new("transparent", "transparent", "transparent = 3"),
     Known::new("crate", "crate = my_framework::redspan", "crate = 3"),
+];
+
+/// `#[compat::instrument(…)]`: what `#[tracing::instrument]` takes.
+#[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "there is no attribute then"))]
+pub(crate) const COMPAT: &[Known] = &[
+    Known::new("name", "name = \"checkout\"", "name = 3"),
+    Known::new("target", "target = \"shop\"", "target = 3"),
+    Known::new("level", "level = \"debug\"", "level = [3]"),
+    Known::new("parent", "parent = &span", "parent"),
+    Known::new("follows_from", "follows_from = [&span]", "follows_from"),
+    Known::new("skip", "skip(order)", "skip = 3").excludes(&["skip_all"]),
+    Known::new("skip_all", "skip_all", "skip_all = 3").excludes(&["skip"]),
+    Known::new("fields", "fields(order.id = order.id)", "fields = 3"),
+    Known::new("err", "err(Debug, level = \"warn\")", "err = 3").several(),
+    Known::new("ret", "ret(Display, level = \"debug\")", "ret = 3").several(),
+];
+
+/// `err(…)` and `ret(…)` within it.
+#[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "there is no attribute then"))]
+pub(crate) const COMPAT_EVENT: &[Known] = &[
+    Known::new("Debug", "Debug", "Debug = 3").excludes(&["Display"]),
+    Known::new("Display", "Display", "Display = 3").excludes(&["Debug"]),
+    Known::new("level", "level = \"debug\"", "level = [3]"),
 ];

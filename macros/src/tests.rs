@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::diag::Diag;
 use crate::options::{self, Known};
@@ -12,67 +12,167 @@ use crate::options::{self, Known};
 struct Place {
     name: &'static str,
     known: &'static [Known],
+    /// Options that macro has in other places.
+    elsewhere: &'static [&'static str],
     /// Up to the options, and behind them.
     around: (&'static str, &'static str),
     expand: fn(TokenStream, &mut Diag) -> Option<TokenStream>,
 }
 
+impl Place {
+    const fn new(
+        name: &'static str,
+        known: &'static [Known],
+        around: (&'static str, &'static str),
+        expand: fn(TokenStream, &mut Diag) -> Option<TokenStream>,
+    ) -> Self {
+        Place { name, known, elsewhere: &[], around, expand }
+    }
+
+    const fn elsewhere(self, elsewhere: &'static [&'static str]) -> Self {
+        Place { elsewhere, ..self }
+    }
+
+    /// The options that are accepted here.
+    fn known(&self) -> impl Iterator<Item = &'static Known> {
+        self.known.iter().filter(|option| !self.elsewhere.contains(&option.name))
+    }
+}
+
+const FUNCTION: &str = "async fn f(order: Order, message: Message) -> Option<u8> { None }";
+
 fn instrumented(args: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
-    let function = "async fn f(order: Order, message: Message) -> Option<u8> { None }";
-    let mut item = function.parse().expect("tokens");
-    crate::instrumented::expand(args, &mut item, diag)
+    crate::instrumented::expand(args, &mut FUNCTION.parse().expect("tokens"), diag)
+}
+
+fn instrumented_impl(args: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+    let mut block = format!("impl Payments {{ {FUNCTION} }}").parse().expect("tokens");
+    crate::instrumented::expand(args, &mut block, diag)
+}
+
+/// The options are those of a method in the block.
+fn instrumented_block(mut block: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+    crate::instrumented::expand(TokenStream::new(), &mut block, diag)
+}
+
+/// What it does not know is a warning, as it is for tracing: a `deprecated` that is used.
+fn compat(args: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+    let expanded = crate::compat::expand(args, &mut FUNCTION.parse().expect("tokens"), diag)?;
+    warnings(expanded.clone(), diag);
+    Some(expanded)
+}
+
+fn warnings(tokens: TokenStream, diag: &mut Diag) {
+    let mut before = None;
+    for token in tokens {
+        if let TokenTree::Group(group) = &token {
+            match before {
+                Some(TokenTree::Ident(word)) if word == "deprecated" => {
+                    diag.at(word.span(), group.to_string());
+                }
+                _ => warnings(group.stream(), diag),
+            }
+        }
+        before = Some(token);
+    }
+}
+
+fn measured(input: TokenStream, diag: &mut Diag) -> Option<TokenStream> {
+    crate::measured::expand(input, diag).measured
 }
 
 const PLACES: &[Place] = &[
-    Place {
-        name: "#[instrumented]",
-        known: options::INSTRUMENTED,
-        around: ("", ""),
-        expand: instrumented,
-    },
-    Place { name: "slo", known: options::SLO, around: ("slo(", ")"), expand: instrumented },
-    Place {
-        name: "#[label] on an enum",
-        known: options::LABEL_ENUM,
-        around: ("#[label(", ")] enum E { A }"),
-        expand: crate::label::expand,
-    },
-    Place {
-        name: "#[label] on a variant",
-        known: options::LABEL_VARIANT,
-        around: ("enum E { #[label(", ")] A }"),
-        expand: crate::label::expand,
-    },
-    Place {
-        name: "#[metrics] on a struct",
-        known: options::METRICS_STRUCT,
-        around: ("#[metrics(", ")] struct S { a: Histogram }"),
-        expand: crate::metrics::expand,
-    },
-    Place {
-        name: "#[metric]",
-        known: options::METRICS_FIELD,
-        around: ("struct S { #[metric(", ")] a: Histogram }"),
-        expand: crate::metrics::expand,
-    },
-    Place {
-        name: "#[label] on a struct",
-        known: options::LABELS_STRUCT,
-        around: ("#[label(", ")] struct S { a: String }"),
-        expand: crate::labels::expand,
-    },
-    Place {
-        name: "#[label] on a field",
-        known: options::LABELS_FIELD,
-        around: ("struct S { #[label(", ")] a: String }"),
-        expand: crate::labels::expand,
-    },
-    Place {
-        name: "#[error_type]",
-        known: options::ERROR_TYPE,
-        around: ("#[error_type(", ")] struct E(Inner);"),
-        expand: crate::error_type::expand,
-    },
+    Place::new("#[instrumented]", options::INSTRUMENTED, ("", ""), instrumented),
+    Place::new("slo", options::SLO, ("slo(", ")"), instrumented),
+    Place::new("#[instrumented] on an impl", options::INSTRUMENTED, ("", ""), instrumented_impl)
+        .elsewhere(&["name"]),
+    Place::new(
+        "#[instrumented] on a method of a block",
+        options::INSTRUMENTED,
+        (
+            "impl P { #[instrumented(",
+            ")] async fn f(order: O, message: M) -> Option<u8> { None } }",
+        ),
+        instrumented_block,
+    ),
+    Place::new(
+        "#[instrumented] beside the derive",
+        options::SERVICE,
+        ("#[instrumented(", ")] struct S { a: u8 }"),
+        crate::derive_instrumented::expand,
+    ),
+    Place::new(
+        "#[instrumented] on a field",
+        options::SERVICE_FIELD,
+        ("struct S { #[instrumented(", ")] a: u8 }"),
+        crate::derive_instrumented::expand,
+    ),
+    Place::new(
+        "#[label] on an enum",
+        options::LABEL_ENUM,
+        ("#[label(", ")] enum E { A }"),
+        crate::label::expand,
+    ),
+    Place::new(
+        "#[label] on a variant",
+        options::LABEL_VARIANT,
+        ("enum E { #[label(", ")] A }"),
+        crate::label::expand,
+    ),
+    Place::new(
+        "#[metrics] on a struct",
+        options::METRICS_STRUCT,
+        ("#[metrics(", ")] struct S { a: Histogram }"),
+        crate::metrics::expand,
+    ),
+    Place::new(
+        "#[metric]",
+        options::METRICS_FIELD,
+        ("struct S { #[metric(", ")] a: Histogram }"),
+        crate::metrics::expand,
+    ),
+    Place::new(
+        "#[label] on a struct",
+        options::LABELS_STRUCT,
+        ("#[label(", ")] struct S { a: String }"),
+        crate::labels::expand,
+    ),
+    Place::new(
+        "#[label] on a field",
+        options::LABELS_FIELD,
+        ("struct S { #[label(", ")] a: String }"),
+        crate::labels::expand,
+    ),
+    Place::new(
+        "#[error_type] on a struct",
+        options::ERROR_TYPE,
+        ("#[error_type(", ")] struct E(Inner);"),
+        crate::error_type::expand,
+    ),
+    Place::new(
+        "#[error_type] on an enum",
+        options::ERROR_TYPE,
+        ("#[error_type(", ")] enum E { A(Inner) }"),
+        crate::error_type::expand,
+    )
+    .elsewhere(&["transparent"]),
+    Place::new(
+        "#[error_type] on a variant",
+        options::ERROR_TYPE,
+        ("enum E { #[error_type(", ")] A(Inner) }"),
+        crate::error_type::expand,
+    )
+    .elsewhere(&["crate"]),
+    Place::new(
+        "measured!",
+        options::INSTRUMENTED,
+        ("\"fill\", ", ", async { None::<u8> }"),
+        measured,
+    )
+    .elsewhere(&["name"]),
+    Place::new("#[compat::instrument]", options::COMPAT, ("", ""), compat),
+    Place::new("err", options::COMPAT_EVENT, ("err(", ")"), compat),
+    Place::new("ret", options::COMPAT_EVENT, ("ret(", ")"), compat),
 ];
 
 /// The errors, as text and place within the options.
@@ -102,12 +202,13 @@ fn check(place: &Place, options: &str, wrong: Range<usize>, said: &[&str]) {
     assert!(names, "{}: `{options}`: {message:?} says none of {said:?}", place.name);
 }
 
-/// `name` with its first two different neighbours swapped.
+/// `name` with its first two different neighbours swapped; a short one, which that could make another
+/// option's neighbour, with its last letter twice.
 fn misspelt(name: &str) -> String {
     let mut letters: Vec<char> = name.chars().collect();
     match letters.windows(2).position(|pair| pair[0] != pair[1]) {
-        Some(at) => letters.swap(at, at + 1),
-        None => letters.push('x'),
+        Some(at) if letters.len() > 3 => letters.swap(at, at + 1),
+        _ => letters.extend(letters.last().copied()),
     }
     letters.into_iter().collect()
 }
@@ -115,7 +216,7 @@ fn misspelt(name: &str) -> String {
 #[test]
 fn what_messages_show_is_accepted() {
     for place in PLACES {
-        for option in place.known {
+        for option in place.known() {
             let usage = match (place.name, option.name) {
                 ("slo", "success" | "latency") => format!("{}, target = 99.9", option.usage),
                 ("slo", _) => continue,
@@ -130,7 +231,7 @@ fn what_messages_show_is_accepted() {
 #[test]
 fn a_misspelt_option_is_underlined_and_the_right_one_named() {
     for place in PLACES {
-        for option in place.known {
+        for option in place.known() {
             let word = misspelt(option.name);
             let text = option.usage.replacen(option.name, &word, 1);
             let named = format!("`{}`", option.name);
@@ -142,10 +243,15 @@ fn a_misspelt_option_is_underlined_and_the_right_one_named() {
 #[test]
 fn of_an_option_written_twice_the_second_is_underlined() {
     for place in PLACES {
-        for option in place.known {
+        for option in place.known() {
             let text = format!("{0}, {0}", option.usage);
             let second = option.usage.len() + 2..text.len();
-            check(place, &text, second, &["keep one of them"]);
+            // Of several `err` or `ret` the last counts, for tracing.
+            if option.several && place.name == "#[compat::instrument]" {
+                assert_eq!(errors(place, &text), [], "{text}");
+            } else {
+                check(place, &text, second, &["keep one of them"]);
+            }
         }
     }
 }
@@ -153,7 +259,7 @@ fn of_an_option_written_twice_the_second_is_underlined() {
 #[test]
 fn a_value_of_the_wrong_type_is_underlined_and_the_option_named() {
     for place in PLACES {
-        for option in place.known {
+        for option in place.known() {
             let named = format!("`{}`", option.name);
             check(place, option.wrong, 0..option.wrong.len(), &[&named]);
         }
@@ -163,16 +269,20 @@ fn a_value_of_the_wrong_type_is_underlined_and_the_option_named() {
 #[test]
 fn of_options_in_conflict_one_is_underlined_and_both_named() {
     for place in PLACES {
-        for option in place.known {
+        for option in place.known() {
             if let Some(needs) = option.needs {
                 let off = format!("{} = false", needs.option);
                 let text = format!("{}, {off}", option.usage);
                 check(place, &text, 0..option.usage.len(), &[&format!("`{off}`")]);
             }
-            for other in place.known.iter().filter(|it| option.excludes.contains(&it.name)) {
+            for other in place.known().filter(|it| option.excludes.contains(&it.name)) {
                 let text = format!("{}, {}", other.usage, option.usage);
-                let names = format!("`{}` and `{}`", other.name, option.name);
-                check(place, &text, other.usage.len() + 2..text.len(), &[&names]);
+                let names = [
+                    format!("`{}` and `{}`", other.name, option.name),
+                    format!("`{}` and `{}`", option.name, other.name),
+                ];
+                let wrong = other.usage.len() + 2..text.len();
+                check(place, &text, wrong, &names.each_ref().map(String::as_str));
             }
         }
     }
@@ -181,14 +291,14 @@ fn of_options_in_conflict_one_is_underlined_and_both_named() {
 }
 
 #[test]
-fn an_option_of_another_place_is_underlined_and_those_of_this_one_named() {
+fn an_option_of_another_place_is_underlined_and_the_right_place_or_option_named() {
     for place in PLACES {
         let strange = PLACES.iter().flat_map(|other| other.known);
-        for option in strange.filter(|it| !place.known.iter().any(|own| own.name == it.name)) {
-            let named: Vec<String> =
-                place.known.iter().map(|own| format!("`{}`", own.name)).collect();
-            let named: Vec<&str> = named.iter().map(String::as_str).collect();
-            check(place, option.usage, 0..option.name.len(), &named);
+        for option in strange.filter(|it| !place.known().any(|own| own.name == it.name)) {
+            let named: Vec<String> = place.known().map(|own| format!("`{}`", own.name)).collect();
+            let mut said: Vec<&str> = named.iter().map(String::as_str).collect();
+            said.extend(["goes on", "give each its own", "the name comes first"]);
+            check(place, option.usage, 0..option.name.len(), &said);
         }
     }
 }

@@ -44,8 +44,8 @@ use tracing_core::Level;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say what kind of error it is",
-    label = "`redspan::ErrorType` is not implemented for this",
-    note = "write `#[derive(redspan::ErrorType)]` on it if it is yours; of a foreign error name the kind where it is held: `#[error_type(\"name\")]`"
+    label = "write `#[derive(redspan::ErrorType)]` on this error",
+    note = "if it is of another crate, name its kind where it is held: `#[error_type(\"name\")]`"
 )]
 pub trait ErrorType {
     /// The value of `error.type`: one of few words, so never made of what the error holds.

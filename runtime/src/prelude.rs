@@ -4,4 +4,6 @@
 //! use redspan::prelude::*;
 //! ```
 
+#[cfg(feature = "reqwest")]
+pub use crate::reqwest::SendTraced;
 pub use crate::{Kind, Outcome, instrumented};

@@ -10,10 +10,10 @@ pub(crate) mod labelled;
 
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
-use crate::sharded::{Busy, SHARDS, shard_of_this_thread};
+use crate::sharded::{self, Lanes, Together};
 use elsewhere::Elsewhere;
 use errors::{Errors, OfType};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -114,7 +114,9 @@ impl Bounds {
 
     #[inline]
     fn bucket(&self, nanos: u64) -> usize {
-        self.ns.partition_point(|&bound| bound < nanos)
+        // From below: the calls of a function fall into few buckets, which the processor guesses, and a
+        // long call can wait for its bucket. Each step of a binary search waits for the one before it.
+        self.ns.iter().position(|&bound| nanos <= bound).unwrap_or(self.ns.len())
     }
 
     /// In seconds, as they are shown.
@@ -130,30 +132,34 @@ const BUCKETS: usize = BOUNDS.len() + 2;
 
 const OUTCOMES: usize = Outcome::ALL.len();
 
+/// The calls of one outcome that have ended: how many by bucket, then the sum of their nanoseconds.
+///
+/// There is no number of calls beside them: it could disagree with the histogram.
+type Ends = Together<{ BUCKETS + 1 }>;
+
 // Aligned to two cache lines: neighbours prefetch in pairs.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard {
     started: AtomicU64,
-    // Taken to count an end, and to read the ends: sum and buckets are always of the same calls.
-    busy: Busy,
-    sum_ns: [AtomicU64; OUTCOMES],
-    // Ended calls are counted here only: a counter of its own could disagree with the histogram.
-    ended: [[AtomicU64; BUCKETS]; OUTCOMES],
+    ok: Ends,
+    /// By outcome; most functions never need them.
+    others: OnceLock<Box<[Ends; OUTCOMES - 1]>>,
 }
 
 impl Shard {
-    /// Counts an end with this outcome and bucket, unless another thread is just doing so here.
     #[inline]
-    fn end(&self, (outcome, bucket): (usize, usize), nanos: u64) -> bool {
-        let Some(_inside) = self.busy.try_enter() else { return false };
-        // Nobody else writes it meanwhile: no need of a dearer operation.
-        let sum = &self.sum_ns[outcome];
-        sum.store(sum.load(Ordering::Relaxed).wrapping_add(nanos), Ordering::Relaxed);
-        // Released, so that a reader which counts this end also counts its start (`Cells::read`); and in
-        // one order with what is read after it (`elsewhere`).
-        self.ended[outcome][bucket].fetch_add(1, Ordering::SeqCst);
-        true
+    fn ends(&self, outcome: Outcome) -> &Ends {
+        match (outcome as usize).checked_sub(1) {
+            None => &self.ok,
+            Some(other) => &self.others.get_or_init(Box::default)[other],
+        }
+    }
+
+    /// Counts an end with this outcome and bucket, unless another thread is in the way.
+    #[inline]
+    fn end(&self, own: bool, (outcome, bucket): (Outcome, usize), nanos: u64) -> bool {
+        self.ends(outcome).add(own, [(bucket, 1), (BUCKETS, nanos)])
     }
 }
 
@@ -165,57 +171,47 @@ struct Slots {
 
 /// Counts that many threads write.
 struct Shards {
-    shards: [OnceLock<Box<Shard>>; SHARDS],
+    shards: Lanes<Shard>,
     // Each error is counted here before its end is, so that a reader never finds fewer.
     errors: Errors,
 }
 
 impl Shards {
     const fn new() -> Self {
-        Shards { shards: [const { OnceLock::new() }; SHARDS], errors: Errors::new() }
+        Shards { shards: Lanes::new(), errors: Errors::new() }
     }
 
-    fn of_this_thread(&self) -> &Shard {
-        self.shards[shard_of_this_thread()].get_or_init(Box::default)
-    }
-
+    #[inline]
     fn start(&self) {
-        self.of_this_thread().started.fetch_add(1, Ordering::Relaxed);
+        let (shard, own) = self.shards.own();
+        sharded::add(&shard.started, 1, own);
     }
 
+    #[inline]
     fn end(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let at = (outcome as usize, bounds.bucket(nanos));
-        if !self.of_this_thread().end(at, nanos) {
+        let at = (outcome, bounds.bucket(nanos));
+        let (shard, own) = self.shards.own();
+        if !shard.end(own, at, nanos) {
             self.end_elsewhere(at, nanos);
         }
     }
 
     /// Somebody else is in this thread's shard, for nanoseconds: any other will do.
     #[cold]
-    fn end_elsewhere(&self, at: (usize, usize), nanos: u64) {
-        let own = shard_of_this_thread();
-        while !(1..=SHARDS)
-            .any(|step| self.shards[(own + step) % SHARDS].get_or_init(Box::default).end(at, nanos))
-        {
+    fn end_elsewhere(&self, at: (Outcome, usize), nanos: u64) {
+        while !self.shards.shared().any(|shard| shard.end(false, at, nanos)) {
             std::thread::yield_now();
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Shard> {
-        self.shards.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
-    }
-
     fn read_ends(&self, red: &mut Red) {
-        for shard in self.all() {
-            let _inside = shard.busy.enter();
-            for outcome in Outcome::ALL {
-                for (count, cell) in
-                    red.ended[outcome as usize].iter_mut().zip(&shard.ended[outcome as usize])
-                {
-                    *count += cell.load(Ordering::SeqCst);
-                }
-                red.sum_ns += u128::from(shard.sum_ns[outcome as usize].load(Ordering::Relaxed));
+        for shard in self.shards.each() {
+            let others = shard.others.get().into_iter().flat_map(|others| others.iter());
+            for (ended, ends) in red.ended.iter_mut().zip([&shard.ok].into_iter().chain(others)) {
+                let [counts @ .., sum] = ends.read();
+                ended.iter_mut().zip(counts).for_each(|(count, more)| *count += more);
+                red.sum_ns += u128::from(sum);
             }
         }
     }
@@ -225,8 +221,8 @@ impl Shards {
     }
 
     fn read_starts(&self, red: &mut Red) {
-        for shard in self.all() {
-            red.started += shard.started.load(Ordering::Relaxed);
+        for shard in self.shards.each() {
+            red.started += shard.started.load(Relaxed);
         }
     }
 }
@@ -480,7 +476,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while !done.load(Ordering::Relaxed) {
+                    while !done.load(Relaxed) {
                         CELLS.start();
                         CELLS.end(&DEFAULT, Outcome::Ok, each);
                     }
@@ -490,7 +486,7 @@ mod tests {
                 let red = CELLS.read(&DEFAULT);
                 assert_eq!(red.total_time(), each * u32::try_from(red.finished()).unwrap());
             }
-            done.store(true, Ordering::Relaxed);
+            done.store(true, Relaxed);
         });
         assert_eq!(CELLS.read(&DEFAULT).in_flight(), 0);
     }

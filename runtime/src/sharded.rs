@@ -1,5 +1,18 @@
 //! Numbers that many threads write and few read.
 
+mod lanes;
+mod together;
+
+pub(crate) use lanes::Lanes;
+pub(crate) use together::Together;
+
+/// What [`Together`] is built of: a model checker has its own.
+mod atomic {
+    pub(super) use std::hint::spin_loop as spin;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(super) use std::thread::yield_now as pause;
+}
+
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -26,23 +39,35 @@ pub(crate) fn shard_of_this_thread() -> usize {
 
 // Two cache lines: neighbours prefetch in pairs.
 #[repr(align(128))]
+#[derive(Default)]
 struct Line(AtomicU64);
 
 /// A counter without a written cache line that threads share.
-pub(crate) struct Counter([Line; SHARDS]);
+pub(crate) struct Counter(Lanes<Line>);
 
 impl Counter {
     pub(crate) const fn new() -> Self {
-        Counter([const { Line(AtomicU64::new(0)) }; SHARDS])
+        Counter(Lanes::new())
     }
 
     #[inline]
     pub(crate) fn add(&self, more: u64) {
-        self.0[shard_of_this_thread()].0.fetch_add(more, Relaxed);
+        let (Line(cell), own) = self.0.own();
+        add(cell, more, own);
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.iter().map(|line| line.0.load(Relaxed)).sum()
+        self.0.each().map(|line| line.0.load(Relaxed)).sum()
+    }
+}
+
+/// Adds to a cell; without a dearer operation, if no other thread writes it.
+#[inline]
+pub(crate) fn add(cell: &AtomicU64, more: u64, own: bool) {
+    if own {
+        cell.store(cell.load(Relaxed).wrapping_add(more), Relaxed);
+    } else {
+        cell.fetch_add(more, Relaxed);
     }
 }
 

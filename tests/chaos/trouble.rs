@@ -1,11 +1,26 @@
 //! What can go wrong between a service and its receiver.
 
 use redspan_tests::{Behaviour, Fault, Front, Receiver};
-use std::time::Duration;
 
-/// One of the things that go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+/// Declares the troubles, and lists them, once.
+macro_rules! troubles {
+    ($($(#[$about:meta])+ $name:ident,)+) => {
+        /// One of the things that go wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Trouble {
+            $($(#[$about])+ $name,)+
+        }
+
+        impl Trouble {
+            /// All of them.
+            pub(crate) fn all() -> Vec<Self> {
+                vec![$(Trouble::$name),+]
+            }
+        }
+    };
+}
+
+troubles! {
     /// Connections are refused.
     Refused,
     /// Connections are accepted, and nothing is ever answered.
@@ -34,22 +49,6 @@ pub(crate) enum Trouble {
 
 use Trouble::*;
 
-/// All of them.
-pub(crate) const TROUBLES: [Trouble; 12] = [
-    Refused,
-    NeverAnswers,
-    AnswersLate,
-    ResetMidBody,
-    Throttled,
-    Unavailable,
-    BadRequest,
-    PartialSuccess,
-    Garbage,
-    OversizedAnswer,
-    WrongAuthority,
-    KilledAndRestarted,
-];
-
 impl Trouble {
     /// From here on it is there.
     pub(crate) fn begin(self, receiver: &mut Receiver, front: &Front) {
@@ -67,14 +66,6 @@ impl Trouble {
             OversizedAnswer => receiver.behave(Behaviour::TakeAtLength),
             KilledAndRestarted => receiver.stop(),
         }
-    }
-
-    /// Long enough that it is met, and that exports are given up.
-    pub(crate) fn lasts(self) -> Duration {
-        Duration::from_millis(match self {
-            NeverAnswers | AnswersLate | Throttled => 1_500,
-            _ => 600,
-        })
     }
 
     /// From here on all is well.

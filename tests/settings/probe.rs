@@ -60,7 +60,7 @@ pub(crate) fn run(rows: &[Row]) {
     let row = &rows[row.parse::<usize>().expect("a number")];
     let mut builder = redspan::builder();
     if over == "over" {
-        builder = row.over.expect("it has one").0(builder);
+        builder = row.over.0(builder);
     }
     let telemetry = builder.install().expect("installed");
     for number in 0..20 {
@@ -75,8 +75,12 @@ pub(crate) fn run(rows: &[Row]) {
         tracing::debug!("details");
     });
     if row.waits {
-        std::thread::sleep(Duration::from_millis(500));
+        for line in 0..20 {
+            std::thread::sleep(Duration::from_millis(40));
+            tracing::info!(line, "still there");
+        }
     }
+    println!("@logs-dropped {}", telemetry.logs().dropped() > 0);
     println!("@early {}", telemetry.spans().exported > 0);
     if !row.hangs {
         telemetry.flush(Duration::from_secs(20));
@@ -88,7 +92,11 @@ pub(crate) fn run(rows: &[Row]) {
         println!("@exemplars {}", exemplars > 0);
     }
     // Longer than the timeouts that are set, shorter than those that are not.
-    telemetry.shutdown(if row.hangs { Duration::from_secs(2) } else { Duration::from_secs(20) });
+    telemetry.shutdown(if row.hangs {
+        Duration::from_millis(1_200)
+    } else {
+        Duration::from_secs(20)
+    });
     let dropped: Vec<_> = telemetry.spans().dropped.into_keys().collect();
     println!("@dropped {}", dropped.join(","));
 }

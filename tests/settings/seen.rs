@@ -3,11 +3,15 @@
 use crate::probe::{ABOUT, State};
 use crate::table::{Place, Row};
 use redspan_tests::certificate::Authority;
-use redspan_tests::{Behaviour, Files, Front, Heard, Receiver, Span, Transport, process};
+use redspan_tests::{Behaviour, Files, Front, Heard, Receiver, Record, Span, Transport, process};
+
+/// What a warning says.
+const IGNORED: &str = "is ignored and the default holds";
 
 pub(crate) struct Seen {
     pub(crate) spans: Vec<Span>,
     pub(crate) heard: Vec<Heard>,
+    pub(crate) records: Vec<Record>,
     /// Points of metrics.
     pub(crate) points: usize,
     /// Whether points said what came since the last.
@@ -69,16 +73,27 @@ impl Seen {
         Seen {
             spans: receiver.spans(),
             heard: receiver.heard(),
+            records: receiver.take_records(),
             points: points.len(),
             delta: points.iter().any(|point| point.delta),
             out,
         }
     }
 
-    /// The warning about a variable.
-    pub(crate) fn warning(&self, variable: &str) -> String {
-        let line = self.out.lines().find(|line| line.contains(&format!("{variable}=")));
-        line.unwrap_or_default().to_owned()
+    /// The warnings about a variable.
+    pub(crate) fn warnings(&self, variable: &str) -> Vec<&str> {
+        let value = format!("{variable}=");
+        let of = |line: &&str| match variable {
+            // Directives that can be read hold although another one cannot.
+            "RUST_LOG" => line.contains("RUST_LOG: ignored") && line.contains("accepted are"),
+            _ => line.contains(&value) && line.contains(IGNORED) && line.contains("expected"),
+        };
+        self.out.lines().filter(of).collect()
+    }
+
+    /// Whether nothing was ignored.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.out.contains(IGNORED) && !self.out.contains("RUST_LOG: ignored")
     }
 
     /// What the process said of itself.

@@ -1,14 +1,18 @@
 //! The table: what each variable does, and where that is seen.
 
+#[path = "table/batches.rs"]
+mod batches;
 #[path = "table/looks.rs"]
 mod looks;
 
 use crate::seen::Seen;
 use looks::*;
-use redspan::export::{Batching, Compression, OtlpMetrics, OtlpSettings, OtlpSink, Signal};
-use redspan::{Builder, SpanLimits};
+use redspan::export::{Compression, OtlpMetrics, OtlpSettings, OtlpSink, Signal};
+use redspan::{Builder, log};
+use redspan_tests::certificate::Authority;
 use std::env;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 type Look = fn(&Seen) -> String;
 type Over = fn(Builder) -> Builder;
@@ -38,7 +42,7 @@ pub(crate) struct Row {
     /// A value that cannot be read; none, if every text can.
     pub(crate) bad: Option<&'static str>,
     /// What the program says although it is set, and what is then seen.
-    pub(crate) over: Option<(Over, &'static str)>,
+    pub(crate) over: (Over, &'static str),
     /// Other variables.
     pub(crate) with: Vec<(&'static str, &'static str)>,
     pub(crate) place: Place,
@@ -61,7 +65,7 @@ fn row(
         unset,
         good,
         bad: None,
-        over: None,
+        over: (|it| it, "each row says what the program says"),
         with: Vec::new(),
         place: Place::Http,
         hangs: false,
@@ -76,7 +80,7 @@ impl Row {
     }
 
     fn over(mut self, says: Over, expected: &'static str) -> Self {
-        self.over = Some((says, expected));
+        self.over = (says, expected);
         self
     }
 
@@ -101,14 +105,21 @@ impl Row {
     }
 }
 
+fn variable(name: &str) -> String {
+    env::var(name).expect("the other process says")
+}
+
 /// The receiver, as the program names it.
 fn to_receiver() -> OtlpSettings {
-    OtlpSettings::http(&env::var("REDSPAN_TEST_HTTP").expect("the other process says"))
+    OtlpSettings::http(&variable("REDSPAN_TEST_HTTP"))
 }
 
 fn metrics_to_receiver() -> OtlpSettings {
-    let base = env::var("REDSPAN_TEST_HTTP").expect("the other process says");
-    OtlpSettings::http_for(Signal::Metrics, &base)
+    OtlpSettings::http_for(Signal::Metrics, &variable("REDSPAN_TEST_HTTP"))
+}
+
+fn logs_to_receiver() -> OtlpSettings {
+    OtlpSettings::http_for(Signal::Logs, &variable("REDSPAN_TEST_HTTP"))
 }
 
 fn spans(builder: Builder, settings: OtlpSettings) -> Builder {
@@ -119,22 +130,34 @@ fn metrics(builder: Builder, settings: OtlpSettings) -> Builder {
     builder.metrics_to(OtlpMetrics::new(settings).expect("a receiver"))
 }
 
+fn logs(builder: Builder, settings: OtlpSettings) -> Builder {
+    builder.logs(log::layer().also(log::otlp(settings).expect("a sink")))
+}
+
+fn all(builder: Builder) -> Builder {
+    let builder = metrics(spans(builder, to_receiver()), metrics_to_receiver());
+    logs(builder, logs_to_receiver())
+}
+
 /// All rows.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = general();
     rows.extend(transports());
     rows.extend(tls());
-    rows.extend(batches());
-    rows.extend(limits());
+    rows.extend(batches::rows());
+    rows.extend(batches::limits());
+    // Those that take long begin first.
+    rows.sort_by_key(|row| !(row.hangs || row.waits));
     rows.iter_mut().enumerate().for_each(|(number, row)| row.number = number);
     rows
 }
 
 fn general() -> Vec<Row> {
+    const ALL: &str = "traces metrics logs";
     vec![
-        row("OTEL_SDK_DISABLED", signals, "traces metrics", ("true", ""))
+        row("OTEL_SDK_DISABLED", signals, ALL, ("true", ""))
             .bad("on")
-            .over(|it| it.disabled(false), "traces metrics"),
+            .over(|it| it.disabled(false), ALL),
         row("OTEL_SERVICE_NAME", service_name, "unknown_service:settings", ("shop", "shop"))
             .over(|it| it.service_name("program"), "program"),
         row("OTEL_RESOURCE_ATTRIBUTES", team, "", ("team=a%20b", "a b"))
@@ -156,17 +179,27 @@ fn general() -> Vec<Row> {
             .over(|it| spans(it, to_receiver()), "received"),
         row("OTEL_TRACES_EXPORTER", spans_where, "received", ("otlp,console", "received printed"))
             .over(|it| it.spans_to_stdout(), "printed"),
-        row("OTEL_TRACES_EXPORTER", spans_where, "received", ("none", "")),
+        row("OTEL_TRACES_EXPORTER", spans_where, "received", ("none", ""))
+            .over(|it| it.spans_to_stdout(), "printed"),
         row("OTEL_METRICS_EXPORTER", metrics_where, "received", ("prometheus", "page"))
             .with("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
             .bad("statsd")
             .over(|it| metrics(it, metrics_to_receiver()), "received page"),
         row("OTEL_METRICS_EXPORTER", metrics_where, "received", ("none", ""))
             .over(|it| it.metrics_at(([127, 0, 0, 1], 0).into()), "page"),
-        row("OTEL_METRICS_EXPORTER", metrics_where, "received", ("console", "printed")),
+        row("OTEL_METRICS_EXPORTER", metrics_where, "received", ("console", "printed"))
+            .over(|it| metrics(it, metrics_to_receiver()), "received"),
+        row("OTEL_LOGS_EXPORTER", logs_where, "received printed", ("otlp", "received"))
+            .bad("loki")
+            .over(|it| it.logs(log::layer()), "printed"),
+        row("OTEL_LOGS_EXPORTER", logs_where, "received printed", ("console", "printed"))
+            .over(|it| logs(it, logs_to_receiver()), "received printed"),
+        row("OTEL_LOGS_EXPORTER", logs_where, "received printed", ("none", ""))
+            .over(|it| it.logs(log::layer()), "printed"),
         row("OTEL_EXPORTER_PROMETHEUS_HOST", page_host, "127.0.0.1", ("127.0.0.2", "127.0.0.2"))
             .with("OTEL_METRICS_EXPORTER", "prometheus")
             .with("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
+            .bad("no host")
             .over(|it| it.metrics_at(([127, 0, 0, 3], 0).into()), "127.0.0.3"),
         row("OTEL_EXPORTER_PROMETHEUS_PORT", page_port, "9464", ("0", "free"))
             .with("OTEL_METRICS_EXPORTER", "prometheus")
@@ -179,32 +212,56 @@ fn general() -> Vec<Row> {
             .with("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
             .bad("always_on")
             .over(|it| it.exemplars(true), "true"),
-        row("OTEL_LOG_LEVEL", start_up_line, "told", ("error", "")).bad("loud"),
-        row("RUST_LOG", lines, "hello", ("debug", "hello details")),
+        row("OTEL_LOG_LEVEL", start_up_line, "told", ("error", ""))
+            .bad("loud")
+            .over(|it| it.own_level(LevelFilter::INFO), "told"),
+        row("RUST_LOG", lines, "hello", ("debug", "hello details"))
+            .bad("shop=loud")
+            .over(|it| it.log_filter("warn"), ""),
     ]
 }
 
 fn transports() -> Vec<Row> {
-    let mut rows = vec![
-        row("OTEL_EXPORTER_OTLP_ENDPOINT", signals, "", ("{http}", "traces metrics"))
+    const ALL: &str = "traces metrics logs";
+    // Where nobody answers, for want of a good address, that is known soon.
+    const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+    const SHORT: &str = "300";
+    vec![
+        row("OTEL_EXPORTER_OTLP_ENDPOINT", signals, "", ("{http}", ALL))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .bad("collector:4318")
-            .over(|it| spans(it, to_receiver()), "traces metrics"),
+            .over(|it| it.spans_to_stdout(), "metrics logs"),
         row("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", signals, "", ("{http}/v1/traces", "traces"))
             .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
             .bad("collector")
             .over(|it| it.spans_to_stdout(), ""),
         row("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", signals, "", ("{http}/v1/metrics", "metrics"))
             .at(Place::Nowhere)
-            .bad("/v1/metrics"),
+            .with(TIMEOUT, SHORT)
+            .bad("/v1/metrics")
+            .over(
+                |it| {
+                    // Nobody is there.
+                    let nowhere = OtlpSettings::http("http://127.0.0.1:9");
+                    metrics(it, nowhere.timeout(Duration::from_millis(300)))
+                },
+                "",
+            ),
+        row("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", signals, "", ("{http}/v1/logs", "logs"))
+            .at(Place::Nowhere)
+            .with(TIMEOUT, SHORT)
+            .bad("https://")
+            .over(|it| it.logs(log::layer()), ""),
         row("OTEL_EXPORTER_OTLP_PROTOCOL", all_protocols, "protobuf", ("http/json", "json"))
             .bad("kafka")
-            .over(|it| metrics(spans(it, to_receiver()), metrics_to_receiver()), "protobuf"),
+            .over(all, "protobuf"),
         row("OTEL_EXPORTER_OTLP_PROTOCOL", all_protocols, "", ("grpc", "grpc"))
             .at(Place::Nowhere)
-            .with("OTEL_EXPORTER_OTLP_ENDPOINT", "{grpc}"),
-    ];
-    rows.extend([
+            .with(TIMEOUT, SHORT)
+            .with("OTEL_EXPORTER_OTLP_ENDPOINT", "{grpc}")
+            .over(all, "protobuf"),
         row(
             "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
             traces_protocol,
@@ -221,151 +278,106 @@ fn transports() -> Vec<Row> {
         )
         .bad("kafka")
         .over(|it| metrics(it, metrics_to_receiver()), "protobuf"),
-        row("OTEL_EXPORTER_OTLP_HEADERS", headers, " ", ("x-a=b%20c", "b c b c"))
+        row("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", logs_protocol, "protobuf", ("http/json", "json"))
+            .bad("kafka")
+            .over(|it| logs(it, logs_to_receiver()), "protobuf"),
+        row("OTEL_EXPORTER_OTLP_HEADERS", headers, "//", ("x-a=b%20c", "b c/b c/b c"))
             .bad("a b=c")
-            .over(|it| spans(it, to_receiver().header("x-a", "program")), "program b c"),
-        row("OTEL_EXPORTER_OTLP_TRACES_HEADERS", headers, " ", ("x-a=b", "b "))
+            .over(|it| spans(it, to_receiver().header("x-a", "program")), "program/b c/b c"),
+        row("OTEL_EXPORTER_OTLP_TRACES_HEADERS", headers, "//", ("x-a=b", "b//"))
             .bad("x-a=b%0Ac")
-            .over(|it| spans(it, to_receiver().header("x-a", "program")), "program "),
-        row("OTEL_EXPORTER_OTLP_METRICS_HEADERS", headers, " ", ("x-a=b", " b"))
+            .over(|it| spans(it, to_receiver().header("x-a", "program")), "program//"),
+        row("OTEL_EXPORTER_OTLP_METRICS_HEADERS", headers, "//", ("x-a=b", "/b/"))
             .bad("x-a=b%0Ac")
-            .over(|it| metrics(it, metrics_to_receiver().header("x-a", "program")), " program"),
-        row("OTEL_EXPORTER_OTLP_COMPRESSION", packed, " ", ("gzip", "gzip gzip"))
+            .over(|it| metrics(it, metrics_to_receiver().header("x-a", "program")), "/program/"),
+        row("OTEL_EXPORTER_OTLP_LOGS_HEADERS", headers, "//", ("x-a=b", "//b"))
+            .bad("x-a=b%0Ac")
+            .over(|it| logs(it, logs_to_receiver().header("x-a", "program")), "//program"),
+        row("OTEL_EXPORTER_OTLP_COMPRESSION", packed, "//", ("gzip", "gzip/gzip/gzip"))
             .bad("lz4")
-            .over(|it| spans(it, to_receiver().compression(Compression::Zstd)), "zstd gzip"),
-        row("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", packed, " ", ("zstd", "zstd "))
+            .over(|it| spans(it, to_receiver().compression(Compression::Zstd)), "zstd/gzip/gzip"),
+        row("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", packed, "//", ("zstd", "zstd//"))
             .bad("lz4")
-            .over(|it| spans(it, to_receiver()), " "),
-        row("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", packed, " ", ("zstd", " zstd"))
+            .over(|it| spans(it, to_receiver()), "//"),
+        row("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", packed, "//", ("zstd", "/zstd/"))
             .bad("lz4")
-            .over(|it| metrics(it, metrics_to_receiver()), " "),
-        row("OTEL_EXPORTER_OTLP_TIMEOUT", dropped, "already_shutdown", ("100", "timeout"))
-            .hangs()
-            .bad("10s")
-            .over(
-                |it| spans(it, to_receiver().timeout(Duration::from_secs(10))),
-                "already_shutdown",
-            ),
-        row("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", dropped, "already_shutdown", ("100", "timeout"))
-            .hangs()
-            .bad("-1")
-            .over(
-                |it| spans(it, to_receiver().timeout(Duration::from_secs(10))),
-                "already_shutdown",
-            ),
+            .over(|it| metrics(it, metrics_to_receiver()), "//"),
+        row("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", packed, "//", ("zstd", "//zstd"))
+            .bad("lz4")
+            .over(|it| logs(it, logs_to_receiver()), "//"),
         row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", delta, "false", ("delta", "true"))
             .bad("sum")
             .over(|it| metrics(it, metrics_to_receiver()), "false"),
-    ]);
-    rows
+    ]
+}
+
+const TRUSTED: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+const SHOWN: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
+
+/// The receiver that speaks TLS, as the program names it.
+fn to_front(signal: Signal) -> OtlpSettings {
+    let front = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    OtlpSettings::http_for(signal, &front).timeout(Duration::from_millis(300))
+}
+
+/// It trusts somebody else.
+fn trusting_another(signal: Signal) -> OtlpSettings {
+    to_front(signal).ca_certificate(Authority::new().pem())
+}
+
+/// It trusts the right one, and does not say who it is.
+fn showing_nothing(signal: Signal) -> OtlpSettings {
+    let authority = std::fs::read(variable(TRUSTED)).expect("a file");
+    to_front(signal).ca_certificate(authority)
 }
 
 fn tls() -> Vec<Row> {
-    const TRUSTED: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
-    const SHOWN: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
-    const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
-    let traces = |name, value| {
-        row(name, spans_where, "", (value, "received")).with("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
+    // Where a signal is seen, without and with the right files.
+    let of = |name, look: Look, [without, with]: [&'static str; 2], value| {
+        row(name, look, without, (value, with)).with("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
     };
+    let spans_go = ["", "received"];
+    let metrics_go = ["", "received"];
+    let logs_go = ["printed", "received printed"];
+    let trusted = |name, look, go: [&'static str; 2], over: Over| {
+        of(name, look, go, "{ca}").at(Place::Tls).bad("/nowhere.pem").over(over, go[0])
+    };
+    let shown = |name, look, go: [&'static str; 2], over: Over| {
+        let row = of(name, look, go, "{certificate}").at(Place::KnownClients);
+        row.with(TRUSTED, "{ca}").with(KEY, "{key}").bad("/nowhere.pem").over(over, go[0])
+    };
+    let key = |name, look, go: [&'static str; 2], over: Over| {
+        let row = of(name, look, go, "{key}").at(Place::KnownClients);
+        row.with(TRUSTED, "{ca}").with(SHOWN, "{certificate}").bad("{ca}").over(over, go[0])
+    };
+    let stranger: [Over; 3] = [
+        |it| spans(it, trusting_another(Signal::Traces)),
+        |it| metrics(it, trusting_another(Signal::Metrics)),
+        |it| logs(it, trusting_another(Signal::Logs)),
+    ];
+    let nobody: [Over; 3] = [
+        |it| spans(it, showing_nothing(Signal::Traces)),
+        |it| metrics(it, showing_nothing(Signal::Metrics)),
+        |it| logs(it, showing_nothing(Signal::Logs)),
+    ];
     vec![
-        traces(TRUSTED, "{ca}").at(Place::Tls).bad("/nowhere.pem"),
-        traces("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "{ca}").at(Place::Tls).bad("{key}"),
-        traces(SHOWN, "{certificate}")
-            .at(Place::KnownClients)
-            .with(TRUSTED, "{ca}")
-            .with(KEY, "{key}"),
-        traces("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "{certificate}")
-            .at(Place::KnownClients)
-            .with(TRUSTED, "{ca}")
-            .with(KEY, "{key}"),
-        traces(KEY, "{key}")
-            .at(Place::KnownClients)
-            .with(TRUSTED, "{ca}")
-            .with(SHOWN, "{certificate}"),
-        traces("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "{key}")
-            .at(Place::KnownClients)
-            .with(TRUSTED, "{ca}")
-            .with(SHOWN, "{certificate}"),
-        row(
+        trusted(TRUSTED, spans_where, spans_go, stranger[0]),
+        trusted("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", spans_where, spans_go, stranger[0]),
+        trusted("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", metrics_where, metrics_go, stranger[1]),
+        trusted("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", logs_where, logs_go, stranger[2]),
+        shown(SHOWN, spans_where, spans_go, nobody[0]),
+        shown("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", spans_where, spans_go, nobody[0]),
+        shown(
             "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
             metrics_where,
-            "",
-            ("{certificate}", "received"),
-        )
-        .at(Place::KnownClients)
-        .with(TRUSTED, "{ca}")
-        .with(KEY, "{key}"),
-        row("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", metrics_where, "", ("{key}", "received"))
-            .at(Place::KnownClients)
-            .with(TRUSTED, "{ca}")
-            .with(SHOWN, "{certificate}"),
-        row("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", metrics_where, "", ("{ca}", "received"))
-            .at(Place::Tls)
-            .bad("/nowhere.pem"),
-    ]
-}
-
-fn batches() -> Vec<Row> {
-    vec![
-        row("OTEL_BSP_SCHEDULE_DELAY", early, "false", ("50", "true"))
-            .waits()
-            .bad("5s")
-            .over(|it| it.batching(Batching::default().delay(Duration::from_secs(60))), "false"),
-        row("OTEL_BSP_MAX_QUEUE_SIZE", queue_full, "false", ("1", "true"))
-            .hangs()
-            .bad("0")
-            .over(|it| it.batching(Batching::default()), "false"),
-        row("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", several_requests, "false", ("5", "true"))
-            .bad("0")
-            .over(|it| it.batching(Batching::default()), "false"),
-        row("OTEL_BSP_EXPORT_TIMEOUT", dropped, "already_shutdown", ("100", "timeout"))
-            .hangs()
-            .bad("never")
-            .over(|it| it.batching(Batching::default()), "already_shutdown"),
-        row("OTEL_METRIC_EXPORT_TIMEOUT", several_metrics, "false", ("60", "true"))
-            .with("OTEL_METRIC_EXPORT_INTERVAL", "50")
-            .hangs()
-            .bad("never"),
-        row("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", several_metrics, "false", ("60", "true"))
-            .with("OTEL_METRIC_EXPORT_INTERVAL", "50")
-            .hangs()
-            .bad("-1")
-            .over(
-                |it| metrics(it, metrics_to_receiver().timeout(Duration::from_secs(10))),
-                "false",
-            ),
-        row("OTEL_METRIC_EXPORT_INTERVAL", several_metrics, "false", ("50", "true"))
-            .waits()
-            .bad("1m")
-            .over(|it| it.metrics_every(Duration::from_secs(60)), "false"),
-    ]
-}
-
-fn limits() -> Vec<Row> {
-    vec![
-        row("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes, "128", ("2", "2"))
-            .bad("many")
-            .over(|it| it.span_limits(SpanLimits::default().attributes(3)), "3"),
-        row("OTEL_ATTRIBUTE_COUNT_LIMIT", attributes, "128", ("2", "2"))
-            .bad("-9")
-            .over(|it| it.span_limits(SpanLimits::default().attributes(3)), "3"),
-        row("OTEL_SPAN_EVENT_COUNT_LIMIT", events, "128", ("2", "2"))
-            .bad("1e3")
-            .over(|it| it.span_limits(SpanLimits::default().events(3)), "3"),
-        row("OTEL_SPAN_LINK_COUNT_LIMIT", links, "128", ("2", "2"))
-            .bad("x")
-            .over(|it| it.span_limits(SpanLimits::default().links(3)), "3"),
-        row("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", event_attributes, "128", ("2", "2"))
-            .bad("x")
-            .over(|it| it.span_limits(SpanLimits::default().event_attributes(3)), "3"),
-        row("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", link_attributes, "128", ("2", "2"))
-            .bad("x")
-            .over(|it| it.span_limits(SpanLimits::default().link_attributes(3)), "3"),
-        row("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", value_length, "16384", ("9", "9"))
-            .bad("-1")
-            .over(|it| it.span_limits(SpanLimits::default().value_length(Some(7))), "7"),
-        row("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", value_length, "16384", ("9", "9"))
-            .bad("eighty")
-            .over(|it| it.span_limits(SpanLimits::default().value_length(None)), "20000"),
+            metrics_go,
+            nobody[1],
+        ),
+        shown("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", logs_where, logs_go, nobody[2]),
+        key(KEY, spans_where, spans_go, nobody[0]),
+        key("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", spans_where, spans_go, nobody[0]),
+        key("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", metrics_where, metrics_go, nobody[1]),
+        key("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", logs_where, logs_go, nobody[2]),
     ]
 }

@@ -1,7 +1,10 @@
 //! What the integration tests share.
 
 pub mod certificate;
+pub mod conventions;
+pub mod counting;
 pub mod front;
+pub mod mariadb;
 pub mod page;
 pub mod postgres;
 pub mod process;

@@ -33,12 +33,12 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// It refuses to run as root: then it runs as the user whom its package has made.
-fn as_its_user(command: &mut Command) -> Option<(u32, u32)> {
+pub(crate) fn as_its_user(command: &mut Command, name: &str) -> Option<(u32, u32)> {
     if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
         return None;
     }
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let user = users.lines().find(|line| line.starts_with("postgres:"))?;
+    let user = users.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut ids = user.split(':').skip(2).filter_map(|id| id.parse().ok());
     let (user, group) = (ids.next()?, ids.next()?);
     command.uid(user).gid(group);
@@ -73,7 +73,7 @@ impl Postgres {
         let mut init = Command::new(programs.join("initdb"));
         init.current_dir(&folder).arg("-D").arg(&data);
         init.args(["-A", "trust", "-U", "shop", "-E", "UTF8", "--no-sync", "--no-instructions"]);
-        if let Some((user, group)) = as_its_user(&mut init) {
+        if let Some((user, group)) = as_its_user(&mut init, "postgres") {
             chown(&folder, Some(user), Some(group)).unwrap();
         }
         let made = init.output().unwrap();
@@ -95,7 +95,7 @@ impl Postgres {
         command.args(["-h", "127.0.0.1", "-p", &address.port().to_string(), "-k", ""]);
         command.args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        as_its_user(&mut command);
+        as_its_user(&mut command, "postgres");
         command.spawn().unwrap()
     }
 

@@ -72,7 +72,7 @@ fn asynchronous(model: &Model) -> TokenStream {
 /// The future that a function ends in, driven as the call. What stands before it stays as it is.
 fn ending_in_future(model: &Model, tail: &Tail) -> TokenStream {
     let at = Span::mixed_site();
-    let Tail { before, block, pin } = tail;
+    let Tail { before, block, pin, .. } = tail;
     let mut inner = Group::new(Delimiter::Brace, asynchronous(model));
     inner.set_span(block.span());
     let future = quote_spanned!(at=> async move #inner);
@@ -106,11 +106,13 @@ fn statics(model: &Model) -> TokenStream {
     let event_name = quote_spanned!(at=> ::core::concat!("event ", #file, ":", #line));
     let level = level(model);
     let fields = fields::names(&options.fields);
+    let rest = plain::rest(quote_spanned!(at=>
+        target: ::core::option::Option::Some(#target), level: #level, fields: #fields,
+        follows_tracing: true,
+    ));
     let site = plain::listed(&quote_spanned!(at=>
-        #private::CallSite::compat(
-            #name, #target, #function, ::core::module_path!(), #file, #line, #level, #fields,
-            &__REDSPAN_SITE,
-        )
+        name: #name, function: #function, module: ::core::module_path!(), file: #file, line: #line,
+        rest: #rest
     ));
     let event = |event: &Option<Event>, ident: &str, field: &str, default: TokenStream| {
         let event = event.as_ref()?;

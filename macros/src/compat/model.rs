@@ -19,21 +19,9 @@ use crate::instrumented::model::{
 };
 use crate::instrumented::params;
 use crate::instrumented::parse::Function;
-use crate::options::Known;
+use crate::options::{COMPAT, COMPAT_EVENT};
 use crate::paths;
 
-const KNOWN: &[Known] = &[
-    Known::new("name", "name = \"checkout\"", "name = 3"),
-    Known::new("target", "target = \"shop\"", "target = 3"),
-    Known::new("level", "level = \"debug\"", "level = 3"),
-    Known::new("parent", "parent = &span", "parent = 3"),
-    Known::new("follows_from", "follows_from = [&span]", "follows_from = 3"),
-    Known::new("skip", "skip(pool)", "skip = 3"),
-    Known::new("skip_all", "skip_all", "skip_all = 3"),
-    Known::new("fields", "fields(order.id = order.id)", "fields = 3"),
-    Known::new("err", "err(Debug, level = \"warn\")", "err = 3"),
-    Known::new("ret", "ret(Display, level = \"debug\")", "ret = 3"),
-];
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
 #[derive(Default)]
@@ -96,8 +84,8 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
             Entry::Option(entry) => entry,
         };
         let (key, span) = (entry.key.to_string(), entry.key.span());
-        if !KNOWN.iter().any(|known| known.name == key) {
-            let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        if !COMPAT.iter().any(|known| known.name == key) {
+            let names: Vec<&str> = COMPAT.iter().map(|known| known.name).collect();
             let hint = attrs::hint(&key, &names);
             options.unknown.push((span, format!("unknown option `{key}`; {hint}")));
             continue;
@@ -108,23 +96,25 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
         }
         match key.as_str() {
             "skip" => {
-                if let Some(list) = attrs::list_of(entry, KNOWN, diag) {
+                if let Some(list) = attrs::list_of(entry, COMPAT, diag) {
                     options.skip = skip(list.stream(), diag);
                 }
+                one_of_both(span, &options, diag);
             }
             "skip_all" => {
                 bare(&entry, diag);
                 options.skip_all = true;
+                one_of_both(span, &options, diag);
             }
             "fields" => {
-                if let Some(list) = attrs::list_of(entry, KNOWN, diag) {
+                if let Some(list) = attrs::list_of(entry, COMPAT, diag) {
                     options.fields = fields::parse(list.stream(), diag);
                 }
             }
             "err" => options.err = event(entry, diag),
             "ret" => options.ret = event(entry, diag),
             _ => {
-                let Some(value) = attrs::value_of(entry, KNOWN, diag) else { continue };
+                let Some(value) = attrs::value_of(entry, COMPAT, diag) else { continue };
                 match key.as_str() {
                     "name" => options.name = text(&key, &value, diag),
                     "target" => options.target = text(&key, &value, diag),
@@ -135,12 +125,13 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
             }
         }
     }
-    if options.skip_all
-        && let Some(name) = options.skip.first()
-    {
-        diag.at(name.span(), "`skip` and `skip_all` exclude each other; keep one of them");
-    }
     options
+}
+
+fn one_of_both(at: Span, options: &Options, diag: &mut Diag) {
+    if options.skip_all && !options.skip.is_empty() {
+        diag.at(at, "`skip` and `skip_all` exclude each other; keep one of them");
+    }
 }
 
 fn once(key: &str, span: Span, seen: &mut Vec<String>, diag: &mut Diag) {
@@ -186,8 +177,8 @@ fn level(value: &Expr, diag: &mut Diag) -> Option<TokenStream> {
     if found.is_none() {
         diag.at(
             value.span(),
-            "unknown level; accepted: \"trace\", \"debug\", \"info\", \"warn\", \"error\", a number \
-             from 1 (trace) to 5 (error), or the path of a `tracing::Level`",
+            "`level` takes \"trace\", \"debug\", \"info\", \"warn\", \"error\", a number from 1 (trace) to 5 \
+             (error), or the path of a `tracing::Level`",
         );
     }
     let name = Ident::new(&found?.to_uppercase(), Span::mixed_site());
@@ -224,33 +215,27 @@ fn event(entry: attrs::Entry, diag: &mut Diag) -> Option<Event> {
         return Some(event);
     }
     let key = entry.key.clone();
-    let list = attrs::list_of(entry, KNOWN, diag)?;
+    let list = attrs::list_of(entry, COMPAT, diag)?;
+    let mut entries = Vec::new();
     for entry in parse::entries(list.stream(), diag) {
-        let Entry::Option(entry) = entry else {
-            diag.at(span, format!("{} takes {}", key, attrs::usage(&key, KNOWN)));
-            continue;
+        let stray = match entry {
+            Entry::Option(entry) => {
+                entries.push(entry);
+                continue;
+            }
+            Entry::Name(text) => text.span(),
+            Entry::Stray(stray) => stray,
         };
-        let word = entry.key.to_string();
-        match word.as_str() {
-            "level" if event.level.is_some() => {
-                diag.at(entry.key.span(), "duplicate option `level`; keep one of them");
-            }
-            "level" => {
-                if let Some(value) = attrs::value_of(entry, KNOWN, diag) {
-                    event.level = level(&value, diag);
-                }
-            }
-            "Debug" | "Display" => {
-                bare(&entry, diag);
-                if event.mode.is_some() {
-                    diag.at(entry.key.span(), "one of `Debug` and `Display` is enough");
-                }
-                event.mode = Some(if word == "Debug" { Mode::Debug } else { Mode::Display });
-            }
-            _ => {
-                let message = format!("`{key}` takes `Debug`, `Display` and `level = …`");
-                diag.at(entry.key.span(), message);
-            }
+        let usage = attrs::usage(&key, COMPAT);
+        diag.at(stray, format!("`{key}` takes `Debug`, `Display` and `level`: {usage}"));
+    }
+    for entry in attrs::judge_keys(entries, COMPAT_EVENT, diag) {
+        if entry.key == "level" {
+            let value = attrs::value_of(entry, COMPAT_EVENT, diag);
+            event.level = value.and_then(|value| level(&value, diag));
+        } else {
+            bare(&entry, diag);
+            event.mode = Some(if entry.key == "Debug" { Mode::Debug } else { Mode::Display });
         }
     }
     Some(event)
@@ -298,6 +283,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
     let function = Plain {
         options: plain,
         owner: None,
+        block: None,
         shared: Shared::Nothing,
         attrs,
         inner_attrs,

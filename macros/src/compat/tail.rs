@@ -15,6 +15,8 @@ pub(crate) struct Tail {
     /// What stands before the `async` block.
     pub(crate) before: Vec<TokenTree>,
     pub(crate) block: Group,
+    /// `async`, `async move`
+    pub(crate) words: TokenStream,
     /// The parentheses of `Box::pin(…)`, to be filled again.
     pub(crate) pin: Option<Group>,
 }
@@ -26,8 +28,14 @@ pub(crate) fn find(body: &Group) -> Option<Tail> {
     }
     let Some(TokenTree::Group(last)) = tokens.pop() else { return None };
     match last.delimiter() {
-        Delimiter::Brace if take_async(&mut tokens) && begins_statement(&tokens) => {
-            Some(Tail { before: tokens, block: last, pin: None })
+        Delimiter::Brace => {
+            let words = take_async(&mut tokens)?;
+            begins_statement(&tokens).then_some(Tail {
+                before: tokens,
+                block: last,
+                words,
+                pin: None,
+            })
         }
         Delimiter::Parenthesis => {
             let mut inside: Vec<TokenTree> = last.stream().into_iter().collect();
@@ -35,28 +43,25 @@ pub(crate) fn find(body: &Group) -> Option<Tail> {
                 inside.pop();
             }
             let Some(TokenTree::Group(block)) = inside.pop() else { return None };
-            let brace = block.delimiter() == Delimiter::Brace;
-            let whole = brace && take_async(&mut inside) && inside.is_empty();
-            if !whole || !is_box_pin(&tokens) {
+            if block.delimiter() != Delimiter::Brace {
                 return None;
             }
-            Some(Tail { before: tokens, block, pin: Some(last) })
+            let words = take_async(&mut inside)?;
+            if !inside.is_empty() || !is_box_pin(&tokens) {
+                return None;
+            }
+            Some(Tail { before: tokens, block, words, pin: Some(last) })
         }
         _ => None,
     }
 }
 
 /// Takes `async` or `async move` off the end.
-fn take_async(tokens: &mut Vec<TokenTree>) -> bool {
+fn take_async(tokens: &mut Vec<TokenTree>) -> Option<TokenStream> {
     let is = |token: Option<&TokenTree>, word: &str| matches!(token, Some(TokenTree::Ident(ident)) if ident == word);
-    if is(tokens.last(), "move") {
-        tokens.pop();
-    }
-    let found = is(tokens.last(), "async");
-    if found {
-        tokens.pop();
-    }
-    found
+    let moved = if is(tokens.last(), "move") { tokens.pop() } else { None };
+    let word = if is(tokens.last(), "async") { tokens.pop() } else { None };
+    Some([Some(word?), moved].into_iter().flatten().collect())
 }
 
 /// Whether a new statement begins behind these tokens.

@@ -157,10 +157,7 @@ fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
         let key = entry.key.clone();
         let at = key.span();
         if key == "client" || key == "server" {
-            if !bare(entry, diag) {
-            } else if judged.own.client.is_some() {
-                diag.at(at, "`client` and `server` exclude each other; keep one of them");
-            } else {
+            if bare(entry, diag) {
                 judged.own.client = Some(key == "client");
             }
         } else if key == "retryable" {

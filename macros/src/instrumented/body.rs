@@ -110,7 +110,7 @@ fn returns(output: &TokenStream, place: Span) -> TokenStream {
 /// The body as the last expression of another block. Its braces stay, for they carry the user's
 /// edition, which decides when temporaries drop; the empty statement keeps the compiler from calling
 /// the braces of `{ value }` unnecessary.
-fn tail(body: &Group) -> TokenStream {
+pub(crate) fn tail(body: &Group) -> TokenStream {
     if body.stream().is_empty() {
         return body.to_token_stream();
     }

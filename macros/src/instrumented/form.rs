@@ -71,7 +71,18 @@ pub(crate) fn never_fails(model: &Model) -> bool {
 
 /// Notes what the function's form has no place for.
 pub(crate) fn judge(model: &Model, diag: &mut Diag) {
-    let Form::Later(later) = of(model) else { return };
+    let later = match of(model) {
+        Form::Sync => {
+            if let Some(at) = model.options.busy {
+                let message = "`busy` tells how long a future was polled: it goes on an `async fn`, or on a \
+                               function whose type says that it returns a future or a stream";
+                diag.at(at, message);
+            }
+            return;
+        }
+        Form::Later(later) => later,
+        _ => return,
+    };
     let fix = match later.stream {
         true => "in a stream, write to `redspan::current_span()` instead",
         false => "end the function in `async move { … }` or `Box::pin(async move { … })`",
@@ -97,13 +108,17 @@ fn without_async(model: &Model) -> Form {
 /// The `async` block that the body ends in, if there is no other way out.
 fn tail(model: &Model, later: &Later) -> Option<Tail> {
     let tail = tail::find(&model.body).filter(|_| !later.stream)?;
-    // A macro may hide a `return`.
+    (!may_leave(&tail.before)).then_some(tail)
+}
+
+/// Whether there is a `return` among the tokens; a macro may hide one.
+pub(crate) fn may_leave(tokens: &[TokenTree]) -> bool {
     let leaves = |token: &TokenTree| match token {
         TokenTree::Ident(ident) => ident == "return",
         TokenTree::Punct(punct) => punct.as_char() == '!',
         _ => false,
     };
-    (!anywhere(tail.before.iter().cloned(), &leaves)).then_some(tail)
+    anywhere(tokens.iter().cloned(), &leaves)
 }
 
 fn anywhere(

@@ -22,6 +22,7 @@ pub(crate) use expand::expand as expanded;
 pub(crate) use labels::label_name;
 pub(crate) use model::{Model, Options, Shared, model, options};
 pub(crate) use parse::{Function, function};
+pub(crate) use returns::returns_later;
 
 /// The instrumented item, or `None` if it has no instrumented form (then `diag` says why). `item` becomes
 /// what is emitted after a mistake.

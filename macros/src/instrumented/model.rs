@@ -58,6 +58,8 @@ pub(crate) struct Model {
     pub(crate) options: Options,
     /// What stands in front of the function's name: its type or trait, if a block around it told.
     pub(crate) owner: Option<String>,
+    /// The name of a block or a closure, which is no function.
+    pub(crate) block: Option<String>,
     pub(crate) shared: Shared,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) inner_attrs: Vec<Attribute>,
@@ -249,15 +251,12 @@ fn predicate(entry: Entry, diag: &mut Diag) -> Option<TokenStream> {
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
     let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
     let body = instrumentable(&sig, body, diag)?;
-    if let Some(at) = options.busy.filter(|_| sig.asyncness.is_none()) {
-        let message = "`busy` tells how long a future was polled, and this function is not `async`; remove it";
-        diag.at(at, message);
-    }
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.reads(), None);
     let model = Model {
         options,
         owner: None,
+        block: None,
         shared: Shared::Nothing,
         attrs,
         inner_attrs,
@@ -347,6 +346,9 @@ pub(crate) fn level(word: &str) -> Ident {
 impl Model {
     /// What the function is called: `charge`, or `Payments::charge` where the block around it told.
     pub(crate) fn function(&self) -> String {
+        if let Some(block) = &self.block {
+            return block.clone();
+        }
         let name = self.sig.ident.unraw().to_string();
         match &self.owner {
             Some(owner) => format!("{owner}::{name}"),

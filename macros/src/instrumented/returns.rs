@@ -23,6 +23,10 @@ pub(crate) enum Wrap {
     Boxed,
 }
 
+pub(crate) fn returns_later(output: &ReturnType) -> bool {
+    later(output).is_some()
+}
+
 /// `None`: the function is measured until it returns.
 pub(crate) fn later(output: &ReturnType) -> Option<Later> {
     match output {

@@ -81,12 +81,8 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
     };
     for entry in attrs::judge_keys(field.entries, METRICS_FIELD, diag) {
         let key = entry.key.to_string();
-        let place = entry.key.span();
         if key == "exponential" {
             metric.exponential = flag(&entry, diag);
-            if metric.buckets.is_some() {
-                diag.at(place, "`exponential` and `buckets` exclude each other; keep one");
-            }
             continue;
         }
         let Some(value) = attrs::value_of(entry, METRICS_FIELD, diag) else { continue };
@@ -110,9 +106,6 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
             }
             "buckets" => {
                 metric.buckets = bounds(&value, diag);
-                if metric.exponential {
-                    diag.at(place, "`exponential` and `buckets` exclude each other; keep one");
-                }
             }
             _ => metric.limit = limit(&value, diag),
         }

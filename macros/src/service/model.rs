@@ -138,7 +138,7 @@ fn function(
         // What has no instrumented form is left out, unless it asks for one itself. Nor is syntax that
         // nobody knows yet ours to refuse.
         let function = function.filter(has_form)?;
-        let options = merged(said, None, is_async(&function), &mut Diag::new());
+        let options = merged(said, None, is_polled(&function), &mut Diag::new());
         return model_of(options, function, owner, diag);
     };
     let before = diag.len();
@@ -147,8 +147,8 @@ fn function(
     let mistaken = said.mistaken || diag.len() > before;
     // What only clashes with what the block says.
     let mut clashes = Diag::new();
-    let is_async = function.as_ref().is_some_and(is_async);
-    let options = merged(said, Some(own.args), is_async, &mut clashes);
+    let is_polled = function.as_ref().is_some_and(is_polled);
+    let options = merged(said, Some(own.args), is_polled, &mut clashes);
     if !mistaken {
         diag.absorb(clashes);
     }
@@ -177,14 +177,14 @@ fn model_of(
 fn merged(
     said: &Said,
     own: Option<TokenStream>,
-    is_async: bool,
+    is_polled: bool,
     diag: &mut Diag,
 ) -> instrumented::Options {
     let mut entries = own.map_or_else(Vec::new, |own| attrs::entries(own, &mut Diag::new()));
     for args in said.args.iter().rev() {
         let outer = attrs::entries(args.clone(), &mut Diag::new()).into_iter();
         let outer: Vec<Entry> = outer
-            .filter(|outer| is_async || outer.key != "busy")
+            .filter(|outer| is_polled || outer.key != "busy")
             .filter(|outer| !entries.iter().any(|inner| replaces(inner, outer)))
             .collect();
         entries.extend(outer);
@@ -192,8 +192,9 @@ fn merged(
     instrumented::options(entries, diag)
 }
 
-fn is_async(function: &Function) -> bool {
-    function.sig.asyncness.is_some()
+/// Whether there is a future, or a stream, to be polled.
+fn is_polled(function: &Function) -> bool {
+    function.sig.asyncness.is_some() || instrumented::returns_later(&function.sig.output)
 }
 
 /// An option goes before the same one of the block, before what says it in another way, and before what

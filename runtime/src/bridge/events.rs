@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::callsite::line;
 use crate::context::current;
 use crate::log::Unit;
 use crate::log::fields::{Fields, Recorder, Rendering, Value};
@@ -21,9 +22,9 @@ use crate::log::span_ids::{self, Bridge};
 use crate::redact;
 
 /// The attributes written beside the fields.
-const RESERVED_NAMES: [&str; 4] = ["message", "level", "target", "exception.message"];
+const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
 
-static RESERVED: OnceLock<[Box<str>; 4]> = OnceLock::new();
+static RESERVED: OnceLock<[Box<str>; 3]> = OnceLock::new();
 
 /// Writes events to the current span if it records, or to the parent that the event names.
 ///
@@ -71,7 +72,7 @@ where
         let time = SystemTime::now();
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        if span_ids::from_opentelemetry(metadata.target()) {
+        if span_ids::from_opentelemetry(metadata.target()) || repeats_its_span(metadata) {
             return;
         }
         let Some(cx) = self.context::<S>(event) else { return };
@@ -99,6 +100,13 @@ where
     }
 }
 
+/// What the option `log` says of a call's end, and a server layer of a request, their spans say themselves.
+fn repeats_its_span(metadata: &Metadata<'_>) -> bool {
+    let name = metadata.name();
+    name == line::NAME
+        || (metadata.target() == "redspan::tower" && name.starts_with("http.server.request."))
+}
+
 /// An event that has an error for its message, as those of `err` are: by convention an exception.
 fn is_exception(fields: &Fields) -> bool {
     let mut fields_of_event = fields.iter();
@@ -115,7 +123,8 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
     let mut attributes =
         vec![KeyValue::new("level", metadata.level().as_str()), KeyValue::new("target", target)];
     let is_exception = is_exception(fields);
-    let mut exception = false;
+    // What the event itself says under this name stands.
+    let mut exception = fields.iter().any(|(name, _)| name == "exception.message");
     for (name, value) in fields.iter() {
         let text = |at| StringValue::from(fields.text(at).to_owned());
         let value: Attribute = match value {

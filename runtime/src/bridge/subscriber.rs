@@ -25,7 +25,7 @@ impl<S: Subscriber> Front<S> {
         Front { inner, own: OnceLock::new(), mark: Mark }
     }
 
-    fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<View> {
+    fn view(&self, context: Context, metadata: &'static Metadata<'static>) -> Option<Box<View>> {
         let dispatch = self.own.get()?.upgrade()?;
         tracer::making_view(context, metadata.name(), || {
             // Asked first, as tracing's own macros do: per-layer filters remember their answers
@@ -36,7 +36,7 @@ impl<S: Subscriber> Front<S> {
             let none = vec![None; metadata.fields().len()];
             let values = metadata.fields().value_set_all(&none);
             let id = self.inner.new_span(&Attributes::new(metadata, &values));
-            Some(View { id, dispatch })
+            Some(Box::new(View { id, dispatch }))
         })
     }
 }

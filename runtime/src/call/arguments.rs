@@ -3,6 +3,9 @@
 //! The closure's parameters are the function's: they live, drop and borrow exactly as they would
 //! there. Their types need not be written, because the arguments come first.
 
+use super::classify::Verdict;
+use super::guard::Call;
+
 macro_rules! call {
     ($($name:ident($($type:ident $argument:ident),*)),* $(,)?) => {$(
         #[doc(hidden)]
@@ -32,4 +35,16 @@ call! {
     call14(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k, L l, M m, N n),
     call15(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k, L l, M m, N n, O o),
     call16(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k, L l, M m, N n, O o, P p),
+}
+
+/// Runs `work` within the call, which ends as its value says.
+#[inline]
+pub fn measured<R>(
+    mut call: Call,
+    work: impl FnOnce() -> R,
+    judge: impl FnOnce(&R) -> Verdict<'_>,
+) -> R {
+    let out = work();
+    call.finish(judge(&out));
+    out
 }

@@ -181,6 +181,11 @@ impl<'a> Verdict<'a> {
         Verdict(None)
     }
 
+    #[inline]
+    pub(super) fn is_fine(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(super) fn failure(self) -> Option<Failure<'a>> {
         self.0
     }

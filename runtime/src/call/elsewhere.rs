@@ -15,7 +15,7 @@ use crate::red::elsewhere::Handles;
 use crate::red::labelled::Place;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -104,7 +104,8 @@ fn end_told(
             }
             site.table().end(place, site.bounds(), outcome, duration);
             // Either this sees the recorder that has come meanwhile, or who brought it in sees this
-            // call (`all`, after `GLOBAL` was set): nobody is forgotten.
+            // call (`catch_up`, after `GLOBAL` was set): nobody is forgotten.
+            fence(SeqCst);
             if GLOBAL.load(SeqCst) != 0 {
                 catch_up(site, now);
             }
@@ -210,6 +211,7 @@ fn tell(site: &'static CallSite, place: Place, whose: Whose, now: Tick, f: impl 
 fn catch_up(site: &'static CallSite, now: Tick) {
     let (address, _) = current();
     if address == GLOBAL.load(SeqCst) {
+        fence(SeqCst);
         let _ = telling(|| {
             site.table().each(|place, cells| {
                 let of_type = |name| sites::errors(site, place, name);

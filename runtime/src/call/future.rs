@@ -1,7 +1,8 @@
 //! A call whose body is a future, or a stream.
 
 use super::classify::Verdict;
-use super::guard::{Here, Running, Started, begin};
+use super::guard::{Started, begin};
+use super::running::{Here, Running};
 use crate::callsite::CallSite;
 use crate::clock::Tick;
 use crate::outcome::Outcome;

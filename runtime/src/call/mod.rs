@@ -12,6 +12,7 @@ mod labels;
 mod links;
 mod manual;
 pub(crate) mod owned;
+mod running;
 
 pub use classify::name_error;
 pub use compat::{EventSite, failed, quiet};

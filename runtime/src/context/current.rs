@@ -7,6 +7,7 @@
 
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::{Dispatch, Metadata, span};
 
@@ -24,10 +25,9 @@ pub(crate) struct Mark;
 impl View {
     /// A view that keeps the span open; `None` if the span is another subscriber's, in effect for a
     /// while: given out as the current one, its id would make our registry panic.
-    pub(crate) fn of(id: &span::Id, dispatch: &Dispatch) -> Option<Self> {
-        dispatch
-            .is::<Mark>()
-            .then(|| View { id: dispatch.clone_span(id), dispatch: dispatch.clone() })
+    pub(crate) fn of(id: &span::Id, dispatch: &Dispatch) -> Option<Box<Self>> {
+        let view = || View { id: dispatch.clone_span(id), dispatch: dispatch.clone() };
+        dispatch.is::<Mark>().then(|| Box::new(view()))
     }
 }
 
@@ -38,19 +38,29 @@ impl Drop for View {
 }
 
 struct Frame {
+    /// Tells it from what stands in its place later.
+    serial: u32,
     context: Context,
     /// None: work that runs in another context than the frames below, whose spans are not its own.
     metadata: Option<&'static Metadata<'static>>,
     /// How many tracing spans were entered when this frame came: more means that one of those is
     /// the innermost now.
     depth: u32,
-    view: Option<View>,
+    // Few have one, and all are copied.
+    view: Option<Box<View>>,
 }
 
 thread_local! {
     static FRAMES: Frames = Frames::new();
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static SERIAL: Cell<u32> = const { Cell::new(0) };
+    /// Frames that stood above one which ended before them: what they hold is their spans' only
+    /// context, and given back when they end.
+    static STRAYS: RefCell<VecDeque<Frame>> = const { RefCell::new(VecDeque::new()) };
 }
+
+/// Past that the oldest is forgotten, as one that was leaked: its span ends with its last holder.
+const MOST_STRAYS: usize = 64;
 
 /// `None` when the thread had lost its context before it first came here.
 struct Frames(Option<RefCell<Vec<Frame>>>);
@@ -78,12 +88,13 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
     Some(Context::map_current(f))
 }
 
-/// A span of ours, current on this thread while this lives.
+/// A span of ours, current on this thread while this lives; or nothing.
+#[derive(Default)]
 pub(crate) struct Attached {
     guard: Option<ContextGuard>,
-    index: usize,
+    serial: u32,
     /// Kept for the next attachment, when this one could not be made.
-    unused: Option<View>,
+    unused: Option<Box<Given>>,
 }
 
 /// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
@@ -98,19 +109,21 @@ pub(crate) fn can_attach() -> bool {
     with(Context::clone).and_then(attach_unless_borrowed).is_some()
 }
 
-/// Makes `context` current. `view` is what an earlier attachment of the same span left behind.
+/// Makes `context` current, and keeps it until [`Attached::detach`]. `view` is what an earlier
+/// attachment of the same span left behind.
 ///
 /// Nothing happens when the thread is ending, or when somebody has its context borrowed.
+#[inline]
 pub(crate) fn attach(
-    context: &Context,
+    context: Context,
     metadata: &'static Metadata<'static>,
-    view: Option<View>,
+    view: Option<Box<View>>,
 ) -> Attached {
     push(context, Some(metadata), view)
 }
 
 /// Makes `context` current, which holds no span of ours to show as tracing's.
-pub(crate) fn attach_foreign(context: &Context) -> Attached {
+pub(crate) fn attach_foreign(context: Context) -> Attached {
     push(context, None, None)
 }
 
@@ -121,47 +134,87 @@ pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
 
 #[inline]
 fn push(
-    context: &Context,
+    context: Context,
     metadata: Option<&'static Metadata<'static>>,
-    mut view: Option<View>,
+    view: Option<Box<View>>,
 ) -> Attached {
+    let mut held = Some((context, view));
     let attached = frames(|frames| {
-        let guard = attach_unless_borrowed(context.clone())?;
+        // One more holder, not two: what the frame has is the call's own.
+        let guard = attach_unless_borrowed(held.as_ref()?.0.clone())?;
+        let (context, view) = held.take()?;
+        let serial = SERIAL.get().wrapping_add(1);
+        SERIAL.set(serial);
         let mut frames = frames.borrow_mut();
-        let depth = DEPTH.get();
-        frames.push(Frame { context: context.clone(), metadata, depth, view: view.take() });
-        Some(Attached { guard: Some(guard), index: frames.len() - 1, unused: None })
+        frames.push(Frame { serial, context, metadata, depth: DEPTH.get(), view });
+        Some(Attached { guard: Some(guard), serial, unused: None })
     });
-    attached.flatten().unwrap_or(Attached { guard: None, index: 0, unused: view })
+    match attached.flatten() {
+        Some(attached) => attached,
+        None => Attached { guard: None, serial: 0, unused: held.map(Box::new) },
+    }
 }
 
+/// What was given to an attachment.
+pub(crate) type Given = (Context, Option<Box<View>>);
+
 impl Attached {
-    /// Ends the attachment and hands the view back, for the next one or for its end.
-    pub(crate) fn detach(mut self) -> Option<View> {
+    /// Ends the attachment and hands back what it was given, for the next one or for its end.
+    #[inline]
+    pub(crate) fn detach(mut self) -> Option<Given> {
         self.pop()
     }
 
-    fn pop(&mut self) -> Option<View> {
-        let Some(guard) = self.guard.take() else { return self.unused.take() };
-        // Frames above are of attachments that were leaked: they end with this one. Whatever they
-        // hold is dropped outside the borrow, since its destructors may come back here.
-        let above = frames(|frames| {
+    #[inline]
+    fn pop(&mut self) -> Option<Given> {
+        let Some(guard) = self.guard.take() else {
+            return self.unused.take().map(|unused| *unused);
+        };
+        let own = frames(|frames| {
             let mut frames = frames.borrow_mut();
-            let at = self.index.min(frames.len());
-            // Nearly always one frame, and no allocation for it.
-            let own = if frames.len() == at + 1 { frames.pop() } else { None };
-            let rest = if own.is_none() { frames.split_off(at) } else { Vec::new() };
-            (own, rest)
+            match frames.last() {
+                Some(last) if last.serial == self.serial => frames.pop(),
+                _ => None,
+            }
         });
         drop(guard);
-        let (own, rest) = above?;
-        own.or_else(|| rest.into_iter().next())?.view
+        let Frame { context, view, .. } = own?.or_else(|| self.pop_below())?;
+        Some((context, view))
+    }
+
+    /// Frames above are of attachments that were leaked, or end later: they are frames no more.
+    #[cold]
+    fn pop_below(&self) -> Option<Frame> {
+        let is_own = |frame: &Frame| frame.serial == self.serial;
+        let (own, above) = frames(|frames| {
+            let mut frames = frames.borrow_mut();
+            let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
+            let above = frames.split_off(at + 1);
+            (frames.pop(), above)
+        })?;
+        // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
+        let mut forgotten = Vec::new();
+        let stray = STRAYS.try_with(|strays| {
+            let mut strays = strays.borrow_mut();
+            let stray = strays.iter().position(is_own).and_then(|at| strays.remove(at));
+            for frame in above {
+                if strays.len() >= MOST_STRAYS {
+                    forgotten.extend(strays.pop_front());
+                }
+                strays.push_back(frame);
+            }
+            stray
+        });
+        own.or(stray.ok().flatten())
     }
 }
 
 impl Drop for Attached {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.pop());
+        if self.guard.is_some() {
+            drop(self.pop());
+        }
     }
 }
 
@@ -197,7 +250,7 @@ pub(crate) fn innermost() -> Innermost {
     let found = frames(|frames| {
         let frames = frames.borrow();
         match frames.last() {
-            Some(Frame { context, metadata: Some(metadata), depth, view })
+            Some(Frame { context, metadata: Some(metadata), depth, view, .. })
                 if *depth == DEPTH.get() =>
             {
                 match view {
@@ -233,7 +286,7 @@ pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
 }
 
 /// Keeps `view` with the innermost frame, whose span ends it.
-pub(crate) fn keep(view: View) {
+pub(crate) fn keep(view: Box<View>) {
     let mut view = Some(view);
     let _ = frames(|frames| {
         if let Some(frame) = frames.borrow_mut().last_mut()

@@ -98,15 +98,15 @@ impl Captured {
         self.context.span().span_context().clone()
     }
 
-    fn enter(&self, view: Option<View>) -> Inside<'_> {
+    fn enter(&self, view: Option<Box<View>>) -> Inside<'_> {
         let entered = self.span.enter();
         let attached = match &self.own {
-            Some((context, metadata)) => current::attach(context, metadata, view),
-            None => current::attach_foreign(&self.context),
+            Some((context, metadata)) => current::attach(context.clone(), metadata, view),
+            None => current::attach_foreign(self.context.clone()),
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));
         let above = if covered { current::attach_over(&self.context) } else { None };
-        Inside { _above: above, attached: Some(attached), _entered: entered }
+        Inside { _above: above, attached, _entered: entered }
     }
 }
 
@@ -119,15 +119,15 @@ impl fmt::Debug for Captured {
 /// What was captured is current while this lives. Left in the order of its fields.
 struct Inside<'a> {
     _above: Option<ContextGuard>,
-    attached: Option<Attached>,
+    attached: Attached,
     _entered: tracing::span::Entered<'a>,
 }
 
 impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
-    fn leave(mut self) -> Option<View> {
+    fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        self.attached.take().and_then(Attached::detach)
+        std::mem::take(&mut self.attached).detach()?.1
     }
 }
 
@@ -238,7 +238,7 @@ pin_project! {
         #[pin]
         inner: Option<T>,
         captured: Captured,
-        view: Option<View>,
+        view: Option<Box<View>>,
     }
 
     impl<T> PinnedDrop for InContext<T> {

@@ -19,7 +19,7 @@
 //!
 //! | metric | unit | what |
 //! |---|---|---|
-//! | `process.cpu.time` | `s` | CPU time that the process has used |
+//! | `process.cpu.time` | `s` | CPU time that the process has used; on Linux by `cpu.mode`, which is `user` or `system` |
 //! | `process.memory.usage`, `process.memory.virtual` | `By` | physical and virtual memory |
 //! | `process.thread.count`, `process.unix.file_descriptor.count` | | threads, open file descriptors |
 //! | `process.uptime` | `s` | since when it runs |
@@ -45,9 +45,13 @@ pub fn watch() {
 
 fn process(values: &mut Values) {
     let seen = metrics_process::collector::collect();
-    if let Some(seconds) = seen.cpu_seconds_total {
+    for (mode, seconds) in cpu_time(seen.cpu_seconds_total) {
         let help = "CPU time that the process has used.";
-        values.counter("process.cpu.time").unit("s").help(help).set(seconds);
+        let time = values.counter("process.cpu.time").unit("s").help(help);
+        match mode {
+            Some(mode) => time.label("cpu.mode", mode).set(seconds),
+            None => time.set(seconds),
+        }
     }
     for (name, unit, help, value) in [
         ("process.memory.usage", "By", "Physical memory in use.", seen.resident_memory_bytes),
@@ -70,6 +74,24 @@ fn process(values: &mut Values) {
         let help = "How long the process has been running.";
         values.gauge("process.uptime").unit("s").help(help).set(uptime.as_secs_f64());
     }
+}
+
+/// CPU time by mode where the system tells it apart, else all of it.
+fn cpu_time(total: Option<f64>) -> Vec<(Option<&'static str>, f64)> {
+    let modes = std::fs::read_to_string("/proc/self/stat").ok();
+    match modes.as_deref().and_then(user_and_system) {
+        Some([user, system]) => vec![(Some("user"), user), (Some("system"), system)],
+        None => total.map(|total| (None, total)).into_iter().collect(),
+    }
+}
+
+/// Seconds out of Linux' `/proc/self/stat`, which counts in hundredths on every architecture.
+fn user_and_system(stat: &str) -> Option<[f64; 2]> {
+    // The program's name may hold anything, also spaces and parentheses.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut times = rest.split_ascii_whitespace().skip(11);
+    let mut seconds = || Some(times.next()?.parse::<u64>().ok()? as f64 / 100.0);
+    Some([seconds()?, seconds()?])
 }
 
 /// Shows a Tokio runtime's numbers from now on. One runtime a process is watched: the first.
@@ -105,5 +127,18 @@ fn tokio_runtime(runtime: &RuntimeMetrics, values: &mut Values) {
         let parks: u64 = (0..workers).map(|worker| runtime.worker_park_count(worker)).sum();
         let help = "How often a worker had nothing to do.";
         values.counter("tokio.runtime.parks").unit("{park}").help(help).set_u64(parks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_behind_whatever_the_program_is_called() {
+        let stat = "17 (a) b (c) S 1 17 17 0 -1 4194560 100 0 0 0 250 75 0 0 20 0 1 0 9 1 1";
+        assert_eq!(user_and_system(stat), Some([2.5, 0.75]));
+        assert_eq!(user_and_system("17 (a"), None);
+        assert_eq!(user_and_system("17 (a) S 1"), None);
     }
 }

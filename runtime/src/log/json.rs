@@ -1,17 +1,20 @@
 //! One JSON object a line, for machines.
 
+mod nested;
+
 use std::ops::Range;
 
 use super::clock::Seconds;
 use super::fields::{Fields, Value};
-use super::keys::{Json, KEYS, Key};
+use super::keys::{self, KEYS, Key};
 use super::line::Line;
 use super::record;
+use serde_json::Value as Json;
 
 /// A format, ready to write: what stands before each value is made once.
 #[derive(Debug)]
 pub(super) struct Writer {
-    format: Json,
+    format: keys::Json,
     /// `,"timestamp":` and so on; empty for a key that is not written.
     before: [Vec<u8>; KEYS.len()],
     /// Whether fields are written as they are.
@@ -19,7 +22,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(format: Json) -> Writer {
+    pub(super) fn new(format: keys::Json) -> Writer {
         let before = format.settled().map(|name| {
             let mut before = Vec::new();
             if let Some(name) = name {
@@ -29,8 +32,10 @@ impl Writer {
             }
             before
         });
-        let plain =
-            format.renamed.is_empty() && format.omitted.is_empty() && format.rewrite.is_none();
+        let plain = format.renamed.is_empty()
+            && format.omitted.is_empty()
+            && format.rewrite.is_none()
+            && !format.nests;
         Writer { format, before, plain }
     }
 
@@ -122,36 +127,56 @@ impl Writer {
 
     #[cold]
     fn rewritten(&self, out: &mut Vec<u8>, fields: &Fields) {
-        let mut names: Vec<String> = Vec::new();
-        let own = self.format.settled();
+        let own: Vec<String> = self.format.settled().into_iter().flatten().collect();
+        let mut pairs: Vec<Pair<'_>> = Vec::new();
         for (name, value) in fields.iter() {
             if self.format.omitted.iter().any(|omitted| **omitted == *name) {
                 continue;
             }
             let renamed = self.format.renamed.iter().find(|(from, _)| **from == *name);
             let name = renamed.map_or(name, |(_, to)| to);
-            let json = || record::json(fields, value);
             let (name, value) = match &self.format.rewrite {
-                None => (name.to_owned(), json()),
-                Some(rewrite) => match rewrite(name, json()) {
-                    Some(rewritten) => rewritten,
+                None => (name.to_owned(), Shown::Field(value)),
+                Some(rewrite) => match rewrite(name, record::json(fields, value)) {
+                    Some((name, value)) => (name, Shown::Made(value)),
                     None => continue,
                 },
             };
             let taken =
-                |name: &String| names.contains(name) || own.iter().flatten().any(|it| it == name);
+                |name: &String| pairs.iter().any(|pair| pair.0 == *name) || own.contains(name);
             let mut free = name.clone();
             let mut n = 2_u32;
             while taken(&free) {
                 free = format!("{name}_{n}");
                 n += 1;
             }
+            pairs.push((free, value));
+        }
+        if self.format.nests {
+            return nested::write(out, fields, &own, &pairs);
+        }
+        for (name, value) in &pairs {
             out.push(b',');
-            string(out, &free);
+            string(out, name);
             out.push(b':');
-            // A value of this type is written whole, and escaped.
-            let _ = serde_json::to_writer(&mut *out, &value);
-            names.push(free);
+            value.write(out, fields);
+        }
+    }
+}
+
+/// A field's value: its own, or what a program has made of it.
+enum Shown<'a> {
+    Field(&'a Value),
+    Made(Json),
+}
+
+type Pair<'a> = (String, Shown<'a>);
+
+impl Shown<'_> {
+    fn write(&self, out: &mut Vec<u8>, fields: &Fields) {
+        match self {
+            Shown::Field(value) => self::value(out, fields, value),
+            Shown::Made(value) => any(out, value),
         }
     }
 }
@@ -165,6 +190,38 @@ fn value(out: &mut Vec<u8>, fields: &Fields, value: &Value) {
         Value::F64(value) => number(out, *value),
         Value::Text(at) | Value::Error(at) => string(out, fields.text(at)),
         Value::Chain(chain) => list(out, fields, chain),
+    }
+}
+
+/// A value that a program made, escaped as all others are.
+fn any(out: &mut Vec<u8>, value: &Json) {
+    match value {
+        Json::String(text) => string(out, text),
+        Json::Array(values) => {
+            out.push(b'[');
+            for (n, value) in values.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                any(out, value);
+            }
+            out.push(b']');
+        }
+        Json::Object(pairs) => {
+            out.push(b'{');
+            for (n, (name, value)) in pairs.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                string(out, name);
+                out.push(b':');
+                any(out, value);
+            }
+            out.push(b'}');
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {
+            let _ = serde_json::to_writer(out, value);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod candidate;
 pub(crate) mod collect;
+pub(crate) mod conventions;
 pub(crate) mod exponential;
 mod forget;
 pub(crate) mod histogram;

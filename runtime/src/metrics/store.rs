@@ -5,6 +5,7 @@
 use crate::callsite::CallSite;
 use crate::context::{current, scope};
 use crate::label::OVERFLOW;
+use crate::metrics::conventions;
 use crate::metrics::histogram::Histogram;
 pub(crate) use crate::metrics::made::Kind;
 use crate::metrics::made::{Description, Made};
@@ -304,6 +305,11 @@ impl Store {
             let description = descriptions.entry(id).or_default();
             description.help = help;
             description.unit = unit.map_or("", crate::metrics::unit::ucum).into();
+            if let Some(convention) = conventions::find(name.as_str(), kind) {
+                description.unit = convention.unit.into();
+                description.by_rules = true;
+                description.layout = convention.layout();
+            }
         }
     }
 

@@ -31,6 +31,9 @@ use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+/// Threads that look names up, for as long as they do: a name server that hangs must not gather more.
+const RESOLVERS: usize = 2;
+
 /// Sends requests of one signal to one receiver.
 ///
 /// It owns a current-thread Tokio runtime, which makes progress only while `send` runs: it needs no
@@ -61,6 +64,7 @@ impl<R: Request> Exporter<R> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .thread_name("redspan-resolve")
+            .max_blocking_threads(RESOLVERS)
             .build()
             .map_err(|error| ConfigError::new(format!("no runtime for OTLP: {error}")))?;
         let protocol = match settings.protocol {
@@ -91,9 +95,25 @@ impl<R: Request> Exporter<R> {
         &self.description
     }
 
+    /// Whether requests are written as JSON, and not as protobuf.
+    pub(crate) fn speaks_json(&self) -> bool {
+        self.settings.protocol == Protocol::HttpJson
+    }
+
     /// Sends `request`, within `timeout` and that of the settings, whichever is shorter. What may
     /// pass is tried again for as long.
     pub(crate) fn send(&mut self, request: &R, timeout: Duration) -> Sent {
+        if !self.speaks_json() {
+            return self.send_encoded(request.encode_to_vec(), timeout);
+        }
+        match serde_json::to_vec(request) {
+            Ok(text) => self.send_encoded(text, timeout),
+            Err(error) => Sent::failed("other", format!("cannot be written as JSON: {error}")),
+        }
+    }
+
+    /// As [`Exporter::send`], a request that is written already.
+    pub(crate) fn send_encoded(&mut self, request: Vec<u8>, timeout: Duration) -> Sent {
         let Some(runtime) = self.runtime.take() else {
             return Sent::failed("shutdown", "the exporter was shut down");
         };
@@ -102,7 +122,12 @@ impl<R: Request> Exporter<R> {
             self.runtime = Some(runtime);
             return Sent::failed("other", "exported from inside an async runtime");
         }
-        let sent = match self.encode(request) {
+        let packed = match self.settings.protocol {
+            // Packed by tonic, frame by frame.
+            Protocol::Grpc => Ok(request.into()),
+            _ => http::packed(request, self.settings.compression),
+        };
+        let sent = match packed {
             Ok(body) => {
                 let limit = timeout.min(self.settings.timeout);
                 runtime.block_on(self.send_within(body, limit))
@@ -118,22 +143,6 @@ impl<R: Request> Exporter<R> {
         // Background, since waiting for a name server helps nobody.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
-        }
-    }
-
-    fn encode(&self, request: &R) -> Result<Bytes, Failure> {
-        match self.settings.protocol {
-            // Packed by tonic, frame by frame.
-            Protocol::Grpc => Ok(request.encode_to_vec().into()),
-            Protocol::HttpProtobuf => {
-                http::packed(request.encode_to_vec(), self.settings.compression)
-            }
-            Protocol::HttpJson => {
-                let text = serde_json::to_vec(request).map_err(|error| {
-                    Failure::new("other", format!("cannot be written as JSON: {error}"))
-                })?;
-                http::packed(text, self.settings.compression)
-            }
         }
     }
 

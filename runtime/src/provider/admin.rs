@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::error::InitError;
 use super::health::Health;
 use super::metrics::{BEFORE_SCRAPE, before_reading};
+use crate::config::env::Warning;
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::http::{AdminListener, Pages};
 use crate::in_flight;
@@ -11,7 +12,7 @@ use crate::log::LogHandle;
 use crate::metrics::snapshot::Identity as Service;
 use crate::span::engine;
 use std::fmt::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 /// The builder's word on the listener.
 #[derive(Default)]
@@ -37,6 +38,7 @@ impl Admin {
         logs: LogHandle,
         sent: bool,
         says: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) -> Result<Option<AdminListener>, InitError> {
         let asked = settings.metrics_exporters.contains(&MetricsExporter::Prometheus);
         let address = match self.address {
@@ -46,12 +48,14 @@ impl Admin {
                 let host = settings.prometheus_host.as_str();
                 let resolved = (host, settings.prometheus_port).to_socket_addrs();
                 let first = resolved.ok().and_then(|mut addresses| addresses.next());
-                first.ok_or_else(|| {
-                    InitError::Listener(format!(
-                        "OTEL_EXPORTER_PROMETHEUS_HOST={host} names no address of this machine: \
-                         set a host name or an IP address, such as 127.0.0.1"
-                    ))
-                })?
+                first.unwrap_or_else(|| {
+                    warnings.push(Warning {
+                        variable: "OTEL_EXPORTER_PROMETHEUS_HOST",
+                        value: host.to_owned(),
+                        accepted: "a host name or an IP address of this machine, such as 127.0.0.1",
+                    });
+                    (Ipv4Addr::LOCALHOST, settings.prometheus_port).into()
+                })
             }
             None if sent => return Ok(None),
             None => {

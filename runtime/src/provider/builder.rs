@@ -205,6 +205,7 @@ impl Builder {
         let (mut settings, warnings) = Settings::read(self.variables(), self.preset);
         settings.sdk_disabled = self.disabled.unwrap_or(settings.sdk_disabled);
         settings.exemplars = self.exemplars.unwrap_or(settings.exemplars);
+        self.logs.over(&mut settings);
         let telemetry = self.put_together(settings, warnings)?;
         *installed = Some(Location::caller());
         Ok(telemetry)
@@ -267,7 +268,14 @@ impl Builder {
         #[cfg(feature = "prometheus")]
         let admin = {
             let sent = !metrics.is_empty();
-            self.admin.listener(&settings, &service, lines.clone(), sent, &mut says)?
+            self.admin.listener(
+                &settings,
+                &service,
+                lines.clone(),
+                sent,
+                &mut says,
+                &mut warnings,
+            )?
         };
         if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);

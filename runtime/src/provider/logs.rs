@@ -19,6 +19,8 @@ use tracing_subscriber::filter::LevelFilter;
 #[derive(Default)]
 pub(super) struct Logs {
     layer: Option<LogLayer>,
+    filter: Option<String>,
+    own_level: Option<LevelFilter>,
     redaction: Option<Redaction>,
 }
 
@@ -42,6 +44,12 @@ impl Logs {
             says.push("log records to OTLP".into());
         }
         Ok(layer)
+    }
+
+    /// What the program says beats the environment.
+    pub(super) fn over(&mut self, settings: &mut Settings) {
+        settings.rust_log = self.filter.take().or(settings.rust_log.take());
+        settings.own_level = self.own_level.or(settings.own_level);
     }
 
     /// From here on secrets are hidden as asked.
@@ -72,6 +80,29 @@ impl Builder {
     /// to stdout, pretty on a terminal and JSON elsewhere, from the level of `RUST_LOG` on (`info`).
     pub fn logs(mut self, layer: LogLayer) -> Self {
         self.logs.layer = Some(layer);
+        self
+    }
+
+    /// Which events become lines and span events, and down to which level there are spans: directives
+    /// separated by commas. Environment: `RUST_LOG`; `info` by default.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder().log_filter("warn,shop::till=debug").install()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A directive that cannot be read is a warning, and the others hold.
+    /// [`Telemetry::set_log_filter`] changes them later.
+    pub fn log_filter(mut self, directives: impl Into<String>) -> Self {
+        self.logs.filter = Some(directives.into());
+        self
+    }
+
+    /// From which level on redspan's own messages are shown, the start-up line among them (`INFO`).
+    /// Environment: `OTEL_LOG_LEVEL`. A filter that names `redspan` beats it.
+    pub fn own_level(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.logs.own_level = Some(level.into());
         self
     }
 

@@ -24,6 +24,7 @@ pub(super) const BEFORE_SCRAPE: Duration = Duration::from_millis(200);
 pub(super) struct Metrics {
     sinks: Vec<Box<dyn MetricSink>>,
     interval: Option<Duration>,
+    timeout: Option<Duration>,
     views: Views,
     functions: Vec<(Names, Vec<f64>)>,
 }
@@ -54,6 +55,13 @@ impl Builder {
     /// by default.
     pub fn metrics_every(mut self, interval: Duration) -> Self {
         self.metrics.interval = Some(interval.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// The time that one export of metrics may take. Environment: `OTEL_METRIC_EXPORT_TIMEOUT`; 30 s by
+    /// default.
+    pub fn metrics_timeout(mut self, timeout: Duration) -> Self {
+        self.metrics.timeout = Some(timeout);
         self
     }
 
@@ -143,7 +151,7 @@ impl Metrics {
         says: &mut Vec<String>,
     ) -> Result<WaysOut, InitError> {
         let interval = self.interval.unwrap_or(settings.reader.interval);
-        let timeout = settings.reader.timeout;
+        let timeout = self.timeout.unwrap_or(settings.reader.timeout);
         let mut readers = Vec::new();
         for mut sink in self.sinks(settings)? {
             sink.set_resource(resource);

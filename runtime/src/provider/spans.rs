@@ -8,7 +8,7 @@ use crate::sample::{self, Sampler};
 use crate::span::console::ConsoleSink;
 use crate::span::export::SpanSink;
 use crate::span::hooks::{Call, Hook, Hooks, Processor};
-use crate::span::pipeline::{Pipeline, Plan};
+use crate::span::pipeline::{Pace, Pipeline, Plan};
 use crate::span::tail::TailPolicy;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
@@ -22,6 +22,7 @@ pub(super) struct Spans {
     tail: Option<TailPolicy>,
     batching: Option<Batching>,
     limits: Option<SpanLimits>,
+    pace: Pace,
 }
 
 impl Builder {
@@ -91,6 +92,19 @@ impl Builder {
         self.spans.limits = Some(limits);
         self
     }
+
+    /// For tests of the warning that nothing leaves: after how long it is said, and how long afterwards
+    /// again, instead of 15 s and a minute.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn warning_of_a_hang(
+        mut self,
+        after: std::time::Duration,
+        again: std::time::Duration,
+    ) -> Self {
+        self.spans.pace = Pace { stuck: after, pause: again };
+        self
+    }
 }
 
 impl Spans {
@@ -131,7 +145,8 @@ impl Spans {
                 sinks.iter_mut().for_each(|sink| sink.set_resource(resource));
                 hooks.0.iter_mut().for_each(|hook: &mut Box<dyn Hook>| hook.set_resource(resource));
                 let exemplars = settings.exemplars;
-                let plan = Plan { sinks, hooks, batching, tail: self.tail.clone(), exemplars };
+                let (tail, pace) = (self.tail.clone(), self.pace);
+                let plan = Plan { sinks, hooks, batching, tail, exemplars, pace };
                 Pipeline::start(plan).map_err(InitError::Thread)?
             }
         };

@@ -5,8 +5,8 @@ use crate::sharded::Counter;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Names that a process may make of its own; further ones are counted together. Each holds 4 KiB of
-/// counters, and is a label's value.
+/// Names that a process may make of its own; further ones are counted together. Each holds some
+/// KiB of counters, and is a label's value.
 const MAX: usize = 256;
 
 /// Why a sampler decided as it did: the label `reason` of `redspan_sampler_decisions_total`.

@@ -10,7 +10,7 @@ use crate::clock::Tick;
 use crate::config::settings::SpanLimits;
 use crate::context::follow;
 use crate::context::propagation::{self, baggage};
-use crate::context::{ids, ids::RANDOM};
+use crate::context::{ids, ids::RANDOM, scope};
 use crate::sample::{Decision, Reason, Sampler, Sampling};
 use arc_swap::ArcSwap;
 use opentelemetry::trace::{
@@ -20,7 +20,8 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
@@ -28,8 +29,12 @@ use tracing_core::LevelFilter;
 /// What `install` settled.
 pub(crate) struct Engine {
     sampler: ArcSwap<Box<dyn Sampler>>,
+    /// How often it was changed: what threads know of it is older, or this one.
+    changes: AtomicU64,
     /// What the sampler says of itself: below a local parent nothing more than this is looked at.
     follows_parent: AtomicBool,
+    /// As it says too: whether spans must have their attributes before it is asked.
+    reads_attributes: AtomicBool,
     /// Sites above this level make no span; RED counts them all the same.
     level: LevelFilter,
     limits: SpanLimits,
@@ -48,8 +53,20 @@ impl Engine {
         pipeline: Pipeline,
     ) -> Self {
         let follows_parent = AtomicBool::new(sampler.follows_local_parent());
+        let reads_attributes = AtomicBool::new(sampler.reads_attributes());
         let sampler = ArcSwap::from_pointee(sampler);
-        Engine { sampler, follows_parent, level, limits, pipeline, aside: false }
+        let changes = AtomicU64::new(0);
+        let aside = false;
+        Engine {
+            sampler,
+            changes,
+            follows_parent,
+            reads_attributes,
+            level,
+            limits,
+            pipeline,
+            aside,
+        }
     }
 
     /// Leaves all spans to somebody else.
@@ -110,6 +127,9 @@ pub(crate) enum Started {
     /// To be recorded.
     Recording(Span),
 }
+
+/// A sampler, and after how many changes it was the one.
+type Known = (u64, Arc<Box<dyn Sampler>>);
 
 /// The sampler's decision; `None` inside a sampler, whose own calls and spans are not decided about:
 /// it would be asked about itself for ever, and OpenTelemetry may have the context borrowed.
@@ -188,24 +208,31 @@ impl Engine {
                 None => Started::Unsampled(context(TraceFlags::NOT_SAMPLED)),
             };
         }
-        let live = Live {
-            context: context(TraceFlags::SAMPLED),
-            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
-            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
-            name: start.name,
-            kind: start.kind,
-            start: start.tick,
-            started_at: start.at,
-            site: start.site,
-            scope: start.scope,
-            status: opentelemetry::trace::Status::Unset,
-            extra: None,
-        };
         if scope.is_none() {
             self.pipeline.stats().sampled.add(1);
         }
-        let mut span = Span::recording(live, start.owned, scope);
+        let live = Live {
+            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
+            start: start.tick,
+            name: if let Cow::Borrowed(name) = start.name { name } else { "" },
+            site: start.site,
+            extra: None,
+            kind: start.kind,
+            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
+            owned: start.owned,
+        };
+        let mut span = Span::recording(context(TraceFlags::SAMPLED), live);
         start.attributes.extend(baggage::copied(parent));
+        let rare = scope.is_some() || start.scope.is_some() || start.at.is_some();
+        if rare || matches!(start.name, Cow::Owned(_)) {
+            span.adopt_rare(|live| {
+                live.set_name(start.name);
+                let extra = live.extra();
+                extra.started_at = start.at;
+                extra.scope = start.scope;
+                extra.to = scope;
+            });
+        }
         span.adopt(start.attributes, start.links);
         Started::Recording(span)
     }
@@ -222,16 +249,37 @@ impl Engine {
             // Recording for nobody would cost, and an exemplar would name a trace that is nowhere.
             return Some(Decision::Drop);
         }
-        let decision = ask(&***self.sampler.load(), asked)?;
+        let decision = self.ask_own(asked)?;
         reason().count(decision);
         Some(decision)
+    }
+
+    /// Asks the sampler as this thread knows it, so that threads which ask write nothing they share.
+    #[inline]
+    fn ask_own(&self, asked: &Sampling<'_>) -> Option<Decision> {
+        thread_local! {
+            // Taken out while it is asked: that is somebody else's code.
+            static KNOWN: Cell<Option<Known>> = const { Cell::new(None) };
+        }
+        let changes = self.changes.load(Acquire);
+        let (changes, sampler) = match KNOWN.try_with(Cell::take) {
+            Ok(Some(known)) if known.0 == changes => known,
+            _ => (changes, self.sampler.load_full()),
+        };
+        let decision = ask(&**sampler, asked);
+        // Else the thread is ending.
+        let _ = KNOWN.try_with(|known| known.set(Some((changes, sampler))));
+        decision
     }
 
     /// Changes the sampler; spans that have started stay as they are.
     pub(crate) fn set_sampler(&self, sampler: Box<dyn Sampler>) {
         let follows = sampler.follows_local_parent();
+        // Before it is asked.
+        self.reads_attributes.store(sampler.reads_attributes(), Relaxed);
         self.sampler.store(Arc::new(sampler));
         self.follows_parent.store(follows, Relaxed);
+        self.changes.fetch_add(1, Release);
     }
 
     /// Starts the span of a call below the current context. `None`: the call attaches nothing.
@@ -240,16 +288,43 @@ impl Engine {
         &self,
         site: &'static CallSite,
         tick: Tick,
-        links: Vec<Link>,
+        links: &mut Vec<Link>,
     ) -> Option<(Context, bool)> {
         if !self.wants(site) {
             return None;
         }
         crate::context::current::with(|current| {
-            let detached = site.is_root().then(|| follow::without_span(current));
-            let current = detached.as_ref().unwrap_or(current);
+            if site.is_root() {
+                let detached = follow::without_span(current);
+                return self.start_call_below(site, tick, links, &detached);
+            }
+            if self.is_followed_unsampled(current) {
+                return None;
+            }
             self.start_call_below(site, tick, links, current)
         })?
+    }
+
+    /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.
+    #[inline]
+    pub(crate) fn is_followed_unsampled(&self, parent: &Context) -> bool {
+        let span = parent.span();
+        let above = span.span_context();
+        !above.is_sampled()
+            && above.is_valid()
+            && !above.is_remote()
+            && self.follows_parent.load(Relaxed)
+            && !scope::any_open()
+    }
+
+    /// Whether a span below `parent` must have its attributes from the beginning: it will be recorded, or
+    /// somebody looks at them before that is decided.
+    #[cfg(feature = "_spans")]
+    pub(crate) fn wants_attributes(&self, parent: &Context) -> bool {
+        let span = parent.span();
+        let above = span.span_context();
+        let recorded = above.is_sampled() && !above.is_remote();
+        recorded || scope::any_open() || self.reads_attributes.load(Relaxed)
     }
 
     /// Whether calls of the site have spans.
@@ -259,12 +334,11 @@ impl Engine {
     }
 
     /// As [`Engine::start_call`], below `parent`.
-    #[inline]
     pub(crate) fn start_call_below(
         &self,
         site: &'static CallSite,
         tick: Tick,
-        links: Vec<Link>,
+        links: &mut Vec<Link>,
         parent: &Context,
     ) -> Option<(Context, bool)> {
         let start = Start {
@@ -275,7 +349,7 @@ impl Engine {
             site: Some(site),
             scope: None,
             attributes: Vec::new(),
-            links,
+            links: std::mem::take(links),
             owned: true,
         };
         self.open(parent, start)

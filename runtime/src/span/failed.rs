@@ -2,9 +2,10 @@
 
 use super::chain;
 use super::record::Live;
+use crate::callsite::line::InShort;
 use crate::clock;
 use crate::error_type::Blame;
-use opentelemetry::trace::Status;
+use opentelemetry::trace::{SpanContext, Status};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
 use tracing_core::Level;
@@ -42,28 +43,29 @@ impl Failed {
         Failed::of_type("panic")
     }
 
-    /// Type and message, for a line.
-    pub(crate) fn in_short(&self) -> (&str, Option<&str>, &[String]) {
-        (&self.error_type, self.message.as_deref(), &self.sources)
+    /// Type, message and chain, for a line, and its level.
+    pub(crate) fn in_short(&self) -> InShort<'_> {
+        let level = self.told.map(|told| told.level);
+        (&self.error_type, self.message.as_deref(), &self.sources, level)
     }
 
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`
     /// with its source chain.
     /// <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>
-    pub(super) fn write(self, live: &mut Live) {
+    pub(super) fn write(self, live: &mut Live, context: &SpanContext) {
         let Failed { error_type, message, sources, told } = self;
-        if live.status == Status::Unset {
+        if *live.status() == Status::Unset {
             // A panic has no message here: its payload was not named.
             let words = message.clone().unwrap_or_else(|| match &*error_type {
                 "panic" => String::from("panic"),
                 _ => String::new(),
             });
-            live.status = Status::error(words);
+            live.extra().status = Status::error(words);
         }
         let root = sources.last().or(message.as_ref());
-        let described = root
-            .is_some_and(|root| chain::described_below(&live.context, live.local_parent(), root));
-        let extra = live.extra.get_or_insert_default();
+        let described =
+            root.is_some_and(|root| chain::described_below(context, live.local_parent(), root));
+        let extra = live.extra();
         extra.set(KeyValue::new("error.type", error_type.clone()));
         if let Some(told) = &told {
             extra.set(KeyValue::new("redspan.error.blame", told.blame.as_str()));
@@ -91,7 +93,10 @@ impl Failed {
         }
         if !sources.is_empty() {
             let sources = sources.into_iter().map(StringValue::from).collect();
-            about.push(KeyValue::new("exception.chain", Value::Array(Array::String(sources))));
+            about.push(KeyValue::new(
+                "redspan.exception.chain",
+                Value::Array(Array::String(sources)),
+            ));
         }
         if let Some(told) = told {
             about.push(KeyValue::new("level", told.level.as_str()));

@@ -25,13 +25,42 @@ pub(super) fn exceeded() -> BTreeMap<&'static str, u64> {
 }
 
 impl Extra {
-    /// Sets an attribute: the same key again replaces the value, as the specification asks.
     /// Whether the attribute reads the same already, of whatever type.
     pub(super) fn holds(&self, pair: &KeyValue) -> bool {
         let held = self.attributes.iter().find(|held| held.key == pair.key);
         held.is_some_and(|held| held.value.as_str() == pair.value.as_str())
     }
 
+    /// Takes a list of attributes over, as it is if its keys are all different.
+    pub(super) fn begin_with(&mut self, pairs: Vec<KeyValue>) {
+        let mut each = pairs.iter().enumerate();
+        let once = |(at, pair): (usize, &KeyValue)| {
+            pairs.iter().take(at).all(|known| known.key != pair.key)
+        };
+        if each.all(once) {
+            self.set_all(pairs);
+        } else {
+            pairs.into_iter().for_each(|pair| self.set(pair));
+        }
+    }
+
+    /// Sets attributes whose keys are all different.
+    pub(super) fn set_all(&mut self, mut pairs: Vec<KeyValue>) {
+        let limits = engine::limits();
+        if self.attributes.is_empty() && pairs.len() <= limits.attributes {
+            let texts =
+                |pair: &&mut KeyValue| matches!(pair.value, Value::String(_) | Value::Array(_));
+            for pair in pairs.iter_mut().filter(texts) {
+                let value = std::mem::replace(&mut pair.value, Value::Bool(false));
+                pair.value = cut_value(value, limits.value_length);
+            }
+            self.attributes = pairs;
+        } else {
+            pairs.into_iter().for_each(|pair| self.set(pair));
+        }
+    }
+
+    /// Sets an attribute: the same key again replaces the value, as the specification asks.
     pub(crate) fn set(&mut self, pair: KeyValue) {
         let limits = engine::limits();
         if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {

@@ -3,12 +3,15 @@
 mod buffer;
 mod chain;
 pub(crate) mod console;
+#[cfg(feature = "otlp")]
+mod encode;
 pub(crate) mod engine;
 pub(crate) mod export;
 pub(crate) mod failed;
 pub(crate) mod fan_out;
 pub(crate) mod hooks;
 mod limits;
+pub(crate) mod others;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 pub(crate) mod pipeline;

@@ -1,11 +1,11 @@
 //! Spans to an OTLP receiver.
 
+use super::encode;
 use super::export::{ExportError, SpanSink};
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
 use crate::otlp::{Exporter, Sent};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
@@ -30,7 +30,9 @@ use std::time::Duration;
 /// ```
 pub struct OtlpSink {
     exporter: Exporter<ExportTraceServiceRequest>,
-    resource: ResourceAttributesWithSchema,
+    resource: Resource,
+    /// Bytes of the last request: the next one will be about as long.
+    length: usize,
 }
 
 impl OtlpSink {
@@ -41,7 +43,8 @@ impl OtlpSink {
     pub fn new(settings: OtlpSettings) -> Result<Self, ConfigError> {
         Ok(OtlpSink {
             exporter: Exporter::new(settings)?,
-            resource: ResourceAttributesWithSchema::default(),
+            resource: Resource::builder_empty().build(),
+            length: 0,
         })
     }
 }
@@ -52,13 +55,22 @@ impl SpanSink for OtlpSink {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.resource = resource.into();
+        self.resource = resource.clone();
     }
 
     fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError> {
         let spans = batch.len();
-        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
-        match self.exporter.send(&ExportTraceServiceRequest { resource_spans }, timeout) {
+        let sent = if self.exporter.speaks_json() {
+            let resource = (&self.resource).into();
+            let resource_spans = group_spans_by_resource_and_scope(batch, &resource);
+            self.exporter.send(&ExportTraceServiceRequest { resource_spans }, timeout)
+        } else {
+            let body = encode::request(&batch, &self.resource, self.length + self.length / 8);
+            self.length = body.len();
+            drop(batch);
+            self.exporter.send_encoded(body, timeout)
+        };
+        match sent {
             Sent::Taken => Ok(()),
             Sent::Partly { rejected: 0, message } => {
                 tracing::debug!(target: "redspan", message, "the receiver has something to say");

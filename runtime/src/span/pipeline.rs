@@ -6,6 +6,8 @@
 
 mod warn;
 
+pub(crate) use warn::Pace;
+
 use super::buffer::{Added, Buffers};
 use super::export::SpanSink;
 use super::fan_out::FanOut;
@@ -24,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+use warn::Voice;
 
 /// How often the collector comes by when no buffer calls it earlier.
 const ROUND: Duration = Duration::from_millis(100);
@@ -80,6 +83,7 @@ struct Shared {
     batching: Batching,
     exemplars: bool,
     stats: Stats,
+    voice: Voice,
 }
 
 impl Shared {
@@ -97,6 +101,8 @@ pub(crate) struct Plan {
     pub(crate) tail: Option<TailPolicy>,
     /// Whether exported spans become exemplars.
     pub(crate) exemplars: bool,
+    /// When it is said that they do not leave.
+    pub(crate) pace: Pace,
 }
 
 /// The way out; `None` inside when nothing takes spans.
@@ -115,8 +121,9 @@ impl Pipeline {
 
     /// Starts the two threads.
     pub(crate) fn start(plan: Plan) -> io::Result<Self> {
-        let Plan { sinks, hooks, batching, tail, exemplars } = plan;
-        let shared = Arc::new(Shared { exemplars, ..Shared::new(batching) });
+        let Plan { sinks, hooks, batching, tail, exemplars, pace } = plan;
+        let shared =
+            Arc::new(Shared { exemplars, voice: Voice::at(pace), ..Shared::new(batching) });
         let described = sinks.iter().map(|sink| Arc::new(ExporterStats::new(sink.describe())));
         let exporters: Vec<_> = described.collect();
         shared.stats.exported_by(exporters.clone());
@@ -184,7 +191,7 @@ impl Pipeline {
         else {
             return self.shared.stats.dropped(reason::SHUTDOWN, 1);
         };
-        if let Added::HalfFull = self.shared.buffers.add(record) {
+        if let Added::Calls = self.shared.buffers.add(record) {
             collector.unpark();
         }
         // Added after the last round began: nobody else may come for it.
@@ -323,6 +330,7 @@ impl Shared {
             batching,
             exemplars: true,
             stats: Stats::new(),
+            voice: Voice::default(),
         }
     }
 }
@@ -401,6 +409,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
         queue.rounds_done = queue.rounds_done.max(wanted);
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
         let until = queue.flush_until;
+        let (waiting, since) = (queue.spans.len() as u64 + queue.in_flight, queue.stuck_since);
         shared.stats.dropped(why, refused as u64);
         drop(queue);
         shared.work.notify_all();
@@ -413,7 +422,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
             shared.progress.notify_all();
             return;
         }
-        warn::watch(shared);
+        shared.voice.watch(waiting, since);
         thread::park_timeout(ROUND);
     }
 }
@@ -497,7 +506,7 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         drop(queue);
         shared.progress.notify_all();
         if let Ok(Err(error)) = &result {
-            warn::failed(error);
+            shared.voice.failed(error);
         }
     }
     let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));

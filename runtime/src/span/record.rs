@@ -7,7 +7,10 @@ use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact::{self, Redaction};
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceId};
+use crate::span::scoped::ScopedSpans;
+use opentelemetry::trace::{
+    Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::borrow::Cow;
@@ -34,26 +37,34 @@ pub(crate) struct Extra {
     pub(crate) dropped_events: u32,
     pub(crate) links: Vec<Link>,
     pub(crate) dropped_links: u32,
+    pub(crate) status: Status,
+    /// A name that is no text of the program's.
+    pub(crate) name: Option<String>,
+    /// When somebody else said when it started, or ended.
+    pub(crate) started_at: Option<SystemTime>,
+    pub(crate) ended_at: Option<SystemTime>,
+    /// Who made it; none for our own.
+    pub(crate) scope: Option<Arc<InstrumentationScope>>,
+    /// The testing scope that it stays in.
+    pub(crate) to: Option<Arc<ScopedSpans>>,
+    pub(crate) trace_state: TraceState,
     /// Exemplars of user metrics, waiting for this span to be handed over.
     pub(crate) candidates: Candidates,
 }
 
-/// A span that is being recorded.
+/// A span that is being recorded. Small: it is copied on its way.
 #[derive(Debug)]
 pub(crate) struct Live {
-    pub(crate) context: SpanContext,
     pub(crate) parent: SpanId,
-    pub(crate) parent_is_remote: bool,
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) kind: SpanKind,
     pub(crate) start: Tick,
-    /// When somebody else said when it started.
-    pub(crate) started_at: Option<SystemTime>,
+    pub(crate) name: &'static str,
     pub(crate) site: Option<&'static CallSite>,
-    /// Who made it; none for our own.
-    pub(crate) scope: Option<Arc<InstrumentationScope>>,
-    pub(crate) status: Status,
     pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) kind: SpanKind,
+    pub(crate) parent_is_remote: bool,
+    /// Whether a guard of ours ends it; then OpenTelemetry's `end` is not heard, because the span must
+    /// end as its call does.
+    pub(crate) owned: bool,
 }
 
 impl Live {
@@ -61,13 +72,37 @@ impl Live {
     pub(crate) fn local_parent(&self) -> Option<SpanId> {
         (self.parent != SpanId::INVALID && !self.parent_is_remote).then_some(self.parent)
     }
+
+    pub(crate) fn name(&self) -> &str {
+        let own = self.extra.as_ref().and_then(|extra| extra.name.as_deref());
+        own.unwrap_or(self.name)
+    }
+
+    pub(super) fn set_name(&mut self, name: Cow<'static, str>) {
+        match name {
+            Cow::Owned(name) => self.extra().name = Some(name),
+            Cow::Borrowed(name) => {
+                self.name = name;
+                if let Some(extra) = &mut self.extra {
+                    extra.name = None;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn status(&self) -> &Status {
+        self.extra.as_ref().map_or(&Status::Unset, |extra| &extra.status)
+    }
+
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
 }
 
 /// When and how a span ended.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) tick: Tick,
-    pub(crate) at: Option<SystemTime>,
     pub(crate) outcome: Option<Outcome>,
     /// Where the call was counted.
     pub(crate) place: Place,
@@ -76,6 +111,9 @@ pub(crate) struct End {
 /// A span that has ended.
 #[derive(Debug)]
 pub(crate) struct Record {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) flags: TraceFlags,
     pub(crate) live: Live,
     pub(crate) end: End,
 }
@@ -93,13 +131,13 @@ impl Record {
     /// which every span of a site has cost the caller nothing.
     pub(crate) fn into_data(self) -> (SpanData, Pending) {
         let duration = self.duration();
-        let Record { live, end } = self;
-        let start_time = live.started_at.unwrap_or_else(|| clock::system_time(live.start));
-        let end_time = end.at.unwrap_or_else(|| clock::system_time(end.tick));
-        let mut extra = live.extra.map(|extra| *extra).unwrap_or_default();
+        let Record { trace_id, span_id, flags, live, end } = self;
+        let mut extra = live.extra.unwrap_or_default();
+        let start_time = extra.started_at.unwrap_or_else(|| clock::system_time(live.start));
+        let end_time = extra.ended_at.unwrap_or_else(|| clock::system_time(end.tick));
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            extra.attributes.reserve_exact(7);
+            extra.attributes.reserve(4);
             extra.attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
@@ -125,8 +163,8 @@ impl Record {
         if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
             extra.attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
         }
-        let mut status = live.status;
-        clean(redact::current(), &mut extra, &mut status);
+        clean(redact::current(), &mut extra);
+        let extra = *extra;
         let error_type = extra.attributes.iter().find(|pair| pair.key.as_str() == "error.type");
         let error_type = error_type.filter(|_| end.outcome == Some(Outcome::Error));
         let pending = Pending {
@@ -147,11 +185,11 @@ impl Record {
         links.links = extra.links;
         links.dropped_count = extra.dropped_links;
         let data = SpanData {
-            span_context: live.context,
+            span_context: SpanContext::new(trace_id, span_id, flags, false, extra.trace_state),
             parent_span_id: live.parent,
             parent_span_is_remote: live.parent_is_remote,
             span_kind: live.kind,
-            name: live.name,
+            name: extra.name.map_or(Cow::Borrowed(live.name), Cow::Owned),
             start_time,
             // A wall clock that was set meanwhile must not make it end before it started.
             end_time: end_time.max(start_time),
@@ -159,8 +197,8 @@ impl Record {
             dropped_attributes_count: extra.dropped_attributes,
             events,
             links,
-            status,
-            instrumentation_scope: match live.scope {
+            status: extra.status,
+            instrumentation_scope: match extra.scope {
                 Some(scope) => (*scope).clone(),
                 None => OWN_SCOPE.clone(),
             },
@@ -170,7 +208,7 @@ impl Record {
 }
 
 /// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
-fn clean(redaction: &Redaction, extra: &mut Extra, status: &mut Status) {
+fn clean(redaction: &Redaction, extra: &mut Extra) {
     extra.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
     for event in &mut extra.events {
         redaction.clean_cow(&mut event.name);
@@ -179,7 +217,7 @@ fn clean(redaction: &Redaction, extra: &mut Extra, status: &mut Status) {
     for link in &mut extra.links {
         link.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
     }
-    if let Status::Error { description } = status {
+    if let Status::Error { description } = &mut extra.status {
         redaction.clean_cow(description);
     }
 }
@@ -203,6 +241,20 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// A call whose span is another tracer's.
+    pub(crate) fn of_call(
+        site: &'static CallSite,
+        place: Place,
+        outcome: Outcome,
+        error_type: Option<&'static str>,
+        duration: Duration,
+        ended_at: SystemTime,
+    ) -> Self {
+        let error_type = error_type.map(Into::into);
+        let red = Some(Counted { site, place, outcome, error_type, duration });
+        Pending { red, ended_at, candidates: Candidates::default() }
+    }
+
     /// Publishes the exemplars of the span with these ids: in the cells of `scope`, if it belongs to
     /// one, or else in the site's own.
     pub(crate) fn publish(self, trace_id: TraceId, span_id: SpanId, scope: Option<&Store>) {
@@ -224,5 +276,17 @@ impl Pending {
         for candidate in self.candidates.0 {
             candidate.publish(trace_id, span_id, clock::system_time);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_span_copies_is_small() {
+        assert!(size_of::<Live>() <= 64, "{}", size_of::<Live>());
+        assert!(size_of::<Record>() <= 112, "{}", size_of::<Record>());
+        assert!(size_of::<crate::span::Span>() <= 128, "{}", size_of::<crate::span::Span>());
     }
 }

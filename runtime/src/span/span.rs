@@ -3,17 +3,16 @@
 
 use super::failed::Failed;
 use super::record::{End, Live, Record};
-use super::{chain, engine, scoped::ScopedSpans, unheard};
+use super::{chain, engine, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
-use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Exemplar candidates of user metrics that one span may carry.
@@ -32,13 +31,7 @@ enum State {
     Silent,
     /// Stands for a running span: everything written here goes there.
     View(Context),
-    Recording {
-        live: Live,
-        /// Whether a guard of ours ends it; then OpenTelemetry's `end` is not heard, because the
-        /// span must end as its call does.
-        owned: bool,
-        to: Option<Arc<ScopedSpans>>,
-    },
+    Recording(Live),
 }
 
 /// How a call of ours ended.
@@ -46,7 +39,7 @@ enum State {
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     pub(crate) end: clock::Tick,
-    pub(crate) failed: Option<Failed>,
+    pub(crate) failed: Option<Box<Failed>>,
     /// Where the call was counted.
     pub(crate) place: Place,
 }
@@ -56,6 +49,9 @@ thread_local! {
     static FORWARDING: Cell<bool> = const { Cell::new(false) };
     /// A letter as the next one, rung in by the status `Unset`.
     static KIND: Cell<Option<SpanKind>> = const { Cell::new(None) };
+    /// Another, with the fields of a call: a list that is taken over whole.
+    static FIELDS: RefCell<ManuallyDrop<Vec<KeyValue>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
     /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
     /// so that it is there to the thread's last call.
@@ -69,6 +65,18 @@ pub(crate) fn set_kind(context: &Context, kind: SpanKind) {
     KIND.set(Some(kind));
     context.span().set_status(Status::Unset);
     KIND.set(None);
+}
+
+/// Gives the span in `context` the fields of its call; their names are all different.
+pub(crate) fn set_fields(context: &Context, fields: Vec<KeyValue>) {
+    if fields.is_empty() {
+        return;
+    }
+    let before = FIELDS.with(|letter| std::mem::replace(&mut **letter.borrow_mut(), fields));
+    context.span().set_status(Status::Unset);
+    // Nobody took them: the span is locked for good, or has ended.
+    let unread = FIELDS.with(|letter| std::mem::replace(&mut **letter.borrow_mut(), before));
+    drop(unread);
 }
 
 /// Ends the owned span that is current in `context`.
@@ -90,8 +98,15 @@ impl Span {
         Span { context: of.span().span_context().clone(), state: State::View(of) }
     }
 
-    pub(crate) fn recording(live: Live, owned: bool, to: Option<Arc<ScopedSpans>>) -> Self {
-        Span { context: live.context.clone(), state: State::Recording { live, owned, to } }
+    pub(crate) fn recording(context: SpanContext, live: Live) -> Self {
+        Span { context, state: State::Recording(live) }
+    }
+
+    /// Takes over what few spans have.
+    pub(super) fn adopt_rare(&mut self, adopt: impl FnOnce(&mut Live)) {
+        if let Some(live) = self.live() {
+            adopt(live);
+        }
     }
 
     /// Takes over what was known at the start.
@@ -100,8 +115,8 @@ impl Span {
             return;
         }
         if let Some(live) = self.live() {
-            let extra = live.extra.get_or_insert_default();
-            attributes.into_iter().for_each(|pair| extra.set(pair));
+            let extra = live.extra();
+            extra.begin_with(attributes);
             links.into_iter().for_each(|link| extra.link(link.span_context, link.attributes));
         }
     }
@@ -118,37 +133,53 @@ impl Span {
 
     fn live(&mut self) -> Option<&mut Live> {
         match &mut self.state {
-            State::Recording { live, .. } => Some(live),
+            State::Recording(live) => Some(live),
             _ => None,
         }
     }
 
     fn finish(&mut self, at: Option<SystemTime>, ending: Option<Ending>) {
-        let State::Recording { mut live, to, .. } =
-            std::mem::replace(&mut self.state, State::Silent)
-        else {
+        let State::Recording(mut live) = std::mem::replace(&mut self.state, State::Silent) else {
             return;
         };
-        // A span that began at somebody's wall time ends at one too, or its duration would be wrong.
-        let just_now = at.filter(|_| live.started_at.is_none()).and_then(clock::just_now);
-        let at = at.filter(|_| just_now.is_none());
         let (tick, outcome, place) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
-                    failed.write(&mut live);
+                    failed.write(&mut live, &self.context);
                 }
                 (ending.end, Some(ending.outcome), ending.place)
             }
-            None => (just_now.unwrap_or_else(clock::now), None, Place::default()),
+            None => (ended_at(&mut live, at), None, Place::default()),
         };
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
-        chain::passed_by(&live.context, on_its_way);
-        let record = Record { live, end: End { tick, at, outcome, place } };
+        chain::passed_by(&self.context, on_its_way);
+        if *self.context.trace_state() != TraceState::NONE {
+            live.extra().trace_state = self.context.trace_state().clone();
+        }
+        let to = live.extra.as_mut().and_then(|extra| extra.to.take());
+        let record = Record {
+            trace_id: self.context.trace_id(),
+            span_id: self.context.span_id(),
+            flags: self.context.trace_flags(),
+            live,
+            end: End { tick, outcome, place },
+        };
         match to {
             Some(scope) => scope.take(record),
             None => engine::ended(record),
         }
     }
+}
+
+/// When a span ended of which somebody may have said when.
+fn ended_at(live: &mut Live, at: Option<SystemTime>) -> clock::Tick {
+    // A span that began at somebody's wall time ends at one too, or its duration would be wrong.
+    let started_at = live.extra.as_ref().and_then(|extra| extra.started_at);
+    let just_now = at.filter(|_| started_at.is_none()).and_then(clock::just_now);
+    if let Some(at) = at.filter(|_| just_now.is_none()) {
+        live.extra().ended_at = Some(at);
+    }
+    just_now.unwrap_or_else(clock::now)
 }
 
 impl opentelemetry::trace::Span for Span {
@@ -158,8 +189,8 @@ impl opentelemetry::trace::Span for Span {
     {
         match &mut self.state {
             State::View(of) => of.span().add_event_with_timestamp(name, at, attributes),
-            State::Recording { live, .. } => {
-                live.extra.get_or_insert_default().event(name.into(), at, attributes);
+            State::Recording(live) => {
+                live.extra().event(name.into(), at, attributes);
             }
             State::Silent => {}
         }
@@ -182,7 +213,7 @@ impl opentelemetry::trace::Span for Span {
     fn is_recording(&self) -> bool {
         match &self.state {
             State::View(of) => of.span().is_recording(),
-            State::Recording { .. } => true,
+            State::Recording(_) => true,
             State::Silent => false,
         }
     }
@@ -190,8 +221,8 @@ impl opentelemetry::trace::Span for Span {
     fn set_attribute(&mut self, attribute: KeyValue) {
         match &mut self.state {
             State::View(of) => of.span().set_attribute(attribute),
-            State::Recording { live, .. } => {
-                let extra = live.extra.get_or_insert_default();
+            State::Recording(live) => {
+                let extra = live.extra();
                 if !(FORWARDING.get() && extra.holds(&attribute)) {
                     extra.set(attribute);
                 }
@@ -205,20 +236,24 @@ impl opentelemetry::trace::Span for Span {
             State::View(of) => of.span().set_status(status),
             // `Unset` changes nothing by specification; a user metric rings with it
             // (`metrics::candidate`).
-            State::Recording { live, .. } if status == Status::Unset => {
+            State::Recording(live) if status == Status::Unset => {
                 if let Some(kind) = KIND.take() {
                     live.kind = kind;
                 }
+                let fields = FIELDS.with(|letter| std::mem::take(&mut **letter.borrow_mut()));
+                if !fields.is_empty() {
+                    live.extra().set_all(fields);
+                }
                 if let Some(candidate) = candidate::take() {
-                    let extra = live.extra.get_or_insert_default();
+                    let extra = live.extra();
                     if extra.candidates.0.len() < MAX_CANDIDATES {
                         extra.candidates.0.push(candidate);
                     }
                 }
             }
             // Ok > Error > Unset: an earlier Ok is final.
-            State::Recording { live, .. } if live.status != Status::Ok => live.status = status,
-            State::Recording { .. } | State::Silent => {}
+            State::Recording(live) if *live.status() != Status::Ok => live.extra().status = status,
+            State::Recording(_) | State::Silent => {}
         }
     }
 
@@ -228,7 +263,7 @@ impl opentelemetry::trace::Span for Span {
     {
         match &mut self.state {
             State::View(of) => of.span().update_name(name),
-            State::Recording { live, .. } => live.name = name.into(),
+            State::Recording(live) => live.set_name(name.into()),
             State::Silent => {}
         }
     }
@@ -236,16 +271,16 @@ impl opentelemetry::trace::Span for Span {
     fn add_link(&mut self, to: SpanContext, attributes: Vec<KeyValue>) {
         match &mut self.state {
             State::View(of) => of.span().add_link(to, attributes),
-            State::Recording { live, .. } if to.is_valid() => {
-                live.extra.get_or_insert_default().link(to, attributes);
+            State::Recording(live) if to.is_valid() => {
+                live.extra().link(to, attributes);
             }
-            State::Recording { .. } | State::Silent => {}
+            State::Recording(_) | State::Silent => {}
         }
     }
 
     fn end_with_timestamp(&mut self, at: SystemTime) {
-        let State::Recording { owned, .. } = self.state else { return };
-        if !owned {
+        let State::Recording(live) = &self.state else { return };
+        if !live.owned {
             return self.finish(Some(at), None);
         }
         let ending = ENDING.with(|letter| letter.borrow_mut().take());

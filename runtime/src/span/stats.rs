@@ -81,7 +81,7 @@ impl Stats {
 }
 
 /// How often which sampler decided how; OpenTelemetry has no name for it.
-pub(super) const DECISIONS: &str = "redspan_sampler_decisions";
+pub(super) const DECISIONS: &str = "redspan.sampler.decisions";
 
 pub(super) fn labels(decision: Decision, reason: Reason) -> Vec<Label> {
     let decision = match decision {

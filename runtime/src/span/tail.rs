@@ -4,7 +4,7 @@
 //! All of it runs on the collector's thread; callers pay nothing for it. Two bounds hold, one on
 //! bytes and one on age; what reaches them is decided early, by what is known then, and counted.
 
-use super::record::{Extra, Live, Record};
+use super::record::{Extra, Record};
 use crate::callsite::CallSite;
 use crate::context::pending::Downstream;
 use crate::metrics::candidate::Candidate;
@@ -13,7 +13,6 @@ use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
 use crate::slo::Slo;
 use opentelemetry::trace::{Event, Link, SpanId, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -120,12 +119,12 @@ impl TailPolicy {
             Some(Outcome::Panic) => return Some("panic"),
             Some(Outcome::Cancelled) => return Some("cancelled"),
             Some(Outcome::Error) => return Some("error"),
-            _ if matches!(record.live.status, Status::Error { .. }) => return Some("error"),
+            _ if matches!(record.live.status(), Status::Error { .. }) => return Some("error"),
             _ => {}
         }
         let site = record.live.site.filter(|_| self.objectives);
         let promised = || site.and_then(CallSite::slo).and_then(Slo::threshold);
-        let named = self.slow_in.get(&*record.live.name).copied();
+        let named = self.slow_in.get(record.live.name()).copied();
         let threshold = named.or_else(promised).or(self.slow);
         threshold.filter(|&threshold| record.duration() > threshold).map(|_| "slow")
     }
@@ -279,7 +278,7 @@ impl Tail {
 
     /// What has been decided already about a span, going by its trace or its parent.
     fn known(&self, record: &Record) -> Option<bool> {
-        let trace_id = record.live.context.trace_id();
+        let trace_id = record.trace_id;
         let fate = |span_id| {
             let key = key(trace_id, span_id);
             match () {
@@ -302,7 +301,7 @@ impl Tail {
             self.bytes += size(&record);
             return self.roots[0].push(record);
         };
-        let trace_id = record.live.context.trace_id();
+        let trace_id = record.trace_id;
         let trace = self.traces.entry(trace_id).or_insert_with(|| {
             self.arrivals.push_back((now, trace_id));
             self.bytes += TRACE;
@@ -366,7 +365,7 @@ impl Tail {
     /// Settles the fate of a span and of all below it that has ended: as it is known, or as they
     /// themselves say.
     fn settle(&mut self, top: Record, known: Option<bool>, out: &mut impl Outlet) {
-        let trace_id = top.live.context.trace_id();
+        let trace_id = top.trace_id;
         let mut all = std::mem::take(&mut self.scratch);
         all.push(top);
         let mut rest = self.traces.get_mut(&trace_id);
@@ -375,7 +374,7 @@ impl Tail {
             while let Some(above) = all.get(next)
                 && !trace.waiting.is_empty()
             {
-                if let Some(below) = trace.waiting.remove(&above.live.context.span_id()) {
+                if let Some(below) = trace.waiting.remove(&above.span_id) {
                     self.bytes = self.bytes.saturating_sub(size_of_children(&below));
                     all.extend(below);
                 }
@@ -396,7 +395,7 @@ impl Tail {
             None => {}
         }
         if let Some((top, why)) = all.first_mut().zip(why) {
-            let extra = top.live.extra.get_or_insert_default();
+            let extra = top.live.extra();
             extra.set(KeyValue::new("redspan.kept", why));
         }
         // In a sealed trace nobody asks for a span.
@@ -406,7 +405,7 @@ impl Tail {
         self.waiting = self.waiting.saturating_sub(all.len() as u64);
         for record in all.drain(..) {
             if !sealed {
-                book.halves[1].insert(key(trace_id, record.live.context.span_id()));
+                book.halves[1].insert(key(trace_id, record.span_id));
             }
             if kept { out.keep(record) } else { out.drop(reason::NOT_KEPT) }
         }
@@ -460,14 +459,13 @@ fn size(record: &Record) -> usize {
         let places = pairs.capacity() * size_of::<KeyValue>() + PIECE;
         places + pairs.iter().map(text).sum::<usize>()
     }
-    let Live { name, status, extra, .. } = &record.live;
-    let name = if let Cow::Owned(name) = name { name.len() } else { 0 };
-    let status = match status {
-        Status::Error { description } => description.len(),
-        _ => 0,
-    };
-    let extra = extra.as_ref().map_or(0, |extra| {
-        let Extra { attributes, events, links, candidates, .. } = &**extra;
+    let extra = record.live.extra.as_ref();
+    let extra = extra.map_or(0, |extra| {
+        let Extra { attributes, events, links, candidates, name, status, .. } = &**extra;
+        let status = match status {
+            Status::Error { description } => description.len(),
+            _ => 0,
+        };
         let of_events = events.iter().map(|event| event.name.len() + values(&event.attributes));
         let of_links = links.iter().map(|link| values(&link.attributes));
         size_of::<Extra>()
@@ -478,8 +476,10 @@ fn size(record: &Record) -> usize {
             + links.capacity() * size_of::<Link>()
             + of_links.sum::<usize>()
             + candidates.0.capacity() * size_of::<Candidate>()
+            + name.as_ref().map_or(0, String::len)
+            + status
     });
-    size_of::<Record>() + name + status + extra
+    size_of::<Record>() + extra
 }
 
 #[cfg(test)]

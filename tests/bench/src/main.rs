@@ -8,6 +8,7 @@
 //! cargo run --release -- table --rounds 9 --seconds 1 --only root
 //! cargo run --release -- redspan-sampled-root --threads 4 --seconds 2
 //! cargo run --release -- redspan-sampled-root --allocations
+//! cargo run --release -- instructions            instructions a call, through valgrind
 //! cargo run --release -- list                    all scenarios, and what is on in each
 //! ```
 //!
@@ -50,15 +51,16 @@
 //! # What is not compared
 //!
 //! * Encoding and sending (OTLP, `/metrics`): every exporter here discards.
-//! * Log lines and events in a call, propagation over the network.
+//! * Events in a call, propagation over the network.
 //! * Peers' tail sampling: redspan's rows with a policy are taken to its own without one.
 //! * RED through the OpenTelemetry SDK, through `metrics`, or through autometrics; single handles of
 //!   theirs are (`--only metric`).
 //! * Cold caches: a burst hammers one function. A service's calls cost more, with any peer.
-//! * A whole service, build times and binary sizes.
+//! * A whole service: `cargo run --release -p service`. Build times: `-p compile`.
 
 mod allocator;
 mod discard;
+mod instructions;
 mod measure;
 mod scenario;
 mod table;
@@ -77,6 +79,8 @@ struct Options {
     rounds: usize,
     only: String,
     allocations: bool,
+    /// Makes this many calls under callgrind, instead of running for a while.
+    calls: u64,
 }
 
 impl Options {
@@ -88,6 +92,7 @@ impl Options {
             rounds: 3,
             only: String::new(),
             allocations: false,
+            calls: 0,
         };
         let mut named = false;
         while let Some(argument) = arguments.next() {
@@ -98,6 +103,7 @@ impl Options {
                 "--rounds" => options.rounds = number(&value()?)?,
                 "--only" => options.only = value()?,
                 "--allocations" => options.allocations = true,
+                "--calls" => options.calls = number(&value()?)?,
                 _ if !named && !argument.starts_with('-') => {
                     named = true;
                     options.what = argument;
@@ -121,6 +127,7 @@ fn main() -> ExitCode {
         match options.what.as_str() {
             "list" => list(),
             "table" => table::print(options.rounds, options.seconds, &options.only)?,
+            "instructions" => instructions::print(&options.only)?,
             name => {
                 let all = || scenario::all();
                 let scenario = all().find(|scenario| scenario.name == name);
@@ -152,14 +159,20 @@ fn list() {
 const WITH_SPANS: u64 = 2_000;
 /// fastrace sends a command at every poll, and its queue of a thread holds 10,240.
 const WITH_POLLS: u64 = 500;
+/// Four threads' lines together are less than waits for a sink.
+const WITH_LINES: u64 = 2_000;
 const WITHOUT_SPANS: u64 = 50_000;
 
 fn run(scenario: &Scenario, options: &Options) -> String {
     let running = (scenario.set_up)();
+    if options.calls > 0 {
+        return instructions::counted_run(scenario, &running, options.calls);
+    }
     if options.allocations {
         allocator::start_counting();
     }
     let burst = match scenario.group {
+        Group::LogLine => WITH_LINES,
         _ if !scenario.exports => WITHOUT_SPANS,
         Group::Async => WITH_POLLS,
         _ => WITH_SPANS,

@@ -1,7 +1,7 @@
 //! Where an effect is seen.
 
 use crate::seen::Seen;
-use redspan_tests::{Heard, Transport, Value};
+use redspan_tests::{Heard, Record, Transport, Value};
 
 fn words(words: &[(&str, bool)]) -> String {
     let present: Vec<_> = words.iter().filter(|(_, is)| *is).map(|(word, _)| *word).collect();
@@ -12,6 +12,7 @@ pub(crate) fn signals(seen: &Seen) -> String {
     words(&[
         ("traces", seen.first("traces").is_some()),
         ("metrics", seen.first("metrics").is_some()),
+        ("logs", seen.first("logs").is_some()),
     ])
 }
 
@@ -53,6 +54,14 @@ pub(crate) fn metrics_where(seen: &Seen) -> String {
         ("received", seen.points > 0),
         ("page", !seen.said("page-at").is_empty()),
         ("printed", printed),
+    ])
+}
+
+pub(crate) fn logs_where(seen: &Seen) -> String {
+    let hello = |record: &Record| record.body == Value::Text("hello".into());
+    words(&[
+        ("received", seen.records.iter().any(hello)),
+        ("printed", seen.out.contains("\"message\":\"hello\"")),
     ])
 }
 
@@ -99,21 +108,26 @@ pub(crate) fn metrics_protocol(seen: &Seen) -> String {
 }
 
 pub(crate) fn all_protocols(seen: &Seen) -> String {
-    let (traces, metrics) = (traces_protocol(seen), metrics_protocol(seen));
-    if traces == metrics { traces } else { format!("{traces} and {metrics}") }
+    let all = ["traces", "metrics", "logs"].map(|signal| protocol(seen.first(signal)));
+    if all == [all[0]; 3] { all[0].into() } else { all.join("/") }
 }
 
-fn of_both(seen: &Seen, what: impl Fn(&Heard) -> Option<&String>) -> String {
+pub(crate) fn logs_protocol(seen: &Seen) -> String {
+    protocol(seen.first("logs")).into()
+}
+
+/// Of traces, metrics and logs.
+fn of_each(seen: &Seen, what: impl Fn(&Heard) -> Option<&String>) -> String {
     let of = |signal| seen.first(signal).and_then(&what).cloned().unwrap_or_default();
-    format!("{} {}", of("traces"), of("metrics"))
+    ["traces", "metrics", "logs"].map(of).join("/")
 }
 
 pub(crate) fn headers(seen: &Seen) -> String {
-    of_both(seen, |heard| heard.headers.get("x-a"))
+    of_each(seen, |heard| heard.headers.get("x-a"))
 }
 
 pub(crate) fn packed(seen: &Seen) -> String {
-    of_both(seen, |heard| heard.headers.get("content-encoding"))
+    of_each(seen, |heard| heard.headers.get("content-encoding"))
 }
 
 pub(crate) fn dropped(seen: &Seen) -> String {
@@ -142,6 +156,15 @@ pub(crate) fn several_requests(seen: &Seen) -> String {
 
 pub(crate) fn several_metrics(seen: &Seen) -> String {
     several(seen, "metrics")
+}
+
+/// More than those of the start, of a flush and of the end.
+pub(crate) fn several_logs(seen: &Seen) -> String {
+    (seen.heard.iter().filter(|heard| heard.signal == "logs").count() > 3).to_string()
+}
+
+pub(crate) fn logs_dropped(seen: &Seen) -> String {
+    seen.said("logs-dropped")
 }
 
 fn of_large(seen: &Seen, count: impl Fn(&redspan_tests::Span) -> usize) -> String {

@@ -9,6 +9,7 @@ pub use sink::OtlpMetrics;
 use sent::{Draft, SentState};
 
 use crate::config::settings::Temporality;
+use crate::metrics::conventions;
 use crate::metrics::labels::SCOPE_LABELS;
 use crate::metrics::snapshot::{Attributes, Family, Series, Snapshot};
 use crate::metrics::store::Kind;
@@ -174,7 +175,10 @@ fn attributes(series: &Series) -> Vec<KeyValue> {
         Attributes::Key(key) => key
             .labels()
             .filter(|label| !SCOPE_LABELS.contains(&label.key()))
-            .map(|label| text(label.key(), label.value()))
+            .map(|label| match conventions::whole(label.key(), label.value()) {
+                Some(number) => whole(label.key(), number),
+                None => text(label.key(), label.value()),
+            })
             .collect(),
         Attributes::Typed(_, attributes) => ProtoAttributes::from(attributes.iter().cloned()).0,
     }
@@ -182,6 +186,11 @@ fn attributes(series: &Series) -> Vec<KeyValue> {
 
 fn text(key: &str, value: &str) -> KeyValue {
     let value = AnyValue { value: Some(AnyValueKind::StringValue(value.to_owned())) };
+    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
+}
+
+fn whole(key: &str, value: i64) -> KeyValue {
+    let value = AnyValue { value: Some(AnyValueKind::IntValue(value)) };
     KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }
 

@@ -37,24 +37,24 @@ impl<DB: Database> Held for transaction::Transaction<'_, DB> {
 }
 
 /// A loan from the pool: how long it lasts is measured.
-pub(super) struct Loan<DB: Database> {
+pub(super) struct Loan {
     described: Arc<Described>,
-    pool: pool::Pool<DB>,
     since: Tick,
 }
 
-impl<DB: Database> Loan<DB> {
-    pub(super) fn begin(described: &Arc<Described>, pool: &pool::Pool<DB>) -> Self {
-        described.lent(pool, 1);
-        Loan { described: described.clone(), pool: pool.clone(), since: clock::now() }
+impl Loan {
+    pub(super) fn begin(described: &Arc<Described>) -> Self {
+        described.pooled().lent(1);
+        Loan { described: described.clone(), since: clock::now() }
     }
 }
 
-impl<DB: Database> Drop for Loan<DB> {
+impl Drop for Loan {
     fn drop(&mut self) {
-        self.described.lent(&self.pool, -1);
+        let pooled = self.described.pooled();
+        pooled.lent(-1);
         let took = clock::now().saturating_duration_since(self.since);
-        self.described.pool_metrics().use_time.record(took.as_secs_f64());
+        pooled.metrics().use_time.record(took.as_secs_f64());
     }
 }
 
@@ -64,11 +64,11 @@ pub struct Connection<H: Held> {
     pub(super) held: H,
     pub(super) described: Arc<Described>,
     // Given back after the connection.
-    _loan: Option<Loan<H::Database>>,
+    _loan: Option<Loan>,
 }
 
 impl<H: Held> Connection<H> {
-    pub(super) fn new(held: H, described: Arc<Described>, loan: Option<Loan<H::Database>>) -> Self {
+    pub(super) fn new(held: H, described: Arc<Described>, loan: Option<Loan>) -> Self {
         Connection { held, described, _loan: loan }
     }
 

@@ -1,16 +1,17 @@
 //! The database behind a pool, and what was learnt of its queries.
 
+use super::pooled::{Ask, Pooled, ask};
 use super::text::{Dialect, Shown, shown};
+use crate::integrations::interned::word;
 use crate::integrations::kept::Kept;
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Unit};
 use opentelemetry::KeyValue;
 use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 static METADATA: Metadata<'static> =
@@ -42,31 +43,32 @@ impl Statement {
 
 /// What the pool, its connections and their transactions share.
 pub(super) struct Described {
-    system: &'static str,
+    pub(super) system: &'static str,
     dialect: Dialect,
     namespace: Option<String>,
     address: Option<String>,
     port: Option<u16>,
-    pub(super) pool_name: String,
+    pub(super) codes: Codes,
+    /// `db.client.connection.pool.name`, if no other pool has it.
+    pool_name: String,
+    /// How a wait for a connection is called.
+    pub(super) waits: String,
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
     statements: RwLock<HashMap<Box<str>, Arc<Statement>>>,
     steps: [Arc<Statement>; 3],
-    pool: Kept<(), PoolMetrics>,
-    /// Connections that are lent out. A pool knows its idle ones only.
-    used: AtomicI64,
+    ask: Ask,
+    /// Shared by all who describe this pool under this name.
+    pooled: Arc<OnceLock<Arc<Pooled>>>,
 }
 
-/// <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>
-#[derive(Clone)]
-pub(super) struct PoolMetrics {
-    used: Gauge,
-    idle: Gauge,
-    max: Gauge,
-    pub(super) pending: Gauge,
-    pub(super) timeouts: Counter,
-    pub(super) wait_time: Histogram,
-    pub(super) use_time: Histogram,
+/// What a database calls the errors that it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codes {
+    /// By SQLSTATE, or whatever the driver has for a code.
+    Driver,
+    /// By a number of its own, as MySQL and MariaDB do.
+    Number,
 }
 
 /// A step of a transaction.
@@ -100,18 +102,27 @@ impl Described {
     pub(super) fn of<DB: Database>(pool: &Pool<DB>) -> Self {
         let (system, dialect) = system_and_dialect(DB::NAME);
         let options = pool.connect_options();
-        // A driver need not have an address, and says so by panicking.
-        let url = catch_unwind(AssertUnwindSafe(|| {
-            <<DB::Connection as Connection>::Options as ConnectOptions>::to_url_lossy(&options)
-        }));
-        // A file's path is nobody's address.
-        let url = url.ok().filter(|_| system != "sqlite");
+        // A file's path is nobody's address. Other drivers need not have one, and say so by panicking.
+        let url = (system != "sqlite").then(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                <<DB::Connection as Connection>::Options as ConnectOptions>::to_url_lossy(&options)
+            }))
+        });
+        let url = url.and_then(Result::ok);
         let address = url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty());
         let address = address.map(|host| host.trim_matches(['[', ']']).to_owned());
         let port = url.as_ref().and_then(|url| url.port_or_known_default());
         let namespace = url.as_ref().map(|url| url.path().trim_start_matches('/').to_owned());
         let namespace = namespace.filter(|name| !name.is_empty());
-        let pool_name = namespace.clone().unwrap_or_else(|| system.to_owned());
+        // As the conventions want it where nobody has given a name.
+        let pool_name = match (&address, port) {
+            (Some(host), Some(port)) => {
+                format!("{host}:{port}/{}", namespace.as_deref().unwrap_or_default())
+            }
+            _ => namespace.clone().unwrap_or_else(|| system.to_owned()),
+        };
+        let waits = format!("acquire {}", namespace.as_deref().unwrap_or(system));
+        let codes = if system == "mysql" { Codes::Number } else { Codes::Driver };
         let step = |operation: &str| {
             let operation = operation.to_owned();
             Statement::new(Shown { text: operation.clone(), operation, collection: None })
@@ -122,14 +133,36 @@ impl Described {
             namespace,
             address,
             port,
+            codes,
             pool_name,
+            waits,
             slow: None,
             shows_text: true,
             statements: RwLock::default(),
             steps: [step("BEGIN"), step("COMMIT"), step("ROLLBACK")],
-            pool: Kept::new(),
-            used: AtomicI64::new(0),
+            ask: ask(pool.clone()),
+            pooled: Arc::default(),
         }
+    }
+
+    /// The same once more, to be changed. It learns the queries anew: what goes on under the old one keeps
+    /// what it has.
+    pub(super) fn again<DB: Database>(&self, pool: &Pool<DB>) -> Self {
+        Described {
+            system: self.system,
+            pool_name: self.pool_name.clone(),
+            waits: self.waits.clone(),
+            slow: self.slow,
+            shows_text: self.shows_text,
+            pooled: self.pooled.clone(),
+            ..Described::of(pool)
+        }
+    }
+
+    pub(super) fn rename(&mut self, name: String) {
+        self.waits = format!("acquire {name}");
+        self.pool_name = name;
+        self.pooled = Arc::default();
     }
 
     pub(super) fn step(&self, step: Step) -> Arc<Statement> {
@@ -154,23 +187,27 @@ impl Described {
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
     pub(super) fn attributes(&self, statement: &Statement) -> Vec<KeyValue> {
         let mut attributes = self.place();
-        attributes.push(KeyValue::new("db.operation.name", statement.shown.operation.clone()));
-        attributes.push(KeyValue::new("db.query.summary", statement.name.clone()));
+        attributes.push(KeyValue::new("db.operation.name", word(&statement.shown.operation)));
+        attributes.push(KeyValue::new("db.query.summary", word(&statement.name)));
         if let Some(collection) = &statement.shown.collection {
-            attributes.push(KeyValue::new("db.collection.name", collection.clone()));
+            attributes.push(KeyValue::new("db.collection.name", word(collection)));
         }
         if self.shows_text {
-            attributes.push(KeyValue::new("db.query.text", statement.shown.text.clone()));
+            attributes.push(KeyValue::new("db.query.text", word(&statement.shown.text)));
         }
         attributes
     }
 
     /// Where the database is.
     pub(super) fn place(&self) -> Vec<KeyValue> {
-        let mut place = Vec::with_capacity(9);
+        // With room for what is known at the end.
+        let mut place = Vec::with_capacity(10);
         place.push(KeyValue::new("db.system.name", self.system));
-        place.extend(self.namespace.clone().map(|name| KeyValue::new("db.namespace", name)));
-        place.extend(self.address.clone().map(|host| KeyValue::new("server.address", host)));
+        let known = |name: &'static str, value: &Option<String>| {
+            value.as_ref().map(|value| KeyValue::new(name, word(value)))
+        };
+        place.extend(known("db.namespace", &self.namespace));
+        place.extend(known("server.address", &self.address));
         place.extend(self.port.map(|port| KeyValue::new("server.port", i64::from(port))));
         place
     }
@@ -186,6 +223,7 @@ impl Described {
             let mut labels = vec![
                 Label::from_static_parts("db.system.name", self.system),
                 Label::new("db.operation.name", statement.shown.operation.clone()),
+                Label::new("db.query.summary", statement.name.clone()),
             ];
             let mut optional = |name: &'static str, value: &Option<String>| {
                 labels.extend(value.as_ref().map(|value| Label::new(name, value.clone())));
@@ -201,61 +239,8 @@ impl Described {
         })
     }
 
-    pub(super) fn pool_metrics(&self) -> PoolMetrics {
-        self.pool.get("", &(), |recorder| PoolMetrics::new(recorder, &self.pool_name))
-    }
-
-    /// A connection was lent out (1) or given back (-1).
-    pub(super) fn lent<DB: Database>(&self, pool: &Pool<DB>, change: i64) {
-        let used = self.used.fetch_add(change, Relaxed) + change;
-        let metrics = self.pool_metrics();
-        let size = i64::from(pool.size());
-        metrics.used.set(used as f64);
-        metrics.idle.set((size - used).max(0) as f64);
-        metrics.max.set(f64::from(pool.options().get_max_connections()));
-    }
-}
-
-impl PoolMetrics {
-    fn new(recorder: &dyn Recorder, pool: &str) -> Self {
-        let key = |name: &'static str, state: Option<&'static str>| {
-            let mut labels = vec![Label::new("db.client.connection.pool.name", pool.to_owned())];
-            let state = state.map(|s| Label::from_static_parts("db.client.connection.state", s));
-            labels.extend(state);
-            Key::from_parts(name, labels)
-        };
-        let gauge = |name: &'static str, state, help: &'static str| {
-            recorder.describe_gauge(KeyName::from_const_str(name), None, help.into());
-            recorder.register_gauge(&key(name, state), &METADATA)
-        };
-        let seconds = |name: &'static str, help: &'static str| {
-            let unit = Some(Unit::Seconds);
-            recorder.describe_histogram(KeyName::from_const_str(name), unit, help.into());
-            recorder.register_histogram(&key(name, None), &METADATA)
-        };
-        let timeouts = "db.client.connection.timeouts";
-        let help = "Connections that were not there in time";
-        recorder.describe_counter(KeyName::from_const_str(timeouts), None, help.into());
-        let count = "db.client.connection.count";
-        let state_help = "Connections that are idle or used";
-        PoolMetrics {
-            used: gauge(count, Some("used"), state_help),
-            idle: gauge(count, Some("idle"), state_help),
-            max: gauge("db.client.connection.max", None, "Connections that the pool may open"),
-            pending: gauge(
-                "db.client.connection.pending_requests",
-                None,
-                "Requests that wait for a connection",
-            ),
-            timeouts: recorder.register_counter(&key(timeouts, None), &METADATA),
-            wait_time: seconds(
-                "db.client.connection.wait_time",
-                "How long it took to obtain a connection",
-            ),
-            use_time: seconds(
-                "db.client.connection.use_time",
-                "How long a connection was lent out",
-            ),
-        }
+    /// The connections of the pool, counted since they were first asked for.
+    pub(super) fn pooled(&self) -> &Pooled {
+        self.pooled.get_or_init(|| Pooled::begin(&self.pool_name, self.ask.clone()))
     }
 }

@@ -32,7 +32,8 @@
 //! An operation ends as
 //!
 //! * `ok`, also when `fetch_one` finds no row: the database has answered;
-//! * `error`: `error.type` and `db.response.status_code` are the SQLSTATE, if the database sent one;
+//! * `error`: `error.type` and `db.response.status_code` are the SQLSTATE, if the database sent one, and of MySQL
+//!   and MariaDB the server's error number;
 //!   otherwise `error.type` is `io`, `tls`, `protocol`, `pool_timed_out`, `pool_closed`, `worker_crashed`,
 //!   `decode`, `encode`, …;
 //! * `cancelled`, when its future is dropped, or its stream before the last row.
@@ -41,7 +42,8 @@
 //!
 //! In whatever recorder is installed, by the [conventions][metrics]: `db.client.operation.duration` (s), and of
 //! the pool `db.client.connection.count` (by `db.client.connection.state`), `.max`, `.pending_requests`, `.timeouts`,
-//! `.wait_time` (s), `.use_time` (s).
+//! `.wait_time` (s), `.use_time` (s). Redspan's own recorder asks the pool for the counts whenever somebody looks;
+//! others learn them whenever a connection is lent out or given back.
 //!
 //! # What is not seen
 //!
@@ -60,6 +62,7 @@ mod described;
 mod executor;
 mod operation;
 mod pool;
+mod pooled;
 mod text;
 
 pub use connection::{Connection, Held, PoolConnection, Transaction};

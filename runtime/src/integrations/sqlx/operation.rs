@@ -1,17 +1,17 @@
 //! One operation of a database: its span and its numbers.
 
-use super::described::{Described, Ended, Statement};
+use super::described::{Codes, Described, Ended, Statement};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
-use crate::context::current;
+use crate::integrations::interned::word;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue};
 use sqlx_core::Either;
 use sqlx_core::error::Error;
 use std::borrow::Cow;
@@ -45,9 +45,12 @@ struct Operation {
 }
 
 /// `error.type` and `db.response.status_code`.
-pub(super) fn codes(error: &Error) -> (Cow<'static, str>, Option<String>) {
+pub(super) fn codes(error: &Error, said: Codes) -> (Cow<'static, str>, Option<String>) {
     let code = match error {
-        Error::Database(error) => error.code().map(Cow::into_owned),
+        Error::Database(error) => {
+            let number = (said == Codes::Number).then(|| number(&error.to_string())).flatten();
+            number.or_else(|| error.code().map(Cow::into_owned))
+        }
         _ => None,
     };
     let error_type = match error {
@@ -72,19 +75,29 @@ pub(super) fn codes(error: &Error) -> (Cow<'static, str>, Option<String>) {
     }
 }
 
+/// The number with which the driver for MySQL begins an error's text: `1062 (23000): …`. Nothing else that
+/// is not of that driver alone tells it.
+fn number(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, rest) = text.split_at(end);
+    let stands_alone = rest.starts_with(" (") || rest.starts_with(": ");
+    (!number.is_empty() && stands_alone).then(|| number.to_owned())
+}
+
 /// An error, in words.
-pub(super) fn failed(error: &Error) -> Failed {
-    let (error_type, _) = codes(error);
+pub(super) fn failed(error: &Error, said: Codes) -> Failed {
+    let (error_type, _) = codes(error, said);
     Failed { error_type, ..classify::described("", error) }
 }
 
 impl Operation {
     fn begin(described: Arc<Described>, statement: Arc<Statement>, counts_rows: bool) -> Self {
-        let parent = current::with(Context::clone).unwrap_or_default();
         let started = clock::now();
-        let name = Cow::Owned(statement.name.clone());
-        let attributes = described.attributes(&statement);
-        let span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Client, attributes);
+        let name = || word(&statement.name);
+        let attributes = || described.attributes(&statement);
+        let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
+        // Each of sqlx's streams asks for tracing's current span when it is made.
+        let span = span.unseen();
         Operation { span, described, statement, started, rows: 0, counts_rows, ended: false }
     }
 
@@ -99,7 +112,7 @@ impl Operation {
         let mut ended = Ended { error_type: None, status_code: None };
         match (outcome, error) {
             (Outcome::Error, Some(error)) => {
-                let (error_type, status_code) = codes(error);
+                let (error_type, status_code) = codes(error, self.described.codes);
                 ended = Ended { error_type: Some(error_type.into_owned()), status_code };
             }
             (Outcome::Cancelled | Outcome::Panic, _) => {
@@ -114,6 +127,9 @@ impl Operation {
         }
         if let Some(code) = &ended.status_code {
             attributes.push(KeyValue::new("db.response.status_code", code.clone()));
+        }
+        if outcome == Outcome::Cancelled {
+            attributes.push(KeyValue::new("error.type", outcome.as_str()));
         }
         self.span.set_attributes(attributes);
         let took = clock::now().saturating_duration_since(self.started);
@@ -135,7 +151,8 @@ impl Operation {
                 );
             }
         });
-        self.span.finish(outcome, error.map(failed));
+        let said = self.described.codes;
+        self.span.finish(outcome, error.map(|error| failed(error, said)));
     }
 }
 
@@ -230,6 +247,20 @@ impl<Q, R> Drop for Rows<'_, Q, R> {
     fn drop(&mut self) {
         if let Some(operation) = &mut self.operation {
             operation.span.inside(|| self.steps = None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_error_is_its_first_word() {
+        assert_eq!(number("1062 (23000): Duplicate entry").as_deref(), Some("1062"));
+        assert_eq!(number("2013: gone").as_deref(), Some("2013"));
+        for none in ["", "17", "17th entry", "duplicate key 1062"] {
+            assert_eq!(number(none), None);
         }
     }
 }

@@ -5,16 +5,15 @@ use super::described::{Described, Step};
 use super::operation::{METADATA, codes, failed, once};
 use crate::call::owned::OwnedSpan;
 use crate::clock;
-use crate::context::current;
+use crate::integrations::interned::word;
 use crate::outcome::Outcome;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue};
 use sqlx_core::database::Database;
 use sqlx_core::error::Error;
 use sqlx_core::pool;
 use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
 use sqlx_core::transaction;
-use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
@@ -37,9 +36,18 @@ pub struct Pool<DB: Database> {
 }
 
 impl<DB: Database> Pool<DB> {
-    /// Names the pool in `db.client.connection.pool.name`, in place of the database's name.
+    /// Names the pool in `db.client.connection.pool.name`, in place of `host:port/database`: where two pools
+    /// have one name, the second is `name#2`. Name it before it is used.
     pub fn named(self, name: impl Into<String>) -> Self {
-        self.with(|described| described.pool_name = name.into())
+        self.with(|described| described.rename(name.into()))
+    }
+
+    /// Says which database answers, in the words of [`db.system.name`], where one driver speaks to several:
+    /// `mariadb`, `cockroachdb`, `amazon.redshift`.
+    ///
+    /// [`db.system.name`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/
+    pub fn system(self, name: &'static str) -> Self {
+        self.with(|described| described.system = name)
     }
 
     /// Warns in the log of each query that took this long or longer, with its text.
@@ -53,11 +61,7 @@ impl<DB: Database> Pool<DB> {
     }
 
     fn with(self, change: impl FnOnce(&mut Described)) -> Self {
-        // Learnt anew: what clones of this pool measure goes on under the old name.
-        let mut described = Described::of(&self.inner);
-        described.pool_name.clone_from(&self.described.pool_name);
-        described.slow = self.described.slow;
-        described.shows_text = self.described.shows_text;
+        let mut described = self.described.again(&self.inner);
         change(&mut described);
         Pool { inner: self.inner, described: Arc::new(described) }
     }
@@ -72,7 +76,7 @@ impl<DB: Database> Pool<DB> {
         let (inner, described) = (self.inner.clone(), self.described.clone());
         async move {
             let held = acquire(&inner, &described).await?;
-            let loan = Loan::begin(&described, &inner);
+            let loan = Loan::begin(&described);
             Ok(PoolConnection(Connection::new(held, described, Some(loan))))
         }
     }
@@ -80,7 +84,7 @@ impl<DB: Database> Pool<DB> {
     /// Borrows a connection if one is idle.
     pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
         let held = self.inner.try_acquire()?;
-        let loan = Loan::begin(&self.described, &self.inner);
+        let loan = Loan::begin(&self.described);
         Some(PoolConnection(Connection::new(held, self.described.clone(), Some(loan))))
     }
 
@@ -106,7 +110,7 @@ impl<DB: Database> Pool<DB> {
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
         let described = &self.described;
         let held = acquire(&self.inner, described).await?;
-        let loan = Loan::begin(described, &self.inner);
+        let loan = Loan::begin(described);
         let begins = transaction::Transaction::begin(held, statement);
         let begun = once(described, described.step(Step::Begin), begins, None).await?;
         Ok(Transaction(Connection::new(begun, described.clone(), Some(loan))))
@@ -124,16 +128,18 @@ async fn acquire<DB: Database>(
             self.0.decrement(1.0);
         }
     }
-    let metrics = described.pool_metrics();
+    let pooled = described.pooled();
+    let metrics = pooled.metrics();
     metrics.pending.increment(1.0);
     let waiting = Waiting(metrics.pending.clone());
     let started = clock::now();
-    let parent = current::with(Context::clone).unwrap_or_default();
-    let mut attributes = described.place();
-    let name = described.pool_name.clone();
-    attributes.push(KeyValue::new("db.client.connection.pool.name", name));
-    let name = Cow::Owned(format!("acquire {}", described.pool_name));
-    let mut span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Internal, attributes);
+    let attributes = || {
+        let mut attributes = described.place();
+        attributes.push(KeyValue::new("db.client.connection.pool.name", word(&pooled.name)));
+        attributes
+    };
+    let name = || word(&described.waits);
+    let mut span = OwnedSpan::below_current(&METADATA, SpanKind::Internal, name, attributes);
     let mut acquiring = pin!(pool.acquire());
     let result = poll_fn(|context| span.inside(|| acquiring.as_mut().poll(context))).await;
     drop(waiting);
@@ -145,10 +151,10 @@ async fn acquire<DB: Database>(
             if matches!(error, Error::PoolTimedOut) {
                 metrics.timeouts.increment(1);
             }
-            if let (_, Some(code)) = codes(error) {
+            if let (_, Some(code)) = codes(error, described.codes) {
                 span.set_attributes(vec![KeyValue::new("db.response.status_code", code)]);
             }
-            span.finish(Outcome::Error, Some(failed(error)));
+            span.finish(Outcome::Error, Some(failed(error, described.codes)));
         }
     }
     result

@@ -201,22 +201,35 @@ pub(super) fn in_own_process(name: &str, body: impl FnOnce()) {
     if std::env::var_os("REDSPAN_OWN_PROCESS").is_some() {
         return body();
     }
-    #[expect(clippy::zombie_processes, reason = "a child that is killed ends with this process")]
+    // Shown only if it fails: what a child prints of a panic that is meant reads like a failure.
+    let said =
+        std::env::temp_dir().join(format!("{}-{}", name.replace(':', "."), std::process::id()));
+    let file = std::fs::File::create(&said).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env("REDSPAN_OWN_PROCESS", "1")
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
         .spawn()
         .unwrap();
     let start = Instant::now();
-    while start.elapsed() < LONG {
+    let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{status}");
-            return;
+            break Some(status);
+        }
+        if start.elapsed() >= LONG {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
         }
         std::thread::sleep(Duration::from_millis(10));
+    };
+    let text = std::fs::read_to_string(&said).unwrap_or_default();
+    std::fs::remove_file(&said).unwrap();
+    match status {
+        Some(status) => assert!(status.success(), "{name}: {status}\n{text}"),
+        None => panic!("{name} hangs\n{text}"),
     }
-    child.kill().unwrap();
-    panic!("{name} hangs");
 }
 
 #[test]

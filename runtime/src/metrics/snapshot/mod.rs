@@ -9,6 +9,7 @@ pub(crate) use identity::Identity;
 
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::collect::collect_all;
+use crate::metrics::conventions::{self, Convention};
 use crate::metrics::histogram::Distribution;
 use crate::metrics::labels::{self, Labels};
 use crate::metrics::names;
@@ -97,6 +98,20 @@ struct Draft {
     raw: KeyName,
     kind: Kind,
     series: Vec<Series>,
+}
+
+impl Draft {
+    /// A gauge that is a sum which rises and sinks: the `metrics` crate has none.
+    fn become_sum(&mut self) {
+        self.kind = Kind::UpDown;
+        for series in &mut self.series {
+            if let Value::Gauge(value) = series.value {
+                let whole = value.fract() == 0.0;
+                let sum = if whole { Number::Signed(value as i64) } else { Number::Real(value) };
+                series.value = Value::UpDown(sum);
+            }
+        }
+    }
 }
 
 const OVERFLOWED: &str = "redspan_metric_overflow";
@@ -216,7 +231,8 @@ impl Page<'_> {
     }
 
     fn add_draft(&mut self, mut draft: Draft) {
-        let raw = draft.raw.as_str();
+        let of = draft.raw.clone();
+        let raw = of.as_str();
         let Some(name) = self.store.named(draft.kind, raw, |named| named.shown.clone()) else {
             return;
         };
@@ -232,6 +248,9 @@ impl Page<'_> {
             );
         }
         let described = self.store.description(draft.kind, &draft.raw).unwrap_or_default();
+        if conventions::find(raw, draft.kind).is_some_and(Convention::sinks) {
+            draft.become_sum();
+        }
         self.families.push(Family {
             name,
             otel_name: raw.to_owned().into(),

@@ -1,50 +1,110 @@
 //! Says that spans do not leave, at most once a minute.
 
-use super::Shared;
 use crate::span::export::ExportError;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// After so long without a span having left, although some wait, that is said.
-const STUCK: Duration = Duration::from_secs(15);
+/// When something is said, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// After so long without a span having left, although some wait.
+    pub(crate) stuck: Duration,
+    /// At least so long after what was said last.
+    pub(crate) pause: Duration,
+}
 
-/// Says that spans are being lost.
-pub(super) fn failed(error: &ExportError) {
-    if may_warn() {
-        tracing::warn!(
-            target: "redspan",
-            kind = error.kind,
-            reason = error.message,
-            "spans could not be exported and are dropped; this is said at most once a minute"
-        );
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { stuck: Duration::from_secs(15), pause: Duration::from_secs(60) }
     }
 }
 
-/// Says that nothing leaves although something waits: an exporter that hangs reports no failure.
-pub(super) fn watch(shared: &Shared) {
-    let (waiting, since) = {
-        let queue = shared.queue();
-        (queue.spans.len() as u64 + queue.in_flight, queue.stuck_since)
-    };
-    let stuck = since.filter(|since| waiting > 0 && since.elapsed() > STUCK);
-    if let Some(since) = stuck.filter(|_| may_warn()) {
-        let seconds = since.elapsed().as_secs();
-        tracing::warn!(
-            target: "redspan",
-            waiting,
-            seconds,
-            "no span has left this process for a while; this is said at most once a minute"
-        );
+/// Says it, and knows when it did.
+#[derive(Debug, Default)]
+pub(super) struct Voice {
+    pace: Pace,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Voice {
+    pub(super) fn at(pace: Pace) -> Self {
+        Voice { pace, last: Mutex::default() }
+    }
+
+    /// Says that spans are being lost.
+    pub(super) fn failed(&self, error: &ExportError) {
+        if self.may_speak(Instant::now()) {
+            tracing::warn!(
+                target: "redspan",
+                kind = error.kind,
+                reason = error.message,
+                "spans could not be exported and are dropped; this is said at most once a minute"
+            );
+        }
+    }
+
+    /// Says that nothing leaves although something has waited `since` then: an exporter that hangs
+    /// reports no failure.
+    pub(super) fn watch(&self, waiting: u64, since: Option<Instant>) {
+        if let Some(stuck) = self.stuck(Instant::now(), waiting, since) {
+            tracing::warn!(
+                target: "redspan",
+                waiting,
+                seconds = stuck.as_secs(),
+                "no span has left this process for a while; this is said at most once a minute"
+            );
+        }
+    }
+
+    /// For how long spans have been waiting, if that is to be said `now`.
+    fn stuck(&self, now: Instant, waiting: u64, since: Option<Instant>) -> Option<Duration> {
+        let stuck = now.saturating_duration_since(since?);
+        (waiting > 0 && stuck > self.pace.stuck && self.may_speak(now)).then_some(stuck)
+    }
+
+    /// Whether enough time has passed; then it begins anew.
+    fn may_speak(&self, now: Instant) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| now.saturating_duration_since(last) > self.pace.pause);
+        if may {
+            *last = Some(now);
+        }
+        may
     }
 }
 
-/// At most once a minute.
-fn may_warn() -> bool {
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let may = last.is_none_or(|last| last.elapsed() > Duration::from_secs(60));
-    if may {
-        *last = Some(Instant::now());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looked at ten times a second for `seconds`, as by the collector: at which of them it spoke.
+    fn spoken(voice: &Voice, start: Instant, seconds: u64, waiting: u64) -> Vec<u64> {
+        let looks = (0..seconds * 10).map(|tenths| Duration::from_millis(tenths * 100));
+        let said = looks.filter_map(|past| voice.stuck(start + past, waiting, Some(start)));
+        said.map(|stuck| stuck.as_secs()).collect()
     }
-    may
+
+    #[test]
+    fn a_hang_is_said_after_a_quarter_of_a_minute_and_then_once_a_minute() {
+        let start = Instant::now();
+        assert!(spoken(&Voice::default(), start, 15, 7).is_empty());
+        assert_eq!(spoken(&Voice::default(), start, 200, 7), [15_u64, 75, 135, 195]);
+    }
+
+    #[test]
+    fn nothing_is_said_when_nothing_waits_or_it_leaves() {
+        let (voice, start) = (Voice::default(), Instant::now());
+        assert!(spoken(&voice, start, 100, 0).is_empty());
+        let later = start + Duration::from_secs(100);
+        assert_eq!(voice.stuck(later, 7, None), None);
+        assert_eq!(voice.stuck(later, 7, Some(start + Duration::from_secs(90))), None);
+    }
+
+    #[test]
+    fn a_failure_and_a_hang_share_their_minute() {
+        let (voice, start) = (Voice::default(), Instant::now());
+        assert!(voice.may_speak(start + Duration::from_secs(10)));
+        assert_eq!(spoken(&voice, start, 100, 7), [70_u64]);
+        assert!(!voice.may_speak(start + Duration::from_secs(100)));
+    }
 }

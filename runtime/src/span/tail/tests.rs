@@ -1,31 +1,27 @@
 use super::*;
 use crate::clock;
 use crate::span::record::{End, Live};
-use opentelemetry::trace::{SpanContext, SpanKind, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanKind, TraceFlags};
 
 fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
     let tick = clock::now();
-    let context = SpanContext::new(
-        TraceId::from(trace),
-        SpanId::from(id),
-        TraceFlags::SAMPLED,
-        false,
-        TraceState::NONE,
-    );
     let live = Live {
-        context,
         parent: SpanId::from(parent),
         parent_is_remote: false,
-        name: "span".into(),
+        name: "span",
         kind: SpanKind::Internal,
         start: tick,
-        started_at: None,
         site: None,
-        scope: None,
-        status: Status::Unset,
         extra: None,
+        owned: false,
     };
-    Record { live, end: End { tick, at: None, outcome: Some(outcome), place: Default::default() } }
+    Record {
+        trace_id: TraceId::from(trace),
+        span_id: SpanId::from(id),
+        flags: TraceFlags::SAMPLED,
+        live,
+        end: End { tick, outcome: Some(outcome), place: Default::default() },
+    }
 }
 
 #[derive(Default)]
@@ -36,7 +32,7 @@ struct Out {
 
 impl Outlet for Out {
     fn keep(&mut self, record: Record) {
-        self.kept.push(u64::from_be_bytes(record.live.context.span_id().to_bytes()));
+        self.kept.push(u64::from_be_bytes(record.span_id.to_bytes()));
     }
 
     fn drop(&mut self, reason: &'static str) {

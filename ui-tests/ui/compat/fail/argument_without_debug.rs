@@ -1,12 +1,10 @@
 use redspan::compat::instrument;
 
-struct Pool;
+struct Card;
 
 #[instrument]
-fn checkout(pool: Pool) {
-    let _ = pool;
-}
+fn charge(card: Card) {}
 
 fn main() {
-    checkout(Pool);
+    charge(Card);
 }

@@ -1,8 +1,8 @@
 use redspan::compat::instrument;
 
 #[instrument]
-const fn checkout() {}
+const fn charge() {}
 
 fn main() {
-    checkout();
+    charge();
 }

@@ -1,8 +1,8 @@
 use redspan::compat::instrument;
 
-#[instrument(level = "verbose")]
-fn checkout() {}
+#[instrument(level = "loud")]
+fn charge(card: &str) {}
 
 fn main() {
-    checkout();
+    charge("visa");
 }

@@ -1,10 +1,8 @@
 use redspan::compat::instrument;
 
 #[instrument(skip(card), skip_all)]
-fn checkout(card: u8) {
-    let _ = card;
-}
+fn charge(card: &str) {}
 
 fn main() {
-    checkout(1);
+    charge("visa");
 }

@@ -1,0 +1,509 @@
+//! A call while it runs: what guards and futures share.
+
+use super::classify::{Failure, Verdict};
+use super::{compat, elsewhere, fields, labels};
+use crate::callsite::CallSite;
+use crate::clock::{self, Tick};
+use crate::context::current::{self, Attached, View};
+use crate::context::scope;
+use crate::in_flight::{self, Seat};
+use crate::metrics::store::Store;
+use crate::outcome::Outcome;
+use crate::red::labelled::{Choice, Place, Table};
+use crate::service::Held;
+use crate::span::engine;
+use crate::span::failed::Failed;
+use crate::span::others;
+use crate::span::record::Pending;
+use crate::span::span::{self, Ending};
+use crate::span::tracer;
+use opentelemetry::trace::{Link, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing_core::Dispatch;
+use tracing_core::field::Value;
+use tracing_core::span::Id;
+use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
+
+/// A call that has begun. Dropping it ends the call, with the outcome [`Running::if_dropped`].
+pub(super) struct Running {
+    pub(super) site: &'static CallSite,
+    start: Tick,
+    /// The context to attach, if the call has one of its own, while it is not attached.
+    context: Option<Context>,
+    recording: bool,
+    ended: bool,
+    pub(super) if_dropped: Outcome,
+    rare: Option<Box<Rare>>,
+    /// Where it is listed, if anybody looks at calls in flight.
+    seat: Option<&'static Seat>,
+}
+
+/// What the option `busy` asks for.
+#[derive(Clone, Copy, Default)]
+struct Polls {
+    count: u32,
+    time: Duration,
+}
+
+/// The numbers of the testing scope that the call is in.
+#[cold]
+fn scoped_table(site: &'static CallSite) -> Option<Arc<Table>> {
+    let table = Store::of_scope().map(|store| store.cells(site));
+    if table.is_none() {
+        scope::ran_outside(site);
+    }
+    table
+}
+
+/// What few calls have: apart, since each level of nested futures holds a [`Running`].
+#[derive(Default)]
+struct Rare {
+    /// A testing scope's numbers in place of the site's.
+    table: Option<Arc<Table>>,
+    /// Where it is counted, by its labels.
+    given: u32,
+    polls: Polls,
+    /// Whether a subscriber may want a tracing span.
+    asked: bool,
+    /// The tracing span which a subscriber asked for.
+    wanted: Option<tracing::Span>,
+    /// The parent of that span, where the call names one: `Some(None)` is none at all.
+    parent: Option<Option<Id>>,
+    /// What `tracing::Span::current()` gave out during an earlier poll.
+    view: Option<Box<View>>,
+    /// The first error among a stream's items.
+    failed: Option<Box<Failed>>,
+    /// What the service gives, for the span of another tracer.
+    shared: Vec<KeyValue>,
+    error_type: Option<&'static str>,
+}
+
+impl Rare {
+    /// Whether a tracing span is still to be made.
+    fn is_asked(&self) -> bool {
+        self.asked && self.wanted.is_none()
+    }
+}
+
+impl Running {
+    /// Not counted yet.
+    #[inline]
+    pub(super) fn new(site: &'static CallSite) -> Self {
+        Running {
+            site,
+            start: clock::now(),
+            context: None,
+            recording: false,
+            ended: false,
+            if_dropped: Outcome::Panic,
+            rare: None,
+            seat: None,
+        }
+    }
+
+    /// The call begins where it stands: whatever happens from here on, it ends.
+    #[inline]
+    pub(super) fn begin(&mut self, choices: &[Choice<'_>], links: &mut Vec<Link>) {
+        self.count(choices);
+        if !self.site.has_span() {
+            return;
+        }
+        if let Some(engine) = engine::get()
+            && let Some((context, recording)) = engine.start_call(self.site, self.start, links)
+        {
+            self.context = Some(context);
+            self.recording = recording;
+        }
+        if self.site.wanted() {
+            self.rare.get_or_insert_default().asked = true;
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && self.context.is_none() && self.rare.is_none()
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, choices: &[Choice<'_>]) {
+        if scope::any_open() || !choices.is_empty() {
+            self.count_apart(choices);
+        } else if self.site.has_metrics() {
+            elsewhere::start(self.site, 0);
+        }
+        if in_flight::is_watched() {
+            self.seat = in_flight::sit(self.site, self.start);
+        }
+    }
+
+    /// By its labels, or in a testing scope.
+    fn count_apart(&mut self, choices: &[Choice<'_>]) {
+        let site = self.site;
+        let table = if scope::any_open() { scoped_table(site) } else { None };
+        let mut given = 0;
+        if site.has_metrics() {
+            if !choices.is_empty() {
+                given = table.as_deref().unwrap_or(site.table()).given(choices);
+            }
+            match &table {
+                Some(table) => table.start(given),
+                None => elsewhere::start(site, given),
+            }
+        }
+        if table.is_some() || given != 0 {
+            self.rare = Some(Box::new(Rare { table, given, ..Rare::default() }));
+        }
+    }
+
+    /// Gives a call that was only counted its span, below the span that it names.
+    pub(super) fn open_below(&mut self, parent: Option<Id>) {
+        if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
+            let above = parent.as_ref().and_then(compat::context_of).unwrap_or_else(compat::root);
+            let none = &mut Vec::new();
+            let opened = engine.start_call_below(self.site, self.start, none, &above);
+            // Not recorded below a span of its own choice: that one is current all the same.
+            let (context, recording) = opened.unwrap_or((above, false));
+            self.context = Some(context);
+            self.recording = recording;
+        }
+        if self.site.wanted() {
+            let rare = self.rare.get_or_insert_default();
+            rare.asked = true;
+            rare.parent = Some(parent);
+        }
+    }
+
+    pub(super) fn follows_from(&self, cause: &Id) {
+        if self.recording
+            && let Some(context) = &self.context
+            && let Some(cause) = compat::context_of(cause)
+        {
+            context.span().add_link(cause.span().span_context().clone(), Vec::new());
+        }
+        if let Some(wanted) = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref()) {
+            wanted.follows_from(cause);
+        }
+    }
+
+    /// Whether a tracing span is entered with the call.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.wanted.is_some())
+    }
+
+    /// What the service gives its methods. Their own fields come after it, and replace it.
+    pub(super) fn shared(&mut self, service: &Held<'_>) {
+        let attributes = service.attributes();
+        if attributes.is_empty() {
+            return;
+        }
+        match &self.context {
+            Some(context) if self.recording => context.span().set_attributes(attributes),
+            _ => {
+                if let Some(rare) = &mut self.rare {
+                    rare.shared = attributes;
+                }
+            }
+        }
+    }
+
+    pub(super) fn wants_fields(&self) -> bool {
+        self.recording || self.rare.as_ref().is_some_and(|rare| rare.asked)
+    }
+
+    pub(super) fn fields(&mut self, values: &[Option<&dyn Value>]) {
+        if self.recording
+            && let Some(context) = &self.context
+        {
+            // Rendered before the span is locked: rendering is user code.
+            let attributes = fields::attributes(self.site, values);
+            if self.site.follows_tracing() {
+                compat::write(context, attributes);
+            } else {
+                span::set_fields(context, attributes);
+            }
+        }
+        self.open_wanted(values);
+    }
+
+    /// Opens the tracing span that somebody's layer wants; to redspan's own layers it is a view.
+    fn open_wanted(&mut self, values: &[Option<&dyn Value>]) {
+        let Some(rare) = self.rare.as_mut().filter(|rare| rare.is_asked()) else { return };
+        let metadata = self.site.metadata();
+        let parent = rare.parent.take();
+        let make = || {
+            // Asked again, as tracing's macros ask just before: per-layer filters remember their
+            // answer until the span is made, and the bridge's is another one for a view.
+            if tracing_core::dispatcher::get_default(|dispatch| dispatch.enabled(metadata)) {
+                let values = metadata.fields().value_set_all(values);
+                match parent {
+                    Some(parent) => tracing::Span::child_of(parent, metadata, &values),
+                    None if self.site.is_root() => tracing::Span::new_root(metadata, &values),
+                    None => tracing::Span::new(metadata, &values),
+                }
+            } else {
+                tracing::Span::none()
+            }
+        };
+        // Layers render the fields: a `Debug` that panics there costs the span, not the call.
+        let made = catch_unwind(AssertUnwindSafe(|| match &self.context {
+            Some(context) => tracer::making_view(context.clone(), metadata.name(), make),
+            None => make(),
+        }));
+        let made = made.unwrap_or_else(|_| tracing::Span::none());
+        for attribute in rare.shared.drain(..) {
+            // Not a field of the site, so only OpenTelemetry has a place for it.
+            made.set_attribute(attribute.key, attribute.value);
+        }
+        rare.wanted = Some(made);
+    }
+
+    #[inline]
+    pub(super) fn ready(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_asked()) {
+            let none = vec![None; self.site.metadata().fields().len()];
+            self.open_wanted(&none);
+        }
+    }
+
+    /// Makes the call current on this thread.
+    #[inline]
+    pub(super) fn attach(&mut self) -> Here {
+        if self.rare.is_some() {
+            return self.attach_wanted();
+        }
+        match self.context.take() {
+            None => Here::default(),
+            Some(context) => {
+                let attached = current::attach(context, self.site.metadata(), None);
+                Here { attached, entered: None }
+            }
+        }
+    }
+
+    fn attach_wanted(&mut self) -> Here {
+        let Some(rare) = &mut self.rare else { return Here::default() };
+        // The wanted span first: its own context must not cover ours. The bridge attaches that one,
+        // and would panic in the middle of it where nothing can be attached.
+        let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
+        let entered = wanted.and_then(Entered::enter).map(Box::new);
+        let view = rare
+            .view
+            .take()
+            .or_else(|| wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?);
+        let attached =
+            self.context.take().map(|context| current::attach(context, self.site.metadata(), view));
+        Here { attached: attached.unwrap_or_default(), entered }
+    }
+
+    /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
+    #[inline]
+    pub(super) fn detach(&mut self, here: Here) {
+        let Here { attached, entered } = here;
+        if let Some((context, view)) = attached.detach() {
+            self.context = Some(context);
+            if view.is_some() {
+                self.rare.get_or_insert_default().view = view;
+            }
+        }
+        drop(entered);
+    }
+
+    /// A poll begins, if somebody wants to know.
+    #[inline]
+    pub(super) fn poll_begins(&self) -> Option<Tick> {
+        (self.recording && self.site.is_busy()).then(clock::now)
+    }
+
+    pub(super) fn poll_ends(&mut self, began: Option<Tick>) {
+        if let Some(began) = began {
+            let polls = &mut self.rare.get_or_insert_default().polls;
+            polls.count = polls.count.saturating_add(1);
+            polls.time += clock::now().saturating_duration_since(began);
+        }
+    }
+
+    /// Ends the call, once.
+    pub(super) fn end(&mut self, verdict: Verdict<'_>) {
+        // First of all: to describe an error is user code, and may itself call such functions.
+        let returned = labels::picked(self.site);
+        if verdict.is_fine() {
+            self.close(Outcome::Ok, returned, None, None);
+        } else {
+            self.end_failed(verdict, returned);
+        }
+    }
+
+    fn end_failed(&mut self, verdict: Verdict<'_>, returned: u32) {
+        match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
+            None => self.close(Outcome::Ok, returned, None, None),
+            Some(failure) => {
+                let error_type = Some(failure.error_type());
+                let wanted = self.recording || self.site.line_of_ends().is_some();
+                let failed = wanted.then(|| self.described(failure));
+                self.close(Outcome::Error, returned, error_type, failed);
+            }
+        }
+    }
+
+    fn described(&self, failure: Failure<'_>) -> Box<Failed> {
+        Box::new(match self.site.is_error_type_only() {
+            true => failure.describe_type(),
+            false => failure.describe(),
+        })
+    }
+
+    #[cold]
+    pub(super) fn end_without_value(&mut self, outcome: Outcome) {
+        let failed = match outcome {
+            Outcome::Panic => Some(Box::new(Failed::panic())),
+            Outcome::Error => self.rare.as_mut().and_then(|rare| rare.failed.take()),
+            Outcome::Ok | Outcome::Cancelled => None,
+        };
+        let error_type = self.rare.as_ref().and_then(|rare| rare.error_type);
+        self.close(outcome, 0, error_type, failed);
+    }
+
+    /// A stream has given an item: the first error among them is what the call ends with.
+    pub(super) fn item(&mut self, verdict: Verdict<'_>) {
+        if self.if_dropped == Outcome::Error {
+            return;
+        }
+        let failure = verdict.failure().filter(|failure| failure.concerns(self.site.kind()));
+        if let Some(failure) = failure {
+            self.if_dropped = Outcome::Error;
+            self.rare.get_or_insert_default().error_type = Some(failure.error_type());
+            if self.recording || self.site.line_of_ends().is_some() {
+                self.rare.get_or_insert_default().failed = Some(self.described(failure));
+            }
+        }
+    }
+
+    /// A stream is at its end.
+    pub(super) fn end_of_items(&mut self) {
+        match self.if_dropped {
+            Outcome::Error => self.end_without_value(Outcome::Error),
+            _ => self.close(Outcome::Ok, labels::picked(self.site), None, None),
+        }
+    }
+
+    fn close(
+        &mut self,
+        outcome: Outcome,
+        returned: u32,
+        error_type: Option<&'static str>,
+        failed: Option<Box<Failed>>,
+    ) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Some(seat) = self.seat.take() {
+            seat.leave();
+        }
+        let end = clock::now();
+        let duration = end.saturating_duration_since(self.start);
+        let given = self.rare.as_ref().map_or(0, |rare| rare.given);
+        let place = Place { given, returned };
+        if self.site.has_metrics() {
+            match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
+                Some(table) => {
+                    if let Some(error_type) = error_type {
+                        table.cells(place).fail(error_type);
+                    }
+                    table.end(place, self.site.bounds(), outcome, duration);
+                }
+                None => elsewhere::end(self.site, place, outcome, error_type, duration, end),
+            }
+        }
+        if let Some(line) = self.site.line_of_ends() {
+            let here = self.attach();
+            let error = failed.as_deref().map(Failed::in_short);
+            line.say(self.site.function(), outcome, duration, error);
+            self.detach(here);
+        }
+        if others::are_told() && self.context.is_none() {
+            self.ended_elsewhere(place, outcome, error_type, duration, end);
+        }
+        let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
+        // Views and wanted spans close before the span they stand for.
+        self.rare = None;
+        let Some(context) = self.context.take() else { return };
+        if !self.recording {
+            return;
+        }
+        if self.site.is_busy() {
+            let busy = polls.time;
+            context.span().set_attributes([
+                // As tracing-opentelemetry names them.
+                KeyValue::new("busy_ns", nanos(busy)),
+                KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
+                KeyValue::new("redspan.polls", i64::from(polls.count)),
+            ]);
+        }
+        span::end(&context, Ending { outcome, end, failed, place });
+    }
+}
+
+impl Running {
+    /// In a span of the application's own tracer, which closes with the tracing span.
+    #[cold]
+    fn ended_elsewhere(
+        &self,
+        place: Place,
+        outcome: Outcome,
+        error_type: Option<&'static str>,
+        duration: Duration,
+        end: Tick,
+    ) {
+        let wanted = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref());
+        let of_span =
+            wanted.and_then(|span| span.with_subscriber(|(id, to)| get_otel_context(id, to)));
+        if let Some(Some(context)) = of_span {
+            let ended_at = clock::system_time(end);
+            let call = Pending::of_call(self.site, place, outcome, error_type, duration, ended_at);
+            others::call_ended(context.span().span_context(), call);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end_without_value(self.if_dropped);
+        }
+    }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A call that is current on this thread.
+#[derive(Default)]
+pub(super) struct Here {
+    attached: Attached,
+    entered: Option<Box<Entered>>,
+}
+
+/// A tracing span entered by hand: tracing's own guards borrow or own the span.
+struct Entered {
+    id: Id,
+    dispatch: Dispatch,
+}
+
+impl Entered {
+    fn enter(span: &tracing::Span) -> Option<Self> {
+        span.with_subscriber(|(id, dispatch)| {
+            dispatch.enter(id);
+            Entered { id: id.clone(), dispatch: dispatch.clone() }
+        })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.dispatch.exit(&self.id);
+    }
+}

@@ -1,0 +1,189 @@
+//! The numbers of a pool's connections.
+
+use crate::integrations::kept::Kept;
+use crate::metrics::recorder::{self, OF_SITES};
+use crate::metrics::store::Store;
+use crate::metrics::{Collecting, Values, collect};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use sqlx_core::database::Database;
+use sqlx_core::pool::Pool;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+static METADATA: Metadata<'static> =
+    Metadata::new("redspan::sqlx", Level::INFO, Some(module_path!()));
+
+/// Of two pools each has a name of its own, or one's numbers would stand in the other's place.
+static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn claim(wanted: &str) -> String {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = |name: &String| !names.contains(name);
+    let numbered = (2_u64..).map(|n| format!("{wanted}#{n}"));
+    let name = std::iter::once(wanted.to_owned()).chain(numbered).find(free);
+    let name = name.unwrap_or_default();
+    names.insert(name.clone());
+    name
+}
+
+/// What a pool says of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    /// Connections that are open, or being opened.
+    size: i64,
+    idle: i64,
+    max: u32,
+}
+
+/// Asks a pool.
+pub(super) type Ask = Arc<dyn Fn() -> State + Send + Sync>;
+
+pub(super) fn ask<DB: Database>(pool: Pool<DB>) -> Ask {
+    Arc::new(move || State {
+        size: i64::from(pool.size()),
+        idle: i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
+        max: pool.options().get_max_connections(),
+    })
+}
+
+/// The connections of a pool that is in use.
+pub(super) struct Pooled {
+    /// `db.client.connection.pool.name`
+    pub(super) name: String,
+    ask: Ask,
+    metrics: Kept<(), Arc<PoolMetrics>>,
+    /// Connections that are lent out by the wrapper.
+    lent: AtomicI64,
+    collecting: OnceLock<Collecting>,
+}
+
+/// <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>
+pub(super) struct PoolMetrics {
+    /// Whether the recorder is redspan's own.
+    is_asked: bool,
+    used: Gauge,
+    idle: Gauge,
+    max: Gauge,
+    pub(super) pending: Gauge,
+    pub(super) timeouts: Counter,
+    pub(super) wait_time: Histogram,
+    pub(super) use_time: Histogram,
+}
+
+impl Pooled {
+    /// From now on the pool is asked whenever somebody looks at redspan's recorder: connections also come
+    /// and go by themselves. Other recorders learn what holds when a connection is lent or given back.
+    pub(super) fn begin(wanted: &str, ask: Ask) -> Arc<Self> {
+        let pooled = Arc::new(Pooled {
+            name: claim(wanted),
+            ask,
+            metrics: Kept::new(),
+            lent: AtomicI64::new(0),
+            collecting: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&pooled);
+        let name = format!("pool {}", pooled.name);
+        let collecting = collect(name, move |_: &mut Values| {
+            if let Some(pooled) = weak.upgrade() {
+                let state = (pooled.ask)();
+                pooled.show((state.size - state.idle).max(0), state.idle, state.max);
+            }
+        });
+        let _ = pooled.collecting.set(collecting);
+        pooled
+    }
+
+    pub(super) fn metrics(&self) -> Arc<PoolMetrics> {
+        self.metrics.get("", &(), |recorder| Arc::new(PoolMetrics::new(recorder, &self.name)))
+    }
+
+    /// A connection was lent out (1) or given back (-1).
+    pub(super) fn lent(&self, change: i64) {
+        let lent = self.lent.fetch_add(change, Relaxed) + change;
+        // Who asks the pool gets numbers of one moment: they are not to be written over one by one.
+        if self.metrics().is_asked && Store::of_scope().is_none() {
+            return;
+        }
+        let state = (self.ask)();
+        // One that is given back is idle only once its pool has looked at it.
+        self.show(lent, (state.size - lent).max(0), state.max);
+    }
+
+    fn show(&self, used: i64, idle: i64, max: u32) {
+        let metrics = self.metrics();
+        metrics.used.set(used as f64);
+        metrics.idle.set(idle as f64);
+        metrics.max.set(f64::from(max));
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if let Some(collecting) = self.collecting.take() {
+            collecting.stop();
+        }
+        self.show(0, 0, 0);
+        NAMES.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+impl PoolMetrics {
+    fn new(recorder: &dyn Recorder, pool: &str) -> Self {
+        let key = |name: &'static str, state: Option<&'static str>| {
+            let mut labels = vec![Label::new("db.client.connection.pool.name", pool.to_owned())];
+            let state = state.map(|s| Label::from_static_parts("db.client.connection.state", s));
+            labels.extend(state);
+            Key::from_parts(name, labels)
+        };
+        let gauge = |name: &'static str, state, help: &'static str| {
+            recorder.describe_gauge(KeyName::from_const_str(name), None, help.into());
+            recorder.register_gauge(&key(name, state), &METADATA)
+        };
+        let seconds = |name: &'static str, help: &'static str| {
+            let unit = Some(Unit::Seconds);
+            recorder.describe_histogram(KeyName::from_const_str(name), unit, help.into());
+            recorder.register_histogram(&key(name, None), &METADATA)
+        };
+        let timeouts = "db.client.connection.timeouts";
+        let help = "Connections that were not there in time";
+        recorder.describe_counter(KeyName::from_const_str(timeouts), None, help.into());
+        let count = "db.client.connection.count";
+        let state_help = "Connections that are idle or used";
+        let ask = || drop(recorder.register_gauge(&key(count, Some("used")), &OF_SITES));
+        PoolMetrics {
+            is_asked: recorder::is_asked(ask),
+            used: gauge(count, Some("used"), state_help),
+            idle: gauge(count, Some("idle"), state_help),
+            max: gauge("db.client.connection.max", None, "Connections that the pool may open"),
+            pending: gauge(
+                "db.client.connection.pending_requests",
+                None,
+                "Requests that wait for a connection",
+            ),
+            timeouts: recorder.register_counter(&key(timeouts, None), &METADATA),
+            wait_time: seconds(
+                "db.client.connection.wait_time",
+                "How long it took to obtain a connection",
+            ),
+            use_time: seconds(
+                "db.client.connection.use_time",
+                "How long a connection was lent out",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_pools_of_one_name_are_told_apart_and_a_name_is_free_again() {
+        let begin = || Pooled::begin("host:1/twice", Arc::new(State::default));
+        let (one, other) = (begin(), begin());
+        assert_eq!((&*one.name, &*other.name), ("host:1/twice", "host:1/twice#2"));
+        drop(one);
+        assert_eq!(begin().name, "host:1/twice");
+    }
+}

@@ -1,0 +1,245 @@
+//! What goes wrong between a service and its database: each fault shows one outcome, in the span, in
+//! the numbers of the database and of the function that met it, and in its line.
+
+use opentelemetry::trace::{SpanKind, Status};
+use redspan::instrumented;
+use redspan::testing::{self, Seen, SeenSpan};
+use redspan_tests::postgres::Postgres;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::pin::Pin;
+use std::time::Duration;
+
+type PgPool = redspan::sqlx::Pool<sqlx::Postgres>;
+type Queries<'a> = Pin<Box<dyn Future<Output = sqlx::Result<()>> + Send + 'a>>;
+
+const DURATION: &str = "db_client_operation_duration_seconds";
+
+/// The function that meets the fault.
+#[instrumented(log)]
+async fn work(queries: Queries<'_>) -> sqlx::Result<()> {
+    queries.await
+}
+
+async fn connect(postgres: &Postgres, connections: u32, patience: Duration) -> PgPool {
+    let options = PgPoolOptions::new().max_connections(connections).acquire_timeout(patience);
+    // sqlx's own lines are not what is tested.
+    let silent = postgres.url().parse::<PgConnectOptions>().unwrap().disable_statement_logging();
+    let pool = redspan::sqlx::traced(options.connect_with(silent).await.unwrap());
+    let table = "CREATE TABLE IF NOT EXISTS orders (id INT PRIMARY KEY, n INT)";
+    sqlx::query(table).execute(&*pool).await.unwrap();
+    pool
+}
+
+fn text(span: &SeenSpan, key: &str) -> String {
+    span.attribute(key).map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// The span of the fault, by its name: it is below the function, which failed with it.
+#[track_caller]
+fn failed(seen: &Seen, name: &str, error_types: &[&str]) -> SeenSpan {
+    let is_failed = |span: &SeenSpan| matches!(span.status(), Status::Error { .. });
+    let mut spans = seen.spans_named(name);
+    spans.retain(is_failed);
+    assert_eq!(spans.len(), 1, "{seen:?}");
+    let span = spans.remove(0);
+    let error_type = text(&span, "error.type");
+    assert!(error_types.contains(&&*error_type), "{error_type}");
+    let work = seen.span("work");
+    assert_eq!(span.parent_id(), Some(work.span_id()));
+    assert!(is_failed(&work), "{work:?}");
+    assert_eq!((seen.calls("work").error, seen.calls("work").in_flight), (1, 0));
+    let line = seen.log("work: error");
+    assert_eq!((line.trace_id, line.span_id), (Some(span.trace_id()), Some(work.span_id())));
+    assert_eq!(line.field("outcome").unwrap(), "error");
+    let message = line.field("exception.message").unwrap().as_str().unwrap();
+    // The one who says it and the one who hears it say the same.
+    assert!(matches!(span.status(), Status::Error { description } if *description == message));
+    if *span.kind() == SpanKind::Client {
+        let labels = [("error_type", &*error_type)];
+        assert_eq!(seen.histogram(DURATION, &labels).unwrap().count, 1);
+        assert_eq!(seen.exemplars(DURATION, &labels)[0].span_id, span.span_id());
+    }
+    span
+}
+
+#[tokio::test]
+async fn an_exhausted_pool() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 1, Duration::from_millis(100)).await;
+    let (waited, seen) = testing::scope_async(async {
+        let _held = pool.acquire().await.unwrap();
+        let query = sqlx::query("SELECT 1").execute(&pool);
+        work(Box::pin(async { query.await.map(drop) })).await
+    })
+    .await;
+    assert!(matches!(waited, Err(sqlx::Error::PoolTimedOut)));
+    failed(&seen, "acquire postgres", &["pool_timed_out"]);
+    // It never came to the query.
+    assert!(seen.spans_named("SELECT").is_empty());
+    assert_eq!(seen.counter("db_client_connection_timeouts", &[]), Some(1));
+    assert_eq!(seen.histogram("db_client_connection_wait_time_seconds", &[]).unwrap().count, 2);
+    assert_eq!(seen.gauge("db_client_connection_pending_requests", &[]), Some(0.0));
+    let used = [("db_client_connection_state", "used")];
+    assert_eq!(seen.gauge("db_client_connection_count", &used), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_slow_query() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 1, Duration::from_secs(3)).await;
+    let pool = pool.slow(Duration::from_millis(50));
+    let (result, seen) = testing::scope_async(async {
+        let slow = sqlx::query("SELECT pg_sleep(0.06), 'a secret'").execute(&pool);
+        work(Box::pin(async {
+            slow.await?;
+            sqlx::query("SELECT 1").execute(&pool).await.map(drop)
+        }))
+        .await
+    })
+    .await;
+    result.unwrap();
+    let spans = seen.spans_named("SELECT");
+    assert_eq!(*spans[0].status(), Status::Unset);
+    assert_eq!(text(&spans[0], "error.type"), "");
+    let line = seen.log("slow query");
+    assert_eq!(line.severity, tracing::Level::WARN);
+    let (trace_id, span_id) = (spans[0].trace_id(), spans[0].span_id());
+    assert_eq!((line.trace_id, line.span_id), (Some(trace_id), Some(span_id)));
+    assert_eq!(line.field("db.query.text").unwrap(), "SELECT pg_sleep(?), ?");
+    assert!(line.field("duration").unwrap().as_f64().unwrap() >= 0.05);
+    assert_eq!(seen.logs().iter().filter(|line| line.message == "slow query").count(), 1);
+    let measured = seen.histogram(DURATION, &[("db_query_summary", "SELECT")]).unwrap();
+    assert!(measured.count == 2 && measured.sum >= 0.06, "{measured:?}");
+    assert_eq!((seen.calls("work").ok, seen.log("work: ok").field("error.type")), (1, None));
+}
+
+#[tokio::test]
+async fn a_cancelled_query() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 1, Duration::from_secs(3)).await;
+    let ((), seen) = testing::scope_async(async {
+        let sleeps = sqlx::query("SELECT pg_sleep(30)").execute(&pool);
+        let work = work(Box::pin(async { sleeps.await.map(drop) }));
+        tokio::time::timeout(Duration::from_millis(100), work).await.unwrap_err();
+    })
+    .await;
+    for name in ["SELECT", "work"] {
+        let span = seen.span(name);
+        assert_eq!(text(&span, "redspan.outcome"), "cancelled");
+        // Nobody's error.
+        assert_eq!(*span.status(), Status::Unset);
+    }
+    let query = seen.span("SELECT");
+    assert_eq!(query.parent_id(), Some(seen.span("work").span_id()));
+    assert_eq!(text(&query, "error.type"), "cancelled");
+    assert_eq!(seen.histogram(DURATION, &[("error_type", "cancelled")]).unwrap().count, 1);
+    assert_eq!((seen.calls("work").cancelled, seen.calls("work").in_flight), (1, 0));
+    let line = seen.log("work: cancelled");
+    assert_eq!(line.span_id, Some(seen.span("work").span_id()));
+    assert_eq!(line.field("outcome").unwrap(), "cancelled");
+}
+
+#[tokio::test]
+async fn a_dropped_connection() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 2, Duration::from_secs(3)).await;
+    let mut doomed = pool.acquire().await.unwrap();
+    let pid: i32 =
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *doomed).await.unwrap();
+    let ends = sqlx::query("SELECT pg_terminate_backend($1)").bind(pid);
+    ends.execute(&*pool).await.unwrap();
+    let (result, seen) = testing::scope_async(async {
+        let query = sqlx::query("SELECT 1").execute(&mut *doomed);
+        work(Box::pin(async { query.await.map(drop) })).await
+    })
+    .await;
+    result.unwrap_err();
+    // What the server said last, if it is still read.
+    let span = failed(&seen, "SELECT", &["57P01", "io"]);
+    let code = text(&span, "db.response.status_code");
+    assert!(code == "57P01" || code.is_empty(), "{code}");
+}
+
+#[tokio::test]
+async fn a_serialization_failure() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 2, Duration::from_secs(3)).await;
+    sqlx::query("INSERT INTO orders VALUES (1, 1), (2, 1)").execute(&*pool).await.unwrap();
+    let (result, seen) = testing::scope_async(work(Box::pin(async {
+        let serializable = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+        let mut one = pool.begin_with(serializable).await?;
+        let mut other = pool.begin_with(serializable).await?;
+        for (transaction, id) in [(&mut one, 1), (&mut other, 2)] {
+            sqlx::query("SELECT sum(n) FROM orders").execute(&mut **transaction).await?;
+            let update = sqlx::query("UPDATE orders SET n = n + 1 WHERE id = $1").bind(id);
+            update.execute(&mut **transaction).await?;
+        }
+        one.commit().await?;
+        other.commit().await
+    })))
+    .await;
+    result.unwrap_err();
+    let span = failed(&seen, "COMMIT", &["40001"]);
+    assert_eq!(text(&span, "db.response.status_code"), "40001");
+    // The other one was kept.
+    assert_eq!(seen.spans_named("COMMIT").len(), 2);
+}
+
+#[tokio::test]
+async fn a_killed_server_that_comes_back() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let mut postgres = Postgres::start();
+    let pool = connect(&postgres, 2, Duration::from_secs(2)).await;
+    let mut connection = pool.acquire().await.unwrap();
+    postgres.kill();
+    let (result, seen) = testing::scope_async(async {
+        let query = sqlx::query("SELECT 1").execute(&mut *connection);
+        work(Box::pin(async { query.await.map(drop) })).await
+    })
+    .await;
+    result.unwrap_err();
+    // The server says that it is shutting down, if it comes to it.
+    failed(&seen, "SELECT", &["57P02", "io", "protocol"]);
+
+    let (result, seen) = testing::scope_async(async {
+        let query = sqlx::query("SELECT 1").execute(&pool);
+        work(Box::pin(async { query.await.map(drop) })).await
+    })
+    .await;
+    result.unwrap_err();
+    // It is not there to be connected to.
+    let span = failed(&seen, "acquire postgres", &["io", "pool_timed_out", "57P03"]);
+    assert_eq!(seen.histogram("db_client_connection_wait_time_seconds", &[]).unwrap().count, 1);
+    let late = text(&span, "error.type") == "pool_timed_out";
+    let timeouts = seen.counter("db_client_connection_timeouts", &[]);
+    assert_eq!(timeouts.unwrap_or(0), u64::from(late));
+
+    drop(connection);
+    postgres.restart();
+    let (result, seen) = testing::scope_async(async {
+        let query = sqlx::query("SELECT 1").execute(&pool);
+        work(Box::pin(async { query.await.map(drop) })).await
+    })
+    .await;
+    result.unwrap();
+    assert_eq!(*seen.span("SELECT").status(), Status::Unset);
+    assert_eq!(seen.calls("work").ok, 1);
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = redspan::measured!("fill", name = "other", { 1 });
+}
