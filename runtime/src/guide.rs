@@ -1,4 +1,4 @@
-//! Coming from somewhere else.
+//! Coming from somewhere else, the names that leave, and what it costs.
 
 /// From autometrics: what each of its options and settings is here.
 ///
@@ -46,3 +46,6 @@ pub mod from_autometrics {}
 
 #[doc = include_str!("guide/names.md")]
 pub mod own_names {}
+
+#[doc = include_str!("guide/cost.md")]
+pub mod cost {}

@@ -203,6 +203,7 @@ impl Engine {
             start: start.tick,
             name: if let Cow::Borrowed(name) = start.name { name } else { "" },
             site: start.site,
+            attributes: Vec::new(),
             extra: None,
             kind: start.kind,
             parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),

@@ -31,7 +31,6 @@ impl fmt::Debug for Candidates {
 /// What most spans do not have.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
-    pub(crate) attributes: Vec<KeyValue>,
     pub(crate) dropped_attributes: u32,
     pub(crate) events: Vec<Event>,
     pub(crate) dropped_events: u32,
@@ -59,6 +58,8 @@ pub(crate) struct Live {
     pub(crate) start: Tick,
     pub(crate) name: &'static str,
     pub(crate) site: Option<&'static CallSite>,
+    // Not with the rest: fields are no rarity, and cost one piece of memory this way.
+    pub(crate) attributes: Vec<KeyValue>,
     pub(crate) extra: Option<Box<Extra>>,
     pub(crate) kind: SpanKind,
     pub(crate) parent_is_remote: bool,
@@ -132,13 +133,14 @@ impl Record {
     pub(crate) fn into_data(self) -> (SpanData, Pending) {
         let duration = self.duration();
         let Record { trace_id, span_id, flags, live, end } = self;
-        let mut extra = live.extra.unwrap_or_default();
+        let mut extra = live.extra.map_or_else(Extra::default, |extra| *extra);
+        let mut attributes = live.attributes;
         let start_time = extra.started_at.unwrap_or_else(|| clock::system_time(live.start));
         let end_time = extra.ended_at.unwrap_or_else(|| clock::system_time(end.tick));
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            extra.attributes.reserve(4);
-            extra.attributes.extend([
+            attributes.reserve(4);
+            attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
                 KeyValue::new("code.line.number", i64::from(site.line())),
@@ -148,24 +150,23 @@ impl Record {
             // https://opentracing.io/specification/conventions/
             let said = |held: &KeyValue| held.key.as_str() == "component";
             if let Some(component) = site.component()
-                && !extra.attributes.iter().any(said)
+                && !attributes.iter().any(said)
             {
-                extra.attributes.push(KeyValue::new("component", component));
+                attributes.push(KeyValue::new("component", component));
             }
             if site.follows_tracing() {
                 // The names that tracing-opentelemetry has for them: dashboards ask for those.
-                extra.attributes.extend([
+                attributes.extend([
                     KeyValue::new("code.module.name", site.module()),
                     KeyValue::new("target", site.target()),
                 ]);
             }
         }
         if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
-            extra.attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
+            attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
         }
-        clean(redact::current(), &mut extra);
-        let extra = *extra;
-        let error_type = extra.attributes.iter().find(|pair| pair.key.as_str() == "error.type");
+        clean(redact::current(), &mut attributes, &mut extra);
+        let error_type = attributes.iter().find(|pair| pair.key.as_str() == "error.type");
         let error_type = error_type.filter(|_| end.outcome == Some(Outcome::Error));
         let pending = Pending {
             red: live.site.zip(end.outcome).map(|(site, outcome)| Counted {
@@ -193,7 +194,7 @@ impl Record {
             start_time,
             // A wall clock that was set meanwhile must not make it end before it started.
             end_time: end_time.max(start_time),
-            attributes: extra.attributes,
+            attributes,
             dropped_attributes_count: extra.dropped_attributes,
             events,
             links,
@@ -208,8 +209,8 @@ impl Record {
 }
 
 /// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
-fn clean(redaction: &Redaction, extra: &mut Extra) {
-    extra.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+fn clean(redaction: &Redaction, attributes: &mut [KeyValue], extra: &mut Extra) {
+    attributes.iter_mut().for_each(|pair| redaction.clean(pair));
     for event in &mut extra.events {
         redaction.clean_cow(&mut event.name);
         event.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
@@ -271,8 +272,8 @@ mod tests {
 
     #[test]
     fn what_every_span_copies_is_small() {
-        assert!(size_of::<Live>() <= 64, "{}", size_of::<Live>());
-        assert!(size_of::<Record>() <= 112, "{}", size_of::<Record>());
-        assert!(size_of::<crate::span::Span>() <= 128, "{}", size_of::<crate::span::Span>());
+        assert!(size_of::<Live>() <= 88, "{}", size_of::<Live>());
+        assert!(size_of::<Record>() <= 144, "{}", size_of::<Record>());
+        assert!(size_of::<crate::span::Span>() <= 152, "{}", size_of::<crate::span::Span>());
     }
 }

@@ -395,8 +395,7 @@ impl Tail {
             None => {}
         }
         if let Some((top, why)) = all.first_mut().zip(why) {
-            let extra = top.live.extra();
-            extra.set(KeyValue::new("redspan.kept", why));
+            top.live.set(KeyValue::new("redspan.kept", why));
         }
         // In a sealed trace nobody asks for a span.
         let trace = key(trace_id, SpanId::INVALID);
@@ -461,7 +460,7 @@ fn size(record: &Record) -> usize {
     }
     let extra = record.live.extra.as_ref();
     let extra = extra.map_or(0, |extra| {
-        let Extra { attributes, events, links, candidates, name, status, .. } = &**extra;
+        let Extra { events, links, candidates, name, status, .. } = &**extra;
         let status = match status {
             Status::Error { description } => description.len(),
             _ => 0,
@@ -470,7 +469,6 @@ fn size(record: &Record) -> usize {
         let of_links = links.iter().map(|link| values(&link.attributes));
         size_of::<Extra>()
             + PIECE
-            + values(attributes)
             + events.capacity() * size_of::<Event>()
             + of_events.sum::<usize>()
             + links.capacity() * size_of::<Link>()
@@ -479,7 +477,7 @@ fn size(record: &Record) -> usize {
             + name.as_ref().map_or(0, String::len)
             + status
     });
-    size_of::<Record>() + extra
+    size_of::<Record>() + values(&record.live.attributes) + extra
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
         kind: SpanKind::Internal,
         start: tick,
         site: None,
+        attributes: Vec::new(),
         extra: None,
         owned: false,
     };
