@@ -169,3 +169,27 @@ fn what_is_no_error_to_the_function_is_none_to_its_span() {
     assert_eq!(forgiven.attribute("error.type"), None);
     assert_eq!(failed.attribute("error.type"), Some("out_of_stock".into()));
 }
+
+#[instrumented(log)]
+fn said(error: Charge) -> Result<(), Charge> {
+    Err(error)
+}
+
+#[test]
+fn a_line_is_as_loud_as_its_error() {
+    use tracing::Level;
+    for (error, level) in [
+        (Charge::CardDeclined, Level::WARN),
+        (Charge::Gateway(std::io::Error::other("cable cut")), Level::ERROR),
+        (Rate.into(), Level::INFO),
+    ] {
+        let (_, seen) = testing::scope(|| said(error));
+        // It failed, whatever its line says.
+        assert_eq!(seen.calls("said").error, 1);
+        let line = seen.log("said: error");
+        assert_eq!(line.severity, level);
+        assert_eq!(line.span_id, Some(seen.span("said").span_id()));
+        let loud = seen.logs().iter().filter(|line| line.severity == Level::ERROR).count();
+        assert_eq!(loud, usize::from(level == Level::ERROR));
+    }
+}

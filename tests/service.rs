@@ -130,3 +130,55 @@ async fn it_exports_exactly_the_given_list() {
         "no receiver, no labels"
     );
 }
+
+#[instrumented]
+#[async_trait::async_trait]
+trait Shelf: Send + Sync {
+    async fn held(&self, id: u32) -> Result<u32, std::fmt::Error>;
+
+    async fn is_held(&self, id: u32) -> bool {
+        self.held(id).await.is_ok()
+    }
+}
+
+struct Wooden;
+
+#[instrumented(level = "debug")]
+#[async_trait::async_trait]
+impl Shelf for Wooden {
+    #[instrumented(fields(id))]
+    async fn held(&self, id: u32) -> Result<u32, std::fmt::Error> {
+        tokio::task::yield_now().await;
+        if id == 0 { Err(std::fmt::Error) } else { Ok(id) }
+    }
+}
+
+struct Empty;
+
+#[instrumented]
+#[async_trait::async_trait]
+impl Shelf for Empty {
+    #[instrumented(off)]
+    async fn held(&self, _: u32) -> Result<u32, std::fmt::Error> {
+        Err(std::fmt::Error)
+    }
+}
+
+#[tokio::test]
+async fn above_async_trait_it_is_as_below() {
+    let (held, seen) = testing::scope_async(async {
+        let shelves: [Box<dyn Shelf>; 2] = [Box::new(Wooden), Box::new(Empty)];
+        [shelves[0].is_held(3).await, shelves[0].is_held(0).await, shelves[1].is_held(1).await]
+    })
+    .await;
+    assert_eq!(held, [true, false, false]);
+    assert_eq!(seen.calls("Shelf::is_held").ok, 3);
+    assert_eq!(
+        (seen.calls("<Wooden as Shelf>::held").ok, seen.calls("<Wooden as Shelf>::held").error),
+        (1, 1)
+    );
+    let inner = seen.spans_named("<Wooden as Shelf>::held");
+    assert_eq!(inner[0].attribute("id"), Some(3.into()));
+    assert_eq!(seen.parent_of(&inner[0]).unwrap().name(), "Shelf::is_held");
+    assert_eq!(seen.spans().len(), 5);
+}

@@ -5,6 +5,7 @@
 fn accepted_programs_compile_without_a_warning_and_run() {
     let cases = trybuild::TestCases::new();
     for accepted in [
+        "compat",
         "derive_instrumented",
         "error_type",
         "instrumented",
@@ -22,6 +23,7 @@ fn accepted_programs_compile_without_a_warning_and_run() {
 fn every_mistake_has_one_message_inside_its_token() {
     let cases = trybuild::TestCases::new();
     for refused in [
+        "compat",
         "derive_instrumented",
         "error_type",
         "instrumented",

@@ -77,7 +77,7 @@ use off as instrumented;
 /// | `root` | | each call begins a trace, linked to the span around it |
 /// | `links(a, b)` | `SpanContext`, `redspan::context::Captured`, `Context`, `Link`; options and lists of them | spans that have to do with the call |
 /// | `busy` | where a future or a stream is measured | how long the future was polled, how long it waited, and how often: `busy_ns`, `idle_ns`, `redspan.polls` on the span |
-/// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning. It is no event of the span, which says the same itself |
+/// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning, and one whose error says how loud it is, as an `ErrorType` does, has that error's level. It is no event of the span, which says the same itself |
 /// | `metrics = false` | | no metrics, only a span |
 /// | `span = false` | | no span, only metrics |
 /// | `crate = framework::redspan` | a path | where the crate `redspan` is, if it is re-exported |

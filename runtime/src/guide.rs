@@ -49,3 +49,49 @@ pub mod own_names {}
 
 #[doc = include_str!("guide/cost.md")]
 pub mod cost {}
+
+/// Two programs side by side, as `examples/` and `tests/logs_by_hand/` have them.
+macro_rules! side_by_side {
+    ($program:literal) => {
+        concat!(
+            "<table><tr><th>redspan</th><th>by hand</th></tr><tr><td>\n\n```rust,ignore\n",
+            include_str!(concat!("../../examples/", $program, ".rs")),
+            "```\n\n</td><td>\n\n```rust,ignore\n",
+            include_str!(concat!("../../tests/logs_by_hand/", $program, ".rs")),
+            "```\n\n</td></tr></table>\n"
+        )
+    };
+}
+
+/// Log lines: four small programs, each beside what it takes with tracing-subscriber's JSON layer.
+///
+/// On the left are the examples, `cargo run --example log_requests` and so on. On the right the same lines are made
+/// by hand; a test runs both and compares what they say. By hand there are no ids of traces, and no thread that
+/// writes; what is on the left has both.
+///
+/// # Formats for production and development
+///
+/// On a terminal coloured lines, elsewhere JSON; `RUST_LOG` says from which level on. More about formats and sinks:
+/// [`log`](crate::log).
+///
+#[doc = side_by_side!("log_formats")]
+///
+/// # Operations with their time
+///
+/// One line for each call that has ended, by whichever end: `ok`, `error`, `panic` or `cancelled`. The function is
+/// traced and measured as well.
+///
+#[doc = side_by_side!("log_operations")]
+///
+/// # A logger with fields, through three functions
+///
+/// [`Logger::with`](crate::Logger::with) adds a field, [`Logger::group`](crate::Logger::group) a prefix.
+///
+#[doc = side_by_side!("log_orders")]
+///
+/// # Requests with their ids
+///
+/// `redspan::tower::ServerLayer::log` and `request_id`, which `redspan::axum::layer()` has as well.
+///
+#[doc = side_by_side!("log_requests")]
+pub mod logging {}

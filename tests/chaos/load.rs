@@ -31,7 +31,7 @@ fn cpu() -> Duration {
     }
 }
 
-/// Threads that call, about 2,000 times a second each, two spans a call.
+/// Threads that call, at most 2,000 times a second each, two spans a call.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,
@@ -40,8 +40,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts so many threads.
-    pub(crate) fn start(threads: usize) -> Self {
+    /// Starts so many threads, which call so many times at once and then rest.
+    pub(crate) fn start(threads: usize, at_once: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let calls = Arc::new(AtomicU64::new(0));
         let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
@@ -49,16 +49,16 @@ impl Load {
             .map(|_| {
                 let (stop, calls, took) = (stop.clone(), calls.clone(), took.clone());
                 thread::spawn(move || {
-                    let mut durations = Vec::with_capacity(64);
+                    let mut durations = Vec::with_capacity(at_once as usize);
                     while !stop.load(Relaxed) {
-                        for number in 0..20 {
+                        for number in 0..u64::from(at_once) {
                             let start = cpu();
                             outer(number);
                             durations.push(cpu().saturating_sub(start));
                         }
-                        calls.fetch_add(20, Relaxed);
+                        calls.fetch_add(at_once.into(), Relaxed);
                         took.lock().unwrap().append(&mut durations);
-                        thread::sleep(Duration::from_millis(10));
+                        thread::sleep(Duration::from_micros(500) * at_once);
                     }
                 })
             })

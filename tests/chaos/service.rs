@@ -44,16 +44,16 @@ pub(crate) fn install(
         .expect("installed")
 }
 
-/// Works until it is told to `end`; `looks` answers everything else but `health`, given the durations
+/// Works, so many calls at once, until it is told to `end`; `looks` answers everything else but `health`, given the durations
 /// of the calls since the last time.
-pub(crate) fn run(mut looks: impl FnMut(&str, Vec<Duration>) -> String) {
+pub(crate) fn run(at_once: u32, mut looks: impl FnMut(&str, Vec<Duration>) -> String) {
     let transport = match variable(TRANSPORT).as_str() {
         "Http" => Transport::Http,
         _ => Transport::Grpc,
     };
     let timeout = Duration::from_secs(2);
     let telemetry = install(&variable(ENDPOINT), &variable(AUTHORITY), transport, timeout);
-    let mut load = Some(Load::start(2));
+    let mut load = Some(Load::start(2, at_once));
     process::answer(|asked| match asked {
         "health" => telemetry.health().to_string().replace('\n', "; "),
         "end" => {

@@ -131,6 +131,7 @@ fn app() -> Router {
         .layer(
             redspan::axum::layer()
                 .request_id()
+                .log()
                 .slow(Duration::from_nanos(1))
                 .capture_request_headers([header::ACCEPT])
                 .capture_response_headers([header::CONTENT_TYPE]),

@@ -25,6 +25,16 @@ impl Look {
         Look { live, resident, threads, descriptors }
     }
 
+    /// At this process.
+    pub(crate) fn here() -> Self {
+        Look {
+            live: heap::live(),
+            resident: resident().unwrap_or_default(),
+            threads: count("/proc/self/task"),
+            descriptors: count("/proc/self/fd"),
+        }
+    }
+
     /// Of each the greater.
     pub(crate) fn max(self, other: Self) -> Self {
         Look {
@@ -55,13 +65,12 @@ impl fmt::Display for Look {
     }
 }
 
-fn count(directory: &str) -> usize {
-    std::fs::read_dir(directory).map_or(0, Iterator::count)
+fn count(directory: &str) -> u64 {
+    std::fs::read_dir(directory).map_or(0, |entries| entries.count() as u64)
 }
 
-/// What this process holds now.
+/// What this process holds now, in the form that [`Look::of`] reads.
 pub(crate) fn now() -> String {
-    let (threads, descriptors) = (count("/proc/self/task"), count("/proc/self/fd"));
-    let resident = resident().unwrap_or_default();
-    format!("{} {resident} {threads} {descriptors}", heap::live())
+    let Look { live, resident, threads, descriptors } = Look::here();
+    format!("{live} {resident} {threads} {descriptors}")
 }

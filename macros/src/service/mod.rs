@@ -6,10 +6,13 @@ mod model;
 mod name;
 mod parse;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::quote;
+use syn::Attribute;
 
 use crate::attrs::Entry;
 use crate::diag::Diag;
+use parse::Block;
 
 /// Whether the item holds functions, rather than being one.
 pub(crate) fn holds_functions(item: &TokenStream) -> bool {
@@ -23,10 +26,37 @@ pub(crate) fn expand(
     item: &mut TokenStream,
     diag: &mut Diag,
 ) -> Option<TokenStream> {
-    let block = parse::block(item.clone(), diag)?;
+    let mut block = parse::block(item.clone(), diag)?;
+    if let Some(at) = block.attrs.iter().position(is_async_trait) {
+        let first = block.attrs.remove(at);
+        return Some(below(&first, &args, &block));
+    }
     *item = expand::plain(&block);
     let model = model::model(args, block, diag);
     Some(expand::expand(&model))
+}
+
+/// Whether the attribute is that of the crate `async-trait`, by whatever path.
+fn is_async_trait(attr: &Attribute) -> bool {
+    attr.path().segments.last().is_some_and(|last| last.ident == "async_trait")
+}
+
+/// The same, with ours below the other: what it makes of the methods is what is to be measured, and it does
+/// not know what we would have made of them.
+fn below(first: &Attribute, args: &TokenStream, block: &Block) -> TokenStream {
+    let Block { attrs, head, body, .. } = block;
+    let root = crate_of(args).unwrap_or_else(|| crate::paths::root(None));
+    quote!(#first #[#root::instrumented(#args)] #(#attrs)* #head #body)
+}
+
+/// The path that `crate = path` names.
+fn crate_of(args: &TokenStream) -> Option<TokenStream> {
+    let mut tokens = args.clone().into_iter();
+    tokens.find(|token| matches!(token, TokenTree::Ident(word) if word == "crate"))?;
+    let is = |token: &TokenTree, c| matches!(token, TokenTree::Punct(it) if it.as_char() == c);
+    tokens.next().filter(|token| is(token, '='))?;
+    let path: TokenStream = tokens.take_while(|token| !is(token, ',')).collect();
+    (!path.is_empty()).then_some(path)
 }
 
 /// On what stands alone there is nothing to leave out of.

@@ -72,8 +72,7 @@ where
         let time = SystemTime::now();
         let normalized = event.normalized_metadata();
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        // What the option `log` says of a call's end, the call's span says itself.
-        if span_ids::from_opentelemetry(metadata.target()) || metadata.name() == line::NAME {
+        if span_ids::from_opentelemetry(metadata.target()) || repeats_its_span(metadata) {
             return;
         }
         let Some(cx) = self.context::<S>(event) else { return };
@@ -99,6 +98,13 @@ where
         let name = name.to_owned();
         span.add_event_with_timestamp(name, time, attributes(event, metadata, &fields));
     }
+}
+
+/// What the option `log` says of a call's end, and a server layer of a request, their spans say themselves.
+fn repeats_its_span(metadata: &Metadata<'_>) -> bool {
+    let name = metadata.name();
+    name == line::NAME
+        || (metadata.target() == "redspan::tower" && name.starts_with("http.server.request."))
 }
 
 /// An event that has an error for its message, as those of `err` are: by convention an exception.

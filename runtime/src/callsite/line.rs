@@ -22,17 +22,24 @@ const FIELDS: &[&str] = &[
     "redspan.exception.chain",
 ];
 
-/// What a line says of an error: its type, its text, and the texts of the errors behind it.
-pub(crate) type InShort<'a> = (&'a str, Option<&'a str>, &'a [String]);
+/// What a line says of an error: its type, its text, the texts of the errors behind it; and how loud it is,
+/// if it says so itself.
+pub(crate) type InShort<'a> = (&'a str, Option<&'a str>, &'a [String], Option<Level>);
 
 /// The event of one annotated function, as a `static` that the attribute writes.
 pub struct Line {
-    succeeded: Half,
-    failed: Half,
+    succeeds_at: Level,
+    /// One that failed with an error which does not say how loud it is.
+    fails_at: Level,
+    error: AtLevel,
+    warn: AtLevel,
+    info: AtLevel,
+    debug: AtLevel,
+    trace: AtLevel,
 }
 
-/// tracing's callsite registers itself at its first event.
-struct Half {
+/// A level is a part of tracing's callsite, which registers itself at its first event.
+struct AtLevel {
     callsite: DefaultCallsite,
     metadata: Metadata<'static>,
 }
@@ -48,10 +55,25 @@ impl Line {
     ) -> Self {
         // tracing orders levels by how much they let through.
         let grave = matches!(level, Level::ERROR) || matches!(level, Level::WARN);
-        let failed = if grave { level } else { Level::WARN };
+        let fails_at = if grave { level } else { Level::WARN };
         Line {
-            succeeded: Half::new(level, module, file, line, &this.succeeded),
-            failed: Half::new(failed, module, file, line, &this.failed),
+            succeeds_at: level,
+            fails_at,
+            error: AtLevel::new(Level::ERROR, module, file, line, &this.error),
+            warn: AtLevel::new(Level::WARN, module, file, line, &this.warn),
+            info: AtLevel::new(Level::INFO, module, file, line, &this.info),
+            debug: AtLevel::new(Level::DEBUG, module, file, line, &this.debug),
+            trace: AtLevel::new(Level::TRACE, module, file, line, &this.trace),
+        }
+    }
+
+    fn at(&'static self, level: Level) -> &'static AtLevel {
+        match level {
+            Level::ERROR => &self.error,
+            Level::WARN => &self.warn,
+            Level::INFO => &self.info,
+            Level::DEBUG => &self.debug,
+            Level::TRACE => &self.trace,
         }
     }
 
@@ -63,23 +85,27 @@ impl Line {
         duration: Duration,
         error: Option<InShort<'_>>,
     ) {
-        let half = if outcome == Outcome::Ok { &self.succeeded } else { &self.failed };
+        let level = match error {
+            _ if outcome == Outcome::Ok => self.succeeds_at,
+            Some((.., Some(level))) => level,
+            _ => self.fails_at,
+        };
         // Subscribers are somebody else's code, and a call may end while its thread unwinds.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            half.say(function, outcome, duration, error);
+            self.at(level).say(function, outcome, duration, error);
         }));
     }
 }
 
-impl Half {
+impl AtLevel {
     const fn new(
         level: Level,
         module: &'static str,
         file: &'static str,
         line: u32,
-        this: &'static Half,
+        this: &'static AtLevel,
     ) -> Self {
-        Half {
+        AtLevel {
             callsite: DefaultCallsite::new(&this.metadata),
             metadata: Metadata::new(
                 NAME,
@@ -110,8 +136,8 @@ impl Half {
         let message = message.as_str();
         let milliseconds = duration.as_secs_f64() * 1e3;
         let outcome = outcome.as_str();
-        let (error_type, text, chain) =
-            error.map_or((None, None, None), |(kind, text, chain)| (Some(kind), text, Some(chain)));
+        let (error_type, text, chain) = error
+            .map_or((None, None, None), |(kind, text, chain, _)| (Some(kind), text, Some(chain)));
         // From the outside in, as an error is told.
         let chain = chain.filter(|chain| !chain.is_empty()).map(|chain| chain.join(": "));
         let chain = chain.as_deref();
@@ -130,6 +156,6 @@ impl Half {
 
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("module", &self.succeeded.metadata.target()).finish()
+        f.debug_struct("Line").field("module", &self.error.metadata.target()).finish()
     }
 }

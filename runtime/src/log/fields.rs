@@ -36,7 +36,7 @@ const MAX_FIELDS: usize = 256;
 const MAX_NAME: usize = 256;
 
 /// How far beyond the cut a secret is looked for.
-const BEYOND: usize = 1_024;
+const BEYOND: usize = 8 * 1_024;
 
 thread_local! {
     // No destructor, so it can be read at any time of a thread's life.

@@ -1,5 +1,7 @@
 //! Lines to files that are changed in time.
 
+use std::fmt::Display;
+use std::fs;
 use std::path::Path;
 
 use tracing_appender::rolling;
@@ -52,18 +54,21 @@ pub fn file(
         Rotation::Never => rolling::Rotation::NEVER,
     };
     let directory = directory.as_ref();
+    let refused = |error: &dyn Display| {
+        ConfigError::new(format!(
+            "log files cannot be written to {}: {error}; expected a directory that this process may \
+             write to",
+            directory.display()
+        ))
+    };
+    // The appender looks for old files first, and complains on stderr where there is no directory yet.
+    fs::create_dir_all(directory).map_err(|error| refused(&error))?;
     let files = rolling::Builder::new()
         .rotation(rotation)
         .filename_prefix(prefix)
         .filename_suffix("log")
         .max_log_files(keep.max(1))
         .build(directory)
-        .map_err(|error| {
-            ConfigError::new(format!(
-                "log files cannot be written to {}: {error}; expected a directory that this process \
-                 may write to",
-                directory.display()
-            ))
-        })?;
+        .map_err(|error| refused(&error))?;
     Ok(sink::to(files))
 }

@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use super::clock::Seconds;
 use super::fields::{Fields, Value};
-use super::keys::{Json, KEYS, Key};
+use super::keys::{self, KEYS, Key};
 use super::line::Line;
 use super::record;
+use serde_json::Value as Json;
 
 /// A format, ready to write: what stands before each value is made once.
 #[derive(Debug)]
 pub(super) struct Writer {
-    format: Json,
+    format: keys::Json,
     /// `,"timestamp":` and so on; empty for a key that is not written.
     before: [Vec<u8>; KEYS.len()],
     /// Whether fields are written as they are.
@@ -19,7 +20,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(format: Json) -> Writer {
+    pub(super) fn new(format: keys::Json) -> Writer {
         let before = format.settled().map(|name| {
             let mut before = Vec::new();
             if let Some(name) = name {
@@ -130,11 +131,10 @@ impl Writer {
             }
             let renamed = self.format.renamed.iter().find(|(from, _)| **from == *name);
             let name = renamed.map_or(name, |(_, to)| to);
-            let json = || record::json(fields, value);
-            let (name, value) = match &self.format.rewrite {
-                None => (name.to_owned(), json()),
-                Some(rewrite) => match rewrite(name, json()) {
-                    Some(rewritten) => rewritten,
+            let (name, rewritten) = match &self.format.rewrite {
+                None => (name.to_owned(), None),
+                Some(rewrite) => match rewrite(name, record::json(fields, value)) {
+                    Some((name, value)) => (name, Some(value)),
                     None => continue,
                 },
             };
@@ -149,8 +149,10 @@ impl Writer {
             out.push(b',');
             string(out, &free);
             out.push(b':');
-            // A value of this type is written whole, and escaped.
-            let _ = serde_json::to_writer(&mut *out, &value);
+            match &rewritten {
+                Some(value) => any(out, value),
+                None => self::value(out, fields, value),
+            }
             names.push(free);
         }
     }
@@ -165,6 +167,38 @@ fn value(out: &mut Vec<u8>, fields: &Fields, value: &Value) {
         Value::F64(value) => number(out, *value),
         Value::Text(at) | Value::Error(at) => string(out, fields.text(at)),
         Value::Chain(chain) => list(out, fields, chain),
+    }
+}
+
+/// A value that a program made, escaped as all others are.
+fn any(out: &mut Vec<u8>, value: &Json) {
+    match value {
+        Json::String(text) => string(out, text),
+        Json::Array(values) => {
+            out.push(b'[');
+            for (n, value) in values.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                any(out, value);
+            }
+            out.push(b']');
+        }
+        Json::Object(pairs) => {
+            out.push(b'{');
+            for (n, (name, value)) in pairs.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                string(out, name);
+                out.push(b':');
+                any(out, value);
+            }
+            out.push(b'}');
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {
+            let _ = serde_json::to_writer(out, value);
+        }
     }
 }
 

@@ -89,22 +89,25 @@ impl Scope {
         work()
     }
 
+    /// The context with this scope in it, around which there may be others.
+    pub(crate) fn within(self, context: &Context) -> Context {
+        let mut pairs = context.get::<Held>().map(|outer| Pairs::clone(&outer.0.load()));
+        match &mut pairs {
+            None => pairs = Some(self.0),
+            Some(pairs) => {
+                for (key, value) in self.0 {
+                    set(pairs, key, value);
+                }
+            }
+        }
+        let pairs = ArcSwap::from_pointee(pairs.unwrap_or_default());
+        context.with_value(Held(Arc::new(pairs)))
+    }
+
     /// Enters the scope on this thread until the guard is dropped. Not for async code: a guard held
     /// across an `.await` would cover other tasks; [`run`](Self::run) is for that.
     pub fn enter(self) -> Entered {
-        let context = current::with(|cx| {
-            let mut pairs = cx.get::<Held>().map(|outer| Pairs::clone(&outer.0.load()));
-            match &mut pairs {
-                None => pairs = Some(self.0),
-                Some(pairs) => {
-                    for (key, value) in self.0 {
-                        set(pairs, key, value);
-                    }
-                }
-            }
-            let pairs = ArcSwap::from_pointee(pairs.unwrap_or_default());
-            cx.with_value(Held(Arc::new(pairs)))
-        });
+        let context = current::with(|cx| self.within(cx));
         Entered(context.as_ref().and_then(current::attach_over))
     }
 }

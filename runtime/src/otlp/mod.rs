@@ -31,6 +31,9 @@ use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+/// Threads that look names up, for as long as they do: a name server that hangs must not gather more.
+const RESOLVERS: usize = 2;
+
 /// Sends requests of one signal to one receiver.
 ///
 /// It owns a current-thread Tokio runtime, which makes progress only while `send` runs: it needs no
@@ -61,6 +64,7 @@ impl<R: Request> Exporter<R> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .thread_name("redspan-resolve")
+            .max_blocking_threads(RESOLVERS)
             .build()
             .map_err(|error| ConfigError::new(format!("no runtime for OTLP: {error}")))?;
         let protocol = match settings.protocol {

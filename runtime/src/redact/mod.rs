@@ -47,6 +47,14 @@ pub const AUTHORIZATION: &str = r"(?i)\b(?:bearer|basic)\s+(?P<secret>[a-z0-9._~
 /// A JSON Web Token.
 pub const JWT: &str = r"\beyJ[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]*";
 
+/// What is assigned to a secret's name in a text, a query string, JSON or what `Debug` shows of a struct:
+/// `password=x`, `?access_token=x&…`, `"api_key": "x"`, `Login { password: "x" }`.
+pub const ASSIGNED: &str = concat!(
+    r"(?i)(?:pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private|secret)[_\-]?key|credentials?|",
+    r#"cvv|cvc|ssn)\\*["']?\s*[=:]\s*(?P<secret>\\+"(?:[^"\\]|\\+[^"\\])*(?:\\+"|$)|"#,
+    r#""(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$)|[^\s"'\\,;&}\])]+)"#,
+);
+
 /// An e-mail address.
 pub const EMAIL: &str = r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,}";
 
@@ -220,6 +228,7 @@ mod tests {
             .and_then(|it| it.pattern(JWT))
             .and_then(|it| it.pattern(EMAIL))
             .and_then(|it| it.pattern(CARD))
+            .and_then(|it| it.pattern(ASSIGNED))
             .expect("patterns");
         for (text, clean) in [
             (
@@ -230,10 +239,18 @@ mod tests {
             ("eyJhbGciOi.eyJzdWIiOi.sig-1", "[redacted]"),
             ("for ann@example.co.uk and bob@x.org", "for [redacted] and [redacted]"),
             ("card 4111 1111 1111 1111.", "card [redacted]."),
+            ("GET /cb?access_token=x.y&z=1", "GET /cb?access_token=[redacted]&z=1"),
+            (
+                "Login { user: 1, password: \"a \\\" b\" }",
+                "Login { user: 1, password: [redacted] }",
+            ),
+            ("{\"api_key\": \"a b\", \"n\": 1}", "{\"api_key\": [redacted], \"n\": 1}"),
+            ("\"{\\\"secret\\\":\\\"a b\\\"}\"", "\"{\\\"secret\\\":[redacted]}\""),
+            ("pwd: 'a b', token: \"cut of", "pwd: [redacted], token: [redacted]"),
         ] {
             assert_eq!(redaction.cleaned(text).as_deref(), Some(clean));
         }
-        assert_eq!(redaction.cleaned("nothing secret at 12:30"), None);
+        assert_eq!(redaction.cleaned("nothing secret at 12:30, tokens: 5, token used"), None);
     }
 
     #[test]

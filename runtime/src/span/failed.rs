@@ -2,6 +2,7 @@
 
 use super::chain;
 use super::record::Live;
+use crate::callsite::line::InShort;
 use crate::clock;
 use crate::error_type::Blame;
 use opentelemetry::trace::{SpanContext, Status};
@@ -42,9 +43,10 @@ impl Failed {
         Failed::of_type("panic")
     }
 
-    /// Type and message, for a line.
-    pub(crate) fn in_short(&self) -> (&str, Option<&str>, &[String]) {
-        (&self.error_type, self.message.as_deref(), &self.sources)
+    /// Type, message and chain, for a line, and its level.
+    pub(crate) fn in_short(&self) -> InShort<'_> {
+        let level = self.told.map(|told| told.level);
+        (&self.error_type, self.message.as_deref(), &self.sources, level)
     }
 
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`

@@ -52,7 +52,7 @@
 //! # What is not compared
 //!
 //! * Encoding and sending (OTLP, `/metrics`): every exporter here discards.
-//! * Log lines and events in a call, propagation over the network.
+//! * Events in a call, propagation over the network.
 //! * Peers' tail sampling: redspan's rows with a policy are taken to its own without one.
 //! * RED through the OpenTelemetry SDK, through `metrics`, or through autometrics; single handles of
 //!   theirs are (`--only metric`).
@@ -164,6 +164,8 @@ fn list() {
 const WITH_SPANS: u64 = 2_000;
 /// fastrace sends a command at every poll, and its queue of a thread holds 10,240.
 const WITH_POLLS: u64 = 500;
+/// Four threads' lines together are less than waits for a sink.
+const WITH_LINES: u64 = 2_000;
 const WITHOUT_SPANS: u64 = 50_000;
 
 fn run(scenario: &Scenario, options: &Options) -> String {
@@ -175,6 +177,7 @@ fn run(scenario: &Scenario, options: &Options) -> String {
         allocator::start_counting();
     }
     let burst = match scenario.group {
+        Group::LogLine => WITH_LINES,
         _ if !scenario.exports => WITHOUT_SPANS,
         Group::Async => WITH_POLLS,
         _ => WITH_SPANS,

@@ -2,6 +2,7 @@
 
 mod bare;
 mod fastrace_spans;
+mod log_lines;
 mod metric_handles;
 mod otel_api;
 mod red_by_hand;
@@ -39,10 +40,12 @@ pub(crate) enum Group {
     Counter,
     Labelled,
     Histogram,
+    LogLine,
+    LogOff,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 11] = [
+    pub(crate) const ALL: [Group; 13] = [
         Group::NoSpan,
         Group::UnsampledRoot,
         Group::UnsampledNested,
@@ -54,6 +57,8 @@ impl Group {
         Group::Counter,
         Group::Labelled,
         Group::Histogram,
+        Group::LogLine,
+        Group::LogOff,
     ];
 
     pub(crate) fn title(self) -> &'static str {
@@ -69,6 +74,8 @@ impl Group {
             Group::Counter => "a counter, its handle at hand",
             Group::Labelled => "a counter with two labels, found by their values",
             Group::Histogram => "a histogram, its handle at hand",
+            Group::LogLine => "a line of JSON with ids and five fields",
+            Group::LogOff => "a line whose level is off",
         }
     }
 }
@@ -101,6 +108,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         otel_api::SCENARIOS,
         tracing_spans::SCENARIOS,
         metric_handles::SCENARIOS,
+        log_lines::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -92,7 +92,9 @@ pub(crate) fn print(rounds: usize, seconds: f64, only: &str) -> Result<(), Strin
 
 fn row(scenario: &Scenario, runs: &BTreeMap<&str, Runs>) -> String {
     let of = &runs[scenario.name];
-    let pair = |key| format!("{:.0} / {:.0}", of.median(0, key), of.median(1, key));
+    // A level that is off is told in parts of a nanosecond.
+    let short = |ns: f64| if ns < 10.0 { format!("{ns:.2}") } else { format!("{ns:.0}") };
+    let pair = |key| format!("{} / {}", short(of.median(0, key)), short(of.median(1, key)));
     let counted = |key| value(&of.counted, key).unwrap_or(f64::NAN);
     let lost = match (of.total("lost"), of.total("spans")) {
         (_, 0.0) => String::from("–"),

@@ -2,12 +2,14 @@
 
 use super::super::http as conventions;
 use super::super::http::instruments::{Labels, SERVER};
+use super::lines::{Ended, Told};
 use super::options::Options;
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
 use crate::context::current;
 use crate::context::propagation::carriers::Reading;
+use crate::log;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use ::http::header::{CONTENT_LENGTH, HOST};
@@ -59,6 +61,8 @@ struct Measured {
     sent: u64,
     active: Gauge,
     answered_head_only: bool,
+    /// What its lines say; none without lines.
+    told: Option<Told>,
 }
 
 /// How large the request's body is.
@@ -94,7 +98,15 @@ impl Exchange {
         let id = options.identify(request.headers_mut());
         let name = conventions::name(request.method(), route.as_deref());
         let attributes = attributes(request, route.as_deref(), options);
-        let span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Server, attributes);
+        // In the context that the service runs in: all of its lines have it.
+        let parent = match id.as_ref().and_then(|id| id.to_str().ok()) {
+            Some(id) => log::scope().with("request_id", id.to_owned()).within(&parent),
+            None => parent,
+        };
+        let mut span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Server, attributes);
+        let told = options.log.then(|| {
+            span.inside(|| Told::started(request.method(), request.uri(), route.as_deref()))
+        });
         let labels = Labels {
             method: conventions::method(request.method()),
             scheme: scheme(request),
@@ -114,6 +126,7 @@ impl Exchange {
             sent: 0,
             active,
             answered_head_only: *request.method() == Method::HEAD,
+            told,
         };
         Exchange { span, options: options.clone(), id, measured: Some(measured) }
     }
@@ -199,6 +212,16 @@ impl Exchange {
             self.span.inside(|| {
                 measured.record(outcome, took);
                 options.notice_slow(took, measured.route.as_deref());
+                if let Some(told) = &measured.told {
+                    told.completed(&Ended {
+                        outcome,
+                        took,
+                        route: measured.route.as_deref(),
+                        labels: &measured.labels,
+                        sent: measured.sent,
+                        failed: failed.as_ref(),
+                    });
+                }
             });
         }
         self.span.finish(outcome, failed);

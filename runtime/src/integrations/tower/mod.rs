@@ -58,7 +58,7 @@
 //!
 //! [`request_id`](ServerLayer::request_id), [`capture_request_headers`](ServerLayer::capture_request_headers),
 //! [`capture_response_headers`](ServerLayer::capture_response_headers), [`slow`](ServerLayer::slow),
-//! [`timeout`](ServerLayer::timeout), [`leave_out`](ServerLayer::leave_out). They are options of one
+//! [`timeout`](ServerLayer::timeout), [`log`](ServerLayer::log), [`leave_out`](ServerLayer::leave_out). They are options of one
 //! layer, so their order cannot be wrong: the span is outermost, the numbers see what the client
 //! sees, and a panic is caught inside both.
 //!
@@ -71,6 +71,7 @@
 mod body;
 mod client;
 mod exchange;
+mod lines;
 mod options;
 mod server;
 
@@ -152,7 +153,8 @@ impl<M> ServerLayer<M> {
 
     /// Gives each request an id: that of its header `x-request-id`, if it has a plain one of at most
     /// 128 characters, or else a new one. The service finds it in that header, the client in the
-    /// answer's, the span as `http.request.header.x-request-id`.
+    /// answer's, the span as `http.request.header.x-request-id`, and all lines of the request have it as
+    /// `request_id`.
     pub fn request_id(self) -> Self {
         self.request_id_in(HeaderName::from_static("x-request-id"))
     }
@@ -174,6 +176,26 @@ impl<M> ServerLayer<M> {
     /// values. None is shown that is not named here.
     pub fn capture_response_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.options.response_headers.extend(names);
+        self
+    }
+
+    /// Writes two lines a request, with the ids of its span: `request started`, of level debug, and when
+    /// its answer is complete `request completed`: `info`, also for a status of 4xx; `error` for a status
+    /// of 5xx, an error or a panic; `warn` for one that was cancelled. What [is left out](Self::leave_out)
+    /// has none. Without this call there are none: a span says the same.
+    ///
+    /// Their target is `redspan::tower` (`RUST_LOG=info,redspan::tower=debug` shows both), their fields
+    /// `http.request.method`, `http.route`, `url.path` (never the query) and, of the second,
+    /// `http.response.status_code`, `http.response.body.size` in bytes, `duration_ms` in milliseconds to the
+    /// last byte, `outcome`, `error.type` and `exception.message`; with [`request_id`](Self::request_id) also
+    /// `request_id`.
+    ///
+    /// ```
+    /// let layer = redspan::tower::ServerLayer::new().request_id().log();
+    /// # let _ = layer;
+    /// ```
+    pub fn log(mut self) -> Self {
+        self.options.log = true;
         self
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Options {
     pub(super) request_id: Option<HeaderName>,
     pub(super) slow: Option<Duration>,
     pub(super) timeout: Option<Duration>,
+    /// Whether each request has lines of its own.
+    pub(super) log: bool,
 }
 
 impl Default for Options {
@@ -26,6 +28,7 @@ impl Default for Options {
             request_id: None,
             slow: None,
             timeout: None,
+            log: false,
         }
     }
 }

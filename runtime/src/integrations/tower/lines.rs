@@ -1,0 +1,78 @@
+//! The lines that say when a request came and what became of it.
+
+use super::super::http::instruments::Labels;
+use crate::log::ms;
+use crate::outcome::Outcome;
+use crate::span::failed::Failed;
+use ::http::{Method, Uri};
+use std::time::Duration;
+
+/// What lines say of a request that its numbers do not.
+pub(super) struct Told {
+    /// Without the query: secrets stand there.
+    path: String,
+    /// Of strangers' own making, if it is none of HTTP's.
+    method: Method,
+}
+
+/// How a request ended.
+pub(super) struct Ended<'a> {
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    pub(super) route: Option<&'a str>,
+    pub(super) labels: &'a Labels,
+    pub(super) sent: u64,
+    pub(super) failed: Option<&'a Failed>,
+}
+
+impl Told {
+    /// Says that it has begun, within its span.
+    pub(super) fn started(method: &Method, uri: &Uri, route: Option<&str>) -> Told {
+        tracing::debug!(
+            name: "http.server.request.started",
+            target: "redspan::tower",
+            {
+                http.request.method = method.as_str(),
+                http.route = route,
+                url.path = uri.path(),
+            },
+            "request started"
+        );
+        Told { path: uri.path().to_owned(), method: method.clone() }
+    }
+
+    /// Says how it ended, within its span.
+    pub(super) fn completed(&self, ended: &Ended<'_>) {
+        macro_rules! say {
+            ($say:ident) => {
+                tracing::$say!(
+                    name: "http.server.request.completed",
+                    target: "redspan::tower",
+                    {
+                        http.request.method = self.method.as_str(),
+                        http.route = ended.route,
+                        url.path = self.path,
+                        http.response.status_code = ended.labels.status,
+                        http.response.body.size = ended.sent,
+                        duration_ms = ms(ended.took),
+                        outcome = ended.outcome.as_str(),
+                        error.type = ended.error_type(),
+                        exception.message = ended.failed.and_then(|failed| failed.message.as_deref()),
+                    },
+                    "request completed"
+                )
+            };
+        }
+        match ended.outcome {
+            Outcome::Ok => say!(info),
+            Outcome::Cancelled => say!(warn),
+            Outcome::Error | Outcome::Panic => say!(error),
+        }
+    }
+}
+
+impl Ended<'_> {
+    fn error_type(&self) -> Option<&str> {
+        self.failed.map(|failed| &*failed.error_type).or(self.labels.error)
+    }
+}

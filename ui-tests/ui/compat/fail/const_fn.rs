@@ -1,0 +1,8 @@
+use redspan::compat::instrument;
+
+#[instrument]
+const fn charge() {}
+
+fn main() {
+    charge();
+}

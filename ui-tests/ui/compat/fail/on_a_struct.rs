@@ -1,0 +1,8 @@
+use redspan::compat::instrument;
+
+#[instrument]
+struct Card;
+
+fn main() {
+    let _ = Card;
+}

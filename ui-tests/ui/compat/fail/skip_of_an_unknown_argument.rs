@@ -1,0 +1,8 @@
+use redspan::compat::instrument;
+
+#[instrument(skip(crad))]
+fn charge(card: &str) {}
+
+fn main() {
+    charge("visa");
+}
