@@ -1,13 +1,20 @@
-//! A service of a struct, an `impl` and an error enum exports exactly what its annotations say.
+//! A service of a struct, an `impl` of ten methods and an error enum exports exactly what its annotations say.
 
 use redspan::testing::{self, SeenSpan};
 use redspan::{ErrorType, Instrumented, Label, instrumented};
-use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
 
 #[derive(Clone, Copy, Label)]
 enum Region {
     Eu,
     Us,
+}
+
+#[derive(Clone, Copy, Label)]
+enum Plan {
+    Free,
+    Paid,
 }
 
 #[derive(Instrumented)]
@@ -18,6 +25,7 @@ struct Payments {
     #[instrumented(attribute)]
     shard: u32,
     secret: String,
+    charges: Vec<u64>,
 }
 
 #[derive(Debug, thiserror::Error, ErrorType)]
@@ -28,6 +36,9 @@ enum ChargeError {
     #[error("gateway is away")]
     #[error_type(retryable)]
     Gateway(#[source] std::io::Error),
+    #[error("{cents} is over the limit")]
+    #[error_type("limit", client, level = "info")]
+    OverLimit { cents: u64 },
 }
 
 #[instrumented]
@@ -35,14 +46,15 @@ impl Payments {
     const LIMIT: u64 = 1_000;
 
     fn open(region: Region) -> Self {
-        Payments { region, shard: 3, secret: String::from("secret") }
+        Payments { region, shard: 3, secret: String::from("secret"), charges: vec![20, 40] }
     }
 
-    #[instrumented(fields(cents))]
+    #[instrumented(fields(cents), kind = "client", slo(latency = "250ms", target = 99.9))]
     async fn charge(&self, cents: u64) -> Result<u64, ChargeError> {
         match cents {
             0 => Err(ChargeError::CardDeclined),
-            cents if cents > Self::LIMIT => Err(ChargeError::Gateway(std::io::Error::other("cut"))),
+            1 => Err(ChargeError::Gateway(std::io::Error::other("cut"))),
+            cents if cents > Self::LIMIT => Err(ChargeError::OverLimit { cents }),
             cents => Ok(self.fee(cents)),
         }
     }
@@ -52,84 +64,138 @@ impl Payments {
         cents / 10
     }
 
+    #[instrumented(none = "error", fields(charge.id = id))]
+    fn find(&self, id: usize) -> Option<u64> {
+        self.charges.get(id).copied()
+    }
+
+    #[instrumented(labels(plan))]
+    async fn subscribe(&mut self, plan: Plan) {
+        self.charges.push(u64::from(matches!(plan, Plan::Paid)));
+    }
+
+    #[instrumented(error_if = |sum| *sum == 0)]
+    fn sum(&self) -> u64 {
+        self.charges.iter().sum()
+    }
+
+    fn settle(&self) -> Pin<Box<dyn Future<Output = usize> + Send + '_>> {
+        Box::pin(async move { self.charges.len() })
+    }
+
+    #[instrumented(span = false)]
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    #[instrumented(metrics = false)]
+    fn dump(&self) -> usize {
+        self.secret.len()
+    }
+
+    fn close(self: Box<Self>) {}
+
     #[instrumented(off)]
     fn is_secret(&self) -> bool {
         !self.secret.is_empty()
     }
-
-    fn close(self: Box<Self>) {}
 }
 
-fn keys(span: &SeenSpan) -> BTreeSet<&str> {
-    let keys = span.attributes().iter().map(|pair| pair.key.as_str());
-    keys.filter(|key| !key.starts_with("code.")).collect()
+/// `name key=value …`, without what is said of the place in the code.
+fn line(span: &SeenSpan) -> String {
+    let attributes = span.attributes().iter();
+    let shown = attributes.filter(|pair| !pair.key.as_str().starts_with("code."));
+    let mut shown: Vec<String> =
+        shown.map(|pair| format!(" {}={}", pair.key, pair.value)).collect();
+    shown.sort();
+    format!("{}{}", span.name(), shown.concat())
 }
 
 #[tokio::test]
 async fn it_exports_exactly_the_given_list() {
     let ((), seen) = testing::scope_async(async {
-        let payments = Payments::open(Region::Eu);
-        assert!(payments.is_secret());
+        let mut payments = Payments::open(Region::Eu);
+        assert!(payments.is_secret() && payments.is_open());
         payments.charge(20).await.unwrap();
-        payments.charge(0).await.unwrap_err();
-        payments.charge(2_000).await.unwrap_err();
+        for cents in [0, 1, 2_000] {
+            payments.charge(cents).await.unwrap_err();
+        }
+        assert_eq!((payments.find(0), payments.find(9)), (Some(20), None));
+        payments.subscribe(Plan::Paid).await;
+        payments.subscribe(Plan::Free).await;
+        assert_eq!((payments.sum(), payments.settle().await, payments.dump()), (61, 4, 6));
         Box::new(payments).close();
-        Payments::open(Region::Us);
+        Payments { charges: Vec::new(), ..Payments::open(Region::Us) }.sum();
     })
     .await;
-    let names: BTreeSet<String> = seen.spans().iter().map(|span| span.name().to_owned()).collect();
-    let expected = ["Payments::charge", "Payments::close", "Payments::open", "fee"];
-    assert_eq!(names, expected.map(str::to_owned).into());
 
-    let of = |name: &str| seen.spans_named(name);
-    assert_eq!(keys(&of("Payments::open")[0]), ["component"].into());
-    let shared = ["cloud.region", "component", "shard"];
-    assert_eq!(keys(&of("fee")[0]), shared.into());
-    assert_eq!(keys(&of("Payments::close")[0]), shared.into());
-    let [charged, declined, away] = &of("Payments::charge")[..] else { panic!() };
-    let with = |more: &[&'static str]| shared.iter().chain(more).copied().collect::<BTreeSet<_>>();
-    assert_eq!(keys(charged), with(&["cents"]));
-    assert_eq!(keys(declined), with(&["cents", "error.type", "redspan.error.blame"]));
-    let retryable = ["cents", "error.type", "redspan.error.blame", "redspan.error.retryable"];
-    assert_eq!(keys(away), with(&retryable));
-    for (key, value) in [
-        ("component", "payments"),
-        ("cloud.region", "eu"),
-        ("error.type", "card_declined"),
-        ("redspan.error.blame", "client"),
-        ("code.function.name", "service::Payments::charge"),
-    ] {
-        assert_eq!(declined.attribute(key), Some(value.into()), "{key}");
-    }
-    assert_eq!(charged.attribute("shard"), Some(3.into()));
-    assert_eq!(away.attribute("error.type"), Some("gateway".into()));
-
-    let counted = |function: &str, labels: &[(&str, &str)]| {
-        let all: Vec<_> = [("function", function)].iter().chain(labels).copied().collect();
-        // The histogram does not tell outcomes and errors apart.
-        let told = |&(key, _): &(&str, &str)| key != "outcome" && key != "error_type";
-        let held: Vec<_> = all.iter().copied().filter(told).collect();
-        let duration = seen.histogram("function_calls_duration_seconds", &held);
-        (seen.counter("function_calls_total", &all), duration.map(|seconds| seconds.count))
+    let eu = "cloud.region=eu component=payments";
+    let failed = |kind: &str, more: &str| {
+        format!("component=payments error.type={kind} redspan.error.blame={more} shard=3")
     };
-    for (function, labels, calls, all) in [
-        ("Payments::charge", &[("region", "eu"), ("outcome", "ok")][..], 1, 3),
-        ("Payments::charge", &[("region", "eu"), ("error_type", "card_declined")], 1, 3),
-        ("Payments::charge", &[("region", "eu"), ("error_type", "gateway")], 1, 3),
-        ("Payments::charge", &[("region", "us"), ("outcome", "ok")], 0, 0),
-        ("Payments::fee", &[("region", "eu"), ("outcome", "ok")], 1, 1),
-        ("Payments::close", &[("region", "eu"), ("outcome", "ok")], 1, 1),
-        ("Payments::open", &[("outcome", "ok")], 2, 2),
-    ] {
-        assert_eq!(counted(function, labels), (Some(calls), Some(all)), "{function} {labels:?}");
-    }
-    assert_eq!(seen.counter("function_calls_total", &[("function", "Payments::is_secret")]), None);
-    assert_eq!(
-        seen.counter("function_calls_total", &[("function", "Payments::open"), ("region", "eu")]),
-        None,
-        "no receiver, no labels"
-    );
+    let expected = [
+        String::from("Payments::open component=payments"),
+        format!("fee {eu} shard=3"),
+        String::from("Payments::charge cents=20 cloud.region=eu component=payments shard=3"),
+        format!("Payments::charge cents=0 cloud.region=eu {}", failed("card_declined", "client")),
+        format!(
+            "Payments::charge cents=1 cloud.region=eu {}",
+            failed("gateway", "server redspan.error.retryable=true")
+        ),
+        format!("Payments::charge cents=2000 cloud.region=eu {}", failed("limit", "client")),
+        format!("Payments::find charge.id=0 {eu} shard=3"),
+        format!("Payments::find charge.id=9 {eu} error.type=none shard=3"),
+        format!("Payments::subscribe {eu} shard=3"),
+        format!("Payments::subscribe {eu} shard=3"),
+        format!("Payments::sum {eu} shard=3"),
+        format!("Payments::settle {eu} shard=3"),
+        format!("Payments::dump {eu} shard=3"),
+        format!("Payments::close {eu} shard=3"),
+        String::from("Payments::open component=payments"),
+        String::from("Payments::sum cloud.region=us component=payments error.type=_OTHER shard=3"),
+    ];
+    let spans: Vec<String> = seen.spans().iter().map(line).collect();
+    assert_eq!(spans, expected);
+
+    let declined = &seen.spans_named("Payments::charge")[1];
+    assert_eq!(declined.attribute("code.function.name"), Some("service::Payments::charge".into()));
+
+    // Without the labels that say of every function where it is.
+    let of_calls = seen.series().into_iter().filter(|line| line.starts_with("function_calls"));
+    let plain = of_calls.map(|line| {
+        line.replace("module=\"service\",", "").replace(",service_name=\"\"", "") + "\n"
+    });
+    assert_eq!(plain.collect::<String>(), SERIES);
 }
+
+/// Only `function_calls_concurrent` is not in the list: nobody is in a call any more.
+const SERIES: &str = r#"function_calls_duration_seconds_count{function="Payments::charge",objective_latency_threshold="0.25",objective_name="Payments::charge",objective_percentile="99.9",region="eu"} 4
+function_calls_duration_seconds_count{function="Payments::close",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::fee",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::find",region="eu"} 2
+function_calls_duration_seconds_count{function="Payments::is_open",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::open"} 2
+function_calls_duration_seconds_count{function="Payments::settle",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::subscribe",plan="free",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::subscribe",plan="paid",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::sum",region="eu"} 1
+function_calls_duration_seconds_count{function="Payments::sum",region="us"} 1
+function_calls_total{error_type="_OTHER",function="Payments::sum",outcome="error",region="us",result="error"} 1
+function_calls_total{error_type="card_declined",function="Payments::charge",outcome="error",region="eu",result="error"} 1
+function_calls_total{error_type="gateway",function="Payments::charge",outcome="error",region="eu",result="error"} 1
+function_calls_total{error_type="limit",function="Payments::charge",outcome="error",region="eu",result="error"} 1
+function_calls_total{error_type="none",function="Payments::find",outcome="error",region="eu",result="error"} 1
+function_calls_total{function="Payments::charge",outcome="ok",region="eu",result="ok"} 1
+function_calls_total{function="Payments::close",outcome="ok",region="eu",result="ok"} 1
+function_calls_total{function="Payments::fee",outcome="ok",region="eu",result="ok"} 1
+function_calls_total{function="Payments::find",outcome="ok",region="eu",result="ok"} 1
+function_calls_total{function="Payments::is_open",outcome="ok",region="eu",result="ok"} 1
+function_calls_total{function="Payments::open",outcome="ok",result="ok"} 2
+function_calls_total{function="Payments::settle",outcome="ok",region="eu",result="ok"} 1
+function_calls_total{function="Payments::subscribe",outcome="ok",plan="free",region="eu",result="ok"} 1
+function_calls_total{function="Payments::subscribe",outcome="ok",plan="paid",region="eu",result="ok"} 1
+function_calls_total{function="Payments::sum",outcome="ok",region="eu",result="ok"} 1
+"#;
 
 #[instrumented]
 #[async_trait::async_trait]

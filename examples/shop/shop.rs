@@ -164,5 +164,5 @@ pub(crate) fn routes(shop: Arc<Shop>) -> Router {
         .route("/orders/{item}", post(order))
         .route("/returns/{id}", post(take_back))
         .with_state(shop)
-        .layer(redspan::axum::layer().request_id().log())
+        .layer(redspan::axum::layer().request_id())
 }

@@ -52,56 +52,35 @@ use off as instrumented;
 /// that a `macro_rules` writes. A call ends in exactly one of four ways: `ok`, `error`, `panic`, or,
 /// for a future that is dropped before it is ready, `cancelled`.
 ///
-/// # Options
+/// ```
+/// use redspan::instrumented;
+///
+/// #[instrumented(fields(order.id = id), error_if = |left| *left < 0)]
+/// fn reserve(id: u64, shelf: &mut i64) -> i64 {
+///     *shelf -= 1;
+///     *shelf
+/// }
+/// # let (_, seen) = redspan::testing::scope(|| reserve(17, &mut 0));
+/// # assert_eq!(seen.span("reserve").attribute("order.id"), Some(17.into()));
+/// # assert_eq!(seen.calls("reserve").error, 1);
+/// ```
+///
+/// # The seven options
 ///
 /// All are optional; a mistake is reported at the word that has to change, all mistakes at once.
 ///
 /// | option | accepts | meaning |
 /// |---|---|---|
-/// | `name = "checkout"` | a string literal | the span's name; the function's name by default |
-/// | `fields(…)` | see below, at most 32 | what of the call is recorded; nothing else is |
+/// | `name = "checkout"` | a string literal | the span's name; the function's name by default. The metrics' label `function` is the function's name in any case |
+/// | `fields(…)` | [see below](#fields), at most 32 | what of the call is recorded on the span; nothing else is |
+/// | `labels(…)` | [see below](#labels), at most 8 | what the function's metrics are told apart by |
+/// | `error_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are an error; a `Result` tells by itself |
 /// | `level = "debug"` | `trace`, `debug`, `info`, `warn`, `error`, in any case, or a path that ends in one of them, such as `Level::DEBUG` | the span's level, `info` by default; it never silences the metrics |
 /// | `kind = "server"` | `internal`, `server`, `client`, `producer`, `consumer` | the span's kind, `internal` by default |
-/// | `sample = 0.01` | a number from `0.0` to `1.0`, `"always"`, `"never"` | the share of traces to record among those that begin here: a hint, for samplers that follow it (`redspan::sample::hinted`, and what `init!` sets up by itself) |
-/// | `ok_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are a success |
-/// | `error_if = …` | the same | which returned values are an error; excludes `ok_if` |
-/// | `labels(…)` | see below, at most 8 | what the function's metrics are told apart by |
-/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each, with a `name` if it is not the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold`, as autometrics names them; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
+/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each, with a `name` if it is not the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold` (in seconds), as autometrics names them; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
 ///
-/// The rest is needed less often:
-///
-/// | option | accepts | meaning |
-/// |---|---|---|
-/// | `none = "error"` | `error`, `ok` | a returned `None`, or `Ok(None)`, is an error |
-/// | `err = "type"` | `type`, `message` | how much of an error goes on the span: with `type` its `Display` is not called |
-/// | `root` | | each call begins a trace, linked to the span around it |
-/// | `links(a, b)` | `SpanContext`, `redspan::context::Captured`, `Context`, `Link`; options and lists of them | spans that have to do with the call |
-/// | `busy` | where a future or a stream is measured | how long the future was polled, how long it waited, and how often: `busy_ns`, `idle_ns`, `redspan.polls` on the span |
-/// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning, and one whose error says how loud it is, as an `ErrorType` does, has that error's level. It is no event of the span, which says the same itself |
-/// | `metrics = false` | | no metrics, only a span |
-/// | `span = false` | | no span, only metrics |
-/// | `crate = framework::redspan` | a path | where the crate `redspan` is, if it is re-exported |
-///
-/// ```
-/// use redspan::instrumented;
-///
-/// #[instrumented(slo(latency = "250ms", target = 99.9), slo(success, target = 99.95))]
-/// fn charge() {}
-///
-/// #[instrumented(none = "error", err = "type", log = "debug")]
-/// fn find(id: u64) -> Result<Option<String>, std::io::Error> {
-///     Ok(None)
-/// }
-///
-/// #[instrumented(root, links(batch), busy)]
-/// async fn import(batch: &[redspan::SpanContext]) {}
-///
-/// #[instrumented(span = false)]
-/// fn hot() {}
-/// # let (_, seen) = redspan::testing::scope(|| (charge(), find(1), hot()));
-/// # assert_eq!(seen.calls("find").error, 1);
-/// # assert_eq!(seen.spans().len(), 2);
-/// ```
+/// What leaves the process for a call, span attributes and series with their labels, is listed [at the crate's
+/// front](https://docs.rs/redspan#a-call). `cargo run --example service` shows a whole service.
 ///
 /// # Labels
 ///
@@ -145,7 +124,7 @@ use off as instrumented;
 /// | `Result` with `anyhow::Error`, `eyre::Report`, `Box<dyn Error>` | if it is `Err` | the path of the innermost error's type that is known: those of the standard library, and what `redspan::name_error` was told; or else the holder's |
 /// | `http::StatusCode`, `http::Response`, a tuple that begins with a status: as the value, in `Ok` or in `Err` (features `tower`, `axum`, `reqwest`) | from 500 to 599; from 400 on where `kind = "client"` | the status: `500` |
 /// | `tonic::Status` (feature `tonic`) | if the server is at fault; any but `Ok` where `kind = "client"` | the code: `INTERNAL` |
-/// | anything else | no | |
+/// | anything else | no; with `error_if` or `ok_if`, if that says so | what the value says of itself, or else `_OTHER` |
 ///
 /// That an `Err(StatusCode::NOT_FOUND)` is no error is how the conventions count: the server has done its
 /// work. `error_if = Result::is_err` counts it.
@@ -234,6 +213,43 @@ use off as instrumented;
 /// `#[tokio::main]` and `#[test]` go below this one; a future that was `Send` stays so. The body is
 /// not parsed: the compiler's messages about it point at the code as written.
 ///
+/// # Options that are needed less often
+///
+/// | option | accepts | meaning |
+/// |---|---|---|
+/// | `ok_if = …` | as `error_if` | which returned values are a success; excludes `error_if` |
+/// | `none = "error"` | `error`, `ok` | a returned `None`, or `Ok(None)`, is an error, with the `error.type` `none` |
+/// | `err = "type"` | `type`, `message` | how much of an error goes on the span: with `type` its `Display` is not called |
+/// | `sample = 0.01` | a number from `0.0` to `1.0`, `"always"`, `"never"` | the share of traces to record among those that begin here: a hint, for samplers that follow it (`redspan::sample::hinted`, and what `init!` sets up by itself) |
+/// | `root` | | each call begins a trace, linked to the span around it |
+/// | `links(a, b)` | `SpanContext`, `redspan::context::Captured`, `Context`, `Link`; options and lists of them | spans that have to do with the call |
+/// | `busy` | where a future or a stream is measured | how long the future was polled, how long it waited, and how often: `busy_ns`, `idle_ns`, `redspan.polls` on the span |
+/// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning, and one whose error says how loud it is, as an `ErrorType` does, has that error's level. It is no event of the span, which says the same itself |
+/// | `metrics = false` | | no metrics, only a span |
+/// | `span = false` | | no span, only metrics |
+/// | `crate = framework::redspan` | a path | where the crate `redspan` is, if it is re-exported |
+///
+/// ```
+/// use redspan::instrumented;
+///
+/// #[instrumented(slo(latency = "250ms", target = 99.9), slo(success, target = 99.95))]
+/// fn charge() {}
+///
+/// #[instrumented(none = "error", err = "type", log = "debug")]
+/// fn find(id: u64) -> Result<Option<String>, std::io::Error> {
+///     Ok(None)
+/// }
+///
+/// #[instrumented(root, links(batch), busy)]
+/// async fn import(batch: &[redspan::SpanContext]) {}
+///
+/// #[instrumented(span = false)]
+/// fn hot() {}
+/// # let (_, seen) = redspan::testing::scope(|| (charge(), find(1), hot()));
+/// # assert_eq!(seen.calls("find").error, 1);
+/// # assert_eq!(seen.spans().len(), 2);
+/// ```
+///
 /// # Limits
 ///
 /// - `const fn`, variadic functions and trait methods without a body cannot be instrumented.
@@ -242,6 +258,9 @@ use off as instrumented;
 ///   it name the line in the body instead of the caller's.
 /// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
 ///   (`|text: &str| …`), because nothing on the way out tells it.
+/// - A few lints are silent about what an attribute has written: clippy's `unused_async`, `ptr_arg`,
+///   `needless_return`, `needless_lifetimes`, `only_used_in_recursion` and `manual_async_fn`, and rustc's
+///   `unconditional_recursion`. All others say what they say of the bare function, and no more.
 /// - An alias of a future's type is not known as one: such a function is measured until it returns.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -8,7 +8,7 @@ pub use crate::call::{
     counted, debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over,
     link, pick, quiet, value,
 };
-pub use crate::callsite::{CallSite, Kind, Line};
+pub use crate::callsite::{CallSite, Kind, Line, REST, Rest, Settings};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
 pub use crate::slo::Slo;

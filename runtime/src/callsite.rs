@@ -9,7 +9,9 @@ use crate::red::{Bounds, Red};
 use crate::service::{Held, Learned};
 use crate::slo::Slo;
 use opentelemetry::trace::SpanKind;
+use std::cell::UnsafeCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -50,13 +52,41 @@ impl From<Kind> for SpanKind {
 /// One annotated function, known at link time: who it is, and its numbers.
 ///
 /// The attribute writes one as a `static`; nobody else makes them.
+// A thousand annotated functions are a thousand of these, and what the compiler does for each shows:
+// plain fields in a literal cost it a third of what a constructor does, that it need not be dropped and
+// is `Sync` by decree a good part of the rest. The static stands in the link section itself.
+#[repr(C)]
 pub struct CallSite {
-    metadata: Metadata<'static>,
-    function: &'static str,
-    kind: Kind,
-    sample_hint: Option<f64>,
-    follows_tracing: bool,
-    settings: Settings,
+    // First, and never zero: what tells a site from a hole between two of them in the link section.
+    #[doc(hidden)]
+    pub name: &'static str,
+    #[doc(hidden)]
+    pub function: &'static str,
+    #[doc(hidden)]
+    pub module: &'static str,
+    #[doc(hidden)]
+    pub file: &'static str,
+    #[doc(hidden)]
+    pub line: u32,
+    #[doc(hidden)]
+    pub rest: Rest,
+}
+
+/// What is the same for most sites.
+#[doc(hidden)]
+pub struct Rest {
+    pub settings: Settings,
+    pub state: State,
+}
+
+/// What a site gathers.
+// Statics are never dropped, and the compiler shall not ask how to; nor shall it look for the cells that
+// are written to, one by one.
+#[doc(hidden)]
+pub struct State(UnsafeCell<ManuallyDrop<Gathered>>);
+
+struct Gathered {
+    metadata: OnceLock<Metadata<'static>>,
     table: Table,
     service: OnceLock<Box<Learned>>,
     qualified: OnceLock<Arc<str>>,
@@ -64,162 +94,78 @@ pub struct CallSite {
     interest: Interests,
 }
 
+// SAFETY: all that is in it is `Sync`, which is asked of the compiler once, here, and not again for each
+// static.
+unsafe impl Sync for CallSite {}
+
+const _: () = {
+    const fn assert_sync<T: Sync>() {}
+    assert_sync::<(Settings, Gathered, &str)>();
+    // The linker's array of sites has no gaps but where it is padded to words.
+    assert!(align_of::<CallSite>() == align_of::<usize>());
+    assert!(size_of::<CallSite>().is_multiple_of(size_of::<usize>()));
+};
+
 /// What few sites say otherwise.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct Settings {
-    given: &'static [&'static str],
-    returned: &'static [&'static str],
-    slo: Option<&'static Slo>,
-    line: Option<&'static Line>,
-    root: bool,
-    busy: bool,
-    error_type_only: bool,
-    metrics: bool,
-    span: bool,
+pub struct Settings {
+    pub target: Option<&'static str>,
+    pub level: Level,
+    pub kind: Kind,
+    pub fields: &'static [&'static str],
+    /// The names of the labels known at the start of a call.
+    pub given: &'static [&'static str],
+    /// The names of the labels of its value.
+    pub returned: &'static [&'static str],
+    pub sample: Option<f64>,
+    pub slo: Option<&'static Slo>,
+    pub line: Option<&'static Line>,
+    pub root: bool,
+    pub busy: bool,
+    pub error_type_only: bool,
+    pub metrics: bool,
+    pub span: bool,
+    pub follows_tracing: bool,
 }
+
+/// A site without options.
+#[doc(hidden)]
+#[allow(clippy::declare_interior_mutable_const, reason = "each static is to have one of its own")]
+pub const REST: Rest = Rest {
+    settings: Settings {
+        target: None,
+        level: Level::INFO,
+        kind: Kind::Internal,
+        fields: &[],
+        given: &[],
+        returned: &[],
+        sample: None,
+        slo: None,
+        line: None,
+        root: false,
+        busy: false,
+        error_type_only: false,
+        metrics: true,
+        span: true,
+        follows_tracing: false,
+    },
+    state: State(UnsafeCell::new(ManuallyDrop::new(Gathered {
+        metadata: OnceLock::new(),
+        table: Table::new(),
+        service: OnceLock::new(),
+        qualified: OnceLock::new(),
+        chosen: OnceLock::new(),
+        interest: Interests::new(),
+    }))),
+};
 
 static DEFAULT_BOUNDS: Bounds = Bounds::DEFAULT;
 
 impl CallSite {
-    /// Describes a site. `this` is the static that is being written.
-    #[expect(clippy::too_many_arguments, reason = "written by the attribute, once a function")]
-    pub const fn new(
-        name: &'static str,
-        function: &'static str,
-        module: &'static str,
-        file: &'static str,
-        line: u32,
-        level: Level,
-        kind: Kind,
-        fields: &'static [&'static str],
-        this: &'static CallSite,
-    ) -> Self {
-        let mut site =
-            CallSite::compat(name, module, function, module, file, line, level, fields, this);
-        site.kind = kind;
-        site.follows_tracing = false;
-        site
-    }
-
-    /// Describes a site of `redspan::compat::instrument`. `this` is the static that is being written.
-    #[expect(clippy::too_many_arguments, reason = "written by the attribute, once a function")]
-    pub const fn compat(
-        name: &'static str,
-        target: &'static str,
-        function: &'static str,
-        module: &'static str,
-        file: &'static str,
-        line: u32,
-        level: Level,
-        fields: &'static [&'static str],
-        this: &'static CallSite,
-    ) -> Self {
-        let fields = FieldSet::new(fields, Identifier(this));
-        CallSite {
-            metadata: Metadata::new(
-                name,
-                target,
-                level,
-                Some(file),
-                Some(line),
-                Some(module),
-                fields,
-                MetadataKind::SPAN,
-            ),
-            function,
-            kind: Kind::Internal,
-            sample_hint: None,
-            follows_tracing: true,
-            settings: Settings {
-                given: &[],
-                returned: &[],
-                slo: None,
-                line: None,
-                root: false,
-                busy: false,
-                error_type_only: false,
-                metrics: true,
-                span: true,
-            },
-            table: Table::new(),
-            service: OnceLock::new(),
-            qualified: OnceLock::new(),
-            chosen: OnceLock::new(),
-            interest: Interests::new(),
-        }
-    }
-
-    /// Adds what the option `sample` says: the share of traces to record.
-    #[must_use]
-    pub const fn with_sample_hint(mut self, share: f64) -> Self {
-        self.sample_hint = Some(share);
-        self
-    }
-
-    /// Adds the names of the labels: those known at the start of a call, and those of its value.
-    #[must_use]
-    pub const fn with_labels(
-        mut self,
-        given: &'static [&'static str],
-        returned: &'static [&'static str],
-    ) -> Self {
-        self.settings.given = given;
-        self.settings.returned = returned;
-        self
-    }
-
-    /// Adds what the option `slo` says.
-    #[must_use]
-    pub const fn with_slo(mut self, slo: &'static Slo) -> Self {
-        self.settings.slo = Some(slo);
-        self
-    }
-
-    /// Adds the line of the option `log`.
-    #[must_use]
-    pub const fn with_line(mut self, line: &'static Line) -> Self {
-        self.settings.line = Some(line);
-        self
-    }
-
-    /// Each span of it begins a trace: the option `root`.
-    #[must_use]
-    pub const fn as_root(mut self) -> Self {
-        self.settings.root = true;
-        self
-    }
-
-    /// Measures polls: the option `busy`.
-    #[must_use]
-    pub const fn with_busy(mut self) -> Self {
-        self.settings.busy = true;
-        self
-    }
-
-    /// Keeps the text of errors off the span: the option `err = "type"`.
-    #[must_use]
-    pub const fn with_error_type_only(mut self) -> Self {
-        self.settings.error_type_only = true;
-        self
-    }
-
-    /// Counts nothing: the option `metrics = false`.
-    #[must_use]
-    pub const fn without_metrics(mut self) -> Self {
-        self.settings.metrics = false;
-        self
-    }
-
-    /// Makes no span: the option `span = false`.
-    #[must_use]
-    pub const fn without_span(mut self) -> Self {
-        self.settings.span = false;
-        self
-    }
-
     /// The span's name: the option `name`, or else the function's.
     pub fn name(&self) -> &'static str {
-        self.metadata.name()
+        self.name
     }
 
     /// The function's name: the label `function`.
@@ -229,157 +175,181 @@ impl CallSite {
 
     /// The path of the module that holds the function: the label `module`.
     pub fn module(&self) -> &'static str {
-        self.metadata.module_path().unwrap_or_default()
+        self.module
     }
 
     /// What tracing's filters know the span by: the option `target` of
     /// [`compat::instrument`](crate::compat), or else the module.
     pub fn target(&self) -> &'static str {
-        self.metadata.target()
+        self.settings().target.unwrap_or(self.module)
     }
 
     /// The source file, as the compiler named it.
     pub fn file(&self) -> &'static str {
-        self.metadata.file().unwrap_or_default()
+        self.file
     }
 
     /// The line of the attribute.
     pub fn line(&self) -> u32 {
-        self.metadata.line().unwrap_or_default()
+        self.line
     }
 
     /// The level from which a span is made.
     pub fn level(&self) -> Level {
-        *self.metadata.level()
+        self.settings().level
     }
 
     /// The span's kind.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.settings().kind
     }
 
     /// The share of traces to record that begin here, from 0.0 to 1.0: the option `sample`, which
     /// [`sample::hinted`](crate::sample::hinted) follows.
     pub fn sample_hint(&self) -> Option<f64> {
-        self.sample_hint
+        self.settings().sample
     }
 
     /// The names of the labels that tell this function's metrics apart: the option `labels`, and, as
     /// soon as it was called once, those of the service whose method it is.
     pub fn label_names(&self) -> impl Iterator<Item = &'static str> {
-        self.given_labels().chain(self.settings.returned.iter().copied())
+        self.given_labels().chain(self.settings().returned.iter().copied())
     }
 
     /// The name of the service whose method the function is, as soon as it was called once: the span
     /// attribute `component`.
     pub fn component(&self) -> Option<&'static str> {
-        self.service.get().map(|learned| learned.info.component)
+        self.gathered().service.get().map(|learned| learned.info.component)
     }
 
     /// What the function promises: the option `slo`.
     pub fn slo(&self) -> Option<&'static Slo> {
-        self.settings.slo
+        self.settings().slo
     }
 
     /// Whether calls are counted: not with `metrics = false`.
     pub fn has_metrics(&self) -> bool {
-        self.settings.metrics
+        self.settings().metrics
     }
 
     /// Whether calls become spans: not with `span = false`.
     pub fn has_span(&self) -> bool {
-        self.settings.span
+        self.settings().span
     }
 
     /// The function's numbers so far, in this process, of all label sets together. Calls in testing
     /// scopes are not among them.
     pub fn red(&self) -> Red {
-        self.table.read(self.bounds())
+        self.gathered().table.read(self.bounds())
     }
 
     /// The labels known at the start of a call: the function's own, and those of its service.
     pub(crate) fn given_labels(&self) -> impl Iterator<Item = &'static str> {
-        let shared = self.service.get().map_or(&[][..], |learned| &learned.labels);
-        self.settings.given.iter().chain(shared).copied()
+        let shared = self.gathered().service.get().map_or(&[][..], |learned| &learned.labels);
+        self.settings().given.iter().chain(shared).copied()
     }
 
     /// What a service is, at the first call.
     pub(crate) fn learn(&self, held: &Held<'_>) -> &Learned {
-        self.service.get_or_init(|| Box::new(Learned::new(held, self.own_labels())))
+        self.gathered().service.get_or_init(|| Box::new(Learned::new(held, self.own_labels())))
     }
 
     fn own_labels(&self) -> impl Iterator<Item = &'static str> {
-        self.settings.given.iter().chain(self.settings.returned).copied()
+        self.settings().given.iter().chain(self.settings().returned).copied()
     }
 
     pub(crate) fn returned_labels(&self) -> &'static [&'static str] {
-        self.settings.returned
+        self.settings().returned
     }
 
     pub(crate) fn has_returned_labels(&self) -> bool {
-        !self.settings.returned.is_empty()
+        !self.settings().returned.is_empty()
     }
 
     pub(crate) fn bounds(&self) -> &'static Bounds {
-        match self.chosen.get() {
+        match self.gathered().chosen.get() {
             Some(bounds) => bounds,
-            None => self.settings.slo.map_or(&DEFAULT_BOUNDS, Slo::bounds),
+            None => self.settings().slo.map_or(&DEFAULT_BOUNDS, Slo::bounds),
         }
     }
 
     /// Gives the histogram other buckets; `false` if it has calls in those it had.
     pub(crate) fn choose_bounds(&self, seconds: &[f64]) -> bool {
-        let latency = self.settings.slo.and_then(Slo::threshold);
+        let latency = self.settings().slo.and_then(Slo::threshold);
         let threshold = latency.and_then(|latency| u64::try_from(latency.as_nanos()).ok());
         // Kept as long as its site: for good.
         let bounds = || Box::leak(Box::new(Bounds::chosen(seconds, threshold)));
-        self.red().started == 0 && self.chosen.set(bounds()).is_ok()
+        self.red().started == 0 && self.gathered().chosen.set(bounds()).is_ok()
     }
 
     pub(crate) fn line_of_ends(&self) -> Option<&'static Line> {
-        self.settings.line
+        self.settings().line
     }
 
     pub(crate) fn is_root(&self) -> bool {
-        self.settings.root
+        self.settings().root
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        self.settings.busy
+        self.settings().busy
     }
 
     pub(crate) fn is_error_type_only(&self) -> bool {
-        self.settings.error_type_only
+        self.settings().error_type_only
     }
 
     /// `module::function`, made once.
     pub(crate) fn qualified_name(&self) -> Arc<str> {
         let name = || format!("{}::{}", self.module(), self.function).into();
-        Arc::clone(self.qualified.get_or_init(name))
+        Arc::clone(self.gathered().qualified.get_or_init(name))
     }
 
     pub(crate) fn table(&self) -> &Table {
-        &self.table
+        &self.gathered().table
     }
 
+    /// What tracing knows of it; made when it is first asked for.
     pub(crate) fn metadata(&'static self) -> &'static Metadata<'static> {
-        &self.metadata
+        self.gathered().metadata.get_or_init(|| {
+            Metadata::new(
+                self.name,
+                self.target(),
+                self.level(),
+                Some(self.file),
+                Some(self.line),
+                Some(self.module),
+                FieldSet::new(self.settings().fields, Identifier(self)),
+                MetadataKind::SPAN,
+            )
+        })
+    }
+
+    #[inline]
+    fn settings(&self) -> &Settings {
+        &self.rest.settings
+    }
+
+    #[inline]
+    fn gathered(&self) -> &Gathered {
+        // SAFETY: there are no other references to it than those given out here, which are shared.
+        unsafe { &*self.rest.state.0.get() }
     }
 
     /// Whether the site was written by `compat::instrument`: then its span is what tracing's would be.
     pub(crate) fn follows_tracing(&self) -> bool {
-        self.follows_tracing
+        self.settings().follows_tracing
     }
 
     /// Whether tracing's features `max_level_…` leave no span of this site.
     #[inline]
     pub(crate) fn is_compiled_out(&self) -> bool {
-        self.follows_tracing && self.level() > STATIC_MAX_LEVEL
+        self.follows_tracing() && self.level() > STATIC_MAX_LEVEL
     }
 
     /// Whether a tracing subscriber may want a span of this site.
     pub(crate) fn wanted(&'static self) -> bool {
-        self.interest.wanted(self, || crate::catalog::add(self))
+        let metadata = || self.metadata();
+        self.gathered().interest.wanted(self, metadata, || crate::catalog::add(self))
     }
 
     /// Whether `metadata` describes a site rather than somebody else's span.
@@ -388,13 +358,28 @@ impl CallSite {
     }
 }
 
+static UNKNOWN: Metadata<'static> = Metadata::new(
+    "",
+    "",
+    Level::TRACE,
+    None,
+    None,
+    None,
+    FieldSet::new(&[], Identifier(&NOBODY)),
+    MetadataKind::SPAN,
+);
+
+static NOBODY: CallSite =
+    CallSite { name: "", function: "", module: "", file: "", line: 0, rest: REST };
+
 impl Callsite for CallSite {
     fn set_interest(&self, interest: Interest) {
-        self.interest.set(&interest);
+        self.gathered().interest.set(&interest);
     }
 
     fn metadata(&self) -> &Metadata<'_> {
-        &self.metadata
+        // It was made before tracing was told of us.
+        self.gathered().metadata.get().unwrap_or(&UNKNOWN)
     }
 }
 
@@ -427,18 +412,24 @@ impl Interests {
     pub(crate) fn wanted(
         &self,
         callsite: &'static dyn Callsite,
+        metadata: impl FnOnce() -> &'static Metadata<'static>,
         registering: impl FnOnce(),
     ) -> bool {
         match self.0.load(Relaxed) {
             NEVER => false,
-            ALWAYS => level_enabled(callsite.metadata()),
-            UNREGISTERED => self.register(callsite, registering),
-            _ => enabled(callsite.metadata()),
+            ALWAYS => level_enabled(metadata()),
+            UNREGISTERED => self.register(callsite, metadata(), registering),
+            _ => enabled(metadata()),
         }
     }
 
     #[cold]
-    fn register(&self, callsite: &'static dyn Callsite, registering: impl FnOnce()) -> bool {
+    fn register(
+        &self,
+        callsite: &'static dyn Callsite,
+        metadata: &'static Metadata<'static>,
+        registering: impl FnOnce(),
+    ) -> bool {
         // Inside a subscriber, and at a thread's end, tracing answers for none at all, and that would
         // be remembered: the next call asks again.
         let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
@@ -451,7 +442,7 @@ impl Interests {
             registering();
             tracing_core::callsite::register(callsite);
         }
-        self.0.load(Relaxed) != NEVER && enabled(callsite.metadata())
+        self.0.load(Relaxed) != NEVER && enabled(metadata)
     }
 }
 

@@ -1,11 +1,11 @@
 //! All sites of the program, known before the first of them is called.
 //!
-//! Each expansion puts a pointer to its site into one link section, and the linker makes an array
-//! of them. That is why counters of functions that were never called already stand at zero.
+//! Each expansion puts its site into one link section, and the linker makes an array of them. That is
+//! why counters of functions that were never called already stand at zero.
 
 use crate::callsite::CallSite;
-use std::collections::HashSet;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::ptr;
+use std::sync::{PoisonError, RwLock};
 use tracing_core::Metadata;
 
 /// All annotated functions that are linked into this program, in no particular order.
@@ -16,46 +16,71 @@ use tracing_core::Metadata;
 /// }
 /// ```
 pub fn catalog() -> impl Iterator<Item = &'static CallSite> {
-    let late = KNOWN.late.read().unwrap_or_else(PoisonError::into_inner).clone();
-    linked().iter().copied().flatten().chain(late)
+    let late = LATE.read().unwrap_or_else(PoisonError::into_inner).clone();
+    Linked::new().chain(late)
 }
 
 /// Sites that the linker did not list: on a target whose sections we do not know, a site is
 /// listed from its first call on.
 pub(crate) fn add(site: &'static CallSite) {
-    if !KNOWN.linked.contains(&address(site.metadata())) {
-        let mut late = KNOWN.late.write().unwrap_or_else(PoisonError::into_inner);
-        late.push(site);
+    if !is_linked(ptr::from_ref(site).addr()) {
+        LATE.write().unwrap_or_else(PoisonError::into_inner).push(site);
     }
 }
 
-/// Whether `metadata` is that of a site.
+/// Whether `metadata` is that of a site: they hold their own.
 pub(crate) fn contains(metadata: &Metadata<'_>) -> bool {
-    let wanted = address(metadata);
-    KNOWN.linked.contains(&wanted) || {
-        let late = KNOWN.late.read().unwrap_or_else(PoisonError::into_inner);
-        late.iter().any(|site| address(site.metadata()) == wanted)
+    let wanted = ptr::from_ref(metadata).addr();
+    is_linked(wanted) || {
+        let late = LATE.read().unwrap_or_else(PoisonError::into_inner);
+        late.iter().any(|site| {
+            let site = ptr::from_ref(*site).addr();
+            (site..site + size_of::<CallSite>()).contains(&wanted)
+        })
     }
 }
 
-struct Known {
-    linked: HashSet<usize>,
-    late: RwLock<Vec<&'static CallSite>>,
+static LATE: RwLock<Vec<&'static CallSite>> = RwLock::new(Vec::new());
+
+/// Whether something stands in the linker's array.
+fn is_linked(address: usize) -> bool {
+    let (start, stop) = section::ends();
+    (start.addr()..stop.addr()).contains(&address)
 }
 
-static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
-    linked: linked().iter().copied().flatten().map(|site| address(site.metadata())).collect(),
-    late: RwLock::new(Vec::new()),
-});
-
-fn address(metadata: &Metadata<'_>) -> usize {
-    std::ptr::from_ref(metadata).addr()
+/// The sites in the linker's array. Between two of them may be words of zeros: padding, and our own
+/// entries.
+struct Linked {
+    next: *const usize,
+    stop: *const usize,
 }
 
-/// The linker's array. `Option` has the size of the reference: a hole that a linker pads with
-/// zeros reads as `None`.
-fn linked() -> &'static [Option<&'static CallSite>] {
-    section::all()
+impl Linked {
+    fn new() -> Self {
+        let (next, stop) = section::ends();
+        Linked { next, stop }
+    }
+}
+
+impl Iterator for Linked {
+    type Item = &'static CallSite;
+
+    fn next(&mut self) -> Option<&'static CallSite> {
+        const WORDS: usize = size_of::<CallSite>() / size_of::<usize>();
+        while self.next < self.stop {
+            let here = self.next;
+            // SAFETY: between the ends of the section are words. The first of a site, the address of
+            // its name, is written by nobody; the others that are looked at are zeros.
+            if unsafe { here.read() } == 0 {
+                self.next = here.wrapping_add(1);
+            } else {
+                self.next = here.wrapping_add(WORDS);
+                // SAFETY: no hole, so a site begins here.
+                return Some(unsafe { &*here.cast::<CallSite>() });
+            }
+        }
+        None
+    }
 }
 
 cfg_select! {
@@ -65,83 +90,69 @@ cfg_select! {
         target_os = "openbsd", target_os = "dragonfly", target_os = "illumos"
     ) => {
         mod section {
-            use super::CallSite;
+            use std::sync::atomic::AtomicUsize;
 
-            // One entry of our own: without any, the two symbols would be undefined.
+            // One entry of our own: without any, the two symbols would be undefined. Atomic, since
+            // it lies among sites, which are written to.
             #[used]
             #[unsafe(link_section = "redspan_sites")]
-            static ANCHOR: Option<&CallSite> = None;
+            static ANCHOR: AtomicUsize = AtomicUsize::new(0);
 
             unsafe extern "Rust" {
                 #[link_name = "__start_redspan_sites"]
-                static START: Option<&'static CallSite>;
+                static START: AtomicUsize;
                 #[link_name = "__stop_redspan_sites"]
-                static STOP: Option<&'static CallSite>;
+                static STOP: AtomicUsize;
             }
 
-            pub(super) fn all() -> &'static [Option<&'static CallSite>] {
-                // SAFETY: the linker defines both as the ends of one section that holds only values
-                // of this type and size, never written; `START` is its first value.
-                unsafe { super::between(&raw const START, &raw const STOP) }
+            pub(super) fn ends() -> (*const usize, *const usize) {
+                ((&raw const START).cast(), (&raw const STOP).cast())
             }
         }
     }
     target_vendor = "apple" => {
         mod section {
-            use super::CallSite;
+            use std::sync::atomic::AtomicUsize;
 
             #[used]
             #[unsafe(link_section = "__DATA,redspan_sites")]
-            static ANCHOR: Option<&CallSite> = None;
+            static ANCHOR: AtomicUsize = AtomicUsize::new(0);
 
+            // ld64 defines the two on demand.
             unsafe extern "Rust" {
                 #[link_name = "\x01section$start$__DATA$redspan_sites"]
-                static START: Option<&'static CallSite>;
+                static START: AtomicUsize;
                 #[link_name = "\x01section$end$__DATA$redspan_sites"]
-                static STOP: Option<&'static CallSite>;
+                static STOP: AtomicUsize;
             }
 
-            pub(super) fn all() -> &'static [Option<&'static CallSite>] {
-                // SAFETY: as on ELF; ld64 defines the two symbols on demand.
-                unsafe { super::between(&raw const START, &raw const STOP) }
+            pub(super) fn ends() -> (*const usize, *const usize) {
+                ((&raw const START).cast(), (&raw const STOP).cast())
             }
         }
     }
     windows => {
         mod section {
-            use super::CallSite;
+            use std::sync::atomic::AtomicUsize;
 
-            // The linker sorts by what follows the `$`: sites stand in `b`.
+            // The linker makes one section of the three, in the order of what follows the `$`: sites
+            // stand in `b`.
             #[unsafe(link_section = ".rdspn$a")]
-            static START: Option<&CallSite> = None;
+            static START: AtomicUsize = AtomicUsize::new(0);
             #[unsafe(link_section = ".rdspn$c")]
-            static STOP: Option<&CallSite> = None;
+            static STOP: AtomicUsize = AtomicUsize::new(0);
 
-            pub(super) fn all() -> &'static [Option<&'static CallSite>] {
-                // SAFETY: the linker merges the three into one section, in this order.
-                unsafe { super::between(&raw const START, &raw const STOP) }
+            pub(super) fn ends() -> (*const usize, *const usize) {
+                ((&raw const START).cast(), (&raw const STOP).cast())
             }
         }
     }
     // Elsewhere a site is listed from its first call on (`add`).
     _ => {
         mod section {
-            pub(super) fn all() -> &'static [Option<&'static super::CallSite>] {
-                &[]
+            pub(super) fn ends() -> (*const usize, *const usize) {
+                (std::ptr::null(), std::ptr::null())
             }
         }
     }
-}
-
-/// # Safety
-/// Both must be the ends of one allocation of initialised values that nobody writes.
-#[allow(dead_code, reason = "targets without a known section have no array")]
-unsafe fn between(
-    start: *const Option<&'static CallSite>,
-    stop: *const Option<&'static CallSite>,
-) -> &'static [Option<&'static CallSite>] {
-    let bytes = stop.addr().saturating_sub(start.addr());
-    let count = bytes / size_of::<Option<&'static CallSite>>();
-    // SAFETY: promised by the caller.
-    unsafe { std::slice::from_raw_parts(start, count) }
 }

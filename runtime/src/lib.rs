@@ -25,11 +25,21 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | span | the function's name, the fields you list, `error.type`, status, the event `exception` with message and source chain where an error first leaves a call |
-//! | `function_calls_total` | `function`, `module`, `service_name`, `result`, `outcome`, and for an error `error_type`; at zero before the first call |
-//! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s |
-//! | `function_calls_concurrent` | calls in flight |
+//! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; the event `exception` with message and source chain where an error first leaves a call |
+//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error `error_type`, and your own; at zero before the first call |
+//! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s, with `function`, `module`, `service_name` and your own labels, but not by outcome |
+//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name` |
 //! | log lines | `trace_id`, `span_id`, `sampled` |
+//!
+//! | span attribute | is there |
+//! |---|---|
+//! | what `fields(…)` lists | always |
+//! | `component`, and fields marked `attribute` | on methods of a service with `#[derive(Instrumented)]` |
+//! | `code.function.name`, `code.file.path`, `code.line.number` | always |
+//! | `error.type` | after an error: what [`ErrorType`] says, or the error's path, `none` of a `None`, `_OTHER` of what only `error_if` knows; `panic` after a panic |
+//! | `redspan.error.blame`, `redspan.error.retryable` | after an error with an [`ErrorType`] |
+//! | `redspan.outcome` | `panic` or `cancelled`, if it is one of these |
+//! | `busy_ns`, `idle_ns`, `redspan.polls` | with the option `busy` |
 //!
 //! The metrics carry the names and labels of autometrics, so its dashboards keep working. They do not
 //! depend on sampling, and their exemplars name only traces that the exporter has taken.
@@ -57,6 +67,8 @@
 //! recorder that a thread has for itself (`metrics::with_local_recorder`) go to that one. Of calls that
 //! were over when the recorder came it learns number and time exactly, and the bucket each fell
 //! into.
+//! Where that recorder is redspan's own, [`export::with_exemplars`] lets it show exemplars of the spans that the
+//! application's own exporter has taken.
 //!
 //! # Elsewhere
 //!
@@ -152,6 +164,7 @@ pub mod export {
     pub use crate::expose::otlp::OtlpMetrics;
     pub use crate::span::console::ConsoleSink;
     pub use crate::span::export::{ExportError, SpanSink, from_sdk};
+    pub use crate::span::others::{WithExemplars, with_exemplars};
     #[cfg(feature = "otlp")]
     pub use crate::span::otlp::OtlpSink;
 }

@@ -105,11 +105,13 @@ fn statics(model: &Model) -> TokenStream {
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let level = level(model);
     let fields = fields::names(&options.fields);
+    let rest = plain::rest(quote_spanned!(at=>
+        target: ::core::option::Option::Some(#target), level: #level, fields: #fields,
+        follows_tracing: true,
+    ));
     let site = plain::listed(&quote_spanned!(at=>
-        #private::CallSite::compat(
-            #name, #target, #function, ::core::module_path!(), #file, #line, #level, #fields,
-            &__REDSPAN_SITE,
-        )
+        name: #name, function: #function, module: ::core::module_path!(), file: #file, line: #line,
+        rest: #rest
     ));
     let event = |event: &Option<Event>, ident: &str, field: &str, default: TokenStream| {
         let event = event.as_ref()?;

@@ -166,31 +166,41 @@ fn returning(model: &Model, later: &Later) -> TokenStream {
 
 pub(crate) fn site(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
-    let private = paths::private();
     let ident = &model.sig.ident;
     let function = model.function();
     let name = Literal::string(model.options.name.as_ref().unwrap_or(&function));
     let function = Literal::string(&function);
     let (file, line) = paths::position(ident.span());
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
-    let (level, kind) = (model.options.level(), model.options.kind());
-    let fields = fields::names(&model.options.fields);
     let (statics, settings) = settings(model);
+    let rest = rest(settings);
     let site = listed(&quote_spanned!(at=>
-        #private::CallSite::new(
-            #name, #function, ::core::module_path!(), #file, #line,
-            #private::Level::#level, #private::Kind::#kind, #fields, &__REDSPAN_SITE,
-        ) #settings
+        name: #name, function: #function, module: ::core::module_path!(), file: #file, line: #line,
+        rest: #rest
     ));
     quote_spanned!(at=> #statics #site)
 }
 
-/// A site as a static, and its entry in the list that the linker makes.
-pub(crate) fn listed(site: &TokenStream) -> TokenStream {
+/// What a site says otherwise than most; those name a constant for it.
+pub(crate) fn rest(settings: TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let private = paths::private();
+    if settings.is_empty() {
+        return quote_spanned!(at=> #private::REST);
+    }
+    quote_spanned!(at=>
+        #private::Rest {
+            settings: #private::Settings { #settings ..#private::REST.settings },
+            ..#private::REST
+        }
+    )
+}
+
+/// A site as a static, where the linker makes a list of them.
+pub(crate) fn listed(fields: &TokenStream) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     quote_spanned!(at=>
-        static __REDSPAN_SITE: #private::CallSite = #site;
         #[used]
         #[cfg_attr(
             any(
@@ -202,24 +212,36 @@ pub(crate) fn listed(site: &TokenStream) -> TokenStream {
         )]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
         #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-        static __REDSPAN_ENTRY: &#private::CallSite = &__REDSPAN_SITE;
+        static __REDSPAN_SITE: #private::CallSite = #private::CallSite { #fields };
     )
 }
 
-/// What few sites have: statics, and the calls that give them to the site.
+/// What few sites have: statics, and the fields of the site's settings.
 fn settings(model: &Model) -> (TokenStream, TokenStream) {
     let at = Span::mixed_site();
     let private = paths::private();
     let options = &model.options;
     let (mut statics, mut settings) = (TokenStream::new(), TokenStream::new());
+    let level = options.level();
+    if level != "INFO" {
+        settings.extend(quote_spanned!(at=> level: #private::Level::#level,));
+    }
+    let kind = options.kind();
+    if kind != "Internal" {
+        settings.extend(quote_spanned!(at=> kind: #private::Kind::#kind,));
+    }
+    if !options.fields.is_empty() {
+        let fields = fields::names(&options.fields);
+        settings.extend(quote_spanned!(at=> fields: #fields,));
+    }
     if let Some(share) = options.sample {
         let share = Literal::f64_suffixed(share);
-        settings.extend(quote_spanned!(at=> .with_sample_hint(#share)));
+        settings.extend(quote_spanned!(at=> sample: ::core::option::Option::Some(#share),));
     }
     if !options.labels.is_empty() {
         let given = labels::names(&options.labels, false);
         let returned = labels::names(&options.labels, true);
-        settings.extend(quote_spanned!(at=> .with_labels(#given, #returned)));
+        settings.extend(quote_spanned!(at=> given: #given, returned: #returned,));
     }
     let function = model.function();
     if let Some((slo, with)) = options.slo.expand(options.name.as_ref().unwrap_or(&function)) {
@@ -235,17 +257,17 @@ fn settings(model: &Model) -> (TokenStream, TokenStream) {
                 #private::Level::#level, ::core::module_path!(), #file, #line, &__REDSPAN_LINE,
             );
         ));
-        settings.extend(quote_spanned!(at=> .with_line(&__REDSPAN_LINE)));
+        settings.extend(quote_spanned!(at=> line: ::core::option::Option::Some(&__REDSPAN_LINE),));
     }
-    for (wanted, setting) in [
-        (options.root, "as_root"),
-        (options.busy.is_some(), "with_busy"),
-        (options.type_only, "with_error_type_only"),
-        (options.no_metrics, "without_metrics"),
-        (options.no_span, "without_span"),
+    for (said, setting, is) in [
+        (options.root, "root", true),
+        (options.busy.is_some(), "busy", true),
+        (options.type_only, "error_type_only", true),
+        (options.no_metrics, "metrics", false),
+        (options.no_span, "span", false),
     ] {
         let setting = syn::Ident::new(setting, at);
-        settings.extend(wanted.then(|| quote_spanned!(at=> .#setting())));
+        settings.extend(said.then(|| quote_spanned!(at=> #setting: #is,)));
     }
     (statics, settings)
 }

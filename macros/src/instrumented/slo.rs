@@ -123,7 +123,7 @@ fn percent(value: &Expr, diag: &mut Diag) -> Option<String> {
 }
 
 impl Objectives {
-    /// The static, and the call that gives it to the site.
+    /// The static, and the field of the site's settings that names it.
     pub(crate) fn expand(&self, function: &str) -> Option<(TokenStream, TokenStream)> {
         if self.success.is_none() && self.latency.is_none() {
             return None;
@@ -142,7 +142,8 @@ impl Objectives {
         let slo = quote_spanned!(at=>
             static __REDSPAN_SLO: #private::Slo = #private::Slo::new(#name) #success #latency;
         );
-        Some((slo, quote_spanned!(at=> .with_slo(&__REDSPAN_SLO))))
+        let setting = quote_spanned!(at=> slo: ::core::option::Option::Some(&__REDSPAN_SLO),);
+        Some((slo, setting))
     }
 }
 

@@ -54,7 +54,7 @@ impl EventSite {
 
     /// Emits the event, with the value of its one field, if a subscriber wants it.
     pub fn emit(&'static self, value: &dyn Value) {
-        if !self.interest.wanted(self, || ()) {
+        if !self.interest.wanted(self, || &self.metadata, || ()) {
             return;
         }
         // Layers render the value: user code, and a panic in it must not become the call's.

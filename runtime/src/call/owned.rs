@@ -20,37 +20,97 @@ use tracing_core::Metadata;
 pub(crate) struct OwnedSpan {
     context: Context,
     recording: bool,
-    /// Whether the context is another one than that around it.
-    attaches: bool,
-    metadata: &'static Metadata<'static>,
+    attaches: Attaches,
+    /// None: tracing's users do not see it.
+    metadata: Option<&'static Metadata<'static>>,
     view: Option<Box<View>>,
     pub(crate) if_dropped: Outcome,
     ended: bool,
 }
 
+/// Whether the context is made current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attaches {
+    /// It is the one around it.
+    Never,
+    Always,
+    /// It was the one around it, and holds no span of its own: somewhere else it is made current.
+    #[cfg(feature = "_spans")]
+    Elsewhere,
+}
+
 impl OwnedSpan {
     /// Starts the span of an integration below `parent`. `metadata` is what
-    /// `tracing::Span::current()` shows inside.
+    /// `tracing::Span::current()` shows inside. Name and attributes are asked for if somebody wants them.
     #[cfg(feature = "_spans")]
     pub(crate) fn start(
-        parent: &Context,
+        parent: Context,
         metadata: &'static Metadata<'static>,
-        name: Cow<'static, str>,
         kind: SpanKind,
-        attributes: Vec<KeyValue>,
+        name: impl FnOnce() -> Cow<'static, str>,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
+        OwnedSpan::described(parent, Attaches::Always, metadata, kind, name, attributes)
+    }
+
+    /// As [`OwnedSpan::start`], below the current span.
+    #[cfg(feature = "_spans")]
+    pub(crate) fn below_current(
+        metadata: &'static Metadata<'static>,
+        kind: SpanKind,
+        name: impl FnOnce() -> Cow<'static, str>,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Self {
+        let here = current::with(Context::clone).unwrap_or_default();
+        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, name, attributes)
+    }
+
+    #[cfg(feature = "_spans")]
+    fn described(
+        parent: Context,
+        attaches: Attaches,
+        metadata: &'static Metadata<'static>,
+        kind: SpanKind,
+        name: impl FnOnce() -> Cow<'static, str>,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Self {
+        let with = |context, recording, attaches| {
+            let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
+            OwnedSpan {
+                context,
+                recording,
+                attaches,
+                metadata,
+                view: None,
+                if_dropped,
+                ended: false,
+            }
+        };
+        let engine = engine::get().filter(|engine| !engine.is_followed_unsampled(&parent));
+        let Some(engine) = engine else { return with(parent, false, attaches) };
+        let (known, later) = if engine.wants_attributes(&parent) {
+            (attributes(), None)
+        } else {
+            (Vec::new(), Some(attributes))
+        };
         let start = Start {
-            name,
+            name: name(),
             kind,
             tick: clock::now(),
             at: None,
             site: None,
             scope: None,
-            attributes,
+            attributes: known,
             links: Vec::new(),
             owned: true,
         };
-        OwnedSpan::open(Some(parent), metadata, start)
+        let Some((context, recording)) = engine.open(&parent, start) else {
+            return with(parent, false, attaches);
+        };
+        if let Some(attributes) = later.filter(|_| recording) {
+            context.span().set_attributes(attributes());
+        }
+        with(context, recording, Attaches::Always)
     }
 
     /// Starts a span below `parent`, or else below the current span.
@@ -64,10 +124,19 @@ impl OwnedSpan {
             None => current::with(Context::clone).unwrap_or_default(),
         };
         let opened = engine::get().and_then(|engine| engine.open(&here, start));
-        let attaches = parent.is_some() || opened.is_some();
+        let attaches =
+            if parent.is_some() || opened.is_some() { Attaches::Always } else { Attaches::Never };
         let (context, recording) = opened.unwrap_or((here, false));
-        let if_dropped = Outcome::Cancelled;
+        let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
         OwnedSpan { context, recording, attaches, metadata, view: None, if_dropped, ended: false }
+    }
+
+    /// The same span, of which `tracing::Span::current()` shows nothing: inside runs only a library that
+    /// asks for it again and again, and does nothing with it that the context does not do.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn unseen(mut self) -> Self {
+        (self.metadata, self.attaches) = (None, Attaches::Always);
+        self
     }
 
     /// The context that holds the span.
@@ -88,11 +157,27 @@ impl OwnedSpan {
 
     /// Makes the span current on this thread while the guard lives.
     pub(crate) fn attach(&mut self) -> Current<'_> {
-        let attached = match self.attaches {
-            true => current::attach(self.context.clone(), self.metadata, self.view.take()),
-            false => Attached::default(),
+        let attaches = match self.attaches {
+            Attaches::Never => false,
+            Attaches::Always => true,
+            #[cfg(feature = "_spans")]
+            Attaches::Elsewhere => !self.is_here(),
+        };
+        let attached = match self.metadata {
+            _ if !attaches => Attached::default(),
+            Some(metadata) => current::attach(self.context.clone(), metadata, self.view.take()),
+            None => current::attach_foreign(self.context.clone()),
         };
         Current { span: self, attached }
+    }
+
+    /// Whether what is current has the same span as our context.
+    #[cfg(feature = "_spans")]
+    fn is_here(&self) -> bool {
+        let place = |context: &Context| {
+            (context.span().span_context().span_id(), context.is_telemetry_suppressed())
+        };
+        current::with(|here| place(here) == place(&self.context)).unwrap_or(false)
     }
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.

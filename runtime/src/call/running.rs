@@ -13,6 +13,8 @@ use crate::red::labelled::{Choice, Place, Table};
 use crate::service::Held;
 use crate::span::engine;
 use crate::span::failed::Failed;
+use crate::span::others;
+use crate::span::record::Pending;
 use crate::span::span::{self, Ending};
 use crate::span::tracer;
 use opentelemetry::trace::{Link, TraceContextExt};
@@ -23,7 +25,7 @@ use std::time::Duration;
 use tracing_core::Dispatch;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
 
 /// A call that has begun. Dropping it ends the call, with the outcome [`Running::if_dropped`].
 pub(super) struct Running {
@@ -421,6 +423,9 @@ impl Running {
             line.say(self.site.function(), outcome, duration, error);
             self.detach(here);
         }
+        if others::are_told() && self.context.is_none() {
+            self.ended_elsewhere(place, outcome, error_type, duration, end);
+        }
         let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
         // Views and wanted spans close before the span they stand for.
         self.rare = None;
@@ -438,6 +443,28 @@ impl Running {
             ]);
         }
         span::end(&context, Ending { outcome, end, failed, place });
+    }
+}
+
+impl Running {
+    /// In a span of the application's own tracer, which closes with the tracing span.
+    #[cold]
+    fn ended_elsewhere(
+        &self,
+        place: Place,
+        outcome: Outcome,
+        error_type: Option<&'static str>,
+        duration: Duration,
+        end: Tick,
+    ) {
+        let wanted = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref());
+        let of_span =
+            wanted.and_then(|span| span.with_subscriber(|(id, to)| get_otel_context(id, to)));
+        if let Some(Some(context)) = of_span {
+            let ended_at = clock::system_time(end);
+            let call = Pending::of_call(self.site, place, outcome, error_type, duration, ended_at);
+            others::call_ended(context.span().span_context(), call);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Handles of metrics, kept as long as their recorder is the one that is installed.
 
+use hashbrown::HashMap;
 use metrics::Recorder;
-use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 /// How many handles are kept. What lies beyond is registered each time, and bounded by the recorder.

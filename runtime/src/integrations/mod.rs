@@ -5,6 +5,8 @@ pub mod axum;
 #[cfg(feature = "_http")]
 mod http;
 #[cfg(feature = "_spans")]
+mod interned;
+#[cfg(feature = "_spans")]
 mod kept;
 #[cfg(feature = "process")]
 pub mod process;

@@ -91,13 +91,9 @@ async fn send(
 ) -> Result<Response, Error> {
     let url = request.url();
     let scheme = if url.scheme() == "https" { "https" } else { "http" };
-    let mut attributes = Vec::with_capacity(7);
-    attributes.push(KeyValue::new("url.full", without_secrets(url)));
-    if let Some(template) = template {
-        attributes.push(KeyValue::new("url.template", template.to_owned()));
-    }
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
-    let mut sending = Sending::begin(request.method(), scheme, host, port, template, attributes);
+    let full = || Some(without_secrets(url));
+    let mut sending = Sending::begin(request.method(), scheme, host, port, template, full);
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
     });

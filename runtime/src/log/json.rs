@@ -1,5 +1,7 @@
 //! One JSON object a line, for machines.
 
+mod nested;
+
 use std::ops::Range;
 
 use super::clock::Seconds;
@@ -30,8 +32,10 @@ impl Writer {
             }
             before
         });
-        let plain =
-            format.renamed.is_empty() && format.omitted.is_empty() && format.rewrite.is_none();
+        let plain = format.renamed.is_empty()
+            && format.omitted.is_empty()
+            && format.rewrite.is_none()
+            && !format.nests;
         Writer { format, before, plain }
     }
 
@@ -123,37 +127,56 @@ impl Writer {
 
     #[cold]
     fn rewritten(&self, out: &mut Vec<u8>, fields: &Fields) {
-        let mut names: Vec<String> = Vec::new();
-        let own = self.format.settled();
+        let own: Vec<String> = self.format.settled().into_iter().flatten().collect();
+        let mut pairs: Vec<Pair<'_>> = Vec::new();
         for (name, value) in fields.iter() {
             if self.format.omitted.iter().any(|omitted| **omitted == *name) {
                 continue;
             }
             let renamed = self.format.renamed.iter().find(|(from, _)| **from == *name);
             let name = renamed.map_or(name, |(_, to)| to);
-            let (name, rewritten) = match &self.format.rewrite {
-                None => (name.to_owned(), None),
+            let (name, value) = match &self.format.rewrite {
+                None => (name.to_owned(), Shown::Field(value)),
                 Some(rewrite) => match rewrite(name, record::json(fields, value)) {
-                    Some((name, value)) => (name, Some(value)),
+                    Some((name, value)) => (name, Shown::Made(value)),
                     None => continue,
                 },
             };
             let taken =
-                |name: &String| names.contains(name) || own.iter().flatten().any(|it| it == name);
+                |name: &String| pairs.iter().any(|pair| pair.0 == *name) || own.contains(name);
             let mut free = name.clone();
             let mut n = 2_u32;
             while taken(&free) {
                 free = format!("{name}_{n}");
                 n += 1;
             }
+            pairs.push((free, value));
+        }
+        if self.format.nests {
+            return nested::write(out, fields, &own, &pairs);
+        }
+        for (name, value) in &pairs {
             out.push(b',');
-            string(out, &free);
+            string(out, name);
             out.push(b':');
-            match &rewritten {
-                Some(value) => any(out, value),
-                None => self::value(out, fields, value),
-            }
-            names.push(free);
+            value.write(out, fields);
+        }
+    }
+}
+
+/// A field's value: its own, or what a program has made of it.
+enum Shown<'a> {
+    Field(&'a Value),
+    Made(Json),
+}
+
+type Pair<'a> = (String, Shown<'a>);
+
+impl Shown<'_> {
+    fn write(&self, out: &mut Vec<u8>, fields: &Fields) {
+        match self {
+            Shown::Field(value) => self::value(out, fields, value),
+            Shown::Made(value) => any(out, value),
         }
     }
 }

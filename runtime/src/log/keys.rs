@@ -61,6 +61,7 @@ pub struct Json {
     pub(super) renamed: Vec<(Box<str>, Box<str>)>,
     pub(super) omitted: Vec<Box<str>>,
     pub(super) rewrite: Option<Rewrite>,
+    pub(super) nests: bool,
 }
 
 /// JSON lines: with no more said, as the [module](super) describes.
@@ -85,6 +86,7 @@ pub fn json() -> Json {
         renamed: Vec::new(),
         omitted: Vec::new(),
         rewrite: None,
+        nests: false,
     }
 }
 
@@ -135,6 +137,21 @@ impl Json {
     #[must_use]
     pub fn omit(mut self, field: &str) -> Self {
         self.omitted.push(field.into());
+        self
+    }
+
+    /// Writes dotted names as objects: `http.method` and `http.status`, as a [group](crate::Logger::group)
+    /// makes them, become `"http":{"method":…,"status":…}`. The line's own keys stay as they are, and so
+    /// does a name whose beginning is a key by itself, such as `error.type` beside `error`. This costs a few
+    /// allocations a line.
+    ///
+    /// ```
+    /// let format = redspan::log::json().slog_keys().nested();
+    /// # let _ = format;
+    /// ```
+    #[must_use]
+    pub fn nested(mut self) -> Self {
+        self.nests = true;
         self
     }
 

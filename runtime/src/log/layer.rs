@@ -43,8 +43,6 @@ pub struct LogLayer {
 
 #[derive(Debug)]
 struct Settled {
-    /// The most detailed level that a sink takes.
-    level: LevelFilter,
     /// The names that no field may have.
     reserved: Vec<Box<str>>,
     names_span: bool,
@@ -113,9 +111,9 @@ impl LogLayer {
     }
 
     /// Writes lines of this level and above; sinks that were [added](Self::also) have their own.
-    pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
+    pub fn level(self, level: impl Into<LevelFilter>) -> Self {
         self.first.set_level(level.into());
-        self.settle()
+        self
     }
 
     /// Writes fewer lines of places in the code that write many: [`limit`](super::limit).
@@ -195,11 +193,7 @@ impl LogLayer {
             reserved.push("suppressed".into());
             reserved.sort_unstable();
             reserved.dedup();
-            Settled {
-                level: self.sinks().map(Sink::max_level).max().unwrap_or(LevelFilter::OFF),
-                reserved,
-                names_span: self.sinks().any(Sink::names_span),
-            }
+            Settled { reserved, names_span: self.sinks().any(Sink::names_span) }
         })
     }
 }
@@ -251,7 +245,7 @@ where
         let in_test = testing_scope::any_open() && !own_message;
         let mut before = 0;
         if !in_test {
-            if level > settled.level {
+            if !self.sinks().any(|sink| sink.takes(level)) {
                 return;
             }
             match self.limiter.as_ref().map(|limiter| limiter.judge(event, metadata)) {

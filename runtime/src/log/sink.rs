@@ -1,7 +1,8 @@
 //! Where lines go, and how they look there.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use tracing_core::{Level, LevelFilter};
 
@@ -12,9 +13,7 @@ use super::line::Line;
 #[cfg(feature = "otlp")]
 use super::otlp::{Batches, Queue};
 use super::pretty::{self, Pretty};
-#[cfg(feature = "otlp")]
-use super::writer::Out;
-use super::writer::{LogHandle, Writer};
+use super::writer::{LogHandle, Out, Writer};
 
 /// A destination with a format and a level of its own; made by [`stdout`], [`stderr`], [`to`] or
 /// [`file`](super::file). A [layer](super::layer) has one, and takes [more](super::LogLayer::also).
@@ -31,7 +30,7 @@ use super::writer::{LogHandle, Writer};
 pub struct Sink {
     format: Option<Format>,
     terminal: bool,
-    level: LevelFilter,
+    level: Arc<AtomicU8>,
     to: Destination,
     /// Made of the format when the layer is complete.
     rendering: OnceLock<Rendering>,
@@ -129,7 +128,8 @@ impl Sink {
     }
 
     fn of(to: Destination, terminal: bool) -> Sink {
-        Sink { format: None, terminal, level: LevelFilter::TRACE, to, rendering: OnceLock::new() }
+        let level = Arc::new(AtomicU8::new(number(LevelFilter::TRACE)));
+        Sink { format: None, terminal, level, to, rendering: OnceLock::new() }
     }
 
     #[cfg(feature = "otlp")]
@@ -156,18 +156,20 @@ impl Sink {
     }
 
     /// Takes lines of this level and above; what the filter in front of the layer refuses, no sink gets.
-    pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
-        self.level = level.into();
+    /// [`LogHandle::set_level`] changes it at run time.
+    pub fn level(self, level: impl Into<LevelFilter>) -> Self {
+        self.set_level(level.into());
         self
     }
 
     /// What became of the lines of this sink alone.
     pub fn handle(&self) -> LogHandle {
-        match &self.to {
-            Destination::Lines(writer) => writer.handle(),
+        let out = match &self.to {
+            Destination::Lines(writer) => Out::Lines(writer.lines()),
             #[cfg(feature = "otlp")]
-            Destination::Otlp(queue) => LogHandle::one(Out::Otlp(queue.shared())),
-        }
+            Destination::Otlp(queue) => Out::Otlp(queue.shared()),
+        };
+        LogHandle::one(out, Arc::clone(&self.level))
     }
 
     pub(super) fn redirect(&mut self, writer: impl Write + Send + 'static) {
@@ -179,16 +181,13 @@ impl Sink {
         self.format = Some(format.into());
     }
 
-    pub(super) fn set_level(&mut self, level: LevelFilter) {
-        self.level = level;
+    pub(super) fn set_level(&self, level: LevelFilter) {
+        self.level.store(number(level), Relaxed);
     }
 
-    pub(super) fn max_level(&self) -> LevelFilter {
-        self.level
-    }
-
+    #[inline]
     pub(super) fn takes(&self, level: Level) -> bool {
-        level <= self.level
+        number(level.into()) <= self.level.load(Relaxed)
     }
 
     /// Decides what was left open, and answers the names that no field may have.
@@ -247,6 +246,19 @@ impl Sink {
             #[cfg(feature = "otlp")]
             Destination::Otlp(queue) => queue.drop_line(),
         }
+    }
+}
+
+/// How much a level lets through.
+#[inline]
+pub(super) fn number(level: LevelFilter) -> u8 {
+    match level.into_level() {
+        None => 0,
+        Some(Level::ERROR) => 1,
+        Some(Level::WARN) => 2,
+        Some(Level::INFO) => 3,
+        Some(Level::DEBUG) => 4,
+        Some(Level::TRACE) => 5,
     }
 }
 

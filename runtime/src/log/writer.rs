@@ -7,15 +7,25 @@
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing_core::LevelFilter;
+
 use super::limit::Limiter;
+use super::sink::number;
 
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
+
+/// When lines come faster than this, they are gathered for as long: waking the thread costs more than
+/// writing a line.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// So many bytes are not gathered for longer.
+const ENOUGH: usize = 64 * 1024;
 
 /// A batch's memory is given back if it is larger than this.
 const KEPT: usize = 256 * 1024;
@@ -29,7 +39,7 @@ pub(crate) struct Writer(Arc<Shared>);
 /// What became of the lines of a [log layer](crate::log::layer), and a way to wait for them.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    sinks: Arc<[Out]>,
+    sinks: Arc<[(Out, Arc<AtomicU8>)]>,
     limiter: Option<Arc<Limiter>>,
 }
 
@@ -91,6 +101,8 @@ struct State {
     accepted: u64,
     /// Of those, the ones written or dropped.
     finished: u64,
+    /// The thread looks again by itself, within [`GATHER`].
+    gathering: bool,
     /// Until the thread starts.
     sink: Option<Sink>,
     closed: bool,
@@ -118,8 +130,8 @@ impl Writer {
         }))
     }
 
-    pub(crate) fn handle(&self) -> LogHandle {
-        LogHandle::one(Out::Lines(Lines(Arc::clone(&self.0))))
+    pub(super) fn lines(&self) -> Lines {
+        Lines(Arc::clone(&self.0))
     }
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
@@ -131,14 +143,18 @@ impl Writer {
             self.drop_line();
             return;
         }
-        let idle = state.pending.is_empty();
+        let before = state.pending.len();
         state.pending.extend_from_slice(line);
+        let wakes = match state.gathering {
+            false => before == 0,
+            true => before < ENOUGH && state.pending.len() >= ENOUGH,
+        };
         state.accepted += 1;
         let sink = state.sink.take();
         drop(state);
         if let Some(sink) = sink {
             self.start(sink);
-        } else if idle {
+        } else if wakes {
             self.0.work.notify_one();
         }
     }
@@ -171,8 +187,8 @@ impl Drop for Writer {
 }
 
 impl LogHandle {
-    pub(super) fn one(out: Out) -> LogHandle {
-        LogHandle { sinks: [out].into(), limiter: None }
+    pub(super) fn one(out: Out, level: Arc<AtomicU8>) -> LogHandle {
+        LogHandle { sinks: [(out, level)].into(), limiter: None }
     }
 
     /// One for several.
@@ -184,15 +200,40 @@ impl LogHandle {
         LogHandle { sinks, limiter }
     }
 
+    fn outs(&self) -> impl Iterator<Item = &Out> {
+        self.sinks.iter().map(|(out, _)| out)
+    }
+
+    /// From the next line on, the sinks that this is the handle of take lines of this level and above. A
+    /// handle of one sink is [`Sink::handle`](super::Sink::handle). What the filter in front of the layer
+    /// refuses, no sink gets: that one is changed by
+    /// [`Telemetry::set_log_filter`](crate::Telemetry::set_log_filter).
+    ///
+    /// ```
+    /// use redspan::log;
+    /// use tracing::Level;
+    ///
+    /// let errors = log::stderr().level(Level::ERROR);
+    /// let about_errors = errors.handle();
+    /// let layer = log::layer().also(errors);
+    /// // Later, when somebody looks for something:
+    /// about_errors.set_level(Level::DEBUG);
+    /// # let _ = layer;
+    /// ```
+    pub fn set_level(&self, level: impl Into<LevelFilter>) {
+        let level = number(level.into());
+        self.sinks.iter().for_each(|(_, held)| held.store(level, Relaxed));
+    }
+
     /// How many lines were dropped: too many waiting, the destination failed, or an event whose `Debug`
     /// logs itself without end. A line that two sinks drop counts twice.
     pub fn dropped(&self) -> u64 {
-        self.sinks.iter().map(Out::dropped).sum()
+        self.outs().map(Out::dropped).sum()
     }
 
     /// How many lines the destinations have taken.
     pub fn written(&self) -> u64 {
-        self.sinks.iter().map(Out::written).sum()
+        self.outs().map(Out::written).sum()
     }
 
     /// How many lines a [limit](super::limit) has suppressed. They are neither written nor dropped.
@@ -208,7 +249,7 @@ impl LogHandle {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000));
         // All of them, also those behind one that hangs.
-        self.sinks.iter().filter(|sink| !sink.flush(deadline)).count() == 0
+        self.outs().filter(|sink| !sink.flush(deadline)).count() == 0
     }
 }
 
@@ -220,6 +261,8 @@ impl Shared {
     fn flush(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         let target = state.accepted;
+        // It may be gathering.
+        self.work.notify_one();
         while state.finished < target {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -233,8 +276,16 @@ impl Shared {
     fn run(&self, sink: Sink) {
         let mut out = Output { sink: Some(sink), torn: false };
         let mut batch = Vec::new();
+        // When the last batch was taken, and whether it came soon after the one before.
+        let (mut taken, mut busy) = (None::<Instant>, false);
         loop {
             let mut state = self.lock();
+            if busy && !state.closed {
+                state.gathering = true;
+                let woken = self.work.wait_timeout(state, GATHER);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                state.gathering = false;
+            }
             while state.pending.is_empty() {
                 if state.closed {
                     return;
@@ -245,6 +296,8 @@ impl Shared {
             batch.shrink_to(KEPT);
             std::mem::swap(&mut state.pending, &mut batch);
             drop(state);
+            busy = taken.is_some_and(|taken| taken.elapsed() < 2 * GATHER);
+            taken = Some(Instant::now());
 
             let all = lines(&batch);
             let written = out.write(&batch);
@@ -324,6 +377,12 @@ mod tests {
     use std::sync::mpsc;
 
     const LONG: Duration = Duration::from_secs(60);
+
+    impl Writer {
+        fn handle(&self) -> LogHandle {
+            LogHandle::one(Out::Lines(self.lines()), Arc::default())
+        }
+    }
 
     /// Takes lines only when it is allowed to.
     struct Gate(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);

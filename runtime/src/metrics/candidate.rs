@@ -11,14 +11,15 @@ use crate::context::current;
 use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::series::Counter;
-use opentelemetry::trace::{SpanId, Status, TraceContextExt, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceId};
 use quanta::Instant;
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
+static TO_OTHERS: OnceLock<fn(&SpanContext, Candidate)> = OnceLock::new();
 
 thread_local! {
     static MAILBOX: RefCell<Option<Candidate>> = const { RefCell::new(None) };
@@ -28,6 +29,11 @@ thread_local! {
 /// Lets values become candidates: from now on spans are exported that can carry them.
 pub(crate) fn enable() {
     ENABLED.store(true, Relaxed);
+}
+
+/// Where candidates go whose span is not ours: from now on somebody says when such spans are exported.
+pub(crate) fn to_others(others: fn(&SpanContext, Candidate)) {
+    let _ = TO_OTHERS.set(others);
 }
 
 /// The series a candidate belongs to.
@@ -85,7 +91,11 @@ fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
         put(Some(Candidate { series, value, time: clock::now() }));
         cx.span().set_status(Status::Unset);
         // Nobody heard the bell: the span is another implementation's.
-        put(None);
+        if let Some(unheard) = take()
+            && let Some(others) = TO_OTHERS.get()
+        {
+            others(cx.span().span_context(), unheard);
+        }
     });
 }
 
@@ -122,7 +132,7 @@ mod tests {
     use crate::metrics::series::Number;
     use crate::metrics::store::Store;
     use metrics::{CounterFn, HistogramFn, Key};
-    use opentelemetry::trace::{Span, SpanContext, TraceFlags, TraceState};
+    use opentelemetry::trace::{Span, TraceFlags, TraceState};
     use opentelemetry::{Context, KeyValue};
     use std::borrow::Cow;
     use std::sync::Mutex;

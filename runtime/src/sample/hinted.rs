@@ -48,6 +48,10 @@ impl<S: Sampler> Sampler for Hinted<S> {
         }
     }
 
+    fn reads_attributes(&self) -> bool {
+        self.otherwise.reads_attributes()
+    }
+
     fn describe(&self) -> String {
         // The word of the sampler beneath: where no function has a hint it is all there is.
         self.otherwise.describe()

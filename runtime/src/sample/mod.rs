@@ -154,6 +154,12 @@ pub trait Sampler: Send + Sync + 'static {
         false
     }
 
+    /// Whether it looks at a span's attributes. Where it does not, they are made only for spans that are
+    /// recorded, and [`Sampling::attributes`] may be empty.
+    fn reads_attributes(&self) -> bool {
+        true
+    }
+
     /// What it does, for the start-up line.
     fn describe(&self) -> String {
         String::from("custom")
@@ -178,6 +184,10 @@ impl Sampler for Box<dyn Sampler> {
         (**self).follows_local_parent()
     }
 
+    fn reads_attributes(&self) -> bool {
+        (**self).reads_attributes()
+    }
+
     fn describe(&self) -> String {
         (**self).describe()
     }
@@ -199,6 +209,10 @@ impl Sampler for AlwaysOn {
         Decision::Sample
     }
 
+    fn reads_attributes(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         String::from("always_on")
     }
@@ -212,6 +226,10 @@ impl Sampler for AlwaysOff {
     fn sample(&self, span: &Sampling<'_>) -> Decision {
         span.because(Reason::ALWAYS_OFF);
         Decision::Drop
+    }
+
+    fn reads_attributes(&self) -> bool {
+        false
     }
 
     fn describe(&self) -> String {

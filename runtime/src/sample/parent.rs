@@ -88,6 +88,17 @@ impl<S: Sampler> Sampler for ParentBased<S> {
         self.local_sampled.is_none() && self.local_not_sampled.is_none()
     }
 
+    fn reads_attributes(&self) -> bool {
+        let branches = [
+            &self.remote_sampled,
+            &self.remote_not_sampled,
+            &self.local_sampled,
+            &self.local_not_sampled,
+        ];
+        let mut asked = branches.into_iter().flatten();
+        self.root.reads_attributes() || asked.any(|sampler| sampler.reads_attributes())
+    }
+
     fn describe(&self) -> String {
         let mut text = format!("parentbased_{}", self.root.describe());
         for (word, branch) in [

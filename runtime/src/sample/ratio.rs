@@ -51,6 +51,10 @@ impl Sampler for TraceIdRatio {
         self.decide(span.trace_id)
     }
 
+    fn reads_attributes(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         format!("traceidratio({})", self.ratio)
     }

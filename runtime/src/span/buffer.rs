@@ -4,8 +4,11 @@ use super::record::Record;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Spans a thread may hold until the pipeline comes by (every 100 ms, or when half full).
-const CAPACITY: usize = 2048;
+/// Spans a thread may hold until the pipeline comes by.
+const CAPACITY: usize = 8192;
+
+/// With so many it is called: early, since on a machine where everybody wants to run it comes late.
+const CALLS: usize = 1024;
 
 /// One thread's spans. The thread is the only one that adds; the pipeline takes all at once, so the
 /// lock is nearly always free.
@@ -30,8 +33,8 @@ const QUIET_ROUNDS: u32 = 100;
 /// What adding a span came to.
 pub(super) enum Added {
     Kept,
-    /// Half full: the pipeline should come now.
-    HalfFull,
+    /// The pipeline should come now: it has 100 ms between its rounds otherwise.
+    Calls,
     Dropped,
 }
 
@@ -44,7 +47,7 @@ impl Buffer {
             return Added::Dropped;
         }
         records.push(record);
-        if records.len() == CAPACITY / 2 { Added::HalfFull } else { Added::Kept }
+        if records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
     }
 
     /// Hands all spans to `each`.

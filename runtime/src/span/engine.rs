@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     changes: AtomicU64,
     /// What the sampler says of itself: below a local parent nothing more than this is looked at.
     follows_parent: AtomicBool,
+    /// As it says too: whether spans must have their attributes before it is asked.
+    reads_attributes: AtomicBool,
     /// Sites above this level make no span; RED counts them all the same.
     level: LevelFilter,
     limits: SpanLimits,
@@ -51,9 +53,20 @@ impl Engine {
         pipeline: Pipeline,
     ) -> Self {
         let follows_parent = AtomicBool::new(sampler.follows_local_parent());
+        let reads_attributes = AtomicBool::new(sampler.reads_attributes());
         let sampler = ArcSwap::from_pointee(sampler);
         let changes = AtomicU64::new(0);
-        Engine { sampler, changes, follows_parent, level, limits, pipeline, aside: false }
+        let aside = false;
+        Engine {
+            sampler,
+            changes,
+            follows_parent,
+            reads_attributes,
+            level,
+            limits,
+            pipeline,
+            aside,
+        }
     }
 
     /// Leaves all spans to somebody else.
@@ -263,6 +276,8 @@ impl Engine {
     /// Changes the sampler; spans that have started stay as they are.
     pub(crate) fn set_sampler(&self, sampler: Box<dyn Sampler>) {
         let follows = sampler.follows_local_parent();
+        // Before it is asked.
+        self.reads_attributes.store(sampler.reads_attributes(), Relaxed);
         self.sampler.store(Arc::new(sampler));
         self.follows_parent.store(follows, Relaxed);
         self.changes.fetch_add(1, Release);
@@ -293,7 +308,7 @@ impl Engine {
 
     /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.
     #[inline]
-    fn is_followed_unsampled(&self, parent: &Context) -> bool {
+    pub(crate) fn is_followed_unsampled(&self, parent: &Context) -> bool {
         let span = parent.span();
         let above = span.span_context();
         !above.is_sampled()
@@ -301,6 +316,16 @@ impl Engine {
             && !above.is_remote()
             && self.follows_parent.load(Relaxed)
             && !scope::any_open()
+    }
+
+    /// Whether a span below `parent` must have its attributes from the beginning: it will be recorded, or
+    /// somebody looks at them before that is decided.
+    #[cfg(feature = "_spans")]
+    pub(crate) fn wants_attributes(&self, parent: &Context) -> bool {
+        let span = parent.span();
+        let above = span.span_context();
+        let recorded = above.is_sampled() && !above.is_remote();
+        recorded || scope::any_open() || self.reads_attributes.load(Relaxed)
     }
 
     /// Whether calls of the site have spans.

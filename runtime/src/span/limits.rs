@@ -31,6 +31,19 @@ impl Live {
         held.is_some_and(|held| held.value.as_str() == pair.value.as_str())
     }
 
+    /// Takes a list of attributes over, as it is if its keys are all different.
+    pub(super) fn begin_with(&mut self, pairs: Vec<KeyValue>) {
+        let mut each = pairs.iter().enumerate();
+        let once = |(at, pair): (usize, &KeyValue)| {
+            pairs.iter().take(at).all(|known| known.key != pair.key)
+        };
+        if each.all(once) {
+            self.set_all(pairs);
+        } else {
+            pairs.into_iter().for_each(|pair| self.set(pair));
+        }
+    }
+
     /// Sets attributes whose keys are all different.
     pub(super) fn set_all(&mut self, mut pairs: Vec<KeyValue>) {
         let limits = engine::limits();

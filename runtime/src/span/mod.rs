@@ -11,6 +11,7 @@ pub(crate) mod failed;
 pub(crate) mod fan_out;
 pub(crate) mod hooks;
 mod limits;
+pub(crate) mod others;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 pub(crate) mod pipeline;

@@ -191,7 +191,7 @@ impl Pipeline {
         else {
             return self.shared.stats.dropped(reason::SHUTDOWN, 1);
         };
-        if let Added::HalfFull = self.shared.buffers.add(record) {
+        if let Added::Calls = self.shared.buffers.add(record) {
             collector.unpark();
         }
         // Added after the last round began: nobody else may come for it.

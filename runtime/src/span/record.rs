@@ -242,6 +242,20 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// A call whose span is another tracer's.
+    pub(crate) fn of_call(
+        site: &'static CallSite,
+        place: Place,
+        outcome: Outcome,
+        error_type: Option<&'static str>,
+        duration: Duration,
+        ended_at: SystemTime,
+    ) -> Self {
+        let error_type = error_type.map(Into::into);
+        let red = Some(Counted { site, place, outcome, error_type, duration });
+        Pending { red, ended_at, candidates: Candidates::default() }
+    }
+
     /// Publishes the exemplars of the span with these ids: in the cells of `scope`, if it belongs to
     /// one, or else in the site's own.
     pub(crate) fn publish(self, trace_id: TraceId, span_id: SpanId, scope: Option<&Store>) {

@@ -115,7 +115,7 @@ impl Span {
             return;
         }
         if let Some(live) = self.live() {
-            attributes.into_iter().for_each(|pair| live.set(pair));
+            live.begin_with(attributes);
             links
                 .into_iter()
                 .for_each(|link| live.extra().link(link.span_context, link.attributes));

@@ -170,6 +170,33 @@ impl Seen {
         }
     }
 
+    /// Every series that is above zero, sorted, as `name{key="value",…} number`: by its name on the page,
+    /// and of a histogram how many values it holds. For a test that lists all there is.
+    pub fn series(&self) -> Vec<String> {
+        let snapshot = Snapshot::gather(&self.store, &Identity::default());
+        let mut lines = Vec::new();
+        for family in snapshot.families {
+            for series in family.series {
+                let (end, value) = match series.value {
+                    Value::Counter { value, .. } => ("_total", value.as_f64()),
+                    Value::Histogram(buckets) => ("_count", buckets.held.count() as f64),
+                    Value::Gauge(value) => ("", value),
+                    Value::UpDown(value) => ("", value.as_f64()),
+                };
+                if value > 0.0 {
+                    let labels = series.labels.iter();
+                    let labels: Vec<String> = labels
+                        .map(|label| format!("{}={:?}", label.key(), label.value()))
+                        .collect();
+                    let name = &family.name;
+                    lines.push(format!("{name}{end}{{{}}} {value}", labels.join(",")));
+                }
+            }
+        }
+        lines.sort();
+        lines
+    }
+
     fn point(&self, name: &str, labels: &[(&str, &str)]) -> Option<Value> {
         let family_name = name.strip_suffix("_total").unwrap_or(name);
         let snapshot = Snapshot::gather(&self.store, &Identity::default());

@@ -4,6 +4,7 @@
 pub(crate) mod instruments;
 pub(crate) mod sending;
 
+use super::interned::joined;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use http::{Method, StatusCode, Version};
@@ -27,8 +28,19 @@ pub(super) fn method(method: &Method) -> &'static str {
 pub(super) fn name(method: &Method, route: Option<&str>) -> Cow<'static, str> {
     let method = known(method).unwrap_or("HTTP");
     match route {
-        Some(route) => Cow::Owned(format!("{method} {route}")),
+        Some(route) => joined(method, route),
         None => Cow::Borrowed(method),
+    }
+}
+
+/// A route or a template as an attribute: the end of the span's name, where that is kept.
+pub(super) fn template(method: &Method, route: &str) -> Cow<'static, str> {
+    match name(method, Some(route)) {
+        Cow::Borrowed(name) => match name.split_once(' ') {
+            Some((_, route)) => Cow::Borrowed(route),
+            None => Cow::Borrowed(name),
+        },
+        Cow::Owned(_) => Cow::Owned(route.to_owned()),
     }
 }
 

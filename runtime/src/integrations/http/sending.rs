@@ -3,13 +3,12 @@
 use super::instruments::{CLIENT, Labels};
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
-use crate::context::current;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use http::{Method, StatusCode};
 use metrics::Gauge;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue};
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::metadata::Kind;
 use tracing_core::{Level, Metadata};
@@ -41,16 +40,23 @@ impl Sending {
         host: &str,
         port: Option<u16>,
         template: Option<&str>,
-        mut attributes: Vec<KeyValue>,
+        url: impl FnOnce() -> Option<String>,
     ) -> Self {
-        let parent = current::with(Context::clone).unwrap_or_default();
-        super::push_method(&mut attributes, method);
-        if !host.is_empty() {
-            super::push_server(&mut attributes, host, port);
-        }
-        let name = super::name(method, template);
+        let attributes = || {
+            let mut attributes = Vec::with_capacity(9);
+            attributes.extend(url().map(|url| KeyValue::new("url.full", url)));
+            if let Some(route) = template {
+                attributes.push(KeyValue::new("url.template", super::template(method, route)));
+            }
+            super::push_method(&mut attributes, method);
+            if !host.is_empty() {
+                super::push_server(&mut attributes, host, port);
+            }
+            attributes
+        };
+        let name = || super::name(method, template);
         let started = clock::now();
-        let span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Client, attributes);
+        let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
         let method = super::method(method);
         let labels = Labels { method, scheme, version: None, port, status: None, error: None };
         let host = super::bare(host).to_owned();
@@ -63,9 +69,11 @@ impl Sending {
     pub(crate) fn answered(&mut self, status: StatusCode, version: Option<&'static str>) {
         self.labels.status = Some(status.as_u16());
         self.labels.version = version;
-        let mut attributes = vec![super::status(status)];
-        attributes.extend(version.map(|v| KeyValue::new("network.protocol.version", v)));
-        self.span.set_attributes(attributes);
+        if self.span.is_recording() {
+            let mut attributes = vec![super::status(status)];
+            attributes.extend(version.map(|v| KeyValue::new("network.protocol.version", v)));
+            self.span.set_attributes(attributes);
+        }
         if status.is_client_error() || status.is_server_error() {
             self.end(Outcome::Error, Some(super::failed(status)));
         } else {

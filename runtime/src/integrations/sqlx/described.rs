@@ -2,6 +2,7 @@
 
 use super::pooled::{Ask, Pooled, ask};
 use super::text::{Dialect, Shown, shown};
+use crate::integrations::interned::word;
 use crate::integrations::kept::Kept;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Unit};
 use opentelemetry::KeyValue;
@@ -186,23 +187,27 @@ impl Described {
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
     pub(super) fn attributes(&self, statement: &Statement) -> Vec<KeyValue> {
         let mut attributes = self.place();
-        attributes.push(KeyValue::new("db.operation.name", statement.shown.operation.clone()));
-        attributes.push(KeyValue::new("db.query.summary", statement.name.clone()));
+        attributes.push(KeyValue::new("db.operation.name", word(&statement.shown.operation)));
+        attributes.push(KeyValue::new("db.query.summary", word(&statement.name)));
         if let Some(collection) = &statement.shown.collection {
-            attributes.push(KeyValue::new("db.collection.name", collection.clone()));
+            attributes.push(KeyValue::new("db.collection.name", word(collection)));
         }
         if self.shows_text {
-            attributes.push(KeyValue::new("db.query.text", statement.shown.text.clone()));
+            attributes.push(KeyValue::new("db.query.text", word(&statement.shown.text)));
         }
         attributes
     }
 
     /// Where the database is.
     pub(super) fn place(&self) -> Vec<KeyValue> {
-        let mut place = Vec::with_capacity(9);
+        // With room for what is known at the end.
+        let mut place = Vec::with_capacity(10);
         place.push(KeyValue::new("db.system.name", self.system));
-        place.extend(self.namespace.clone().map(|name| KeyValue::new("db.namespace", name)));
-        place.extend(self.address.clone().map(|host| KeyValue::new("server.address", host)));
+        let known = |name: &'static str, value: &Option<String>| {
+            value.as_ref().map(|value| KeyValue::new(name, word(value)))
+        };
+        place.extend(known("db.namespace", &self.namespace));
+        place.extend(known("server.address", &self.address));
         place.extend(self.port.map(|port| KeyValue::new("server.port", i64::from(port))));
         place
     }

@@ -3,9 +3,11 @@
 use super::connection::{Connection, Held};
 use super::operation::{Rows, Steps, once};
 use super::pool::Pool;
+use crate::context::current;
 use async_stream::try_stream;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
+use opentelemetry::Context;
 use sqlx_core::database::Database;
 use sqlx_core::describe::Describe;
 use sqlx_core::error::{BoxDynError, Error};
@@ -51,6 +53,14 @@ impl<DB: Database> Execute<'_, DB> for Seen<DB> {
     }
 }
 
+/// Makes a stream of sqlx's: it asks for tracing's current span, which costs more than all else there, to be
+/// polled inside of it; and [`Rows`] polls it inside the query's.
+fn unseen<T>(make: impl FnOnce() -> T) -> T {
+    let here = current::with(Context::clone).unwrap_or_default();
+    let _unseen = current::attach_foreign(here);
+    make()
+}
+
 type ManyOf<'e, DB> = Steps<'e, <DB as Database>::QueryResult, <DB as Database>::Row>;
 
 fn one_if_some<R>(row: &Option<R>) -> u64 {
@@ -70,7 +80,8 @@ where
     {
         let query = Seen::of(query);
         let statement = self.described.statement(query.sql.as_str());
-        let steps = self.held.held().fetch_many(query);
+        let held = self.held.held();
+        let steps = unseen(|| held.fetch_many(query));
         Box::pin(Rows::new(&self.described, statement, steps))
     }
 
@@ -84,7 +95,8 @@ where
     {
         let query = Seen::of(query);
         let statement = self.described.statement(query.sql.as_str());
-        let answer = self.held.held().fetch_optional(query);
+        let held = self.held.held();
+        let answer = unseen(|| held.fetch_optional(query));
         once(&self.described, statement, answer, Some(one_if_some))
     }
 
@@ -112,6 +124,19 @@ where
     for<'a> &'a mut DB::Connection: Executor<'a, Database = DB>,
 {
     type Database = DB;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::QueryResult, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        let pool = self.clone();
+        // Without the stream in between that `fetch_many` needs.
+        Box::pin(async move {
+            let mut connection = pool.acquire().await?;
+            (&mut *connection).execute(query).await
+        })
+    }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> ManyOf<'e, DB>
     where

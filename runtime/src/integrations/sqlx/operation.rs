@@ -4,14 +4,14 @@ use super::described::{Codes, Described, Ended, Statement};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
-use crate::context::current;
+use crate::integrations::interned::word;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue};
 use sqlx_core::Either;
 use sqlx_core::error::Error;
 use std::borrow::Cow;
@@ -92,11 +92,12 @@ pub(super) fn failed(error: &Error, said: Codes) -> Failed {
 
 impl Operation {
     fn begin(described: Arc<Described>, statement: Arc<Statement>, counts_rows: bool) -> Self {
-        let parent = current::with(Context::clone).unwrap_or_default();
         let started = clock::now();
-        let name = Cow::Owned(statement.name.clone());
-        let attributes = described.attributes(&statement);
-        let span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Client, attributes);
+        let name = || word(&statement.name);
+        let attributes = || described.attributes(&statement);
+        let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
+        // Each of sqlx's streams asks for tracing's current span when it is made.
+        let span = span.unseen();
         Operation { span, described, statement, started, rows: 0, counts_rows, ended: false }
     }
 

@@ -5,16 +5,15 @@ use super::described::{Described, Step};
 use super::operation::{METADATA, codes, failed, once};
 use crate::call::owned::OwnedSpan;
 use crate::clock;
-use crate::context::current;
+use crate::integrations::interned::word;
 use crate::outcome::Outcome;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, KeyValue};
 use sqlx_core::database::Database;
 use sqlx_core::error::Error;
 use sqlx_core::pool;
 use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
 use sqlx_core::transaction;
-use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
@@ -134,11 +133,13 @@ async fn acquire<DB: Database>(
     metrics.pending.increment(1.0);
     let waiting = Waiting(metrics.pending.clone());
     let started = clock::now();
-    let parent = current::with(Context::clone).unwrap_or_default();
-    let mut attributes = described.place();
-    attributes.push(KeyValue::new("db.client.connection.pool.name", pooled.name.clone()));
-    let name = Cow::Owned(described.waits.clone());
-    let mut span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Internal, attributes);
+    let attributes = || {
+        let mut attributes = described.place();
+        attributes.push(KeyValue::new("db.client.connection.pool.name", word(&pooled.name)));
+        attributes
+    };
+    let name = || word(&described.waits);
+    let mut span = OwnedSpan::below_current(&METADATA, SpanKind::Internal, name, attributes);
     let mut acquiring = pin!(pool.acquire());
     let result = poll_fn(|context| span.inside(|| acquiring.as_mut().poll(context))).await;
     drop(waiting);

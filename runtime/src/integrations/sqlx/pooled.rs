@@ -52,14 +52,13 @@ pub(super) struct Pooled {
     /// `db.client.connection.pool.name`
     pub(super) name: String,
     ask: Ask,
-    metrics: Kept<(), PoolMetrics>,
+    metrics: Kept<(), Arc<PoolMetrics>>,
     /// Connections that are lent out by the wrapper.
     lent: AtomicI64,
     collecting: OnceLock<Collecting>,
 }
 
 /// <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>
-#[derive(Clone)]
 pub(super) struct PoolMetrics {
     /// Whether the recorder is redspan's own.
     is_asked: bool,
@@ -95,8 +94,8 @@ impl Pooled {
         pooled
     }
 
-    pub(super) fn metrics(&self) -> PoolMetrics {
-        self.metrics.get("", &(), |recorder| PoolMetrics::new(recorder, &self.name))
+    pub(super) fn metrics(&self) -> Arc<PoolMetrics> {
+        self.metrics.get("", &(), |recorder| Arc::new(PoolMetrics::new(recorder, &self.name)))
     }
 
     /// A connection was lent out (1) or given back (-1).

@@ -6,7 +6,7 @@ use super::Route;
 use crate::context::propagation::carriers::Writing;
 use crate::span::failed::Failed;
 use ::http::{Request, Response};
-use opentelemetry::{KeyValue, global};
+use opentelemetry::global;
 use pin_project_lite::pin_project;
 use std::any::type_name;
 use std::fmt::{self, Debug, Display};
@@ -87,21 +87,16 @@ where
         let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().to_owned();
         // Of the URL, credentials and query stay out.
-        let shown = uri.port_u16().map_or_else(
-            || format!("{scheme}://{host}{}", uri.path()),
-            |port| format!("{scheme}://{host}:{port}{}", uri.path()),
-        );
-        let full = (!host.is_empty()).then_some(shown);
-        let mut attributes = Vec::with_capacity(7);
-        if let Some(full) = full {
-            attributes.push(KeyValue::new("url.full", full));
-        }
-        if let Some(template) = &template {
-            attributes.push(KeyValue::new("url.template", template.clone()));
-        }
-        let method = request.method().clone();
+        let full = || {
+            let shown = uri.port_u16().map_or_else(
+                || format!("{scheme}://{host}{}", uri.path()),
+                |port| format!("{scheme}://{host}:{port}{}", uri.path()),
+            );
+            (!host.is_empty()).then_some(shown)
+        };
+        let method = request.method();
         let mut sending =
-            Sending::begin(&method, scheme, &host, Some(port), template.as_deref(), attributes);
+            Sending::begin(method, scheme, &host, Some(port), template.as_deref(), full);
         global::get_text_map_propagator(|propagator| {
             propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
         });

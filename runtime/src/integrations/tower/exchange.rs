@@ -87,8 +87,8 @@ impl Exchange {
         if options.leaves_out(request.uri().path()) {
             // Functions that are called below are counted, and make no spans.
             let silent = here.with_telemetry_suppressed();
-            let name = Cow::Borrowed("");
-            let span = OwnedSpan::start(&silent, &METADATA, name, SpanKind::Server, Vec::new());
+            let name = || Cow::Borrowed("");
+            let span = OwnedSpan::start(silent, &METADATA, SpanKind::Server, name, Vec::new);
             return Exchange { span, options: options.clone(), id: None, measured: None };
         }
         let started = clock::now();
@@ -96,14 +96,14 @@ impl Exchange {
             propagator.extract_with_context(&here, &Reading(request.headers()))
         });
         let id = options.identify(request.headers_mut());
-        let name = conventions::name(request.method(), route.as_deref());
-        let attributes = attributes(request, route.as_deref(), options);
+        let name = || conventions::name(request.method(), route.as_deref());
+        let attributes = || attributes(request, route.as_deref(), options);
         // In the context that the service runs in: all of its lines have it.
         let parent = match id.as_ref().and_then(|id| id.to_str().ok()) {
             Some(id) => log::scope().with("request_id", id.to_owned()).within(&parent),
             None => parent,
         };
-        let mut span = OwnedSpan::start(&parent, &METADATA, name, SpanKind::Server, attributes);
+        let mut span = OwnedSpan::start(parent, &METADATA, SpanKind::Server, name, attributes);
         let told = options.log.then(|| {
             span.inside(|| Told::started(request.method(), request.uri(), route.as_deref()))
         });
@@ -144,7 +144,7 @@ impl Exchange {
 
     /// The head of the answer is there. Returns whether that is all of it.
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
-        let attributes = self.options.of_response(&head.headers);
+        let attributes = self.span.is_recording().then(|| self.options.of_response(&head.headers));
         if let (Some(name), Some(id)) = (&self.options.request_id, self.id.take()) {
             head.headers.entry(name).or_insert(id);
         }
@@ -152,9 +152,11 @@ impl Exchange {
         let status = head.status;
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
-        self.span.set_attributes(
-            std::iter::once(conventions::status(status)).chain(attributes).collect(),
-        );
+        if let Some(attributes) = attributes {
+            self.span.set_attributes(
+                std::iter::once(conventions::status(status)).chain(attributes).collect(),
+            );
+        }
         measured.answered_head_only
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -260,7 +262,7 @@ fn scheme<B>(request: &Request<B>) -> &'static str {
 }
 
 fn attributes<B>(request: &Request<B>, route: Option<&str>, options: &Options) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(8);
+    let mut attributes = Vec::with_capacity(10);
     conventions::push_method(&mut attributes, request.method());
     attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request)));
@@ -274,7 +276,8 @@ fn attributes<B>(request: &Request<B>, route: Option<&str>, options: &Options) -
         attributes.push(KeyValue::new("network.protocol.version", version));
     }
     if let Some(route) = route {
-        attributes.push(KeyValue::new("http.route", route.to_owned()));
+        let route = conventions::template(request.method(), route);
+        attributes.push(KeyValue::new("http.route", route));
     }
     attributes.extend(options.of_request(request.headers()));
     attributes

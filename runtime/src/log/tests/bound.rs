@@ -331,3 +331,79 @@ fn files_hold_the_lines() {
     let error = log::file("/dev/null/x", "shop", log::Rotation::Never, 1).unwrap_err().to_string();
     assert!(error.contains("/dev/null/x") && error.contains("expected"), "{error}");
 }
+
+#[test]
+fn dotted_names_are_objects_where_that_is_asked_for() {
+    let lines = with(
+        |layer| layer.format(log::json().slog_keys().nested()),
+        || {
+            let http = crate::logger().with("order_id", 17).group("http").with("method", "GET");
+            let broken = std::io::Error::other("broken pipe");
+            let cause = &broken as &(dyn std::error::Error + 'static);
+            crate::info!(http.group("peer"), port = 80, "grouped");
+            info!(
+                error = cause,
+                error.r#type = "io",
+                http.a.b = 1,
+                http.c = 2,
+                http.a.d = 3,
+                "mixed"
+            );
+            info!(time.zone = "UTC", a = 1, a.b = 2, c.d = 3, c.d.e = 4, "in the way");
+            crate::info!(crate::logger().with("..x.", 1).with("a..b", 2), "odd");
+        },
+    );
+    let of = |n: usize| {
+        let own = ["time", "level", "msg", "target"];
+        let fields = lines[n].0.iter().filter(|(key, _)| !own.contains(&&**key));
+        fields.cloned().collect::<serde_json::Value>()
+    };
+    assert_eq!(of(0), json!({"order_id": 17, "http": {"method": "GET", "peer": {"port": 80}}}));
+    assert_eq!(
+        of(1),
+        json!({"error": "broken pipe", "error.type": "io", "http": {"a": {"b": 1, "d": 3}, "c": 2}})
+    );
+    assert_eq!(of(2), json!({"time.zone": "UTC", "a": 1, "a.b": 2, "c": {"d": 3}, "c.d.e": 4}));
+    assert_eq!(of(3), json!({"": {"": {"x": {"": 1}}}, "a": {"": {"b": 2}}}));
+}
+
+#[test]
+fn strangers_names_nest_only_so_deep() {
+    let deep = "a.".repeat(100);
+    let lines = with(
+        |layer| layer.format(log::json().nested()),
+        || crate::info!(crate::logger().with(deep.clone(), 1), "deep"),
+    );
+    let depth = lines[0].get("a").unwrap().to_string().matches('{').count();
+    assert!((10..=20).contains(&depth), "{depth}");
+}
+
+#[test]
+fn a_sinks_level_changes_at_run_time_and_the_others_stay() {
+    let (all, errors) = (Output::default(), Output::default());
+    let sink = log::to(errors.clone()).level(Level::ERROR);
+    let about_errors = sink.handle();
+    let layer = log::layer().with_writer(all.clone()).level(Level::INFO).also(sink);
+    let handle = layer.handle();
+    with_default(registry().with(layer), || {
+        let say = || {
+            tracing::error!("e");
+            tracing::info!("i");
+            tracing::debug!("d");
+        };
+        say();
+        about_errors.set_level(Level::DEBUG);
+        say();
+        about_errors.set_level(tracing::level_filters::LevelFilter::OFF);
+        say();
+        handle.set_level(Level::ERROR);
+        say();
+    });
+    let messages = |output: &Output| {
+        let lines = parse(&output.take(&handle));
+        let of = lines.iter().map(|line| line.get("message").unwrap().as_str().unwrap().to_owned());
+        of.collect::<String>()
+    };
+    assert_eq!(messages(&all), "eieieie");
+    assert_eq!(messages(&errors), "eeide");
+}
