@@ -263,7 +263,7 @@ impl opentelemetry::trace::Span for Span {
     {
         match &mut self.state {
             State::View(of) => of.span().update_name(name),
-            State::Recording(live) => live.set_name(name.into()),
+            State::Recording(live) => live.extra().name = Some(name.into()),
             State::Silent => {}
         }
     }

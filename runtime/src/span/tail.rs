@@ -13,6 +13,7 @@ use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
 use crate::slo::Slo;
 use opentelemetry::trace::{Event, Link, SpanId, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -474,7 +475,9 @@ fn size(record: &Record) -> usize {
             + links.capacity() * size_of::<Link>()
             + of_links.sum::<usize>()
             + candidates.0.capacity() * size_of::<Candidate>()
-            + name.as_ref().map_or(0, String::len)
+            + name
+                .as_ref()
+                .map_or(0, |name| if let Cow::Owned(name) = name { name.len() } else { 0 })
             + status
     });
     size_of::<Record>() + values(&record.live.attributes) + extra

@@ -6,7 +6,7 @@
 
 use super::encode;
 use super::record::{End, Live, Record};
-use crate::callsite::{CallSite, Kind};
+use crate::callsite::{CallSite, REST};
 use crate::clock;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
@@ -15,19 +15,15 @@ use opentelemetry::trace::{SpanId, SpanKind, TraceFlags, TraceId};
 use opentelemetry_sdk::Resource;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use tracing_core::Level;
 
-static SITE: CallSite = CallSite::new(
-    "charge",
-    "charge",
-    "shop::payments",
-    "src/payments.rs",
-    17,
-    Level::INFO,
-    Kind::Internal,
-    &[],
-    &SITE,
-);
+static SITE: CallSite = CallSite {
+    name: "charge",
+    function: "charge",
+    module: "shop::payments",
+    file: "src/payments.rs",
+    line: 17,
+    rest: REST,
+};
 
 fn record(number: u64, fields: bool) -> Record {
     let tick = clock::now();
@@ -38,7 +34,6 @@ fn record(number: u64, fields: bool) -> Record {
     let live = Live {
         parent: SpanId::from(number + 1),
         start: tick,
-        name: "charge",
         site: Some(&SITE),
         attributes,
         extra: None,

@@ -30,21 +30,21 @@ pub(crate) fn counted_run(scenario: &Scenario, running: &scenario::Running, call
     format!("scenario={} calls={calls}", scenario.name)
 }
 
-/// What a call may take at most: a tenth more than it took when this was last set, on x86-64 with
+/// What a call may take at most: about a tenth more than it took when this was last set, on x86-64 with
 /// glibc. Under valgrind the clock is read without the processor's counter, which is dearer by about a
 /// hundred instructions a call than what runs outside.
 const CEILINGS: &[(&str, u64)] = &[
     ("redspan-metrics", 660),
     ("redspan-unsampled-nested", 730),
     ("redspan-unsampled-root", 1_710),
-    ("redspan-sampled-root", 2_510),
-    ("redspan-sampled-5-deep", 2_360),
-    ("redspan-tail-root", 2_510),
-    ("redspan-1-field", 3_400),
-    ("redspan-4-fields", 4_500),
-    ("redspan-error", 6_700),
-    ("redspan-async-1", 2_730),
-    ("redspan-async-10", 8_200),
+    ("redspan-sampled-root", 2_480),
+    ("redspan-sampled-5-deep", 2_320),
+    ("redspan-tail-root", 2_480),
+    ("redspan-1-field", 3_180),
+    ("redspan-4-fields", 3_980),
+    ("redspan-error", 5_760),
+    ("redspan-async-1", 2_710),
+    ("redspan-async-10", 8_260),
 ];
 
 /// Instructions a call of the scenarios whose name contains `only`; `hold` makes one over its ceiling

@@ -10,6 +10,7 @@
 //! cargo run --release -- redspan-sampled-root --allocations
 //! cargo run --release -- instructions            instructions a call, through valgrind
 //! cargo run --release -- instructions --hold     fails where one is over its ceiling; CI runs it
+//! cargo run --release -- render                  a page of ten thousand histograms
 //! cargo run --release -- list                    all scenarios, and what is on in each
 //! ```
 //!
@@ -63,6 +64,7 @@ mod allocator;
 mod discard;
 mod instructions;
 mod measure;
+mod render;
 mod scenario;
 mod table;
 mod work;
@@ -132,6 +134,7 @@ fn main() -> ExitCode {
         match options.what.as_str() {
             "list" => list(),
             "table" => table::print(options.rounds, options.seconds, &options.only)?,
+            "render" => render::print()?,
             "instructions" => instructions::print(&options.only, options.hold)?,
             name => {
                 let all = || scenario::all();

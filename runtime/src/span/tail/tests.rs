@@ -8,7 +8,6 @@ fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
     let live = Live {
         parent: SpanId::from(parent),
         parent_is_remote: false,
-        name: "span",
         kind: SpanKind::Internal,
         start: tick,
         site: None,
