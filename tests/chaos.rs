@@ -3,7 +3,7 @@
 //!
 //! `REDSPAN_LONG=1 cargo test --release -p redspan-tests --test chaos -- --nocapture \
 //! callers_do_not_notice` compares what callers pay amid each trouble with what they pay when all is
-//! well, in turns (some twelve minutes); times mean nothing on a machine that does other work in an
+//! well, in turns (some nine minutes); times mean nothing on a machine that does other work in an
 //! ordinary `cargo test`.
 //!
 //! Between the service and a real receiver stands a front that speaks TLS and does its worst. The
@@ -114,7 +114,7 @@ fn every_trouble_over_grpc_passes_and_every_span_is_accounted_for() {
 }
 
 /// How often well and each trouble take turns, and for how long each time.
-const TURNS: usize = 40;
+const TURNS: usize = 24;
 const TURN: Duration = Duration::from_millis(400);
 
 /// Calls at once, by each of the service's callers: after its rest the first finds nothing in the caches,

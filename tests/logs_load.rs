@@ -107,4 +107,22 @@ fn limits_levels_and_a_changed_filter_hold_under_load() {
     let lines = all.take();
     assert_eq!(of(&lines, "unheard").count(), 0);
     assert_eq!(of(&lines, "heard").count(), 1);
+
+    // What no line of the place tells any more, a line at the end does.
+    telemetry.set_log_filter("info").unwrap();
+    (0..1_000).for_each(place);
+    assert!(telemetry.shutdown(Duration::from_secs(60)));
+    let lines = all.take();
+    let written = of(&lines, "often").count() as u64;
+    let said: u64 = of(&lines, "often").filter_map(|line| line["suppressed"].as_u64()).sum();
+    let last = lines.iter().filter(|line| {
+        line["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("suppressed of logs_load at tests/logs_load.rs:")
+    });
+    let last: Vec<_> = last.collect();
+    assert_eq!(last.len(), 1, "{lines:#?}");
+    assert_eq!(last[0]["severity"], "INFO");
+    assert_eq!(written + said + last[0]["lines"].as_u64().unwrap(), 1_000);
 }

@@ -12,7 +12,8 @@ use crate::clock;
 /// How many lines one place in the code may write; made by [`limit`].
 ///
 /// Each place counts for itself, in windows of a second. The next line of a place after some were
-/// suppressed says how many, as `suppressed`; what is suppressed is not dropped, and has a count of its
+/// suppressed says how many, as `suppressed`; where none comes any more, a line at the shutdown of
+/// [`Telemetry`](crate::Telemetry) does, as `lines`. What is suppressed is not dropped, and has a count of its
 /// own ([`LogHandle::suppressed`](super::LogHandle::suppressed)).
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a limit does nothing until a layer has it"]
@@ -67,12 +68,30 @@ pub(super) struct Limiter {
     suppressed: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     /// The window's number in the upper half, the lines in it below.
     window: AtomicU64,
     suppressed: AtomicU64,
+    level: Level,
+    /// `shop::till at src/till.rs:17`
+    at: Box<str>,
 }
+
+impl Place {
+    fn of(metadata: &Metadata<'_>) -> Place {
+        let target = metadata.target();
+        let at = match metadata.file().zip(metadata.line()) {
+            Some((file, line)) => format!("{target} at {file}:{line}"),
+            None => target.to_owned(),
+        };
+        let (window, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Place { window, suppressed, level: *metadata.level(), at: at.into() }
+    }
+}
+
+/// The name of the line that says what others did not.
+const SAID: &str = "redspan.suppressed";
 
 /// What becomes of a line.
 pub(super) enum Verdict {
@@ -89,12 +108,15 @@ impl Limiter {
 
     pub(super) fn judge(&self, event: &Event<'_>, metadata: &Metadata<'_>) -> Verdict {
         let level = *metadata.level();
+        if metadata.name() == SAID {
+            return Verdict::Write(0);
+        }
         if LevelFilter::from_level(level) < self.limit.up_to
             && self.limit.up_to != LevelFilter::ERROR
         {
             return Verdict::Write(0);
         }
-        let place = self.places.get(key(event, metadata), Place::default);
+        let place = self.places.get(key(event, metadata), || Place::of(metadata));
         let windows = clock::now().saturating_duration_since(self.start).as_nanos()
             / self.limit.window.as_nanos();
         // After some four billion windows they begin again, which takes 136 years of seconds.
@@ -115,6 +137,26 @@ impl Limiter {
         place.suppressed.fetch_add(1, Relaxed);
         self.suppressed.fetch_add(1, Relaxed);
         Verdict::Suppress
+    }
+
+    /// Says of each place how many lines were suppressed that no line of it has told: in a line as loud.
+    pub(super) fn say(&self) {
+        self.places.each(|place| {
+            let lines = place.suppressed.swap(0, Relaxed);
+            macro_rules! say {
+                ($say:ident) => {
+                    tracing::$say!(name: SAID, target: "redspan", lines, "suppressed of {}", place.at)
+                };
+            }
+            match place.level {
+                _ if lines == 0 => {}
+                Level::ERROR => say!(error),
+                Level::WARN => say!(warn),
+                Level::INFO => say!(info),
+                Level::DEBUG => say!(debug),
+                Level::TRACE => say!(trace),
+            }
+        });
     }
 
     pub(super) fn suppressed(&self) -> u64 {

@@ -36,6 +36,17 @@ impl<T> Table<T> {
             bucket = &node.next;
         }
     }
+
+    /// All values, in no order.
+    pub(super) fn each(&self, mut see: impl FnMut(&T)) {
+        for bucket in &self.0 {
+            let mut next = bucket.get();
+            while let Some(node) = next {
+                see(&node.value);
+                next = node.next.get();
+            }
+        }
+    }
 }
 
 impl<T> std::fmt::Debug for Table<T> {
@@ -57,5 +68,8 @@ mod tests {
         for key in 0..10_000 {
             assert_eq!(*table.get(key * 8, || 0), key);
         }
+        let (mut count, mut sum) = (0, 0);
+        table.each(|value| (count, sum) = (count + 1, sum + value));
+        assert_eq!((count, sum), (10_000, 9_999 * 10_000 / 2));
     }
 }

@@ -241,6 +241,13 @@ impl LogHandle {
         self.limiter.as_ref().map_or(0, |limiter| limiter.suppressed())
     }
 
+    /// Says what a limit has suppressed and no line has told.
+    pub(crate) fn say_suppressed(&self) {
+        if let Some(limiter) = &self.limiter {
+            limiter.say();
+        }
+    }
+
     /// Waits until the lines logged so far are written or dropped; `false` if `timeout` passes first.
     ///
     /// Nothing is stopped: lines after it are written as before. Call it at the end of `main`.

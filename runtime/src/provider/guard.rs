@@ -92,6 +92,7 @@ impl Core {
         };
         #[cfg(not(feature = "prometheus"))]
         let listener = true;
+        self.logs.say_suppressed();
         let logs = self.logs.flush(left());
         spans && metrics && listener && logs
     }

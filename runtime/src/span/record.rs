@@ -126,7 +126,11 @@ impl Record {
         let end_time = extra.ended_at.unwrap_or_else(|| clock::system_time(end.tick));
         if let Some(site) = live.site {
             // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            attributes.reserve(4);
+            // In memory of this thread's: what the caller allocated goes back to it now and not when the
+            // exporter is done, or its next spans would need ever more while a queue fills.
+            let own = std::mem::take(&mut attributes);
+            attributes = Vec::with_capacity(own.len() + 4);
+            attributes.extend(own);
             attributes.extend([
                 KeyValue::new("code.function.name", site.qualified_name()),
                 KeyValue::new("code.file.path", site.file()),
