@@ -1,16 +1,5 @@
 #[tokio::main]
 async fn main() {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-        "main",
-        "main",
-        ::core::module_path!(),
-        "",
-        0,
-        ::redspan::__private::Level::INFO,
-        ::redspan::__private::Kind::Internal,
-        &[],
-        &__REDSPAN_SITE,
-    );
     #[used]
     #[cfg_attr(
         any(
@@ -26,7 +15,14 @@ async fn main() {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "main",
+        function: "main",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::REST,
+    };
     ::redspan::__private::drive_at(
             &__REDSPAN_SITE,
             ::redspan::__private::ManuallyDrop::new(async move {

@@ -1,15 +1,4 @@
 async fn charge(id: u64) -> u8 {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::compat(
-        "charge",
-        ::core::module_path!(),
-        "charge",
-        ::core::module_path!(),
-        "",
-        0,
-        ::redspan::__private::Level::INFO,
-        &[],
-        &__REDSPAN_SITE,
-    );
     #[used]
     #[cfg_attr(
         any(
@@ -25,7 +14,23 @@ async fn charge(id: u64) -> u8 {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "charge",
+        function: "charge",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::Rest {
+            settings: ::redspan::__private::Settings {
+                target: ::core::option::Option::Some(::core::module_path!()),
+                level: ::redspan::__private::Level::INFO,
+                fields: &[],
+                follows_tracing: true,
+                ..::redspan::__private::REST.settings
+            },
+            ..::redspan::__private::REST
+        },
+    };
     static __REDSPAN_RET: ::redspan::__private::EventSite = ::redspan::__private::EventSite::new(
         "event :0",
         ::core::module_path!(),

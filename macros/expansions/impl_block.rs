@@ -1,16 +1,5 @@
 impl Payments {
     fn open() -> Self {
-        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-            "Payments::open",
-            "Payments::open",
-            ::core::module_path!(),
-            "",
-            0,
-            ::redspan::__private::Level::INFO,
-            ::redspan::__private::Kind::Internal,
-            &[],
-            &__REDSPAN_SITE,
-        );
         #[used]
         #[cfg_attr(
             any(
@@ -29,7 +18,14 @@ impl Payments {
             unsafe(link_section = "__DATA,redspan_sites")
         )]
         #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-        static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+            name: "Payments::open",
+            function: "Payments::open",
+            module: ::core::module_path!(),
+            file: "",
+            line: 0,
+            rest: ::redspan::__private::REST,
+        };
         let __redspan_started = {
             ::redspan::__private::begin_of(
                 &__REDSPAN_SITE,
@@ -55,17 +51,6 @@ impl Payments {
         __redspan_out
     }
     fn charge(&self) {
-        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-            "Payments::charge",
-            "Payments::charge",
-            ::core::module_path!(),
-            "",
-            0,
-            ::redspan::__private::Level::INFO,
-            ::redspan::__private::Kind::Internal,
-            &[],
-            &__REDSPAN_SITE,
-        );
         #[used]
         #[cfg_attr(
             any(
@@ -84,7 +69,14 @@ impl Payments {
             unsafe(link_section = "__DATA,redspan_sites")
         )]
         #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-        static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+            name: "Payments::charge",
+            function: "Payments::charge",
+            module: ::core::module_path!(),
+            file: "",
+            line: 0,
+            rest: ::redspan::__private::REST,
+        };
         let __redspan_started = {
             ::redspan::__private::begin_of(
                 &__REDSPAN_SITE,

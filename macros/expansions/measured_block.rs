@@ -1,16 +1,5 @@
 fn around() {
     let out = {
-        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-            "fill",
-            "fill",
-            ::core::module_path!(),
-            "",
-            0,
-            ::redspan::__private::Level::INFO,
-            ::redspan::__private::Kind::Internal,
-            &["key"],
-            &__REDSPAN_SITE,
-        );
         #[used]
         #[cfg_attr(
             any(
@@ -29,7 +18,20 @@ fn around() {
             unsafe(link_section = "__DATA,redspan_sites")
         )]
         #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-        static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+            name: "fill",
+            function: "fill",
+            module: ::core::module_path!(),
+            file: "",
+            line: 0,
+            rest: ::redspan::__private::Rest {
+                settings: ::redspan::__private::Settings {
+                    fields: &["key"],
+                    ..::redspan::__private::REST.settings
+                },
+                ..::redspan::__private::REST
+            },
+        };
         let mut __redspan_started = ::redspan::__private::begin(&__REDSPAN_SITE);
         if ::redspan::__private::Started::wants_fields(&__redspan_started) {
             ::redspan::__private::Started::fields(

@@ -1,16 +1,5 @@
 fn around() {
     let out = |key: &str| -> Option<u8> {
-        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-            "fill",
-            "fill",
-            ::core::module_path!(),
-            "",
-            0,
-            ::redspan::__private::Level::INFO,
-            ::redspan::__private::Kind::Internal,
-            &[],
-            &__REDSPAN_SITE,
-        );
         #[used]
         #[cfg_attr(
             any(
@@ -29,7 +18,14 @@ fn around() {
             unsafe(link_section = "__DATA,redspan_sites")
         )]
         #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-        static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+        static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+            name: "fill",
+            function: "fill",
+            module: ::core::module_path!(),
+            file: "",
+            line: 0,
+            rest: ::redspan::__private::REST,
+        };
         ::redspan::__private::measured(
             ::redspan::__private::enter(&__REDSPAN_SITE),
             || -> Option<u8> { load(key) },

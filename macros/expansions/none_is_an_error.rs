@@ -1,16 +1,4 @@
 fn find(id: u64) -> Option<u8> {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-            "find",
-            "find",
-            ::core::module_path!(),
-            "",
-            0,
-            ::redspan::__private::Level::INFO,
-            ::redspan::__private::Kind::Internal,
-            &[],
-            &__REDSPAN_SITE,
-        )
-        .without_span();
     #[used]
     #[cfg_attr(
         any(
@@ -26,7 +14,20 @@ fn find(id: u64) -> Option<u8> {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "find",
+        function: "find",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::Rest {
+            settings: ::redspan::__private::Settings {
+                span: false,
+                ..::redspan::__private::REST.settings
+            },
+            ..::redspan::__private::REST
+        },
+    };
     let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
     let __redspan_out = ::redspan::__private::call1(
         id,

@@ -10,23 +10,6 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
         0,
         &__REDSPAN_LINE,
     );
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-            "pay",
-            "charge",
-            ::core::module_path!(),
-            "",
-            0,
-            ::redspan::__private::Level::DEBUG,
-            ::redspan::__private::Kind::Client,
-            &[],
-            &__REDSPAN_SITE,
-        )
-        .with_sample_hint(0.5f64)
-        .with_labels(&["tier", "who"], &["big"])
-        .with_slo(&__REDSPAN_SLO)
-        .with_line(&__REDSPAN_LINE)
-        .as_root()
-        .with_error_type_only();
     #[used]
     #[cfg_attr(
         any(
@@ -42,7 +25,28 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "pay",
+        function: "charge",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::Rest {
+            settings: ::redspan::__private::Settings {
+                level: ::redspan::__private::Level::DEBUG,
+                kind: ::redspan::__private::Kind::Client,
+                sample: ::core::option::Option::Some(0.5f64),
+                given: &["tier", "who"],
+                returned: &["big"],
+                slo: ::core::option::Option::Some(&__REDSPAN_SLO),
+                line: ::core::option::Option::Some(&__REDSPAN_LINE),
+                root: true,
+                error_type_only: true,
+                ..::redspan::__private::REST.settings
+            },
+            ..::redspan::__private::REST
+        },
+    };
     let __redspan_started = {
         ::redspan::__private::begin_with(
             &__REDSPAN_SITE,

@@ -1,15 +1,4 @@
 fn items(id: u64) -> BoxStream<'static, u8> {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-        "items",
-        "items",
-        ::core::module_path!(),
-        "",
-        0,
-        ::redspan::__private::Level::INFO,
-        ::redspan::__private::Kind::Internal,
-        &[],
-        &__REDSPAN_SITE,
-    );
     #[used]
     #[cfg_attr(
         any(
@@ -25,7 +14,14 @@ fn items(id: u64) -> BoxStream<'static, u8> {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "items",
+        function: "items",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::REST,
+    };
     ::std::boxed::Box::pin(
         ::redspan::__private::drive_stream(
             &__REDSPAN_SITE,

@@ -1,15 +1,4 @@
 fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-        "charge",
-        "charge",
-        ::core::module_path!(),
-        "",
-        0,
-        ::redspan::__private::Level::INFO,
-        ::redspan::__private::Kind::Internal,
-        &[],
-        &__REDSPAN_SITE,
-    );
     #[used]
     #[cfg_attr(
         any(
@@ -25,7 +14,14 @@ fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "charge",
+        function: "charge",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::REST,
+    };
     let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
     let __redspan_out = ::redspan::__private::call2(
         id,

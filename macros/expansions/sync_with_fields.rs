@@ -1,15 +1,4 @@
 fn charge(id: u64, who: &str) {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-        "charge",
-        "charge",
-        ::core::module_path!(),
-        "",
-        0,
-        ::redspan::__private::Level::INFO,
-        ::redspan::__private::Kind::Internal,
-        &["id", "who"],
-        &__REDSPAN_SITE,
-    );
     #[used]
     #[cfg_attr(
         any(
@@ -25,7 +14,20 @@ fn charge(id: u64, who: &str) {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "charge",
+        function: "charge",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::Rest {
+            settings: ::redspan::__private::Settings {
+                fields: &["id", "who"],
+                ..::redspan::__private::REST.settings
+            },
+            ..::redspan::__private::REST
+        },
+    };
     let mut __redspan_started = ::redspan::__private::begin(&__REDSPAN_SITE);
     if ::redspan::__private::Started::wants_fields(&__redspan_started) {
         ::redspan::__private::Started::fields(

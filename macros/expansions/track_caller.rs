@@ -1,16 +1,5 @@
 #[track_caller]
 fn first(items: &[u8]) -> u8 {
-    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite::new(
-        "first",
-        "first",
-        ::core::module_path!(),
-        "",
-        0,
-        ::redspan::__private::Level::INFO,
-        ::redspan::__private::Kind::Internal,
-        &[],
-        &__REDSPAN_SITE,
-    );
     #[used]
     #[cfg_attr(
         any(
@@ -26,7 +15,14 @@ fn first(items: &[u8]) -> u8 {
     )]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
     #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-    static __REDSPAN_ENTRY: &::redspan::__private::CallSite = &__REDSPAN_SITE;
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "first",
+        function: "first",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::REST,
+    };
     let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
     let __redspan_out = {
         let __redspan_body: u8 = {
