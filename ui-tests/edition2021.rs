@@ -17,7 +17,7 @@ fn accepted_programs_behave_the_same_in_edition_2021() -> io::Result<()> {
         "[package]\nname = \"redspan-edition2021\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\
          publish = false\nautobins = false\n\n[workspace]\n\n[dependencies]\n\
          redspan = {{ path = {:?}, default-features = false, features = [\"instrument\"] }}\n\
-         tokio = {{ version = \"1\", features = [\"full\"] }}\n",
+         tokio = {{ version = \"1\", features = [\"full\"] }}\ntracing = \"0.1\"\n",
         root.join("runtime")
     );
     let mut names = Vec::new();

@@ -254,8 +254,9 @@ use off as instrumented;
 ///
 /// - `const fn`, variadic functions and trait methods without a body cannot be instrumented.
 /// - An attribute on a block does not see one of its functions' own under `cfg_attr`, and refuses it.
-/// - The body of a `#[track_caller]` function becomes a closure: `Location::caller()` and panics in
-///   it name the line in the body instead of the caller's.
+/// - The body of a `#[track_caller]` function in which a `return` or a `?` stands, or a macro that may hide one,
+///   becomes a closure: `Location::caller()` and panics in it name the line in the body instead of the
+///   caller's. So it is for `async fn`.
 /// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
 ///   (`|text: &str| …`), because nothing on the way out tells it.
 /// - A few lints are silent about what an attribute has written: clippy's `unused_async`, `ptr_arg`,

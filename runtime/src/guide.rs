@@ -1,4 +1,4 @@
-//! Coming from somewhere else.
+//! Coming from somewhere else, the names that leave, and what it costs.
 
 /// From autometrics: what each of its options and settings is here.
 ///
@@ -46,6 +46,9 @@ pub mod from_autometrics {}
 
 #[doc = include_str!("guide/names.md")]
 pub mod own_names {}
+
+#[doc = include_str!("guide/cost.md")]
+pub mod cost {}
 
 /// Two programs side by side, as `examples/` and `tests/logs_by_hand/` have them.
 macro_rules! side_by_side {

@@ -1,12 +1,13 @@
 //! Numbers that many threads write and few read.
 
 mod lanes;
+mod leases;
 mod together;
 
 pub(crate) use lanes::Lanes;
 pub(crate) use together::Together;
 
-/// What [`Together`] is built of: a model checker has its own.
+/// What [`Together`] and the leases are built of: the model checker of `tests/loom` has its own.
 mod atomic {
     pub(super) use std::hint::spin_loop as spin;
     pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};

@@ -1,6 +1,6 @@
 //! The user's body in its new place: a closure, or the async block that is driven.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::Ident;
 use syn::spanned::Spanned;
@@ -14,6 +14,9 @@ const MOST: usize = 16;
 
 /// The call of the body, as an expression of the function's return type.
 pub(crate) fn sync(model: &Model) -> TokenStream {
+    if let Some(block) = in_place(model) {
+        return block;
+    }
     let private = paths::private();
     let typed: Vec<&Typed> = typed(model).collect();
     // A parameter under `#[cfg]` may be no argument at all, but it may be a statement.
@@ -42,6 +45,77 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
         quote_spanned!(at=> #attrs #pattern)
     });
     quote_spanned!(at=> #private::#call(#(#outer,)* move |#(#inner),*| #output #block))
+}
+
+/// Macros of the standard library out of which nothing returns.
+const STAY: &[&str] = &[
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "eprintln",
+    "format",
+    "matches",
+    "panic",
+    "print",
+    "println",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+];
+
+/// The body of a `#[track_caller]` function where it is, since a closure has another caller: if nothing in it
+/// may return, so that it ends as a closure's would.
+fn in_place(model: &Model) -> Option<TokenStream> {
+    let at = Span::mixed_site();
+    let tracks = model.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+    if !tracks || returns_early(model.body.stream()) {
+        return None;
+    }
+    let before = before(model, true);
+    let body = tail(&model.body);
+    Some(match &model.output {
+        Output::Type(ty) => quote_spanned!(at=> {
+            let __redspan_body: #ty = { #before #body };
+            __redspan_body
+        }),
+        Output::Unit | Output::Never => quote_spanned!(at=> { #before #body }),
+    })
+}
+
+/// Whether there is a `return` or a `?` among the tokens, or a macro that may hide one.
+fn returns_early(tokens: TokenStream) -> bool {
+    // Whether the word before is a macro's name, and of one out of which nothing returns.
+    let (mut named, mut stays) = (false, false);
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(word) if word == "return" => return true,
+            TokenTree::Ident(word) => {
+                named = !["if", "while", "match", "in"].iter().any(|keyword| word == keyword);
+                stays = STAY.iter().any(|stay| word == stay);
+                continue;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '?' => return true,
+            // `name!(…)`, and not `!name` or `a != b`.
+            TokenTree::Punct(punct)
+                if punct.as_char() == '!' && punct.spacing() == Spacing::Alone =>
+            {
+                let called = matches!(tokens.peek(), Some(TokenTree::Group(_)));
+                if named && called && !stays {
+                    return true;
+                }
+            }
+            TokenTree::Group(group) if returns_early(group.stream()) => return true,
+            _ => {}
+        }
+        named = false;
+    }
+    false
 }
 
 /// The body as an async block in which every parameter is bound again, which is how the compiler

@@ -4,13 +4,13 @@
 //! threads share some lanes. So memory is bounded by the threads that live at one time, and never by
 //! those that ever lived.
 
+use super::leases::{LEASES, Leases};
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// Lanes that one thread at a time has for itself: one bit each.
-const OWN: usize = u64::BITS as usize;
+/// Lanes that one thread at a time has for itself.
+const OWN: usize = LEASES;
 
 /// Lanes for all further threads, and for those that are ending.
 const SHARED: usize = 16;
@@ -38,7 +38,7 @@ thread_local! {
 }
 
 /// The lanes that threads have for themselves.
-static TAKEN: AtomicU64 = AtomicU64::new(0);
+static TAKEN: Leases = Leases::of(AtomicU64::new(0));
 
 /// This thread's lane.
 #[inline]
@@ -67,15 +67,7 @@ struct Lease(Lane);
 
 impl Lease {
     fn take() -> Self {
-        let lowest = |taken: u64| {
-            let free = taken.trailing_ones();
-            (free < u64::BITS).then(|| taken | 1 << free)
-        };
-        // Acquired, so that this thread goes on from what the one before it has written.
-        Lease(match TAKEN.fetch_update(Acquire, Relaxed, lowest) {
-            Ok(taken) => Lane(taken.trailing_ones() as u8),
-            Err(_) => shared(),
-        })
+        Lease(TAKEN.take().map_or_else(shared, Lane))
     }
 }
 
@@ -84,7 +76,7 @@ impl Drop for Lease {
         if self.0.is_own() {
             // Other destructors of this thread may still count.
             LANE.set(shared().0);
-            TAKEN.fetch_and(!(1 << self.0.0), Release);
+            TAKEN.give_back(self.0.0);
         }
     }
 }

@@ -44,9 +44,8 @@ impl<const N: usize> Together<N> {
         if own {
             self.version.store(version.wrapping_add(1), Relaxed);
         } else {
-            let odd = version | 1;
-            let entered = self.version.compare_exchange(version, odd, Acquire, Relaxed);
-            if odd == version || entered.is_err() {
+            let entered = || self.version.compare_exchange(version, version | 1, Acquire, Relaxed);
+            if version & 1 == 1 || entered().is_err() {
                 return false;
             }
         }

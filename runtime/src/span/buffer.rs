@@ -86,21 +86,20 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn add(&self, record: Record) -> Added {
-        let mut record = Some(record);
-        let added = OWN.try_with(|own| {
-            let own = own.get_or_init(|| {
-                let buffer = Arc::new(Buffer::default());
-                let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-                all.push(Arc::clone(&buffer));
-                buffer
-            });
-            record.take().map(|record| own.add(record))
-        });
-        match (added, record) {
-            (Ok(Some(added)), _) => added,
-            (_, Some(record)) => self.late.add(record),
-            (_, None) => Added::Dropped,
+        // Asked first: the record would be gone with what cannot be called.
+        if OWN.try_with(|_| ()).is_err() {
+            return self.late.add(record);
         }
+        let added = OWN.try_with(|own| own.get_or_init(|| self.of_this_thread()).add(record));
+        added.unwrap_or(Added::Dropped)
+    }
+
+    #[cold]
+    fn of_this_thread(&self) -> Arc<Buffer> {
+        let buffer = Arc::new(Buffer::default());
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(&buffer));
+        buffer
     }
 
     /// Hands each thread's spans to `each`; returns how many were dropped since the last time. The

@@ -214,8 +214,8 @@ impl Engine {
         let live = Live {
             parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
             start: start.tick,
-            name: if let Cow::Borrowed(name) = start.name { name } else { "" },
             site: start.site,
+            attributes: Vec::new(),
             extra: None,
             kind: start.kind,
             parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
@@ -223,11 +223,11 @@ impl Engine {
         };
         let mut span = Span::recording(context(TraceFlags::SAMPLED), live);
         start.attributes.extend(baggage::copied(parent));
-        let rare = scope.is_some() || start.scope.is_some() || start.at.is_some();
-        if rare || matches!(start.name, Cow::Owned(_)) {
+        // Those without a site have a name to keep, and mostly more.
+        if scope.is_some() || start.site.is_none() {
             span.adopt_rare(|live| {
-                live.set_name(start.name);
                 let extra = live.extra();
+                extra.name = start.site.is_none().then_some(start.name);
                 extra.started_at = start.at;
                 extra.scope = start.scope;
                 extra.to = scope;

@@ -65,17 +65,16 @@ impl Failed {
         let root = sources.last().or(message.as_ref());
         let described =
             root.is_some_and(|root| chain::described_below(context, live.local_parent(), root));
-        let extra = live.extra();
-        extra.set(KeyValue::new("error.type", error_type.clone()));
+        live.set(KeyValue::new("error.type", error_type.clone()));
         if let Some(told) = &told {
-            extra.set(KeyValue::new("redspan.error.blame", told.blame.as_str()));
+            live.set(KeyValue::new("redspan.error.blame", told.blame.as_str()));
             if told.retryable {
-                extra.set(KeyValue::new("redspan.error.retryable", true));
+                live.set(KeyValue::new("redspan.error.retryable", true));
             }
         }
         if message.is_some() && !described {
             let about = Failed { error_type, message, sources, told }.about();
-            extra.event(Cow::Borrowed("exception"), clock::system_time(clock::now()), about);
+            live.extra().event(Cow::Borrowed("exception"), clock::system_time(clock::now()), about);
         }
     }
 

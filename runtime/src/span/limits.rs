@@ -1,7 +1,7 @@
 //! What one span may hold. What finds no room is dropped, counted on the span, and counted in all.
 
 use super::engine;
-use super::record::Extra;
+use super::record::{Extra, Live};
 use crate::sharded::Counter;
 use opentelemetry::trace::{Event, Link, SpanContext};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -24,7 +24,7 @@ pub(super) fn exceeded() -> BTreeMap<&'static str, u64> {
         .collect()
 }
 
-impl Extra {
+impl Live {
     /// Whether the attribute reads the same already, of whatever type.
     pub(super) fn holds(&self, pair: &KeyValue) -> bool {
         let held = self.attributes.iter().find(|held| held.key == pair.key);
@@ -66,14 +66,16 @@ impl Extra {
         if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
             held.value = cut_value(pair.value, limits.value_length);
         } else if self.attributes.len() >= limits.attributes {
-            self.dropped_attributes += 1;
+            self.extra().dropped_attributes += 1;
             ATTRIBUTES.add(1);
         } else {
             let value = cut_value(pair.value, limits.value_length);
             self.attributes.push(KeyValue::new(pair.key, value));
         }
     }
+}
 
+impl Extra {
     pub(crate) fn event(&mut self, name: Cow<'static, str>, at: SystemTime, with: Vec<KeyValue>) {
         let limits = engine::limits();
         if self.events.len() >= limits.events {
@@ -124,6 +126,10 @@ fn cut_value(value: Value, limit: Option<usize>) -> Value {
 }
 
 fn cut(text: StringValue, limit: usize) -> StringValue {
+    // So many bytes are not more characters.
+    if text.as_str().len() <= limit {
+        return text;
+    }
     match text.as_str().char_indices().nth(limit) {
         Some((end, _)) => {
             VALUES.add(1);

@@ -21,6 +21,8 @@ pub(crate) mod scoped;
 pub(crate) mod span;
 pub(crate) mod stats;
 pub(crate) mod tail;
+#[cfg(all(test, feature = "otlp"))]
+mod throughput;
 pub(crate) mod tracer;
 mod unheard;
 

@@ -115,9 +115,10 @@ impl Span {
             return;
         }
         if let Some(live) = self.live() {
-            let extra = live.extra();
-            extra.begin_with(attributes);
-            links.into_iter().for_each(|link| extra.link(link.span_context, link.attributes));
+            live.begin_with(attributes);
+            links
+                .into_iter()
+                .for_each(|link| live.extra().link(link.span_context, link.attributes));
         }
     }
 
@@ -222,9 +223,8 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().set_attribute(attribute),
             State::Recording(live) => {
-                let extra = live.extra();
-                if !(FORWARDING.get() && extra.holds(&attribute)) {
-                    extra.set(attribute);
+                if !(FORWARDING.get() && live.holds(&attribute)) {
+                    live.set(attribute);
                 }
             }
             State::Silent => {}
@@ -242,7 +242,7 @@ impl opentelemetry::trace::Span for Span {
                 }
                 let fields = FIELDS.with(|letter| std::mem::take(&mut **letter.borrow_mut()));
                 if !fields.is_empty() {
-                    live.extra().set_all(fields);
+                    live.set_all(fields);
                 }
                 if let Some(candidate) = candidate::take() {
                     let extra = live.extra();
@@ -263,7 +263,7 @@ impl opentelemetry::trace::Span for Span {
     {
         match &mut self.state {
             State::View(of) => of.span().update_name(name),
-            State::Recording(live) => live.set_name(name.into()),
+            State::Recording(live) => live.extra().name = Some(name.into()),
             State::Silent => {}
         }
     }

@@ -13,6 +13,7 @@ use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
 use crate::slo::Slo;
 use opentelemetry::trace::{Event, Link, SpanId, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -395,8 +396,7 @@ impl Tail {
             None => {}
         }
         if let Some((top, why)) = all.first_mut().zip(why) {
-            let extra = top.live.extra();
-            extra.set(KeyValue::new("redspan.kept", why));
+            top.live.set(KeyValue::new("redspan.kept", why));
         }
         // In a sealed trace nobody asks for a span.
         let trace = key(trace_id, SpanId::INVALID);
@@ -461,7 +461,7 @@ fn size(record: &Record) -> usize {
     }
     let extra = record.live.extra.as_ref();
     let extra = extra.map_or(0, |extra| {
-        let Extra { attributes, events, links, candidates, name, status, .. } = &**extra;
+        let Extra { events, links, candidates, name, status, .. } = &**extra;
         let status = match status {
             Status::Error { description } => description.len(),
             _ => 0,
@@ -470,16 +470,17 @@ fn size(record: &Record) -> usize {
         let of_links = links.iter().map(|link| values(&link.attributes));
         size_of::<Extra>()
             + PIECE
-            + values(attributes)
             + events.capacity() * size_of::<Event>()
             + of_events.sum::<usize>()
             + links.capacity() * size_of::<Link>()
             + of_links.sum::<usize>()
             + candidates.0.capacity() * size_of::<Candidate>()
-            + name.as_ref().map_or(0, String::len)
+            + name
+                .as_ref()
+                .map_or(0, |name| if let Cow::Owned(name) = name { name.len() } else { 0 })
             + status
     });
-    size_of::<Record>() + extra
+    size_of::<Record>() + values(&record.live.attributes) + extra
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //! cargo run --release -- redspan-sampled-root --threads 4 --seconds 2
 //! cargo run --release -- redspan-sampled-root --allocations
 //! cargo run --release -- instructions            instructions a call, through valgrind
+//! cargo run --release -- instructions --hold     fails where one is over its ceiling; CI runs it
+//! cargo run --release -- render                  a page of ten thousand histograms
 //! cargo run --release -- list                    all scenarios, and what is on in each
 //! ```
 //!
@@ -62,6 +64,7 @@ mod allocator;
 mod discard;
 mod instructions;
 mod measure;
+mod render;
 mod scenario;
 mod table;
 mod work;
@@ -81,6 +84,8 @@ struct Options {
     allocations: bool,
     /// Makes this many calls under callgrind, instead of running for a while.
     calls: u64,
+    /// Whether instructions over a ceiling are an error.
+    hold: bool,
 }
 
 impl Options {
@@ -93,6 +98,7 @@ impl Options {
             only: String::new(),
             allocations: false,
             calls: 0,
+            hold: false,
         };
         let mut named = false;
         while let Some(argument) = arguments.next() {
@@ -103,6 +109,7 @@ impl Options {
                 "--rounds" => options.rounds = number(&value()?)?,
                 "--only" => options.only = value()?,
                 "--allocations" => options.allocations = true,
+                "--hold" => options.hold = true,
                 "--calls" => options.calls = number(&value()?)?,
                 _ if !named && !argument.starts_with('-') => {
                     named = true;
@@ -127,7 +134,8 @@ fn main() -> ExitCode {
         match options.what.as_str() {
             "list" => list(),
             "table" => table::print(options.rounds, options.seconds, &options.only)?,
-            "instructions" => instructions::print(&options.only)?,
+            "render" => render::print()?,
+            "instructions" => instructions::print(&options.only, options.hold)?,
             name => {
                 let all = || scenario::all();
                 let scenario = all().find(|scenario| scenario.name == name);

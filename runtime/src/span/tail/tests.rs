@@ -8,10 +8,10 @@ fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
     let live = Live {
         parent: SpanId::from(parent),
         parent_is_remote: false,
-        name: "span",
         kind: SpanKind::Internal,
         start: tick,
         site: None,
+        attributes: Vec::new(),
         extra: None,
         owned: false,
     };

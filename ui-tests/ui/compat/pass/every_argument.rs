@@ -3,6 +3,9 @@
 #![deny(warnings)]
 
 use redspan::compat::instrument;
+// Not in the prelude of every edition.
+#[allow(unused_imports)]
+use std::future::Future;
 
 const NAME: &str = "named";
 const TARGET: &str = "somewhere";

@@ -1,6 +1,8 @@
 //! Every option of every macro, with every mistake that a table can tell: one error each, inside the
 //! token that is wrong, naming what is accepted. Written from the table ([`options`](crate::options)).
 
+mod expansions;
+
 use std::ops::Range;
 
 use proc_macro2::{TokenStream, TokenTree};
@@ -305,7 +307,7 @@ fn an_option_of_another_place_is_underlined_and_the_right_place_or_option_named(
 
 #[test]
 fn every_option_of_the_attribute_is_documented() {
-    let docs = include_str!("lib.rs");
+    let docs = include_str!("../lib.rs");
     for option in options::INSTRUMENTED {
         let (row, list) = (format!("| `{}", option.name), format!("### `{}", option.name));
         assert!(docs.contains(&row) || docs.contains(&list), "`{}` has no row", option.name);

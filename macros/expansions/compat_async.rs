@@ -1,0 +1,69 @@
+async fn charge(id: u64) -> u8 {
+    #[used]
+    #[cfg_attr(
+        any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "dragonfly",
+            target_os = "illumos"
+        ),
+        unsafe(link_section = "redspan_sites")
+    )]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
+    #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "charge",
+        function: "charge",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::Rest {
+            settings: ::redspan::__private::Settings {
+                target: ::core::option::Option::Some(::core::module_path!()),
+                level: ::redspan::__private::Level::INFO,
+                fields: &[],
+                follows_tracing: true,
+                ..::redspan::__private::REST.settings
+            },
+            ..::redspan::__private::REST
+        },
+    };
+    static __REDSPAN_RET: ::redspan::__private::EventSite = ::redspan::__private::EventSite::new(
+        "event :0",
+        ::core::module_path!(),
+        ::core::module_path!(),
+        "",
+        0,
+        ::redspan::__private::Level::INFO,
+        &["return"],
+        &__REDSPAN_RET,
+    );
+    let __redspan_started = ::redspan::__private::begin(&__REDSPAN_SITE);
+    ::redspan::__private::drive(
+            __redspan_started,
+            async move {
+                let id = id;
+                if false {
+                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
+                        u8,
+                    >::None {
+                        return __redspan_typed;
+                    }
+                }
+                {
+                    pay(id).await
+                }
+            },
+            |__redspan_out| {
+                ::redspan::__private::EventSite::emit(
+                    &__REDSPAN_RET,
+                    &::redspan::__private::debug(__redspan_out),
+                );
+                ::redspan::__private::quiet(::redspan::__private::fine())
+            },
+        )
+        .await
+}

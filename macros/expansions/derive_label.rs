@@ -1,0 +1,11 @@
+#[automatically_derived]
+impl ::redspan::Label for Tier {
+    const VALUES: &'static [&'static str] = &["free", "gold"];
+    #[inline]
+    fn index(&self) -> usize {
+        match self {
+            Self::Free => 0usize,
+            Self::Paid => 1usize,
+        }
+    }
+}

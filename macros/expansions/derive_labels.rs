@@ -1,0 +1,25 @@
+#[automatically_derived]
+impl ::redspan::metrics::Labels for Placed {
+    const NAMES: &'static [&'static str] = &["tier", "who"];
+    const SETS: &'static [&'static [&'static str]] = &[
+        <Tier as ::redspan::Label>::VALUES,
+        &[],
+    ];
+    const CAPS: &'static [usize] = &[0usize, 10usize];
+    const CLOSED: usize = 1 * ::redspan::__private::values::<Tier>();
+    #[inline]
+    fn slot(&self) -> usize {
+        #[allow(unused_mut)]
+        let mut __redspan_slot = 0usize;
+        __redspan_slot = __redspan_slot * ::redspan::__private::values::<Tier>()
+            + <Tier as ::redspan::Label>::index(&self.tier);
+        __redspan_slot
+    }
+    fn value(&self, __redspan_at: usize) -> &str {
+        match __redspan_at {
+            0usize => <Tier as ::redspan::Label>::as_str(&self.tier),
+            1usize => ::core::convert::AsRef::<str>::as_ref(&self.who),
+            _ => "",
+        }
+    }
+}

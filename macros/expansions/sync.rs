@@ -1,0 +1,39 @@
+fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
+    #[used]
+    #[cfg_attr(
+        any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "dragonfly",
+            target_os = "illumos"
+        ),
+        unsafe(link_section = "redspan_sites")
+    )]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
+    #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "charge",
+        function: "charge",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::REST,
+    };
+    let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
+    let __redspan_out = ::redspan::__private::call2(
+        id,
+        __redspan_arg1,
+        move |id, (a, _)| -> Result<u8, E> { pay(id, a) },
+    );
+    ::redspan::__private::Call::finish(
+        &mut __redspan_call,
+        {
+            use ::redspan::__private::classify::*;
+            (&&&&&&&&&::redspan::__private::Returned(&__redspan_out)).__redspan_verdict()
+        },
+    );
+    __redspan_out
+}

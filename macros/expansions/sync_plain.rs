@@ -1,0 +1,32 @@
+fn count(&self) -> usize {
+    #[used]
+    #[cfg_attr(
+        any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "dragonfly",
+            target_os = "illumos"
+        ),
+        unsafe(link_section = "redspan_sites")
+    )]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
+    #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
+    static __REDSPAN_SITE: ::redspan::__private::CallSite = ::redspan::__private::CallSite {
+        name: "count",
+        function: "count",
+        module: ::core::module_path!(),
+        file: "",
+        line: 0,
+        rest: ::redspan::__private::REST,
+    };
+    let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
+    let __redspan_out = ::redspan::__private::call0(move || -> usize { self.0.len() });
+    ::redspan::__private::Call::finish(
+        &mut __redspan_call,
+        ::redspan::__private::fine(),
+    );
+    __redspan_out
+}

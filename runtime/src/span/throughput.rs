@@ -1,0 +1,86 @@
+//! How many spans one core of the background turns into the bytes of OTLP requests.
+//!
+//! ```text
+//! cargo test --release -p redspan --features otlp --lib -- --ignored --nocapture bytes_of_requests
+//! ```
+
+use super::encode;
+use super::record::{End, Live, Record};
+use crate::callsite::{CallSite, REST};
+use crate::clock;
+use crate::outcome::Outcome;
+use crate::red::labelled::Place;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanId, SpanKind, TraceFlags, TraceId};
+use opentelemetry_sdk::Resource;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+static SITE: CallSite = CallSite {
+    name: "charge",
+    function: "charge",
+    module: "shop::payments",
+    file: "src/payments.rs",
+    line: 17,
+    rest: REST,
+};
+
+fn record(number: u64, fields: bool) -> Record {
+    let tick = clock::now();
+    let attributes = match fields {
+        true => vec![KeyValue::new("order.id", number as i64), KeyValue::new("gift", true)],
+        false => Vec::new(),
+    };
+    let live = Live {
+        parent: SpanId::from(number + 1),
+        start: tick,
+        site: Some(&SITE),
+        attributes,
+        extra: None,
+        kind: SpanKind::Internal,
+        parent_is_remote: false,
+        owned: true,
+    };
+    Record {
+        trace_id: TraceId::from(u128::from(number) << 64 | 7),
+        span_id: SpanId::from(number + 2),
+        flags: TraceFlags::SAMPLED,
+        live,
+        end: End { tick, outcome: Some(Outcome::Ok), place: Place::default() },
+    }
+}
+
+#[test]
+#[ignore = "a measurement, to be run in release mode"]
+fn spans_of_a_core_to_bytes_of_requests() {
+    const BATCH: u64 = 512;
+    let resource = Resource::builder().with_service_name("bench").build();
+    for fields in [false, true] {
+        let mut took: Vec<Duration> = (0..2_000)
+            .map(|round| {
+                let records: Vec<_> =
+                    (0..BATCH).map(|at| record(round * BATCH + at + 1, fields)).collect();
+                let start = Instant::now();
+                let (spans, pending): (Vec<_>, Vec<_>) =
+                    records.into_iter().map(Record::into_data).unzip();
+                let body = encode::request(&spans, &resource, 1 << 17);
+                for (span, pending) in spans.iter().zip(pending) {
+                    let ids = &span.span_context;
+                    pending.publish(ids.trace_id(), ids.span_id(), None);
+                }
+                drop(spans);
+                black_box(body);
+                start.elapsed()
+            })
+            .collect();
+        took.sort_unstable();
+        let rate = |took: Duration| BATCH as f64 / took.as_secs_f64();
+        // The quickest rounds are those that nobody interrupted.
+        println!(
+            "{} fields: {:.0} spans a second at the median, {:.0} in the quickest tenth",
+            if fields { 2 } else { 0 },
+            rate(took[took.len() / 2]),
+            rate(took[took.len() / 10]),
+        );
+    }
+}

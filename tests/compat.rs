@@ -1,0 +1,158 @@
+//! `compat::instrument` by what it promises: tracing's span in the application's own set-up, redspan's own
+//! under redspan, and numbers in both.
+
+use opentelemetry::trace::Status;
+use redspan::compat::instrument;
+use redspan::testing;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+const NAME: &str = "placed";
+const LEVEL: tracing::Level = tracing::Level::DEBUG;
+
+#[derive(Debug)]
+struct Refused;
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("refused")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+#[derive(Debug)]
+struct Shop {
+    open: bool,
+}
+
+impl Shop {
+    #[instrument(name = NAME, level = LEVEL, skip(card), fields(card.len = card.len(), late), err, ret)]
+    async fn place(&self, (cents, count): (u64, u8), card: &str) -> Result<u64, Refused> {
+        tokio::task::yield_now().await;
+        tracing::Span::current().record("late", "noted");
+        tracing::info!(cents, "placing");
+        if self.open { Ok(cents * u64::from(count)) } else { Err(Refused) }
+    }
+}
+
+#[instrument(target = "elsewhere", parent = None)]
+fn alone() {}
+
+#[instrument(skip_all, err(level = "warn"))]
+fn quietly(fails: bool) -> Result<(), Refused> {
+    if fails { Err(Refused) } else { Ok(()) }
+}
+
+#[instrument]
+fn may_panic(panics: bool) {
+    if panics {
+        std::panic::resume_unwind(Box::new("on purpose"));
+    }
+}
+
+/// Lines of an application's own subscriber.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        self.clone()
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// What a fmt subscriber writes of `work`, without times.
+fn written(work: impl FnOnce()) -> Vec<String> {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(FmtSpan::NEW)
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .without_time()
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn in_the_applications_own_subscriber_it_is_tracings_span() {
+    let shop = Shop { open: true };
+    let lines = written(|| assert_eq!(block_on(shop.place((5, 2), "visa")).unwrap(), 10));
+    let span = "placed{self=Shop { open: true } cents=5 count=2 card.len=4";
+    assert_eq!(
+        lines,
+        [
+            format!("DEBUG {span}}}: compat: new"),
+            format!("INFO {span} late=\"noted\"}}: compat: placing cents=5"),
+            format!("DEBUG {span} late=\"noted\"}}: compat: return=10"),
+        ]
+    );
+    let lines = written(|| tracing::info_span!("above").in_scope(alone));
+    assert_eq!(lines[1], "INFO alone: elsewhere: new");
+    let lines = written(|| assert!(quietly(true).is_err()));
+    assert_eq!(lines[1], "WARN quietly: compat: error=refused");
+}
+
+#[test]
+fn under_redspan_the_span_is_its_own_with_the_same_contents() {
+    let ((), seen) = testing::scope(|| {
+        let shop = Shop { open: false };
+        assert!(block_on(shop.place((5, 2), "visa")).is_err());
+    });
+    assert_eq!(seen.calls("place").error, 1);
+    let placed = seen.span("placed");
+    for (key, value) in [("cents", "5".into()), ("card.len", 4.into()), ("late", "noted".into())] {
+        assert_eq!(placed.attribute(key), Some(value), "{placed:?}");
+    }
+    assert_eq!(*placed.status(), Status::error("refused"));
+    assert_eq!(placed.event("placing").name, "placing");
+    assert_eq!(placed.attribute("card"), None);
+    let ((), seen) = testing::scope(|| {
+        redspan::span("above").in_scope(|_| {
+            alone();
+            assert!(quietly(true).is_err() && quietly(false).is_ok());
+        });
+    });
+    assert_eq!(seen.span("alone").parent_id(), None);
+    let spans = seen.spans_named("quietly");
+    assert_eq!(spans.len(), 2);
+    assert!(matches!(spans[0].status(), Status::Error { .. }));
+    assert_eq!(spans[0].event("exception").name, "exception");
+    assert_eq!(*spans[1].status(), Status::Unset);
+    assert_eq!(seen.parent_of(&spans[0]).unwrap().name(), "above");
+}
+
+#[test]
+fn every_call_is_counted_with_and_without_a_subscriber() {
+    let ((), seen) = testing::scope(|| {
+        may_panic(false);
+        let panicked = std::panic::catch_unwind(|| may_panic(true));
+        assert!(panicked.is_err());
+        assert!(quietly(true).is_err());
+        let _ = written(|| may_panic(false));
+    });
+    let calls = seen.calls("may_panic");
+    assert_eq!((calls.started, calls.ok, calls.panic, calls.in_flight), (3, 2, 1, 0));
+    assert_eq!(seen.calls("quietly").error, 1);
+}
