@@ -108,13 +108,16 @@ async fn a_slow_query() {
     let spans = seen.spans_named("SELECT");
     assert_eq!(*spans[0].status(), Status::Unset);
     assert_eq!(text(&spans[0], "error.type"), "");
-    let line = seen.log("slow query");
+    // A busy machine may make others as slow.
+    let shown = "SELECT pg_sleep(?), ?";
+    let mut lines = seen.logs();
+    lines.retain(|line| line.field("db.query.text").is_some_and(|text| text == shown));
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(line.message, "slow query");
     assert_eq!(line.severity, tracing::Level::WARN);
     let (trace_id, span_id) = (spans[0].trace_id(), spans[0].span_id());
     assert_eq!((line.trace_id, line.span_id), (Some(trace_id), Some(span_id)));
-    assert_eq!(line.field("db.query.text").unwrap(), "SELECT pg_sleep(?), ?");
     assert!(line.field("duration").unwrap().as_f64().unwrap() >= 0.05);
-    assert_eq!(seen.logs().iter().filter(|line| line.message == "slow query").count(), 1);
     let measured = seen.histogram(DURATION, &[("db_query_summary", "SELECT")]).unwrap();
     assert!(measured.count == 2 && measured.sum >= 0.06, "{measured:?}");
     assert_eq!((seen.calls("work").ok, seen.log("work: ok").field("error.type")), (1, None));

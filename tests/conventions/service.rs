@@ -143,6 +143,22 @@ fn app() -> Router {
         )
 }
 
+/// What was given up ends when the server notices.
+async fn all_have_ended() {
+    let is_busy = |page: &str| {
+        let mut active = page.lines().filter(|it| it.starts_with("http_server_active_requests{"));
+        active.any(|line| !line.ends_with("} 0"))
+    };
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let page = tokio::task::spawn_blocking(|| redspan::recorder().render_openmetrics());
+        if !is_busy(&page.await.unwrap()) {
+            return;
+        }
+    }
+    panic!("a request that nobody waits for goes on");
+}
+
 async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -236,8 +252,7 @@ pub(crate) async fn run() {
     }
     metrics::counter!("invented.things").increment(1);
     tracing::info!("all done");
-    // What was given up ends when the server notices.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    all_have_ended().await;
     let wait = Duration::from_secs(10);
     let at = telemetry.metrics_address().unwrap();
     let telemetry = tokio::task::spawn_blocking(move || {
@@ -266,8 +281,7 @@ pub(crate) async fn under_wrk() {
     };
     let output = tokio::task::spawn_blocking(load).await.unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    // wrk hangs up; the server notices.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    all_have_ended().await;
     tokio::task::spawn_blocking(move || drop(telemetry)).await.unwrap();
 }
 
