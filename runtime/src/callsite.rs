@@ -69,6 +69,8 @@ pub struct CallSite {
     #[doc(hidden)]
     pub line: u32,
     #[doc(hidden)]
+    pub fields: &'static [&'static str],
+    #[doc(hidden)]
     pub rest: Rest,
 }
 
@@ -113,7 +115,6 @@ pub struct Settings {
     pub target: Option<&'static str>,
     pub level: Level,
     pub kind: Kind,
-    pub fields: &'static [&'static str],
     /// The names of the labels known at the start of a call.
     pub given: &'static [&'static str],
     /// The names of the labels of its value.
@@ -137,7 +138,6 @@ pub const REST: Rest = Rest {
         target: None,
         level: Level::INFO,
         kind: Kind::Internal,
-        fields: &[],
         given: &[],
         returned: &[],
         sample: None,
@@ -318,7 +318,7 @@ impl CallSite {
                 Some(self.file),
                 Some(self.line),
                 Some(self.module),
-                FieldSet::new(self.settings().fields, Identifier(self)),
+                FieldSet::new(self.fields, Identifier(self)),
                 MetadataKind::SPAN,
             )
         })
@@ -370,7 +370,7 @@ static UNKNOWN: Metadata<'static> = Metadata::new(
 );
 
 static NOBODY: CallSite =
-    CallSite { name: "", function: "", module: "", file: "", line: 0, rest: REST };
+    CallSite { name: "", function: "", module: "", file: "", line: 0, fields: &[], rest: REST };
 
 impl Callsite for CallSite {
     fn set_interest(&self, interest: Interest) {

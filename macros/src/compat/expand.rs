@@ -107,12 +107,11 @@ fn statics(model: &Model) -> TokenStream {
     let level = level(model);
     let fields = fields::names(&options.fields);
     let rest = plain::rest(quote_spanned!(at=>
-        target: ::core::option::Option::Some(#target), level: #level, fields: #fields,
-        follows_tracing: true,
+        target: ::core::option::Option::Some(#target), level: #level, follows_tracing: true,
     ));
     let site = plain::listed(&quote_spanned!(at=>
         name: #name, function: #function, module: ::core::module_path!(), file: #file, line: #line,
-        rest: #rest
+        fields: #fields, rest: #rest
     ));
     let event = |event: &Option<Event>, ident: &str, field: &str, default: TokenStream| {
         let event = event.as_ref()?;

@@ -173,10 +173,11 @@ pub(crate) fn site(model: &Model) -> TokenStream {
     let (file, line) = paths::position(ident.span());
     let (file, line) = (Literal::string(&file), Literal::u32_unsuffixed(line));
     let (statics, settings) = settings(model);
+    let fields = fields::names(&model.options.fields);
     let rest = rest(settings);
     let site = listed(&quote_spanned!(at=>
         name: #name, function: #function, module: ::core::module_path!(), file: #file, line: #line,
-        rest: #rest
+        fields: #fields, rest: #rest
     ));
     quote_spanned!(at=> #statics #site)
 }
@@ -229,10 +230,6 @@ fn settings(model: &Model) -> (TokenStream, TokenStream) {
     let kind = options.kind();
     if kind != "Internal" {
         settings.extend(quote_spanned!(at=> kind: #private::Kind::#kind,));
-    }
-    if !options.fields.is_empty() {
-        let fields = fields::names(&options.fields);
-        settings.extend(quote_spanned!(at=> fields: #fields,));
     }
     if let Some(share) = options.sample {
         let share = Literal::f64_suffixed(share);
@@ -382,7 +379,7 @@ fn judged(model: &Model, value: &TokenStream) -> TokenStream {
     let private = paths::private();
     let found = quote_spanned!(at=> {
         use #private::classify::*;
-        (&&&&&&&&&#private::Returned(#value)).__redspan_verdict()
+        #private::Returned(#value).__redspan_verdict()
     });
     // Only who builds with a protocol pays for the question.
     let found = match cfg!(feature = "answers") {

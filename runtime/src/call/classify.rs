@@ -1,8 +1,10 @@
 //! Whether a returned value is an error.
 //!
-//! Chosen at compile time by autoref: of the implementations of [`Judge`] below the first one that
-//! fits the type wins. The generated code writes `(&&&&&&&&&Returned(&value)).__redspan_verdict()` with the
-//! trait in scope: one `&` more than the first implementation has.
+//! Chosen at compile time by the search for the method `Returned(&value).__redspan_verdict()`: the first
+//! one below that fits the type wins. The compiler looks at the type itself, then at a reference to it,
+//! then at what it dereferences to ([`Second`], [`Third`]) in the same way; each time at methods of
+//! the type's own, then at those of the trait [`Judge`]. What functions return most often comes first:
+//! each further look costs every annotated function.
 //!
 //! Protocol answers are asked a second question, what they answer ([`answer`]), and what is not there
 //! is an error where the attribute says so ([`absent`]).
@@ -19,9 +21,14 @@ use crate::span::failed::{Failed, Told};
 use answer::{Answered, Fault};
 use std::any::type_name;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// How a call that returned has ended.
 #[derive(Debug)]
@@ -259,18 +266,66 @@ pub fn holds<T: ?Sized>(value: &T, predicate: impl FnOnce(&T) -> bool) -> bool {
 
 /// A returned value, to be judged.
 #[derive(Debug)]
+#[repr(transparent)]
 pub struct Returned<'a, T: ?Sized>(pub &'a T);
+
+/// Where the search goes on.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Second<'a, T: ?Sized>(&'a T);
+
+/// Where the search ends.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Third<'a, T: ?Sized>(&'a T);
+
+impl<T: ?Sized> Clone for Second<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Second<'_, T> {}
+
+impl<T: ?Sized> Clone for Third<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Third<'_, T> {}
+
+impl<'a, T: ?Sized> Deref for Returned<'a, T> {
+    type Target = Second<'a, T>;
+
+    #[inline]
+    fn deref(&self) -> &Second<'a, T> {
+        // SAFETY: both are a reference to `T`, and nothing else.
+        unsafe { &*ptr::from_ref(self).cast() }
+    }
+}
+
+impl<'a, T: ?Sized> Deref for Second<'a, T> {
+    type Target = Third<'a, T>;
+
+    #[inline]
+    fn deref(&self) -> &Third<'a, T> {
+        // SAFETY: both are a reference to `T`, and nothing else.
+        unsafe { &*ptr::from_ref(self).cast() }
+    }
+}
 
 /// Judges a value by its type.
 pub trait Judge<'a> {
     /// Judges the value.
-    fn __redspan_verdict(&self) -> Verdict<'a>;
+    fn __redspan_verdict(self) -> Verdict<'a>;
 }
 
 /// `Result` with an error that says what it is, and implements [`Error`].
-impl<'a, T, E: ErrorType + Error> Judge<'a> for &&&&&&&&Returned<'a, Result<T, E>> {
+impl<'a, T, E: ErrorType + Error> Returned<'a, Result<T, E>> {
+    #[doc(hidden)]
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
+    pub fn __redspan_verdict(self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, Some(error), Some(error)),
@@ -278,10 +333,39 @@ impl<'a, T, E: ErrorType + Error> Judge<'a> for &&&&&&&&Returned<'a, Result<T, E
     }
 }
 
-/// `Result` with an error that says what it is, and can be shown.
-impl<'a, T, E: ErrorType + fmt::Display> Judge<'a> for &&&&&&&Returned<'a, Result<T, E>> {
+/// `Result` with an error that implements [`Error`].
+impl<'a, T, E: Error> Judge<'a> for Returned<'a, Result<T, E>> {
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(self) -> Verdict<'a> {
+        match self.0 {
+            Ok(_) => Verdict(None),
+            Err(error) => Verdict::error(type_name::<E>(), Some(error), Some(error)),
+        }
+    }
+}
+
+macro_rules! never {
+    ($($type:ty $(where [$($parameter:ident),*])?),* $(,)?) => {$(
+        /// No error, as anything else that is no `Result`: named, so that the search ends here.
+        impl<'a $(, $($parameter),*)?> Judge<'a> for Returned<'a, $type> {
+            #[inline]
+            fn __redspan_verdict(self) -> Verdict<'a> {
+                Verdict(None)
+            }
+        }
+    )*};
+}
+
+never! {
+    (), bool, u32, u64, usize, i32, i64, f64, String, Duration, Option<T> where [T],
+    Vec<T> where [T], Arc<T> where [T], (T, U) where [T, U], HashMap<K, V, S> where [K, V, S],
+    BTreeMap<K, V> where [K, V],
+}
+
+/// `Result` with an error that says what it is, and can be shown.
+impl<'a, T, E: ErrorType + fmt::Display> Judge<'a> for &Returned<'a, Result<T, E>> {
+    #[inline]
+    fn __redspan_verdict(self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, Some(error), None),
@@ -290,9 +374,10 @@ impl<'a, T, E: ErrorType + fmt::Display> Judge<'a> for &&&&&&&Returned<'a, Resul
 }
 
 /// `Result` with an error that says what it is, and nothing else.
-impl<'a, T, E: ErrorType> Judge<'a> for &&&&&&Returned<'a, Result<T, E>> {
+impl<'a, T, E: ErrorType> Second<'a, Result<T, E>> {
+    #[doc(hidden)]
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
+    pub fn __redspan_verdict(self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict(None),
             Err(error) => Verdict::told(error, None, None),
@@ -300,23 +385,12 @@ impl<'a, T, E: ErrorType> Judge<'a> for &&&&&&Returned<'a, Result<T, E>> {
     }
 }
 
-/// `Result` with an error that implements [`Error`].
-impl<'a, T, E: Error> Judge<'a> for &&&&&Returned<'a, Result<T, E>> {
-    #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
-        match self.0 {
-            Ok(_) => Verdict(None),
-            Err(error) => Verdict::error(type_name::<E>(), Some(error), Some(error)),
-        }
-    }
-}
-
 macro_rules! boxed {
     ($($error:ty),*) => {$(
         /// `Result` with an error in a box, of which nothing says that it lives for ever.
-        impl<'a, 'e: 'a, T> Judge<'a> for &&&&Returned<'a, Result<T, Box<$error>>> {
+        impl<'a, 'e: 'a, T> Judge<'a> for Second<'a, Result<T, Box<$error>>> {
             #[inline]
-            fn __redspan_verdict(&self) -> Verdict<'a> {
+            fn __redspan_verdict(self) -> Verdict<'a> {
                 match self.0 {
                     Ok(_) => Verdict(None),
                     Err(error) => {
@@ -333,12 +407,12 @@ macro_rules! boxed {
 boxed!(dyn Error + 'e, dyn Error + Send + 'e, dyn Error + Send + Sync + 'e);
 
 /// `Result` with an error that holds one: `anyhow::Error`, `eyre::Report`.
-impl<'a, T, E> Judge<'a> for &&&Returned<'a, Result<T, E>>
+impl<'a, T, E> Judge<'a> for &Second<'a, Result<T, E>>
 where
     E: AsRef<dyn Error + Send + Sync>,
 {
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict(None),
             Err(error) => {
@@ -351,9 +425,10 @@ where
 }
 
 /// `Result` with an error that can be shown.
-impl<'a, T, E: fmt::Display> Judge<'a> for &&Returned<'a, Result<T, E>> {
+impl<'a, T, E: fmt::Display> Third<'a, Result<T, E>> {
+    #[doc(hidden)]
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
+    pub fn __redspan_verdict(self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict(None),
             Err(error) => Verdict::error(type_name::<E>(), Some(error), None),
@@ -362,20 +437,17 @@ impl<'a, T, E: fmt::Display> Judge<'a> for &&Returned<'a, Result<T, E>> {
 }
 
 /// Any other `Result`.
-impl<'a, T, E> Judge<'a> for &Returned<'a, Result<T, E>> {
+impl<'a, T, E> Judge<'a> for Third<'a, Result<T, E>> {
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
-        match self.0 {
-            Ok(_) => Verdict(None),
-            Err(_) => Verdict::error(type_name::<E>(), None, None),
-        }
+    fn __redspan_verdict(self) -> Verdict<'a> {
+        by_result(self.0)
     }
 }
 
 /// Everything else is no error.
-impl<'a, T: ?Sized> Judge<'a> for Returned<'a, T> {
+impl<'a, T: ?Sized> Judge<'a> for &Third<'a, T> {
     #[inline]
-    fn __redspan_verdict(&self) -> Verdict<'a> {
+    fn __redspan_verdict(self) -> Verdict<'a> {
         // Not the constant, which would be copied whole.
         Verdict(None)
     }

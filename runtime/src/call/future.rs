@@ -23,8 +23,13 @@ use std::task::{Context, Poll};
 #[must_use = "futures do nothing unless polled"]
 pub struct Driven<F, C> {
     slot: Held,
+    of: Body<F, C>,
+}
+
+/// What is the function's own. Apart, since it is borrowed beside the slot.
+struct Body<F, C> {
     // Dropped by hand, while the call is current.
-    body: ManuallyDrop<F>,
+    future: ManuallyDrop<F>,
     judge: C,
 }
 
@@ -62,9 +67,9 @@ pub(super) enum Slot {
 pub fn drive_at<F, C>(site: &'static CallSite, body: ManuallyDrop<F>, judge: C) -> Driven<F, C>
 where
     F: Future,
-    C: Fn(&F::Output) -> Verdict<'_>,
+    C: Fn(&F::Output) -> Verdict<'_> + Copy,
 {
-    Driven { slot: idle(site), body, judge }
+    Driven { slot: idle(site), of: Body { future: body, judge } }
 }
 
 /// Drives `body`, which first of all hands over the call that it begins.
@@ -72,9 +77,9 @@ where
 pub fn drive_handed<F, C>(body: ManuallyDrop<F>, judge: C) -> Driven<F, C>
 where
     F: Future,
-    C: Fn(&F::Output) -> Verdict<'_>,
+    C: Fn(&F::Output) -> Verdict<'_> + Copy,
 {
-    Driven { slot: handed(), body, judge }
+    Driven { slot: handed(), of: Body { future: body, judge } }
 }
 
 /// Drives a stream as a call of `site`, from its first poll to its end. It is an error if an item
@@ -85,7 +90,7 @@ where
     S: Stream,
     C: Fn(&S::Item) -> Verdict<'_>,
 {
-    Driven { slot: idle(site), body, judge }
+    Driven { slot: idle(site), of: Body { future: body, judge } }
 }
 
 /// Drives `body` as the call `started`.
@@ -97,7 +102,8 @@ where
 {
     let mut running = started.into_running();
     running.if_dropped = Outcome::Cancelled;
-    Driven { slot: held(Slot::Begun(running)), body: ManuallyDrop::new(body), judge }
+    let future = ManuallyDrop::new(body);
+    Driven { slot: held(Slot::Begun(running)), of: Body { future, judge } }
 }
 
 thread_local! {
@@ -122,11 +128,14 @@ struct Polling<'a> {
     began: Option<Tick>,
     here: Option<Here>,
     if_dropped: Option<Outcome>,
+    /// Where the value is written to, and whether it was.
+    room: Option<(Drops, *mut ())>,
+    full: bool,
 }
 
 impl<'a> Polling<'a> {
     fn new(held: &'a mut Held) -> Self {
-        Polling { slot: held, began: None, here: None, if_dropped: None }
+        Polling { slot: held, began: None, here: None, if_dropped: None, room: None, full: false }
     }
 
     /// A poll begins. Leaving it in any other way than by the two below is a panic.
@@ -219,6 +228,10 @@ impl<'a> Polling<'a> {
 impl Drop for Polling<'_> {
     #[inline(never)]
     fn drop(&mut self) {
+        if let Some((drops, room)) = self.room.take_if(|_| self.full) {
+            // SAFETY: `step` has filled it, and unwound: nobody else has the value.
+            unsafe { drops(room) };
+        }
         let Some(outcome) = self.if_dropped else { return };
         self.detach();
         if let Slot::Begun(running) = self.slot {
@@ -239,16 +252,83 @@ where
         // SAFETY: `body` is pinned with us: it is moved nowhere, and dropped in its place. Nothing
         // else is treated as pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let mut polling = Polling::new(&mut this.slot);
-        polling.begin();
-        // SAFETY: as above.
-        let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll(context);
-        match &polled {
-            Poll::Pending => polling.pending(),
-            // The predicate is user code: while it runs the call is still current.
-            Poll::Ready(value) => polling.ready((this.judge)(value)),
+        let mut room = Room::<Poll<F::Output>> { empty: () };
+        let at = ((&raw mut this.of).cast(), (&raw mut room).cast());
+        let drops = dropping(ptr::drop_in_place::<Poll<F::Output>>);
+        // SAFETY: of all the types that `step` is for; it fills the room.
+        unsafe {
+            poll_with(&mut this.slot, at, (stepping(step::<F, C>), drops), context);
+            ManuallyDrop::into_inner(room.full)
         }
-        polled
+    }
+}
+
+/// A place for a value that somebody else fills, and drops if it comes to that.
+union Room<T> {
+    empty: (),
+    full: ManuallyDrop<T>,
+}
+
+type Drops = unsafe fn(*mut ());
+
+/// Functions that drop what they are given the address of are the same to a caller.
+fn dropping<T>(drops: unsafe fn(*mut T)) -> Drops {
+    // SAFETY: pointers to types with a size are passed alike.
+    unsafe { std::mem::transmute::<unsafe fn(*mut T), Drops>(drops) }
+}
+
+type Step = unsafe fn(*mut (), *mut (), &mut Polling<'_>, &mut Context<'_>);
+
+/// The same for functions that poll.
+fn stepping<D, P>(step: fn(&mut D, &mut Room<P>, &mut Polling<'_>, &mut Context<'_>)) -> Step {
+    // SAFETY: pointers and references to types with a size are passed alike.
+    unsafe {
+        std::mem::transmute::<fn(&mut D, &mut Room<P>, &mut Polling<'_>, &mut Context<'_>), Step>(
+            step,
+        )
+    }
+}
+
+/// A poll of the body, with all around it. What unwinds out of `step` is dealt with here, once, and not
+/// in each annotated function.
+///
+/// # Safety
+/// `ours` and `room` must be what `step` and `drops` are for.
+#[inline(never)]
+unsafe fn poll_with(
+    slot: &mut Held,
+    (ours, room): (*mut (), *mut ()),
+    (step, drops): (Step, Drops),
+    context: &mut Context<'_>,
+) {
+    let mut polling = Polling::new(slot);
+    polling.room = Some((drops, room));
+    polling.begin();
+    // SAFETY: promised by the caller.
+    unsafe { step(ours, room, &mut polling, context) };
+    polling.full = false;
+}
+
+/// Polls the body, and tells of the call what came of that.
+// References, and no conversion between pointers: each of those is lines in every annotated function.
+fn step<F, C>(
+    ours: &mut Body<F, C>,
+    room: &mut Room<Poll<F::Output>>,
+    polling: &mut Polling<'_>,
+    context: &mut Context<'_>,
+) where
+    F: Future,
+    C: Fn(&F::Output) -> Verdict<'_>,
+{
+    // SAFETY: the body is pinned with the whole, which `poll` was given pinned.
+    let body = unsafe { Pin::new_unchecked(&mut *ours.future) };
+    room.full = ManuallyDrop::new(F::poll(body, context));
+    polling.full = true;
+    // SAFETY: filled just now.
+    match unsafe { &*room.full } {
+        Poll::Pending => polling.pending(),
+        // The predicate is user code: while it runs the call is still current.
+        Poll::Ready(value) => polling.ready((ours.judge)(value)),
     }
 }
 
@@ -265,17 +345,17 @@ where
         let mut polling = Polling::new(&mut this.slot);
         polling.begin();
         // SAFETY: as above.
-        let polled = unsafe { Pin::new_unchecked(&mut *this.body) }.poll_next(context);
+        let polled = unsafe { Pin::new_unchecked(&mut *this.of.future) }.poll_next(context);
         match &polled {
             Poll::Pending => polling.pending(),
-            Poll::Ready(Some(item)) => polling.item((this.judge)(item)),
+            Poll::Ready(Some(item)) => polling.item((this.of.judge)(item)),
             Poll::Ready(None) => polling.last(),
         }
         polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.body.size_hint()
+        self.of.future.size_hint()
     }
 }
 
@@ -283,11 +363,22 @@ impl<F, C> Drop for Driven<F, C> {
     // Once a function, and not once a way out of whoever awaits it.
     #[inline(never)]
     fn drop(&mut self) {
-        let mut polling = Polling::new(&mut self.slot);
-        polling.cancel();
+        let drops = dropping(ptr::drop_in_place::<F>);
         // SAFETY: nobody uses it any more.
-        unsafe { ManuallyDrop::drop(&mut self.body) };
+        unsafe { cancel_with(&mut self.slot, drops, (&raw mut self.of.future).cast()) };
     }
+}
+
+/// Drops a body, with all around that.
+///
+/// # Safety
+/// `body` must be of the type that `drops` is for, and not be used any more.
+#[inline(never)]
+unsafe fn cancel_with(slot: &mut Held, drops: Drops, body: *mut ()) {
+    let mut polling = Polling::new(slot);
+    polling.cancel();
+    // SAFETY: promised by the caller.
+    unsafe { drops(body) };
 }
 
 impl<F, C> fmt::Debug for Driven<F, C> {

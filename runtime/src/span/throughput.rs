@@ -22,6 +22,7 @@ static SITE: CallSite = CallSite {
     module: "shop::payments",
     file: "src/payments.rs",
     line: 17,
+    fields: &[],
     rest: REST,
 };
 

@@ -130,17 +130,17 @@ mod tests {
     #[test]
     fn the_root_of_a_chain_is_named_and_not_what_was_said_on_the_way() {
         let out: anyhow::Result<u8> = "x".parse().context("the port").context("the settings");
-        let error_type = error_type((&&&&&&Returned(&out)).__redspan_verdict());
+        let error_type = error_type(Returned(&out).__redspan_verdict());
         assert_eq!(error_type, type_name::<std::num::ParseIntError>());
     }
 
     #[test]
     fn an_error_in_a_box_is_named() {
         let out = parsed("x");
-        let found = error_type((&&&&&&Returned(&out)).__redspan_verdict());
+        let found = error_type(Returned(&out).__redspan_verdict());
         assert_eq!(found, type_name::<std::num::ParseIntError>());
         let out: Result<(), Box<dyn Error + Send + Sync>> = Err("only words".into());
-        let found = error_type((&&&&&&Returned(&out)).__redspan_verdict());
+        let found = error_type(Returned(&out).__redspan_verdict());
         assert_eq!(found, type_name::<Box<dyn Error + Send + Sync>>());
     }
 
@@ -162,7 +162,7 @@ mod tests {
         }
         let text = String::from("borrowed");
         let out = fails(&text);
-        let found = error_type((&&&&&&Returned(&out)).__redspan_verdict());
+        let found = error_type(Returned(&out).__redspan_verdict());
         assert_eq!(found, type_name::<Box<dyn Error>>());
     }
 
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_type_of_the_programs_own_is_known_once_it_is_named() {
         let out: anyhow::Result<()> = Err(Named).context("below");
-        let found = || error_type((&&&&&&Returned(&out)).__redspan_verdict());
+        let found = || error_type(Returned(&out).__redspan_verdict());
         assert_eq!(found(), type_name::<anyhow::Error>());
         name_error::<Named>();
         name_error::<Named>();

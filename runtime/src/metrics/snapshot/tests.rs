@@ -11,7 +11,7 @@ static NEVER: CallSite = site("refund");
 
 const fn site(function: &'static str) -> CallSite {
     let (module, file) = ("shop::pay", "pay.rs");
-    CallSite { name: function, function, module, file, line: 1, rest: REST }
+    CallSite { name: function, function, module, file, line: 1, fields: &[], rest: REST }
 }
 
 fn gather(store: &Store) -> Snapshot {
