@@ -60,7 +60,9 @@ pub(crate) fn take(
             }
             FnArg::Typed(typed) => {
                 let attrs = typed.attrs.iter().map(ToTokens::to_token_stream).collect();
-                let conditional = typed.attrs.iter().any(|attr| attr.path().is_ident("cfg"));
+                let is = |word| typed.attrs.iter().any(|attr| attr.path().is_ident(word));
+                // What a `cfg_attr` says may be a `cfg`.
+                let conditional = is("cfg") || is("cfg_attr");
                 let pattern = typed.pat.to_token_stream();
                 let mut recorded = Vec::new();
                 bindings(&typed.pat, reads, &mut recorded);
