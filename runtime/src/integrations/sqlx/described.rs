@@ -9,6 +9,7 @@ use opentelemetry::KeyValue;
 use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -24,7 +25,9 @@ const REMEMBERED: usize = 1_000;
 /// A query, or a step of a transaction.
 pub(super) struct Statement {
     pub(super) shown: Shown,
-    pub(super) name: String,
+    pub(super) name: Cow<'static, str>,
+    /// What each of its spans has from the beginning.
+    attributes: OnceLock<Vec<KeyValue>>,
     durations: Kept<Ended, Histogram>,
 }
 
@@ -37,7 +40,8 @@ pub(super) struct Ended {
 
 impl Statement {
     fn new(shown: Shown) -> Arc<Self> {
-        Arc::new(Statement { name: shown.summary(), shown, durations: Kept::new() })
+        let name = word(&shown.summary());
+        Arc::new(Statement { name, shown, attributes: OnceLock::new(), durations: Kept::new() })
     }
 }
 
@@ -186,9 +190,17 @@ impl Described {
 
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
     pub(super) fn attributes(&self, statement: &Statement) -> Vec<KeyValue> {
+        let known = statement.attributes.get_or_init(|| self.attributes_of(statement));
+        // With room for what is known at the end.
+        let mut attributes = Vec::with_capacity(known.len() + 2);
+        attributes.extend(known.iter().cloned());
+        attributes
+    }
+
+    fn attributes_of(&self, statement: &Statement) -> Vec<KeyValue> {
         let mut attributes = self.place();
         attributes.push(KeyValue::new("db.operation.name", word(&statement.shown.operation)));
-        attributes.push(KeyValue::new("db.query.summary", word(&statement.name)));
+        attributes.push(KeyValue::new("db.query.summary", statement.name.clone()));
         if let Some(collection) = &statement.shown.collection {
             attributes.push(KeyValue::new("db.collection.name", word(collection)));
         }
@@ -200,7 +212,6 @@ impl Described {
 
     /// Where the database is.
     pub(super) fn place(&self) -> Vec<KeyValue> {
-        // With room for what is known at the end.
         let mut place = Vec::with_capacity(10);
         place.push(KeyValue::new("db.system.name", self.system));
         let known = |name: &'static str, value: &Option<String>| {

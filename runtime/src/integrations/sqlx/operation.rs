@@ -4,7 +4,6 @@ use super::described::{Codes, Described, Ended, Statement};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
-use crate::integrations::interned::word;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
@@ -93,7 +92,7 @@ pub(super) fn failed(error: &Error, said: Codes) -> Failed {
 impl Operation {
     fn begin(described: Arc<Described>, statement: Arc<Statement>, counts_rows: bool) -> Self {
         let started = clock::now();
-        let name = || word(&statement.name);
+        let name = || statement.name.clone();
         let attributes = || described.attributes(&statement);
         let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
@@ -143,7 +142,7 @@ impl Operation {
                 tracing::warn!(
                     target: "redspan::sqlx",
                     {
-                        db.query.summary = statement.name,
+                        db.query.summary = &*statement.name,
                         db.query.text = text,
                         duration = took.as_secs_f64(),
                     },
