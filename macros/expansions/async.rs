@@ -23,6 +23,7 @@ fn charge(
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_at(
@@ -44,7 +45,7 @@ fn charge(
         }),
         |__redspan_out| {
             use ::redspan::__private::classify::*;
-            (&&&&&&&&&::redspan::__private::Returned(__redspan_out)).__redspan_verdict()
+            ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
         },
     )
 }

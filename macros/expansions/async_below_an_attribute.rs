@@ -21,6 +21,7 @@ async fn main() {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_at(

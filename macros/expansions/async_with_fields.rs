@@ -20,13 +20,8 @@ fn charge(id: u64) -> impl ::core::future::Future<Output = ()> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        rest: ::redspan::__private::Rest {
-            settings: ::redspan::__private::Settings {
-                fields: &["id"],
-                ..::redspan::__private::REST.settings
-            },
-            ..::redspan::__private::REST
-        },
+        fields: &["id"],
+        rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_handed(
         ::redspan::__private::ManuallyDrop::new(async move {

@@ -20,6 +20,7 @@ fn charge(id: u64) -> BoxFuture<'static, u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::REST,
     };
     let id = id;
@@ -40,8 +41,7 @@ fn charge(id: u64) -> BoxFuture<'static, u8> {
             }),
             |__redspan_out| {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
             },
         ),
     )

@@ -18,13 +18,13 @@ async fn charge(id: u64) -> u8 {
         name: "charge",
         function: "charge",
         module: ::core::module_path!(),
-        file: "",
-        line: 0,
+        file: ::core::file!(),
+        line: ::core::line!(),
+        fields: &[],
         rest: ::redspan::__private::Rest {
             settings: ::redspan::__private::Settings {
                 target: ::core::option::Option::Some(::core::module_path!()),
                 level: ::redspan::__private::Level::INFO,
-                fields: &[],
                 follows_tracing: true,
                 ..::redspan::__private::REST.settings
             },
@@ -32,11 +32,11 @@ async fn charge(id: u64) -> u8 {
         },
     };
     static __REDSPAN_RET: ::redspan::__private::EventSite = ::redspan::__private::EventSite::new(
-        "event :0",
+        ::core::concat!("event ", ::core::file!(), ":", ::core::line!()),
         ::core::module_path!(),
         ::core::module_path!(),
-        "",
-        0,
+        ::core::file!(),
+        ::core::line!(),
         ::redspan::__private::Level::INFO,
         &["return"],
         &__REDSPAN_RET,

@@ -18,13 +18,13 @@ fn charge(id: u64) -> Result<u8, E> {
         name: "charge",
         function: "charge",
         module: ::core::module_path!(),
-        file: "",
-        line: 0,
+        file: ::core::file!(),
+        line: ::core::line!(),
+        fields: &["id", "x"],
         rest: ::redspan::__private::Rest {
             settings: ::redspan::__private::Settings {
                 target: ::core::option::Option::Some(::core::module_path!()),
                 level: ::redspan::__private::Level::INFO,
-                fields: &["id", "x"],
                 follows_tracing: true,
                 ..::redspan::__private::REST.settings
             },
@@ -32,11 +32,11 @@ fn charge(id: u64) -> Result<u8, E> {
         },
     };
     static __REDSPAN_ERR: ::redspan::__private::EventSite = ::redspan::__private::EventSite::new(
-        "event :0",
+        ::core::concat!("event ", ::core::file!(), ":", ::core::line!()),
         ::core::module_path!(),
         ::core::module_path!(),
-        "",
-        0,
+        ::core::file!(),
+        ::core::line!(),
         ::redspan::__private::Level::ERROR,
         &["error"],
         &__REDSPAN_ERR,
@@ -76,8 +76,7 @@ fn charge(id: u64) -> Result<u8, E> {
             }
             ::redspan::__private::quiet({
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(&__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
             })
         },
     );

@@ -20,6 +20,7 @@ fn charge(id: u64) -> impl Future<Output = u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_at(
@@ -29,7 +30,7 @@ fn charge(id: u64) -> impl Future<Output = u8> {
         ),
         |__redspan_out| {
             use ::redspan::__private::classify::*;
-            (&&&&&&&&&::redspan::__private::Returned(__redspan_out)).__redspan_verdict()
+            ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
         },
     )
 }

@@ -24,6 +24,7 @@ impl Payments {
             module: ::core::module_path!(),
             file: "",
             line: 0,
+            fields: &[],
             rest: ::redspan::__private::REST,
         };
         let __redspan_started = {
@@ -44,8 +45,7 @@ impl Payments {
             &mut __redspan_call,
             {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(&__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
             },
         );
         __redspan_out
@@ -75,6 +75,7 @@ impl Payments {
             module: ::core::module_path!(),
             file: "",
             line: 0,
+            fields: &[],
             rest: ::redspan::__private::REST,
         };
         let __redspan_started = {

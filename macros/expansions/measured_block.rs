@@ -24,13 +24,8 @@ fn around() {
             module: ::core::module_path!(),
             file: "",
             line: 0,
-            rest: ::redspan::__private::Rest {
-                settings: ::redspan::__private::Settings {
-                    fields: &["key"],
-                    ..::redspan::__private::REST.settings
-                },
-                ..::redspan::__private::REST
-            },
+            fields: &["key"],
+            rest: ::redspan::__private::REST,
         };
         let mut __redspan_started = ::redspan::__private::begin(&__REDSPAN_SITE);
         if ::redspan::__private::Started::wants_fields(&__redspan_started) {
@@ -44,8 +39,7 @@ fn around() {
             || { load(key)? },
             |__redspan_out| {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
             },
         )
     };

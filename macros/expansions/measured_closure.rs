@@ -24,6 +24,7 @@ fn around() {
             module: ::core::module_path!(),
             file: "",
             line: 0,
+            fields: &[],
             rest: ::redspan::__private::REST,
         };
         ::redspan::__private::measured(
@@ -31,8 +32,7 @@ fn around() {
             || -> Option<u8> { load(key) },
             |__redspan_out| {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
             },
         )
     };

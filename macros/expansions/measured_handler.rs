@@ -24,13 +24,8 @@ fn around() {
             module: ::core::module_path!(),
             file: "",
             line: 0,
-            rest: ::redspan::__private::Rest {
-                settings: ::redspan::__private::Settings {
-                    fields: &["key"],
-                    ..::redspan::__private::REST.settings
-                },
-                ..::redspan::__private::REST
-            },
+            fields: &["key"],
+            rest: ::redspan::__private::REST,
         };
         ::redspan::__private::drive_handed(
             ::redspan::__private::ManuallyDrop::new(async move {
@@ -56,8 +51,7 @@ fn around() {
             }),
             |__redspan_out| {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
             },
         )
     };

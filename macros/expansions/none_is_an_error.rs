@@ -20,6 +20,7 @@ fn find(id: u64) -> Option<u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::Rest {
             settings: ::redspan::__private::Settings {
                 span: false,
@@ -39,8 +40,7 @@ fn find(id: u64) -> Option<u8> {
             &__redspan_out,
             {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(&__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
             },
         ),
     );

@@ -31,6 +31,7 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::Rest {
             settings: ::redspan::__private::Settings {
                 level: ::redspan::__private::Level::DEBUG,
@@ -78,8 +79,7 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
                 ::redspan::__private::holds(&__redspan_out, |n| *n > 1),
                 {
                     use ::redspan::__private::classify::*;
-                    (&&&&&&&&&::redspan::__private::Returned(&__redspan_out))
-                        .__redspan_verdict()
+                    ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
                 },
             );
             ::redspan::__private::pick(

@@ -20,6 +20,7 @@ fn items(id: u64) -> BoxStream<'static, u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::REST,
     };
     ::std::boxed::Box::pin(
@@ -33,8 +34,7 @@ fn items(id: u64) -> BoxStream<'static, u8> {
             ),
             |__redspan_out| {
                 use ::redspan::__private::classify::*;
-                (&&&&&&&&&::redspan::__private::Returned(__redspan_out))
-                    .__redspan_verdict()
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
             },
         ),
     )

@@ -20,6 +20,7 @@ fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
+        fields: &[],
         rest: ::redspan::__private::REST,
     };
     let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
@@ -32,7 +33,7 @@ fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
         &mut __redspan_call,
         {
             use ::redspan::__private::classify::*;
-            (&&&&&&&&&::redspan::__private::Returned(&__redspan_out)).__redspan_verdict()
+            ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
         },
     );
     __redspan_out

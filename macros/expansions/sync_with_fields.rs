@@ -20,13 +20,8 @@ fn charge(id: u64, who: &str) {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        rest: ::redspan::__private::Rest {
-            settings: ::redspan::__private::Settings {
-                fields: &["id", "who"],
-                ..::redspan::__private::REST.settings
-            },
-            ..::redspan::__private::REST
-        },
+        fields: &["id", "who"],
+        rest: ::redspan::__private::REST,
     };
     let mut __redspan_started = ::redspan::__private::begin(&__REDSPAN_SITE);
     if ::redspan::__private::Started::wants_fields(&__redspan_started) {

@@ -24,6 +24,7 @@ impl Gateway for Payments {
             module: ::core::module_path!(),
             file: "",
             line: 0,
+            fields: &[],
             rest: ::redspan::__private::REST,
         };
         ::redspan::__private::drive_handed(
