@@ -212,6 +212,13 @@ impl<'a> Verdict<'a> {
         Verdict(Some(Failure { error_type, own: None, message, error, clients: false }))
     }
 
+    /// Once a type of errors, and not in each function that returns one.
+    #[cold]
+    #[inline(never)]
+    fn of<E: Error>(error: &'a E) -> Self {
+        Verdict::error(type_name::<E>(), Some(error), Some(error))
+    }
+
     /// What the value answers, with what it says of its error.
     pub fn answered(self, answer: Answered) -> Self {
         let Fault { error_type, clients } = match answer {
@@ -339,7 +346,7 @@ impl<'a, T, E: Error> Judge<'a> for Returned<'a, Result<T, E>> {
     fn __redspan_verdict(self) -> Verdict<'a> {
         match self.0 {
             Ok(_) => Verdict(None),
-            Err(error) => Verdict::error(type_name::<E>(), Some(error), Some(error)),
+            Err(error) => Verdict::of(error),
         }
     }
 }
