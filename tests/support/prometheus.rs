@@ -110,11 +110,10 @@ impl Prometheus {
     /// If it has something to complain about.
     pub fn has_no_complaint(&self) {
         let log = self.log();
+        let wrong = ["level=warn", "level=error", "Scrape failed", "Append failed"];
         let late = ["context deadline exceeded", "connection refused"];
         let complaint = |line: &&str| {
-            line.contains("level=warn")
-                || line.contains("level=error")
-                || (line.contains("Scrape failed") && !late.iter().any(|it| line.contains(it)))
+            wrong.iter().any(|it| line.contains(it)) && !late.iter().any(|it| line.contains(it))
         };
         let complaints: Vec<_> = log.lines().filter(complaint).collect();
         assert!(complaints.is_empty(), "{complaints:#?}");
