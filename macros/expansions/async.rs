@@ -43,9 +43,15 @@ fn charge(
                 pay(id).await
             }
         }),
-        |__redspan_out| {
-            use ::redspan::__private::classify::*;
-            ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
-        },
+        |__redspan_out| ::redspan::__private::Verdict::answered(
+            {
+                use ::redspan::__private::classify::*;
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
+            },
+            {
+                use ::redspan::__private::answer::*;
+                (&&&&&::redspan::__private::Returned(__redspan_out)).__redspan_answer()
+            },
+        ),
     )
 }

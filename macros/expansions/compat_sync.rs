@@ -74,10 +74,20 @@ fn charge(id: u64) -> Result<u8, E> {
                     );
                 }
             }
-            ::redspan::__private::quiet({
-                use ::redspan::__private::classify::*;
-                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
-            })
+            ::redspan::__private::quiet(
+                ::redspan::__private::Verdict::answered(
+                    {
+                        use ::redspan::__private::classify::*;
+                        ::redspan::__private::Returned(&__redspan_out)
+                            .__redspan_verdict()
+                    },
+                    {
+                        use ::redspan::__private::answer::*;
+                        (&&&&&::redspan::__private::Returned(&__redspan_out))
+                            .__redspan_answer()
+                    },
+                ),
+            )
         },
     );
     __redspan_out

@@ -28,9 +28,15 @@ fn charge(id: u64) -> impl Future<Output = u8> {
         ::redspan::__private::ManuallyDrop::new(
             ::redspan::__private::call1(id, move |id| -> _ { pay(id) }),
         ),
-        |__redspan_out| {
-            use ::redspan::__private::classify::*;
-            ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
-        },
+        |__redspan_out| ::redspan::__private::Verdict::answered(
+            {
+                use ::redspan::__private::classify::*;
+                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
+            },
+            {
+                use ::redspan::__private::answer::*;
+                (&&&&&::redspan::__private::Returned(__redspan_out)).__redspan_answer()
+            },
+        ),
     )
 }

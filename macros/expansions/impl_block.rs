@@ -43,10 +43,17 @@ impl Payments {
         let __redspan_out = ::redspan::__private::call0(move || -> Self { Self });
         ::redspan::__private::Call::finish(
             &mut __redspan_call,
-            {
-                use ::redspan::__private::classify::*;
-                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
-            },
+            ::redspan::__private::Verdict::answered(
+                {
+                    use ::redspan::__private::classify::*;
+                    ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
+                },
+                {
+                    use ::redspan::__private::answer::*;
+                    (&&&&&::redspan::__private::Returned(&__redspan_out))
+                        .__redspan_answer()
+                },
+            ),
         );
         __redspan_out
     }

@@ -30,10 +30,17 @@ fn around() {
         ::redspan::__private::drive_at(
             &__REDSPAN_SITE,
             ::redspan::__private::ManuallyDrop::new(async move { load(key).await }),
-            |__redspan_out| {
-                use ::redspan::__private::classify::*;
-                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
-            },
+            |__redspan_out| ::redspan::__private::Verdict::answered(
+                {
+                    use ::redspan::__private::classify::*;
+                    ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
+                },
+                {
+                    use ::redspan::__private::answer::*;
+                    (&&&&&::redspan::__private::Returned(__redspan_out))
+                        .__redspan_answer()
+                },
+            ),
         )
     };
 }

@@ -30,10 +30,17 @@ fn around() {
         ::redspan::__private::measured(
             ::redspan::__private::enter(&__REDSPAN_SITE),
             || -> Option<u8> { load(key) },
-            |__redspan_out| {
-                use ::redspan::__private::classify::*;
-                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
-            },
+            |__redspan_out| ::redspan::__private::Verdict::answered(
+                {
+                    use ::redspan::__private::classify::*;
+                    ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
+                },
+                {
+                    use ::redspan::__private::answer::*;
+                    (&&&&&::redspan::__private::Returned(__redspan_out))
+                        .__redspan_answer()
+                },
+            ),
         )
     };
 }

@@ -38,10 +38,17 @@ fn find(id: u64) -> Option<u8> {
         &mut __redspan_call,
         ::redspan::__private::absent(
             &__redspan_out,
-            {
-                use ::redspan::__private::classify::*;
-                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
-            },
+            ::redspan::__private::Verdict::answered(
+                {
+                    use ::redspan::__private::classify::*;
+                    ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
+                },
+                {
+                    use ::redspan::__private::answer::*;
+                    (&&&&&::redspan::__private::Returned(&__redspan_out))
+                        .__redspan_answer()
+                },
+            ),
         ),
     );
     __redspan_out

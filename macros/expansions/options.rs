@@ -77,10 +77,18 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
         {
             let __redspan_verdict = ::redspan::__private::judged(
                 ::redspan::__private::holds(&__redspan_out, |n| *n > 1),
-                {
-                    use ::redspan::__private::classify::*;
-                    ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
-                },
+                ::redspan::__private::Verdict::answered(
+                    {
+                        use ::redspan::__private::classify::*;
+                        ::redspan::__private::Returned(&__redspan_out)
+                            .__redspan_verdict()
+                    },
+                    {
+                        use ::redspan::__private::answer::*;
+                        (&&&&&::redspan::__private::Returned(&__redspan_out))
+                            .__redspan_answer()
+                    },
+                ),
             );
             ::redspan::__private::pick(
                 &__REDSPAN_SITE,

@@ -32,10 +32,17 @@ fn items(id: u64) -> BoxStream<'static, u8> {
                     move |id| -> BoxStream<'static, u8> { all(id) },
                 ),
             ),
-            |__redspan_out| {
-                use ::redspan::__private::classify::*;
-                ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
-            },
+            |__redspan_out| ::redspan::__private::Verdict::answered(
+                {
+                    use ::redspan::__private::classify::*;
+                    ::redspan::__private::Returned(__redspan_out).__redspan_verdict()
+                },
+                {
+                    use ::redspan::__private::answer::*;
+                    (&&&&&::redspan::__private::Returned(__redspan_out))
+                        .__redspan_answer()
+                },
+            ),
         ),
     )
 }

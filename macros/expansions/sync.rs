@@ -31,10 +31,16 @@ fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
     );
     ::redspan::__private::Call::finish(
         &mut __redspan_call,
-        {
-            use ::redspan::__private::classify::*;
-            ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
-        },
+        ::redspan::__private::Verdict::answered(
+            {
+                use ::redspan::__private::classify::*;
+                ::redspan::__private::Returned(&__redspan_out).__redspan_verdict()
+            },
+            {
+                use ::redspan::__private::answer::*;
+                (&&&&&::redspan::__private::Returned(&__redspan_out)).__redspan_answer()
+            },
+        ),
     );
     __redspan_out
 }

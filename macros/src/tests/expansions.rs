@@ -1,6 +1,7 @@
 //! What each shape becomes, as files to be read: `macros/expansions`. After a change of the generated code
-//! `REDSPAN_BLESS=1 cargo test -p redspan-macros --features instrument expansions` writes them anew; the
-//! difference is then part of the review.
+//! `REDSPAN_BLESS=1 cargo test -p redspan-macros --features instrument,answers expansions` writes them anew;
+//! the difference is then part of the review. With `answers`, as `cargo test` in the workspace has it: what is
+//! written without it is less.
 
 use std::path::Path;
 use std::{env, fs};

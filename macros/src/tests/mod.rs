@@ -1,6 +1,7 @@
 //! Every option of every macro, with every mistake that a table can tell: one error each, inside the
 //! token that is wrong, naming what is accepted. Written from the table ([`options`](crate::options)).
 
+#[cfg(feature = "answers")]
 mod expansions;
 
 use std::ops::Range;
