@@ -140,3 +140,22 @@ fn typed_handles_count_in_the_scope_they_are_used_in() {
     assert_eq!(seen.gauge("till.open", &[]), Some(2.0));
     assert_eq!(seen.gauge("till_change_EUR", &[]), Some(1.25));
 }
+
+#[test]
+fn series_that_have_the_labels_asked_for_are_added_up() {
+    let ((), seen) = testing::scope(|| {
+        for (region, times) in [("eu", 3), ("us", 5)] {
+            metrics::counter!("testing_sold", "region" => region).increment(times);
+            metrics::gauge!("testing_open", "region" => region).set(times as f64);
+            metrics::histogram!("testing_basket", "region" => region).record(times as f64);
+        }
+        works(1);
+    });
+    assert_eq!(seen.counter("testing_sold", &[]), Some(8));
+    assert_eq!(seen.counter("testing_sold", &[("region", "us")]), Some(5));
+    assert_eq!(seen.counter("testing_sold", &[("region", "asia")]), None);
+    assert_eq!(seen.gauge("testing_open", &[]), Some(8.0));
+    let basket = seen.histogram("testing_basket", &[]).expect("values");
+    assert_eq!((basket.count, basket.sum), (2, 8.0));
+    assert_eq!(seen.counter("function_calls", &[("function", "works")]), Some(1));
+}

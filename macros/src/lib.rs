@@ -74,10 +74,10 @@ use off as instrumented;
 /// | `name = "checkout"` | a string literal | the span's name; the function's name by default. The metrics' label `function` is the function's name in any case |
 /// | `fields(…)` | [see below](#fields), at most 32 | what of the call is recorded on the span; nothing else is |
 /// | `labels(…)` | [see below](#labels), at most 8 | what the function's metrics are told apart by |
-/// | `error_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are an error; a `Result` tells by itself |
+/// | `error_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are an error; without it a `Result` tells by itself, with it an `Err` is one only if this says so: `\|r\| r.is_err() \|\| …` |
 /// | `level = "debug"` | `trace`, `debug`, `info`, `warn`, `error`, in any case, or a path that ends in one of them, such as `Level::DEBUG` | the span's level, `info` by default; it never silences the metrics |
 /// | `kind = "server"` | `internal`, `server`, `client`, `producer`, `consumer` | the span's kind, `internal` by default |
-/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each, with a `name` if it is not the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold` (in seconds), as autometrics names them; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
+/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each, with a `name` if it is not the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold` (in seconds), as autometrics names them, a latency's on the histogram, a success's on the counter; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
 ///
 /// What leaves the process for a call, span attributes and series with their labels, is listed [at the crate's
 /// front](https://docs.rs/redspan#a-call). `cargo run --example service` shows a whole service.
@@ -464,7 +464,7 @@ pub fn metrics(input: TokenStream) -> TokenStream {
 /// ```
 ///
 /// The span of `charge` has `component = "payments"`, `cloud.region = "eu"` and `shard = 3`; its counters
-/// and its histogram have the label `region="eu"`.
+/// and its histogram, and its gauge of calls in flight, have the label `region="eu"`.
 ///
 /// A number, a boolean or a text is an attribute as it is; of other types the `Label` is taken, or else
 /// the `Display`. An attribute or a label that a method's own `fields(…)` or `labels(…)` names is the

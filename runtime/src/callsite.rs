@@ -189,7 +189,7 @@ impl CallSite {
         self.file
     }
 
-    /// The line of the attribute.
+    /// The line of the function: of its `fn`.
     pub fn line(&self) -> u32 {
         self.line
     }

@@ -25,17 +25,17 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; the event `exception` with message and source chain where an error first leaves a call |
-//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error `error_type`, and your own; at zero before the first call |
+//! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; its description the error's `Display`, or `panic`; the event `exception` with message and source chain where an error that has a `Display` first leaves a call |
+//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, and your own; at zero before the first call |
 //! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s, with `function`, `module`, `service_name` and your own labels, but not by outcome |
-//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name` |
+//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body |
 //! | log lines | `trace_id`, `span_id`, `sampled` |
 //!
 //! | span attribute | is there |
 //! |---|---|
 //! | what `fields(…)` lists | always |
 //! | `component`, and fields marked `attribute` | on methods of a service with `#[derive(Instrumented)]` |
-//! | `code.function.name`, `code.file.path`, `code.line.number` | always |
+//! | `code.function.name` (`shop::Payments::charge`, whatever `name` says), `code.file.path`, `code.line.number` | always |
 //! | `error.type` | after an error: what [`ErrorType`] says, or the error's path, `none` of a `None`, `_OTHER` of what only `error_if` knows; `panic` after a panic |
 //! | `redspan.error.blame`, `redspan.error.retryable` | after an error with an [`ErrorType`] |
 //! | `redspan.outcome` | `panic` or `cancelled`, if it is one of these |

@@ -68,7 +68,7 @@ static METADATA: Metadata<'static> = tracing_core::metadata! {
 /// # }
 /// ```
 ///
-/// Before `init!` no span is made: the work just runs.
+/// Before `init!`, but for a scope of `redspan::testing`, no span is made: the work just runs.
 pub fn span(name: impl Into<Cow<'static, str>>) -> NewSpan {
     NewSpan {
         name: name.into(),

@@ -40,9 +40,8 @@ enum Attaches {
 }
 
 impl OwnedSpan {
-    /// Starts the span of an integration below `parent`. `metadata` is what
-    /// `tracing::Span::current()` shows inside. Name and attributes are asked for if somebody wants them.
-    #[cfg(feature = "_spans")]
+    /// As [`OwnedSpan::below_current`], below `parent`.
+    #[cfg(feature = "tower")]
     pub(crate) fn start(
         parent: Context,
         metadata: &'static Metadata<'static>,
@@ -53,7 +52,8 @@ impl OwnedSpan {
         OwnedSpan::described(parent, Attaches::Always, metadata, kind, name, attributes)
     }
 
-    /// As [`OwnedSpan::start`], below the current span.
+    /// Starts the span of an integration below the current one. `metadata` is what
+    /// `tracing::Span::current()` shows inside. Name and attributes are asked for if somebody wants them.
     #[cfg(feature = "_spans")]
     pub(crate) fn below_current(
         metadata: &'static Metadata<'static>,

@@ -7,7 +7,7 @@ use crate::exemplar::Exemplar;
 use crate::exemplar::Slot;
 use crate::log::{LogRecord, ScopedLogs};
 use crate::metrics::series::Number;
-use crate::metrics::snapshot::{Identity, Snapshot, Value};
+use crate::metrics::snapshot::{Buckets, Identity, Series, Snapshot, Value};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::span::scoped::ScopedSpans;
@@ -103,7 +103,8 @@ impl Seen {
         text
     }
 
-    /// How the calls of the function ended. Sites of one function name are added up.
+    /// How the calls of the function ended, by the label `function`, which the option `name` does not
+    /// change. Sites of one function name are added up.
     ///
     /// # Panics
     /// When the program has no annotated function of that name, naming those it has: a count of
@@ -130,48 +131,55 @@ impl Seen {
     }
 
     /// The value of a counter, by its name as it was made, or as it is on the page with or without
-    /// `_total`; `None` if nobody has used it here.
+    /// `_total`. All series that have these labels are added up: `&[]` is the whole metric. `None` if there
+    /// are none; a function's are there from the start, at zero.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
-        match self.point(name, labels)? {
+        let values = self.points(name, labels).into_iter().filter_map(|value| match value {
             Value::Counter { value: Number::Whole(value), .. } => Some(value),
             Value::Counter { value, .. } => Some(value.as_f64() as u64),
             _ => None,
-        }
+        });
+        values.reduce(|a, b| a + b)
     }
 
-    /// The value of a gauge, or of what rises and sinks.
+    /// The value of a gauge, or of what rises and sinks; added up as [`Seen::counter`] does.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        match self.point(name, labels)? {
+        let values = self.points(name, labels).into_iter().filter_map(|value| match value {
             Value::Gauge(value) => Some(value),
             Value::UpDown(value) => Some(value.as_f64()),
             _ => None,
-        }
+        });
+        values.reduce(|a, b| a + b)
     }
 
-    /// What a histogram holds.
+    /// What a histogram holds; added up as [`Seen::counter`] does.
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<Distribution> {
-        match self.point(name, labels)? {
-            Value::Histogram(buckets) => {
-                Some(Distribution { count: buckets.held.count(), sum: buckets.held.sum() })
+        let values = self.points(name, labels).into_iter().filter_map(|value| match value {
+            Value::Histogram(Buckets { held, .. }) => {
+                Some(Distribution { count: held.count(), sum: held.sum() })
             }
             _ => None,
-        }
+        });
+        values.reduce(|a, b| Distribution { count: a.count + b.count, sum: a.sum + b.sum })
     }
 
     /// The exemplars of a metric: of a function's (`function_calls_total`,
-    /// `function_calls_duration_seconds`) or of one made through the `metrics` crate.
+    /// `function_calls_duration_seconds`) or of one made through the `metrics` crate; of all series that
+    /// have these labels.
     pub fn exemplars(&self, name: &str, labels: &[(&str, &str)]) -> Vec<Exemplar> {
-        match self.point(name, labels) {
-            Some(Value::Counter { exemplar, .. }) => exemplar.into_iter().collect(),
-            Some(Value::Histogram(buckets)) => {
-                buckets.exemplars.iter().filter_map(Slot::get).collect()
+        let of_one = |value| match value {
+            Value::Counter { exemplar, .. } => exemplar.into_iter().collect(),
+            Value::Histogram(Buckets { exemplars, .. }) => {
+                exemplars.iter().filter_map(Slot::get).collect()
             }
-            Some(Value::Gauge(_) | Value::UpDown(_)) | None => Vec::new(),
-        }
+            Value::Gauge(_) | Value::UpDown(_) => Vec::new(),
+        };
+        self.points(name, labels).into_iter().flat_map(of_one).collect()
     }
 
     /// Every series that is above zero, sorted, as `name{key="value",…} number`: by its name on the page,
-    /// and of a histogram how many values it holds. For a test that lists all there is.
+    /// and of a histogram, as `…_count`, how many values it holds. For a test that lists all there is;
+    /// redspan's own, `build_info` and `redspan_…`, are among them, and `service_name` is empty.
     pub fn series(&self) -> Vec<String> {
         let snapshot = Snapshot::gather(&self.store, &Identity::default());
         let mut lines = Vec::new();
@@ -197,18 +205,20 @@ impl Seen {
         lines
     }
 
-    fn point(&self, name: &str, labels: &[(&str, &str)]) -> Option<Value> {
+    fn points(&self, name: &str, labels: &[(&str, &str)]) -> Vec<Value> {
         let family_name = name.strip_suffix("_total").unwrap_or(name);
         let snapshot = Snapshot::gather(&self.store, &Identity::default());
         let mut families = snapshot.families.into_iter();
-        let family = families.find(|it| it.name == family_name || it.otel_name == name)?;
-        let mut series = family.series.into_iter();
-        let found = series.find(|series| {
+        let Some(family) = families.find(|it| it.name == family_name || it.otel_name == name)
+        else {
+            return Vec::new();
+        };
+        let fits = |series: &Series| {
             labels.iter().all(|&(key, value)| {
                 series.labels.iter().any(|label| label.key() == key && label.value() == value)
             })
-        });
-        found.map(|series| series.value)
+        };
+        family.series.into_iter().filter(fits).map(|series| series.value).collect()
     }
 
     /// All log records, in their order.
