@@ -294,6 +294,20 @@ pub(crate) fn ungroup(mut expr: Expr) -> Expr {
     }
 }
 
+/// The braces that a token is. A `$body:block` of `macro_rules` arrives in an invisible group.
+pub(crate) fn brace(token: &TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group.clone()),
+        Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            let first = tokens.next()?;
+            if tokens.next().is_some() { None } else { brace(&first) }
+        }
+        _ => None,
+    }
+}
+
 pub(crate) fn string_literal(expr: &Expr) -> Option<&syn::LitStr> {
     match expr {
         Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => Some(text),

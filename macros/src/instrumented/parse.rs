@@ -7,6 +7,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
 
+use crate::attrs::brace;
 use crate::diag::Diag;
 
 pub(crate) struct Function {
@@ -47,7 +48,7 @@ fn header(input: ParseStream) -> syn::Result<Function> {
         rest.push(input.parse::<TokenTree>()?);
     }
     let mut inner_attrs = Vec::new();
-    let body = match rest.pop().and_then(brace) {
+    let body = match rest.pop().as_ref().and_then(brace) {
         Some(body) => Some(strip_inner_attrs(body, &mut inner_attrs)?),
         None => None,
     };
@@ -96,20 +97,6 @@ fn skip(input: ParseStream) -> syn::Result<()> {
         input.parse::<TokenTree>()?;
     }
     Ok(())
-}
-
-/// A `$body:block` of `macro_rules` arrives in an invisible group.
-fn brace(token: TokenTree) -> Option<Group> {
-    let TokenTree::Group(group) = token else { return None };
-    match group.delimiter() {
-        Delimiter::Brace => Some(group),
-        Delimiter::None => {
-            let mut tokens = group.stream().into_iter();
-            let first = tokens.next()?;
-            if tokens.next().is_some() { None } else { brace(first) }
-        }
-        _ => None,
-    }
 }
 
 fn strip_inner_attrs(body: Group, found: &mut Vec<Attribute>) -> syn::Result<Group> {

@@ -8,6 +8,7 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Ident, LitStr, Token};
 
+use crate::attrs::brace;
 use crate::diag::Diag;
 
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "only the body is emitted then"))]
@@ -170,20 +171,6 @@ fn is_arrow(tokens: &[TokenTree]) -> bool {
 
 fn is_punct(token: &TokenTree, wanted: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
-}
-
-/// A `$body:block` of `macro_rules` arrives in an invisible group.
-fn brace(token: &TokenTree) -> Option<Group> {
-    let TokenTree::Group(group) = token else { return None };
-    match group.delimiter() {
-        Delimiter::Brace => Some(group.clone()),
-        Delimiter::None => {
-            let mut tokens = group.stream().into_iter();
-            let first = tokens.next()?;
-            if tokens.next().is_some() { None } else { brace(&first) }
-        }
-        _ => None,
-    }
 }
 
 impl Body {

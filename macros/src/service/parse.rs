@@ -9,6 +9,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Attribute, Meta};
 
+use crate::attrs::brace;
 use crate::diag::Diag;
 
 /// An `impl`, a `trait` or a `mod`.
@@ -277,18 +278,4 @@ fn end(word: Option<Word>, tokens: &[TokenTree]) -> usize {
         }
     }
     tokens.len()
-}
-
-/// A `$body:block` of `macro_rules` arrives in an invisible group.
-fn brace(token: &TokenTree) -> Option<Group> {
-    let TokenTree::Group(group) = token else { return None };
-    match group.delimiter() {
-        Delimiter::Brace => Some(group.clone()),
-        Delimiter::None => {
-            let mut tokens = group.stream().into_iter();
-            let first = tokens.next()?;
-            if tokens.next().is_some() { None } else { brace(&first) }
-        }
-        _ => None,
-    }
 }
