@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A room may import the rooms above it in this list, and those beside it on its
 /// own line.
 const FLOORS: &[&[&str]] = &[
-    &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet"],
+    &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet", "protobuf"],
     &["red"],
     &["service", "slo"],
     &["callsite", "catalog", "config", "redact"],

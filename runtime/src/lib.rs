@@ -103,6 +103,8 @@ pub mod metrics;
 mod otlp;
 mod outcome;
 pub mod prelude;
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+mod protobuf;
 mod provider;
 mod quiet;
 mod red;

@@ -9,6 +9,7 @@ use crate::metrics::exponential::{Exponential, Range};
 use crate::metrics::histogram::Distribution;
 use crate::metrics::snapshot::{Buckets, Family, Series, Snapshot, Value};
 use crate::metrics::store::Kind;
+use crate::protobuf::{Message, Size};
 use bytes::Bytes;
 use opentelemetry_sdk::Resource;
 use std::collections::VecDeque;
@@ -35,52 +36,14 @@ pub(super) fn write(snapshot: &Snapshot, resource: &Resource) -> VecDeque<Bytes>
     pieces.collect()
 }
 
-/// A message that is being written.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
 impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn uint(&mut self, field: u32, value: u64) {
-        self.varint(u64::from(field) << 3);
-        self.varint(value);
-    }
-
     /// Small in both directions.
     fn sint(&mut self, field: u32, value: i64) {
         self.uint(field, ((value << 1) ^ (value >> 63)).cast_unsigned());
     }
 
-    fn double(&mut self, field: u32, value: f64) {
-        self.varint(u64::from(field) << 3 | 1);
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.varint(u64::from(field) << 3 | 2);
-        self.varint(value.len() as u64);
-        self.0.extend_from_slice(value);
-    }
-
-    fn text(&mut self, field: u32, value: &str) {
-        self.bytes(field, value.as_bytes());
-    }
-
-    fn message(&mut self, field: u32, write: impl FnOnce(&mut Message)) {
-        let mut message = Message::default();
-        write(&mut message);
-        self.bytes(field, &message.0);
-    }
-
     fn label(&mut self, name: &str, value: &str) {
-        self.message(1, |label| {
+        self.message(1, Size::Small, |label| {
             label.text(1, name);
             label.text(2, value);
         });
@@ -93,11 +56,11 @@ fn target(resource: &Resource) -> Option<Message> {
     message.text(1, "target_info");
     message.text(2, target::HELP);
     message.uint(3, 1);
-    message.message(4, |metric| {
+    message.message(4, Size::Small, |metric| {
         for (name, value) in &labels {
             metric.label(name, value);
         }
-        metric.message(2, |gauge| gauge.double(1, 1.0));
+        metric.message(2, Size::Small, |gauge| gauge.double(1, 1.0));
     });
     (!labels.is_empty()).then_some(message)
 }
@@ -118,7 +81,7 @@ fn family(family: &Family) -> Message {
     };
     message.uint(3, kind);
     for series in &family.series {
-        message.message(4, |message| metric(series, message));
+        message.message(4, Size::Small, |message| metric(series, message));
     }
     message
 }
@@ -128,15 +91,19 @@ fn metric(series: &Series, message: &mut Message) {
         message.label(label.key(), label.value());
     }
     match &series.value {
-        Value::Counter { value, exemplar } => message.message(3, |counter| {
+        Value::Counter { value, exemplar } => message.message(3, Size::Small, |counter| {
             counter.double(1, value.as_f64());
             if let Some(exemplar) = exemplar {
-                counter.message(2, |message| self::exemplar(exemplar, message));
+                counter.message(2, Size::Small, |message| self::exemplar(exemplar, message));
             }
         }),
-        Value::UpDown(value) => message.message(2, |gauge| gauge.double(1, value.as_f64())),
-        Value::Gauge(value) => message.message(2, |gauge| gauge.double(1, *value)),
-        Value::Histogram(buckets) => message.message(7, |message| histogram(buckets, message)),
+        Value::UpDown(value) => {
+            message.message(2, Size::Small, |gauge| gauge.double(1, value.as_f64()))
+        }
+        Value::Gauge(value) => message.message(2, Size::Small, |gauge| gauge.double(1, *value)),
+        Value::Histogram(buckets) => {
+            message.message(7, Size::Small, |message| histogram(buckets, message))
+        }
     }
 }
 
@@ -149,11 +116,12 @@ fn histogram(buckets: &Buckets, message: &mut Message) {
             let bounds = bounds.iter().copied().chain([f64::INFINITY]);
             for (at, (bound, count)) in bounds.zip(counts).enumerate() {
                 total += count;
-                message.message(3, |bucket| {
+                message.message(3, Size::Small, |bucket| {
                     bucket.uint(1, total);
                     bucket.double(2, bound);
                     if let Some(exemplar) = buckets.exemplars.get(at).and_then(Slot::get) {
-                        bucket.message(3, |message| self::exemplar(&exemplar, message));
+                        bucket
+                            .message(3, Size::Small, |message| self::exemplar(&exemplar, message));
                     }
                 });
             }
@@ -176,7 +144,7 @@ fn side(range: &Range, [span, delta]: [u32; 2], message: &mut Message) {
     if range.counts.is_empty() {
         return;
     }
-    message.message(span, |span| {
+    message.message(span, Size::Small, |span| {
         // OpenTelemetry counts buckets by their lower bounds, Prometheus by their upper ones.
         span.sint(1, i64::from(range.offset) + 1);
         span.uint(2, range.counts.len() as u64);
@@ -194,7 +162,7 @@ fn exemplar(exemplar: &Exemplar, message: &mut Message) {
     message.label("span_id", &exemplar.span_id.to_string());
     message.double(2, exemplar.value);
     if let Ok(since) = exemplar.time.duration_since(SystemTime::UNIX_EPOCH) {
-        message.message(3, |time| {
+        message.message(3, Size::Small, |time| {
             time.uint(1, since.as_secs());
             time.uint(2, since.subsec_nanos().into());
         });

@@ -2,6 +2,7 @@
 //! every text before they are written, which costs more than all the rest of the way.
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto>
 
+use crate::protobuf::{Message, Size};
 use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -13,53 +14,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const KNOWS_PARENT: u32 = 0x100;
 const PARENT_IS_REMOTE: u32 = 0x200;
 
-/// A message that is being written.
-pub(super) struct Message(Vec<u8>);
-
-/// How many bytes the length of a message is expected to take; another one costs moving the message.
-#[derive(Clone, Copy)]
-enum Size {
-    Small = 1,
-    Medium = 2,
-    Large = 3,
-}
-
-fn varint_width(value: usize) -> usize {
-    // Seven bits a byte, and one byte for zero.
-    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
-}
-
 impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn tag(&mut self, field: u32, wire: u32) {
-        self.varint(u64::from(field << 3 | wire));
-    }
-
-    fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, 2);
-        self.varint(value.len() as u64);
-        self.0.extend_from_slice(value);
-    }
-
     /// A text, unless it is empty.
-    fn text(&mut self, field: u32, value: &str) {
+    fn some_text(&mut self, field: u32, value: &str) {
         if !value.is_empty() {
-            self.bytes(field, value.as_bytes());
+            self.text(field, value);
         }
     }
 
     /// A number, unless it is zero.
     fn number(&mut self, field: u32, value: u32) {
         if value != 0 {
-            self.tag(field, 0);
-            self.varint(u64::from(value));
+            self.uint(field, value.into());
         }
     }
 
@@ -78,31 +44,9 @@ impl Message {
         }
     }
 
-    fn message(&mut self, field: u32, size: Size, write: impl FnOnce(&mut Message)) {
-        self.tag(field, 2);
-        let at = self.0.len();
-        let reserved = size as usize;
-        self.0.extend_from_slice(&[0; Size::Large as usize][..reserved]);
-        write(self);
-        let length = self.0.len() - at - reserved;
-        let width = varint_width(length);
-        if width != reserved {
-            let end = self.0.len();
-            self.0.resize(end.max(end + width - reserved), 0);
-            self.0.copy_within(at + reserved..end, at + width);
-            self.0.truncate(at + width + length);
-        }
-        let mut left = length;
-        for (index, byte) in self.0[at..at + width].iter_mut().enumerate() {
-            let more = if index + 1 < width { 0x80 } else { 0 };
-            *byte = left as u8 & 0x7f | more;
-            left >>= 7;
-        }
-    }
-
     fn attribute(&mut self, field: u32, key: &str, value: &Value) {
         self.message(field, Size::Small, |pair| {
-            pair.text(1, key);
+            pair.some_text(1, key);
             pair.message(2, Size::Small, |held| held.value(value));
         });
     }
@@ -115,29 +59,14 @@ impl Message {
 
     fn value(&mut self, value: &Value) {
         match value {
-            Value::Bool(value) => self.flag(*value),
-            Value::I64(value) => self.integer(*value),
-            Value::F64(value) => self.double(*value),
-            Value::String(value) => self.bytes(1, value.as_str().as_bytes()),
+            Value::Bool(value) => self.uint(2, (*value).into()),
+            Value::I64(value) => self.uint(3, value.cast_unsigned()),
+            Value::F64(value) => self.double(4, *value),
+            Value::String(value) => self.text(1, value.as_str()),
             Value::Array(array) => self.message(5, Size::Small, |list| list.array(array)),
             // A kind that this version of OpenTelemetry does not know is shown as its text.
-            other => self.bytes(1, other.as_str().as_bytes()),
+            other => self.text(1, &other.as_str()),
         }
-    }
-
-    fn flag(&mut self, value: bool) {
-        self.tag(2, 0);
-        self.varint(u64::from(value));
-    }
-
-    fn integer(&mut self, value: i64) {
-        self.tag(3, 0);
-        self.varint(value.cast_unsigned());
-    }
-
-    fn double(&mut self, value: f64) {
-        self.tag(4, 1);
-        self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     fn array(&mut self, array: &Array) {
@@ -147,11 +76,13 @@ impl Message {
             }
         }
         match array {
-            Array::Bool(values) => each(self, values, |held, value| held.flag(*value)),
-            Array::I64(values) => each(self, values, |held, value| held.integer(*value)),
-            Array::F64(values) => each(self, values, |held, value| held.double(*value)),
+            Array::Bool(values) => each(self, values, |held, value| held.uint(2, (*value).into())),
+            Array::I64(values) => {
+                each(self, values, |held, value| held.uint(3, value.cast_unsigned()))
+            }
+            Array::F64(values) => each(self, values, |held, value| held.double(4, *value)),
             Array::String(values) => {
-                each(self, values, |held, value| held.bytes(1, value.as_str().as_bytes()));
+                each(self, values, |held, value| held.text(1, value.as_str()));
             }
             other => self.message(1, Size::Small, |held| {
                 held.bytes(1, Value::Array(other.clone()).as_str().as_bytes());
@@ -160,8 +91,8 @@ impl Message {
     }
 
     fn scope(&mut self, scope: &InstrumentationScope) {
-        self.text(1, scope.name());
-        self.text(2, scope.version().unwrap_or_default());
+        self.some_text(1, scope.name());
+        self.some_text(2, scope.version().unwrap_or_default());
         for pair in scope.attributes() {
             self.attribute(3, pair.key.as_str(), &pair.value);
         }
@@ -171,11 +102,11 @@ impl Message {
         let context = &span.span_context;
         self.bytes(1, &context.trace_id().to_bytes());
         self.bytes(2, &context.span_id().to_bytes());
-        self.text(3, &context.trace_state().header());
+        self.some_text(3, &context.trace_state().header());
         if span.parent_span_id != SpanId::INVALID {
             self.bytes(4, &span.parent_span_id.to_bytes());
         }
-        self.text(5, &span.name);
+        self.some_text(5, &span.name);
         self.number(
             6,
             match span.span_kind {
@@ -200,7 +131,7 @@ impl Message {
         self.number(14, span.links.dropped_count);
         self.message(15, Size::Small, |held| {
             if let Status::Error { description } = &span.status {
-                held.text(2, description);
+                held.some_text(2, description);
             }
             let code = match span.status {
                 Status::Unset => 0,
@@ -216,7 +147,7 @@ impl Message {
 
     fn event(&mut self, event: &Event) {
         self.time(1, event.timestamp);
-        self.text(2, &event.name);
+        self.some_text(2, &event.name);
         self.attributes(3, &event.attributes);
         self.number(4, event.dropped_attributes_count);
     }
@@ -225,7 +156,7 @@ impl Message {
         let context = &link.span_context;
         self.bytes(1, &context.trace_id().to_bytes());
         self.bytes(2, &context.span_id().to_bytes());
-        self.text(3, &context.trace_state().header());
+        self.some_text(3, &context.trace_state().header());
         self.attributes(4, &link.attributes);
         self.number(5, link.dropped_attributes_count);
         let remote = if context.is_remote() { PARENT_IS_REMOTE } else { 0 };
@@ -259,10 +190,10 @@ pub(super) fn request(spans: &[SpanData], resource: &Resource, expected: usize) 
                 for (span, _) in spans.iter().zip(&of_scope).filter(|(_, of)| **of == index) {
                     of_scope_only.message(2, Size::Medium, |held| held.span(span));
                 }
-                of_scope_only.text(3, scope.schema_url().unwrap_or_default());
+                of_scope_only.some_text(3, scope.schema_url().unwrap_or_default());
             });
         }
-        of_resource.text(3, resource.schema_url().unwrap_or_default());
+        of_resource.some_text(3, resource.schema_url().unwrap_or_default());
     });
     request.0
 }
@@ -389,15 +320,6 @@ mod tests {
             let resource_spans = group_spans_by_resource_and_scope(spans, &(&resource).into());
             let messages = ExportTraceServiceRequest { resource_spans };
             assert!(written == messages.encode_to_vec(), "{messages:?}");
-        }
-    }
-
-    #[test]
-    fn a_length_has_as_many_bytes_as_it_needs() {
-        for (length, width) in
-            [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (1 << 21, 4), (1 << 28, 5)]
-        {
-            assert_eq!(varint_width(length), width, "{length}");
         }
     }
 }

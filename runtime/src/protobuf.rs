@@ -1,0 +1,92 @@
+//! Protobuf's wire format, for messages that are written without structs in between.
+//! <https://protobuf.dev/programming-guides/encoding/>
+
+/// A message that is being written.
+#[derive(Default)]
+pub(crate) struct Message(pub(crate) Vec<u8>);
+
+/// How many bytes the length of a message is expected to take; another one costs moving the message.
+#[derive(Clone, Copy)]
+pub(crate) enum Size {
+    Small = 1,
+    #[cfg(feature = "otlp")]
+    Medium = 2,
+    #[cfg(feature = "otlp")]
+    Large = 3,
+}
+
+fn varint_width(value: usize) -> usize {
+    // Seven bits a byte, and one byte for zero.
+    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+impl Message {
+    pub(crate) fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    pub(crate) fn tag(&mut self, field: u32, wire: u32) {
+        self.varint(u64::from(field << 3 | wire));
+    }
+
+    pub(crate) fn uint(&mut self, field: u32, value: u64) {
+        self.tag(field, 0);
+        self.varint(value);
+    }
+
+    pub(crate) fn double(&mut self, field: u32, value: f64) {
+        self.tag(field, 1);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.tag(field, 2);
+        self.varint(value.len() as u64);
+        self.0.extend_from_slice(value);
+    }
+
+    pub(crate) fn text(&mut self, field: u32, value: &str) {
+        self.bytes(field, value.as_bytes());
+    }
+
+    pub(crate) fn message(&mut self, field: u32, size: Size, write: impl FnOnce(&mut Message)) {
+        const MOST: usize = 3;
+        self.tag(field, 2);
+        let at = self.0.len();
+        let reserved = size as usize;
+        self.0.extend_from_slice(&[0; MOST][..reserved]);
+        write(self);
+        let length = self.0.len() - at - reserved;
+        let width = varint_width(length);
+        if width != reserved {
+            let end = self.0.len();
+            self.0.resize(end.max(end + width - reserved), 0);
+            self.0.copy_within(at + reserved..end, at + width);
+            self.0.truncate(at + width + length);
+        }
+        let mut left = length;
+        for (index, byte) in self.0[at..at + width].iter_mut().enumerate() {
+            let more = if index + 1 < width { 0x80 } else { 0 };
+            *byte = left as u8 & 0x7f | more;
+            left >>= 7;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_has_as_many_bytes_as_it_needs() {
+        for (length, width) in
+            [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (1 << 21, 4), (1 << 28, 5)]
+        {
+            assert_eq!(varint_width(length), width, "{length}");
+        }
+    }
+}
