@@ -23,7 +23,7 @@ fn charge(
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_at(
@@ -33,11 +33,7 @@ fn charge(
             #[allow(clippy::no_effect_underscore_binding)]
             let _permit = _permit;
             if false {
-                if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                    Result<u8, E>,
-                >::None {
-                    return __redspan_typed;
-                }
+                return ::redspan::__private::typed::<Result<u8, E>>();
             }
             {
                 pay(id).await

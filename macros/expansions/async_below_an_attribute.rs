@@ -21,18 +21,14 @@ async fn main() {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_at(
             &__REDSPAN_SITE,
             ::redspan::__private::ManuallyDrop::new(async move {
                 if false {
-                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                        (),
-                    >::None {
-                        return __redspan_typed;
-                    }
+                    return ::redspan::__private::typed::<()>();
                 }
                 {
                     pay(1).await

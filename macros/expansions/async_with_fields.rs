@@ -43,11 +43,7 @@ fn charge(id: u64) -> impl ::core::future::Future<Output = ()> {
             let id = id;
             let _ = id;
             if false {
-                if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                    (),
-                >::None {
-                    return __redspan_typed;
-                }
+                return ::redspan::__private::typed::<()>();
             }
             {
                 pay(id).await

@@ -20,7 +20,7 @@ fn charge(id: u64) -> BoxFuture<'static, u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     let id = id;
@@ -29,11 +29,7 @@ fn charge(id: u64) -> BoxFuture<'static, u8> {
             &__REDSPAN_SITE,
             ::redspan::__private::ManuallyDrop::new(async move {
                 if false {
-                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                        u8,
-                    >::None {
-                        return __redspan_typed;
-                    }
+                    return ::redspan::__private::typed::<u8>();
                 }
                 {
                     id

@@ -21,15 +21,12 @@ async fn charge(id: u64) -> u8 {
         file: ::core::file!(),
         line: ::core::line!(),
         fields: &[],
-        rest: ::redspan::__private::Rest {
-            settings: ::redspan::__private::Settings {
-                target: ::core::option::Option::Some(::core::module_path!()),
-                level: ::redspan::__private::Level::INFO,
-                follows_tracing: true,
-                ..::redspan::__private::REST.settings
-            },
-            ..::redspan::__private::REST
-        },
+        rest: ::redspan::__private::Rest::of(::redspan::__private::Settings {
+            target: ::core::option::Option::Some(::core::module_path!()),
+            level: ::redspan::__private::Level::INFO,
+            follows_tracing: true,
+            ..::redspan::__private::SETTINGS
+        }),
     };
     static __REDSPAN_RET: ::redspan::__private::EventSite = ::redspan::__private::EventSite::new(
         ::core::concat!("event ", ::core::file!(), ":", ::core::line!()),
@@ -47,11 +44,7 @@ async fn charge(id: u64) -> u8 {
             async move {
                 let id = id;
                 if false {
-                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                        u8,
-                    >::None {
-                        return __redspan_typed;
-                    }
+                    return ::redspan::__private::typed::<u8>();
                 }
                 {
                     pay(id).await

@@ -21,15 +21,12 @@ fn charge(id: u64) -> Result<u8, E> {
         file: ::core::file!(),
         line: ::core::line!(),
         fields: &["id", "x"],
-        rest: ::redspan::__private::Rest {
-            settings: ::redspan::__private::Settings {
-                target: ::core::option::Option::Some(::core::module_path!()),
-                level: ::redspan::__private::Level::INFO,
-                follows_tracing: true,
-                ..::redspan::__private::REST.settings
-            },
-            ..::redspan::__private::REST
-        },
+        rest: ::redspan::__private::Rest::of(::redspan::__private::Settings {
+            target: ::core::option::Option::Some(::core::module_path!()),
+            level: ::redspan::__private::Level::INFO,
+            follows_tracing: true,
+            ..::redspan::__private::SETTINGS
+        }),
     };
     static __REDSPAN_ERR: ::redspan::__private::EventSite = ::redspan::__private::EventSite::new(
         ::core::concat!("event ", ::core::file!(), ":", ::core::line!()),

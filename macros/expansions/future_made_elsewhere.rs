@@ -20,7 +20,7 @@ fn charge(id: u64) -> impl Future<Output = u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     ::redspan::__private::drive_at(

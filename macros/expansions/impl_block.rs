@@ -24,7 +24,7 @@ impl Payments {
             module: ::core::module_path!(),
             file: "",
             line: 0,
-            fields: &[],
+            fields: ::redspan::__private::NO_FIELDS,
             rest: ::redspan::__private::REST,
         };
         let __redspan_started = {
@@ -82,7 +82,7 @@ impl Payments {
             module: ::core::module_path!(),
             file: "",
             line: 0,
-            fields: &[],
+            fields: ::redspan::__private::NO_FIELDS,
             rest: ::redspan::__private::REST,
         };
         let __redspan_started = {

@@ -24,7 +24,7 @@ fn around() {
             module: ::core::module_path!(),
             file: "",
             line: 0,
-            fields: &[],
+            fields: ::redspan::__private::NO_FIELDS,
             rest: ::redspan::__private::REST,
         };
         ::redspan::__private::measured(

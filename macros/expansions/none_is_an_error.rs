@@ -20,14 +20,11 @@ fn find(id: u64) -> Option<u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
-        rest: ::redspan::__private::Rest {
-            settings: ::redspan::__private::Settings {
-                span: false,
-                ..::redspan::__private::REST.settings
-            },
-            ..::redspan::__private::REST
-        },
+        fields: ::redspan::__private::NO_FIELDS,
+        rest: ::redspan::__private::Rest::of(::redspan::__private::Settings {
+            span: false,
+            ..::redspan::__private::SETTINGS
+        }),
     };
     let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);
     let __redspan_out = ::redspan::__private::call1(

@@ -31,22 +31,19 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
-        rest: ::redspan::__private::Rest {
-            settings: ::redspan::__private::Settings {
-                level: ::redspan::__private::Level::DEBUG,
-                kind: ::redspan::__private::Kind::Client,
-                sample: ::core::option::Option::Some(0.5f64),
-                given: &["tier", "who"],
-                returned: &["big"],
-                slo: ::core::option::Option::Some(&__REDSPAN_SLO),
-                line: ::core::option::Option::Some(&__REDSPAN_LINE),
-                root: true,
-                error_type_only: true,
-                ..::redspan::__private::REST.settings
-            },
-            ..::redspan::__private::REST
-        },
+        fields: ::redspan::__private::NO_FIELDS,
+        rest: ::redspan::__private::Rest::of(::redspan::__private::Settings {
+            level: ::redspan::__private::Level::DEBUG,
+            kind: ::redspan::__private::Kind::Client,
+            sample: ::core::option::Option::Some(0.5f64),
+            given: &["tier", "who"],
+            returned: &["big"],
+            slo: ::core::option::Option::Some(&__REDSPAN_SLO),
+            line: ::core::option::Option::Some(&__REDSPAN_LINE),
+            root: true,
+            error_type_only: true,
+            ..::redspan::__private::SETTINGS
+        }),
     };
     let __redspan_started = {
         ::redspan::__private::begin_with(

@@ -20,7 +20,7 @@ fn items(id: u64) -> BoxStream<'static, u8> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     ::std::boxed::Box::pin(

@@ -20,7 +20,7 @@ fn charge(id: u64, __redspan_arg1: (u8, u8)) -> Result<u8, E> {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     let mut __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);

@@ -20,7 +20,7 @@ fn stop() -> ! {
         module: ::core::module_path!(),
         file: "",
         line: 0,
-        fields: &[],
+        fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
     let __redspan_call = ::redspan::__private::enter(&__REDSPAN_SITE);

@@ -24,7 +24,7 @@ impl Gateway for Payments {
             module: ::core::module_path!(),
             file: "",
             line: 0,
-            fields: &[],
+            fields: ::redspan::__private::NO_FIELDS,
             rest: ::redspan::__private::REST,
         };
         ::redspan::__private::drive_handed(
@@ -48,11 +48,7 @@ impl Gateway for Payments {
                     ::redspan::__private::hand_over(__redspan_started);
                 }
                 if false {
-                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                        u8,
-                    >::None {
-                        return __redspan_typed;
-                    }
+                    return ::redspan::__private::typed::<u8>();
                 }
                 {
                     1

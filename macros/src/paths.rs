@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Ident, Punct, Spacing, Span, TokenStream};
+use quote::{ToTokens, TokenStreamExt, quote_spanned};
 
 thread_local! {
     /// What `crate = path` says, while one function is expanded.
@@ -26,15 +26,52 @@ pub(crate) fn root(named: Option<&syn::Path>) -> TokenStream {
 }
 
 /// `::redspan::__private`.
-pub(crate) fn private() -> TokenStream {
+pub(crate) fn private() -> Private {
     private_at(Span::mixed_site())
 }
 
 /// The same, placed at a token of the user, where a type error of that token is then reported.
-pub(crate) fn private_at(at: Span) -> TokenStream {
-    let root = ROOT.with_borrow(Clone::clone);
-    let root = root.unwrap_or_else(|| quote_spanned!(at=> ::redspan));
-    quote_spanned!(at=> #root::__private)
+pub(crate) fn private_at(at: Span) -> Private {
+    Private { root: ROOT.with_borrow(Clone::clone), at }
+}
+
+/// A path that is written token by token: as a stream of its own, every mention would be a message to
+/// the compiler, and there are some twenty in an expansion.
+pub(crate) struct Private {
+    root: Option<TokenStream>,
+    at: Span,
+}
+
+impl ToTokens for Private {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match &self.root {
+            Some(root) => root.to_tokens(tokens),
+            None => self.behind("redspan", tokens),
+        }
+        self.behind("__private", tokens);
+    }
+}
+
+impl Private {
+    fn behind(&self, word: &str, tokens: &mut TokenStream) {
+        for spacing in [Spacing::Joint, Spacing::Alone] {
+            let mut colon = Punct::new(':', spacing);
+            colon.set_span(self.at);
+            tokens.append(colon);
+        }
+        tokens.append(Ident::new(word, self.at));
+    }
+}
+
+/// The tokens of a text of ours. They have the hygiene of the call site, so it must name no local.
+pub(crate) fn text(text: &str) -> TokenStream {
+    // Not through `proc_macro2`, which reads the text itself first, to see whether the compiler may.
+    let tokens = if proc_macro::is_available() {
+        text.parse::<proc_macro::TokenStream>().map(TokenStream::from).ok()
+    } else {
+        text.parse().ok()
+    };
+    tokens.unwrap_or_default()
 }
 
 /// Where the item's name stands, as `file!()` and `line!()` would say without nested macros.

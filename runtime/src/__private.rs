@@ -8,7 +8,7 @@ pub use crate::call::{
     counted, debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over,
     link, pick, quiet, value,
 };
-pub use crate::callsite::{CallSite, Kind, Line, REST, Rest, Settings};
+pub use crate::callsite::{CallSite, Kind, Line, NO_FIELDS, REST, Rest, SETTINGS, Settings};
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::{Registered, values};
 pub use crate::slo::Slo;
@@ -53,9 +53,8 @@ pub fn judged(is_error: bool, found: Verdict<'_>) -> Verdict<'_> {
     found.overruled(is_error)
 }
 
-/// A function of the wanted return type, to be named in a `return` that never runs: an `impl Trait`
-/// can be stated in no other way.
-#[inline]
-pub fn typed<R>() -> fn() -> R {
-    || unreachable!("stands behind `if false`")
+/// Stands in a `return` that never runs, for the type that it has.
+#[cold]
+pub fn typed<R>() -> R {
+    unreachable!("stands behind `if false`")
 }

@@ -11,7 +11,7 @@ use crate::slo::Slo;
 use opentelemetry::trace::SpanKind;
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -74,18 +74,17 @@ pub struct CallSite {
     pub rest: Rest,
 }
 
-/// What is the same for most sites.
+/// What is the same for most sites, and what a site gathers.
+// A cell, and nothing beside it: the compiler asks of each static, several times, whether a part of it may
+// be written to, goes through the parts until it finds one, and remembers nothing of that. Nor shall it
+// ask how to drop what is never dropped, or look at each value in it to see that it is one.
 #[doc(hidden)]
-pub struct Rest {
-    pub settings: Settings,
-    pub state: State,
-}
+pub struct Rest(UnsafeCell<MaybeUninit<Inside>>);
 
-/// What a site gathers.
-// Statics are never dropped, and the compiler shall not ask how to; nor shall it look for the cells that
-// are written to, one by one.
-#[doc(hidden)]
-pub struct State(UnsafeCell<ManuallyDrop<Gathered>>);
+struct Inside {
+    settings: Settings,
+    gathered: Gathered,
+}
 
 struct Gathered {
     metadata: OnceLock<Metadata<'static>>,
@@ -130,35 +129,56 @@ pub struct Settings {
     pub follows_tracing: bool,
 }
 
+/// Of a site without options.
+#[doc(hidden)]
+pub const SETTINGS: Settings = Settings {
+    target: None,
+    level: Level::INFO,
+    kind: Kind::Internal,
+    given: &[],
+    returned: &[],
+    sample: None,
+    slo: None,
+    line: None,
+    root: false,
+    busy: false,
+    error_type_only: false,
+    metrics: true,
+    span: true,
+    follows_tracing: false,
+};
+
 /// A site without options.
 #[doc(hidden)]
 #[allow(clippy::declare_interior_mutable_const, reason = "each static is to have one of its own")]
-pub const REST: Rest = Rest {
-    settings: Settings {
-        target: None,
-        level: Level::INFO,
-        kind: Kind::Internal,
-        given: &[],
-        returned: &[],
-        sample: None,
-        slo: None,
-        line: None,
-        root: false,
-        busy: false,
-        error_type_only: false,
-        metrics: true,
-        span: true,
-        follows_tracing: false,
-    },
-    state: State(UnsafeCell::new(ManuallyDrop::new(Gathered {
-        metadata: OnceLock::new(),
-        table: Table::new(),
-        service: OnceLock::new(),
-        qualified: OnceLock::new(),
-        chosen: OnceLock::new(),
-        interest: Interests::new(),
-    }))),
-};
+pub const REST: Rest = Rest::of(SETTINGS);
+
+/// No fields. As a literal in the static it would be evaluated again for each of them.
+#[doc(hidden)]
+pub const NO_FIELDS: &[&str] = &[];
+
+impl Rest {
+    /// Of a site with these settings.
+    #[doc(hidden)]
+    pub const fn of(settings: Settings) -> Self {
+        let gathered = Gathered {
+            metadata: OnceLock::new(),
+            table: Table::new(),
+            service: OnceLock::new(),
+            qualified: OnceLock::new(),
+            chosen: OnceLock::new(),
+            interest: Interests::new(),
+        };
+        Rest(UnsafeCell::new(MaybeUninit::new(Inside { settings, gathered })))
+    }
+
+    #[inline]
+    fn inside(&self) -> &Inside {
+        // SAFETY: nobody makes one but `of`, which fills it; and there are no other references to what is
+        // in it than those given out here, which are shared.
+        unsafe { (*self.0.get()).assume_init_ref() }
+    }
+}
 
 static DEFAULT_BOUNDS: Bounds = Bounds::DEFAULT;
 
@@ -326,13 +346,12 @@ impl CallSite {
 
     #[inline]
     fn settings(&self) -> &Settings {
-        &self.rest.settings
+        &self.rest.inside().settings
     }
 
     #[inline]
     fn gathered(&self) -> &Gathered {
-        // SAFETY: there are no other references to it than those given out here, which are shared.
-        unsafe { &*self.rest.state.0.get() }
+        &self.rest.inside().gathered
     }
 
     /// Whether the site was written by `compat::instrument`: then its span is what tracing's would be.

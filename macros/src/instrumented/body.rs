@@ -168,17 +168,10 @@ pub(crate) fn bound(model: &Model) -> Option<TokenStream> {
 /// An async block states no type; a `return` that never runs does, and the returns and the tail
 /// behind it coerce to that. `place` is where a message about another type says this one comes from.
 fn returns(output: &TokenStream, place: Span) -> TokenStream {
-    let at = Span::mixed_site();
-    let typed = Ident::new("__redspan_typed", place);
-    // Behind `if false`, so that no code is written for it. Uninhabited types are the reason for the
-    // `Option`: to name a value of one makes the compiler call what follows unreachable.
-    quote_spanned!(at=>
-        if false {
-            if let ::core::option::Option::Some(#typed) = ::core::option::Option::<#output>::None {
-                return #typed;
-            }
-        }
-    )
+    let there = Span::mixed_site().located_at(place);
+    let private = paths::private_at(there);
+    // Behind `if false`, so that no code is written for it.
+    quote_spanned!(there=> if false { return #private::typed::<#output>(); })
 }
 
 /// The body as the last expression of another block. Its braces stay, for they carry the user's
@@ -188,9 +181,10 @@ pub(crate) fn tail(body: &Group) -> TokenStream {
     if body.stream().is_empty() {
         return body.to_token_stream();
     }
-    let semicolon = quote_spanned!(Span::mixed_site()=> ;);
-    let mut block =
-        Group::new(Delimiter::Brace, semicolon.into_iter().chain(body.stream()).collect());
+    let mut tokens = quote_spanned!(Span::mixed_site()=> ;);
+    // As a whole: the compiler then hands none of them over one by one.
+    tokens.extend(body.stream());
+    let mut block = Group::new(Delimiter::Brace, tokens);
     block.set_span(body.span());
     block.into_token_stream()
 }

@@ -190,31 +190,34 @@ pub(crate) fn rest(settings: TokenStream) -> TokenStream {
         return quote_spanned!(at=> #private::REST);
     }
     quote_spanned!(at=>
-        #private::Rest {
-            settings: #private::Settings { #settings ..#private::REST.settings },
-            ..#private::REST
-        }
+        #private::Rest::of(#private::Settings { #settings ..#private::SETTINGS })
     )
 }
 
-/// A site as a static, where the linker makes a list of them.
+/// Where the linker makes a list of the sites. Nothing in it is the function's, so the compiler reads it
+/// as a text: token by token it would be half of what the expansion costs.
+const LISTED: &str = r#"
+    #[used]
+    #[cfg_attr(
+        any(
+            target_os = "linux", target_os = "android", target_os = "freebsd",
+            target_os = "netbsd", target_os = "openbsd", target_os = "dragonfly",
+            target_os = "illumos"
+        ),
+        unsafe(link_section = "redspan_sites")
+    )]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
+    #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
+    static __REDSPAN_SITE:
+"#;
+
+/// A site as a static.
 pub(crate) fn listed(fields: &TokenStream) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
-    quote_spanned!(at=>
-        #[used]
-        #[cfg_attr(
-            any(
-                target_os = "linux", target_os = "android", target_os = "freebsd",
-                target_os = "netbsd", target_os = "openbsd", target_os = "dragonfly",
-                target_os = "illumos"
-            ),
-            unsafe(link_section = "redspan_sites")
-        )]
-        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,redspan_sites"))]
-        #[cfg_attr(windows, unsafe(link_section = ".rdspn$b"))]
-        static __REDSPAN_SITE: #private::CallSite = #private::CallSite { #fields };
-    )
+    let mut site = paths::text(LISTED);
+    site.extend(quote_spanned!(at=> #private::CallSite = #private::CallSite { #fields };));
+    site
 }
 
 /// What few sites have: statics, and the fields of the site's settings.

@@ -145,8 +145,13 @@ fn is_empty(expr: &Expr) -> bool {
 
 /// The names, as the site declares them.
 pub(crate) fn names(fields: &[Field]) -> TokenStream {
+    let at = Span::mixed_site();
+    if fields.is_empty() {
+        let private = paths::private();
+        return quote_spanned!(at=> #private::NO_FIELDS);
+    }
     let names = fields.iter().map(|field| Literal::string(&field.name));
-    quote_spanned!(Span::mixed_site()=> &[#(#names),*])
+    quote_spanned!(at=> &[#(#names),*])
 }
 
 /// The values, in the order of the names.

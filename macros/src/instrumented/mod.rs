@@ -11,7 +11,7 @@ pub(crate) mod parse;
 pub(crate) mod returns;
 mod slo;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::attrs;
 use crate::diag::Diag;
@@ -31,12 +31,13 @@ pub(crate) fn expand(
     item: &mut TokenStream,
     diag: &mut Diag,
 ) -> Option<TokenStream> {
-    if service::holds_functions(item) {
+    let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
+    if service::holds_functions(&tokens) {
         return service::expand(args, item, diag);
     }
     // The options are judged even if the item is not a function: all mistakes in one run.
     let options = model::options(service::without_off(attrs::entries(args, diag), diag), diag);
-    let function = parse::function(item.clone(), diag)?;
+    let function = parse::function_of(tokens, diag)?;
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))
 }

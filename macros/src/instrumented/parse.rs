@@ -22,15 +22,26 @@ pub(crate) struct Function {
 }
 
 pub(crate) fn function(item: TokenStream, diag: &mut Diag) -> Option<Function> {
-    match header.parse2(item) {
-        Ok(function) => Some(function),
-        Err(error) => {
-            diag.push(error);
-            None
-        }
-    }
+    function_of(item.into_iter().collect(), diag)
 }
 
+/// The body is taken off first: syn copies what it is given, down to the innermost braces.
+pub(crate) fn function_of(mut item: Vec<TokenTree>, diag: &mut Diag) -> Option<Function> {
+    let body = item.last().and_then(brace);
+    if body.is_some() {
+        item.pop();
+    }
+    let read = |item: Vec<TokenTree>| {
+        let mut function = header.parse2(item.into_iter().collect())?;
+        if let Some(body) = body {
+            function.body = Some(strip_inner_attrs(body, &mut function.inner_attrs)?);
+        }
+        Ok(function)
+    };
+    read(item).map_err(|error: syn::Error| diag.push(error)).ok()
+}
+
+/// The function without its body.
 fn header(input: ParseStream) -> syn::Result<Function> {
     let attrs = input.call(Attribute::parse_outer)?;
     let vis: Visibility = input.parse()?;
@@ -43,16 +54,8 @@ fn header(input: ParseStream) -> syn::Result<Function> {
     // `default` is a keyword only in front of a function (specialization).
     let default = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
     let sig: Signature = input.parse()?;
-    let mut rest = Vec::new();
-    while !input.is_empty() {
-        rest.push(input.parse::<TokenTree>()?);
-    }
-    let mut inner_attrs = Vec::new();
-    let body = match rest.pop().as_ref().and_then(brace) {
-        Some(body) => Some(strip_inner_attrs(body, &mut inner_attrs)?),
-        None => None,
-    };
-    Ok(Function { attrs, inner_attrs, vis, default, sig, body })
+    skip(input)?;
+    Ok(Function { attrs, inner_attrs: Vec::new(), vis, default, sig, body: None })
 }
 
 /// Walks over the qualifiers, because `const` or `unsafe` may also begin another item.

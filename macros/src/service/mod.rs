@@ -15,7 +15,7 @@ use crate::diag::Diag;
 use parse::Block;
 
 /// Whether the item holds functions, rather than being one.
-pub(crate) fn holds_functions(item: &TokenStream) -> bool {
+pub(crate) fn holds_functions(item: &[TokenTree]) -> bool {
     parse::is_block(item)
 }
 

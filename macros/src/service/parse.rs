@@ -58,10 +58,9 @@ pub(crate) enum Word {
     Semicolon,
 }
 
-pub(crate) fn is_block(item: &TokenStream) -> bool {
-    let (_, rest) = attributes(item.clone());
-    let rest: Vec<TokenTree> = rest.into_iter().collect();
-    matches!(word(&rest), Some((Word::Impl | Word::Trait | Word::Mod, _)))
+pub(crate) fn is_block(item: &[TokenTree]) -> bool {
+    let rest = &item[outer_attributes(item)..];
+    matches!(word(rest), Some((Word::Impl | Word::Trait | Word::Mod, _)))
 }
 
 pub(crate) fn block(item: TokenStream, diag: &mut Diag) -> Option<Block> {
