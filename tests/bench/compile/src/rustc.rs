@@ -73,6 +73,10 @@ impl Crates {
         Ok(crates)
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.root
+    }
+
     fn cargo(&self, peer: &Peer, arguments: &[&str]) -> Result<f64, String> {
         let source = self.root.join(peer.name).join("src/lib.rs");
         let log = self.root.join("took");
