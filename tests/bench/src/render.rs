@@ -105,7 +105,10 @@ pub(crate) fn print() -> Result<(), String> {
     let peer = PrometheusBuilder::new().set_buckets(&BOUNDS).map_err(|it| it.to_string())?;
     let peer = peer.build_recorder();
     let (handle, others) = (peer.handle(), histograms(&peer));
-    println!("| {} histograms | values between | ms a page, median | ms, least | page |", METRICS * SERIES);
+    println!(
+        "| {} histograms | values between | ms a page, median | ms, least | page |",
+        METRICS * SERIES
+    );
     println!("|---|---|---|---|---|");
     let mut ratios = Vec::new();
     for values in VALUES {
