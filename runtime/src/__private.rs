@@ -10,7 +10,7 @@ pub use crate::call::{
 };
 pub use crate::callsite::{CallSite, Kind, Line, REST, Rest, Settings};
 pub use crate::error_type::Inner;
-pub use crate::metrics::typed::{Registered, values};
+pub use crate::metrics::typed::Registered;
 pub use crate::slo::Slo;
 pub use std::mem::ManuallyDrop;
 pub use tracing;
