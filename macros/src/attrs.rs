@@ -5,7 +5,7 @@ use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Expr, Ident, Lit, Token};
+use syn::{DeriveInput, Expr, Ident, Lit, Token, token};
 
 use crate::diag::Diag;
 use crate::options::Known;
@@ -98,6 +98,26 @@ pub(crate) fn value(input: ParseStream) -> Form {
         Ok(expr) => Form::Value(expr),
         Err(error) => Form::Broken(error),
     }
+}
+
+/// A block, an `async` block, a closure.
+pub(crate) fn begins_expression(input: ParseStream) -> bool {
+    let ahead = input.fork();
+    let skipped = |word: bool| word && ahead.parse::<TokenTree>().is_ok();
+    while skipped(
+        ahead.peek(Token![async]) || ahead.peek(Token![move]) || ahead.peek(Token![unsafe]),
+    ) {}
+    ahead.peek(token::Brace) || ahead.peek(Token![|]) || ahead.peek(Token![||])
+}
+
+/// Whether it stands where an expression does.
+pub(crate) fn is_expression(item: &TokenStream) -> bool {
+    let parser = |input: ParseStream| {
+        let found = begins_expression(input);
+        input.parse::<TokenStream>()?;
+        Ok(found)
+    };
+    parser.parse2(item.clone()).unwrap_or(false)
 }
 
 /// Reads an expression; on a mistake it skips to the next comma and says where the mistake is.

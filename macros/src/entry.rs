@@ -31,7 +31,7 @@ fn attribute(
     // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
         // Where an expression stands there is place for one.
-        (Some(errors), _) if crate::instrumented::parse::is_expression(&item) => {
+        (Some(errors), _) if crate::attrs::is_expression(&item) => {
             quote!({ #errors #item })
         }
         (Some(errors), _) => quote!(#errors #item),

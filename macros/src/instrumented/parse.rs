@@ -5,9 +5,9 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility, token};
+use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
 
-use crate::attrs::brace;
+use crate::attrs::{begins_expression, brace};
 use crate::diag::Diag;
 
 pub(crate) struct Function {
@@ -97,25 +97,6 @@ fn misplaced(input: ParseStream) -> String {
         "`#[instrumented]` goes on `fn`, and on an `impl`, a `trait` or a `mod` for all in it"
     };
     format!("expected a function or a block of functions: {fix}")
-}
-
-/// A block, an `async` block, a closure.
-fn begins_expression(input: ParseStream) -> bool {
-    let ahead = input.fork();
-    let skipped = |word: bool| word && ahead.parse::<TokenTree>().is_ok();
-    while skipped(
-        ahead.peek(Token![async]) || ahead.peek(Token![move]) || ahead.peek(Token![unsafe]),
-    ) {}
-    ahead.peek(token::Brace) || ahead.peek(Token![|]) || ahead.peek(Token![||])
-}
-
-pub(crate) fn is_expression(item: &TokenStream) -> bool {
-    let parser = |input: ParseStream| {
-        let found = begins_expression(input);
-        skip(input)?;
-        Ok(found)
-    };
-    parser.parse2(item.clone()).unwrap_or(false)
 }
 
 fn skip(input: ParseStream) -> syn::Result<()> {
