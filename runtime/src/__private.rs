@@ -10,7 +10,7 @@ pub use crate::call::{
 };
 pub use crate::callsite::{CallSite, Kind, Line, REST, Rest, Settings};
 pub use crate::error_type::Inner;
-pub use crate::metrics::typed::{Registered, values};
+pub use crate::metrics::typed::Registered;
 pub use crate::slo::Slo;
 pub use std::mem::ManuallyDrop;
 pub use tracing;
@@ -29,7 +29,7 @@ pub mod answer {
 
 /// What the derive of `Instrumented` writes, and what methods ask.
 pub mod service {
-    pub use crate::red::labelled::Choice;
+    pub use crate::red::sets::Choice;
     pub use crate::service::{
         Attributes, Field, Info, Named, Of, Service, Shared, ViaDisplay, ViaLabel, ViaNobody,
         ViaNothing, ViaPlain, ViaService,

@@ -26,7 +26,7 @@
 //! | where | what |
 //! |---|---|
 //! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; its description the error's `Display`, or `panic`; the event `exception` with message and source chain where an error that has a `Display` first leaves a call |
-//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, and your own; at zero before the first call |
+//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, on request `caller_function` and `caller_module` ([`metrics::label_callers`]), and your own; at zero before the first call |
 //! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s, with `function`, `module`, `service_name` and your own labels, but not by outcome |
 //! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body |
 //! | log lines | `trace_id`, `span_id`, `sampled` |
@@ -82,6 +82,7 @@
 
 mod bridge;
 mod call;
+mod callers;
 mod callsite;
 mod catalog;
 mod clock;
@@ -116,6 +117,7 @@ mod slo;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
 
 #[doc(hidden)]
 pub mod __private;

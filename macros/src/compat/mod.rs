@@ -10,6 +10,7 @@ use proc_macro2::TokenStream;
 
 use crate::diag::Diag;
 use crate::instrumented::parse as item;
+use crate::service;
 
 /// The instrumented function, or `None` if the item has no instrumented form (then `diag` says why).
 pub(crate) fn expand(
@@ -18,6 +19,12 @@ pub(crate) fn expand(
     diag: &mut Diag,
 ) -> Option<TokenStream> {
     let options = model::options(parse::entries(args, diag), diag);
+    if let Some(word) = service::block_word(item) {
+        let message = "`#[instrument]` goes on each `fn`, as tracing's does; `#[redspan::instrumented]` \
+                       goes on a whole block";
+        diag.at(word, message);
+        return None;
+    }
     let function = item::function(item.clone(), diag)?;
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))

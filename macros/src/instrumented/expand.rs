@@ -396,8 +396,14 @@ fn judged(model: &Model, value: &TokenStream) -> TokenStream {
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
         Some(Judge::ErrorIf(predicate)) => (predicate, None),
         Some(Judge::NoneIsError(place)) => {
-            let private = paths::private_at(at.located_at(*place));
-            return quote_spanned!(at.located_at(*place)=> #private::absent(#value, #found));
+            // The value as well, or a message would begin at the whole attribute.
+            let place = at.located_at(*place);
+            let private = paths::private_at(place);
+            let value = value.clone().into_iter().map(|mut token| {
+                token.set_span(place);
+                token
+            });
+            return quote_spanned!(place=> #private::absent(#(#value)*, #found));
         }
     };
     let place = at.located_at(predicate.span());

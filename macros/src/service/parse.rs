@@ -58,10 +58,14 @@ pub(crate) enum Word {
     Semicolon,
 }
 
-pub(crate) fn is_block(item: &TokenStream) -> bool {
+/// The place of the word that says so.
+pub(crate) fn block_word(item: &TokenStream) -> Option<Span> {
     let (_, rest) = attributes(item.clone());
     let rest: Vec<TokenTree> = rest.into_iter().collect();
-    matches!(word(&rest), Some((Word::Impl | Word::Trait | Word::Mod, _)))
+    match word(&rest) {
+        Some((Word::Impl | Word::Trait | Word::Mod, at)) => Some(at),
+        _ => None,
+    }
 }
 
 pub(crate) fn block(item: TokenStream, diag: &mut Diag) -> Option<Block> {
