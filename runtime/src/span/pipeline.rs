@@ -4,22 +4,20 @@
 //! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
 //! from it. Callers touch neither.
 
-mod waiting;
 mod warn;
 
 pub(crate) use warn::Pace;
 
+use super::batch::{Batch, Exporter, Filling};
 use super::buffer::{Added, Buffers};
-use super::export::SpanSink;
 use super::fan_out::FanOut;
 use super::hooks::Hooks;
-use super::record::{Pending, Record};
+use super::record::Record;
 use super::stats::{ExporterStats, SpanStats, Stats, reason};
 use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
 use crate::config::settings::{Batching, WhenFull};
 use crate::quiet;
-use opentelemetry_sdk::trace::SpanData;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +25,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-use waiting::Waiting;
 use warn::Voice;
 
 /// How often the collector comes by when no buffer calls it earlier.
@@ -40,11 +37,9 @@ const LAST_ROUND: Duration = Duration::from_millis(250);
 /// How long a batch may take at the end, when the one before it has failed.
 const LAST_TRY: Duration = Duration::from_millis(500);
 
-type Ended = (SpanData, Pending);
-
 #[derive(Default)]
 struct Queue {
-    spans: Waiting<Ended>,
+    spans: Batch,
     /// When the oldest of them came.
     since: Option<Instant>,
     /// Spans that ever entered the queue, and those that have left it for good.
@@ -99,7 +94,7 @@ impl Shared {
 /// Where spans go, and how.
 pub(crate) struct Plan {
     /// Whose resource is set.
-    pub(crate) sinks: Vec<Box<dyn SpanSink>>,
+    pub(crate) sinks: Vec<Exporter>,
     pub(crate) hooks: Hooks,
     pub(crate) batching: Batching,
     pub(crate) tail: Option<TailPolicy>,
@@ -128,30 +123,38 @@ impl Pipeline {
         let Plan { sinks, hooks, batching, tail, exemplars, pace } = plan;
         let shared =
             Arc::new(Shared { exemplars, voice: Voice::at(pace), ..Shared::new(batching) });
-        let described = sinks.iter().map(|sink| Arc::new(ExporterStats::new(sink.describe())));
+        let described =
+            sinks.iter().map(|sink| Arc::new(ExporterStats::new(sink.sink().describe())));
         let exporters: Vec<_> = described.collect();
         shared.stats.exported_by(exporters.clone());
         let mut sinks = sinks.into_iter().zip(exporters);
         let Some((first, own)) = sinks.next() else {
             return Ok(Pipeline { shared, collector: None, rounds: 0 });
         };
-        let others: Vec<_> = sinks.collect();
-        let sink: Box<dyn SpanSink> = match others.is_empty() {
-            true => first,
-            false => Box::new(FanOut::start(first, others, batching.queue)?),
+        let others: Vec<_> = sinks.map(|(sink, own)| (sink.of_data(), own)).collect();
+        let sink = match first {
+            _ if !others.is_empty() => {
+                Exporter::Data(Box::new(FanOut::start(first.of_data(), others, batching.queue)?))
+            }
+            // Who looks at spans on their way needs more than bytes.
+            _ if !hooks.0.is_empty() => Exporter::Data(first.of_data()),
+            first => first,
         };
+        let filling = Filling::new(sink.encoder());
+        shared.queue().spans = filling.empty();
+        let sending = filling.empty();
         // The tail policy decides about a root a round later.
         let rounds = if tail.is_some() { 2 } else { 1 };
         let collector = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name("redspan-collect".into())
-                .spawn(move || collect(&shared, tail.map(Tail::new), hooks))?
+                .spawn(move || collect(&shared, tail.map(Tail::new), hooks, filling))?
         };
         let exporter = Arc::clone(&shared);
         let spawned = thread::Builder::new()
             .name("redspan-export".into())
-            .spawn(move || export(&exporter, sink, &own));
+            .spawn(move || export(&exporter, sink, sending, &own));
         let collector = collector.thread().clone();
         if let Err(error) = spawned {
             shared.queue().stop = true;
@@ -201,7 +204,10 @@ impl Pipeline {
         // Added after the last round began: nobody else may come for it.
         if self.shared.last_round.load(SeqCst) {
             let mut late = 0;
-            let dropped = self.shared.buffers.drain(|_| late += 1);
+            let dropped = self.shared.buffers.drain(|record| {
+                late += 1;
+                Some(record)
+            });
             self.shared.stats.dropped(reason::SHUTDOWN, late + dropped);
         }
     }
@@ -306,7 +312,7 @@ impl Pipeline {
         }
         // The exporter may still be sending. Whatever comes of it, the numbers are read now.
         let unsent = queue.spans.len() as u64 + std::mem::take(&mut queue.in_flight);
-        queue.spans.clear();
+        queue.spans.truncate(0);
         queue.left += unsent;
         self.shared.stats.dropped(reason::SHUTDOWN, unsent);
         drop(queue);
@@ -341,7 +347,7 @@ impl Shared {
 
 /// From the collector to the queue.
 struct Way<'a> {
-    converted: &'a mut Waiting<Ended>,
+    filling: &'a mut Filling,
     /// How many find room; for more it is not worth converting them.
     room: usize,
     /// Why they find none.
@@ -350,9 +356,9 @@ struct Way<'a> {
 }
 
 impl Outlet for Way<'_> {
-    fn keep(&mut self, record: Record) {
-        if self.converted.len() < self.room {
-            self.converted.push(record.into_data());
+    fn keep(&mut self, record: &mut Record) {
+        if self.filling.batch.len() < self.room {
+            self.filling.add(record);
         } else {
             self.drop(self.full);
         }
@@ -364,9 +370,8 @@ impl Outlet for Way<'_> {
 }
 
 /// The collector's thread.
-fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
+fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut filling: Filling) {
     let _quiet = quiet::settle();
-    let mut converted = Waiting::default();
     loop {
         let (wanted, closing, stop, flush_hooks, waiting) = {
             let mut queue = shared.queue();
@@ -388,10 +393,16 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
             shared.last_round.store(true, SeqCst);
         }
         let now = Instant::now();
-        let mut way = Way { converted: &mut converted, room, full: why, dropped: BTreeMap::new() };
-        let dropped = shared.buffers.drain(|record| match &mut tail {
-            Some(tail) => tail.take(record, now, &mut way),
-            None => way.keep(record),
+        let mut way = Way { filling: &mut filling, room, full: why, dropped: BTreeMap::new() };
+        let dropped = shared.buffers.drain(|mut record| {
+            match &mut tail {
+                Some(tail) => tail.take(record, now, &mut way),
+                None => {
+                    way.keep(&mut record);
+                    return Some(record);
+                }
+            }
+            None
         });
         if let Some(tail) = &mut tail {
             tail.round(now, closing, &mut way);
@@ -400,7 +411,8 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
             shared.stats.dropped(why, spans);
         }
         shared.stats.dropped(reason::BUFFER_FULL, dropped);
-        converted.iter_mut().for_each(|(span, _)| hooks.ended(span));
+        let converted = &mut filling.batch;
+        converted.each(|span| hooks.ended(span));
         if flush_hooks {
             hooks.flush();
         }
@@ -413,21 +425,21 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
         if !queue.stop && shared.batching.when_full == WhenFull::DropOldest {
             // The oldest make room; what is more than the whole queue is older than the rest of it.
             let older = refused.min(queue.spans.len());
-            queue.spans.drop_oldest(older);
+            queue.spans.drop_first(older);
             queue.left += older as u64;
             let more = refused - older;
-            converted.drop_oldest(more);
+            converted.drop_first(more);
             shared.stats.dropped(why, older as u64);
             refused = more;
         } else {
-            converted.drop_newest(refused);
+            converted.truncate(converted.len() - refused);
         }
         queue.entered += converted.len() as u64;
         if !converted.is_empty() {
             queue.since.get_or_insert_with(Instant::now);
             queue.stuck_since.get_or_insert_with(Instant::now);
         }
-        queue.spans.append(&mut converted);
+        queue.spans.append(converted);
         queue.rounds_done = queue.rounds_done.max(wanted);
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
         let until = queue.flush_until;
@@ -450,7 +462,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
 }
 
 /// The exporter's thread.
-fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
+fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &ExporterStats) {
     let _quiet = quiet::settle();
     let Batching { delay, batch, timeout, .. } = shared.batching;
     let mut well = true;
@@ -474,19 +486,13 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         if queue.flushes_done < wanted {
             drop(queue);
             let left = until.map_or(timeout, |it| it.saturating_duration_since(Instant::now()));
-            let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(left)));
+            let _ = catch_unwind(AssertUnwindSafe(|| sink.sink_mut().flush(left)));
             shared.queue().flushes_done = wanted;
             shared.progress.notify_all();
             continue;
         }
-        let count = queue.spans.len().min(batch.max(1));
-        let (spans, pending): (Vec<_>, Vec<_>) = (0..count)
-            .map_while(|_| queue.spans.take())
-            .map(|(span, pending)| {
-                let ids = (span.span_context.trace_id(), span.span_context.span_id());
-                (span, (ids, pending))
-            })
-            .unzip();
+        queue.spans.move_first(batch.max(1), &mut sending);
+        let count = sending.len();
         queue.since = (!queue.spans.is_empty()).then(Instant::now);
         queue.in_flight = count as u64;
         own.sending(count as u64);
@@ -497,15 +503,16 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
 
         // A sink may be somebody else's: its panic costs a batch, not the exporter.
         let start = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| sink.export(spans, timeout)));
+        let result = catch_unwind(AssertUnwindSafe(|| sink.export(&mut sending.spans, timeout)));
         own.done(count as u64, &result, start.elapsed());
         well = matches!(result, Ok(Ok(())));
         if well && shared.exemplars {
             // Before anybody who flushed looks at them.
-            for ((trace_id, span_id), pending) in pending {
+            for ((trace_id, span_id), pending) in sending.pending.drain(..) {
                 pending.publish(trace_id, span_id, None);
             }
         }
+        sending.truncate(0);
         let mut queue = shared.queue();
         let sent = std::mem::take(&mut queue.in_flight);
         // Else a shutdown has given the batch up, and counted it.
@@ -530,7 +537,7 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
             shared.voice.failed(error);
         }
     }
-    let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
+    let _ = catch_unwind(AssertUnwindSafe(|| sink.sink_mut().shutdown(timeout)));
     shared.queue().exporter_gone = true;
     shared.progress.notify_all();
 }

@@ -85,10 +85,6 @@ impl<T> Waiting<T> {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Waiting::default();
-    }
-
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.chunks.iter_mut().flatten()
     }
