@@ -30,6 +30,7 @@ pub(crate) trait BytesSink: SpanSink {
 /// An exporter, and in what form it takes spans.
 pub(crate) enum Exporter {
     Data(Box<dyn SpanSink>),
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody else takes bytes"))]
     Bytes(Box<dyn BytesSink>),
 }
 
@@ -93,6 +94,7 @@ pub(crate) struct Encoded {
 pub(crate) struct Piece {
     pub(crate) length: usize,
     /// Who made it; none for our own.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "for those who take bytes"))]
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
 }
 
