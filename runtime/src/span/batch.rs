@@ -98,10 +98,19 @@ pub(crate) struct Piece {
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
 }
 
-/// A queue that is empty gives back what it has above this.
+/// A queue that is empty gives back what it has above this; one that is larger does not double.
 const KEPT: usize = 1 << 20;
 
 impl Encoded {
+    fn append(&mut self, others: &mut Encoded) {
+        let more = others.bytes.len();
+        if self.bytes.capacity() - self.bytes.len() < more {
+            self.bytes.reserve_exact(more.max(KEPT.min(self.bytes.capacity())));
+        }
+        self.bytes.append(&mut others.bytes);
+        self.spans.append(&mut others.spans);
+    }
+
     fn length(&self, count: usize) -> usize {
         self.spans.iter().take(count).map(|span| span.length).sum()
     }
@@ -169,10 +178,7 @@ impl Batch {
     pub(super) fn append(&mut self, other: &mut Batch) {
         match (&mut self.spans, &mut other.spans) {
             (Form::Data(own), Form::Data(others)) => own.append(others),
-            (Form::Bytes(own), Form::Bytes(others)) => {
-                own.bytes.append(&mut others.bytes);
-                own.spans.append(&mut others.spans);
-            }
+            (Form::Bytes(own), Form::Bytes(others)) => own.append(others),
             // A pipeline's spans are all of one form.
             _ => return,
         }

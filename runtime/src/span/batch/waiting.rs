@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// moment would take three times as much, nor keeps what a burst has taken.
 const TOGETHER: usize = 256;
 
-pub(super) struct Waiting<T> {
+pub(in crate::span) struct Waiting<T> {
     chunks: VecDeque<VecDeque<T>>,
     spans: usize,
 }
@@ -20,10 +20,6 @@ impl<T> Default for Waiting<T> {
 impl<T> Waiting<T> {
     pub(super) fn len(&self) -> usize {
         self.spans
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.spans == 0
     }
 
     pub(super) fn push(&mut self, span: T) {
@@ -110,7 +106,7 @@ mod tests {
             }
             assert_eq!(new.len(), round);
             waiting.append(&mut new);
-            assert!(new.is_empty());
+            assert_eq!(new.len(), 0);
         }
         assert_eq!(numbers(&mut waiting), (1..=next).collect::<Vec<_>>());
         waiting.drop_oldest(299);
@@ -121,6 +117,6 @@ mod tests {
         while waiting.take().is_some() {}
         waiting.drop_oldest(1);
         waiting.drop_newest(1);
-        assert!(waiting.is_empty() && waiting.chunks.is_empty());
+        assert!(waiting.len() == 0 && waiting.chunks.is_empty());
     }
 }
