@@ -4,6 +4,7 @@
 //! a reader adds the shards up. Nothing is hashed, and nothing is allocated after a shard's first
 //! use.
 
+pub(crate) mod chosen;
 pub(crate) mod elsewhere;
 pub(crate) mod errors;
 pub(crate) mod labelled;
