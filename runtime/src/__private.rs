@@ -29,7 +29,7 @@ pub mod answer {
 
 /// What the derive of `Instrumented` writes, and what methods ask.
 pub mod service {
-    pub use crate::red::labelled::Choice;
+    pub use crate::red::sets::Choice;
     pub use crate::service::{
         Attributes, Field, Info, Named, Of, Service, Shared, ViaDisplay, ViaLabel, ViaNobody,
         ViaNothing, ViaPlain, ViaService,

@@ -8,12 +8,14 @@ use crate::callsite::CallSite;
 use crate::catalog::catalog;
 use crate::clock::{self, Tick};
 use crate::sharded::{SHARDS, shard_of_this_thread};
+use crate::watch;
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::ptr;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::time::Duration;
 
 /// Seats of the threads that share a row.
@@ -21,8 +23,6 @@ const SEATS: usize = 256;
 
 /// Seats that a call tries before it goes without one.
 const TRIES: usize = 8;
-
-static WATCHED: AtomicBool = AtomicBool::new(false);
 
 static ROWS: [Row; SHARDS] = [const { Row::new() }; SHARDS];
 
@@ -42,8 +42,26 @@ impl Row {
     }
 }
 
-/// Where a call in flight is written down.
-pub(crate) struct Seat {
+/// Where a call in flight is written down: which of all seats, from one. Small, since every call has
+/// room for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken(NonZeroU16);
+
+const _: () = assert!(SHARDS * SEATS < u16::MAX as usize);
+
+impl Taken {
+    fn new(row: usize, seat: usize) -> Option<Self> {
+        NonZeroU16::new((row * SEATS + seat + 1) as u16).map(Taken)
+    }
+
+    /// The call has ended.
+    pub(crate) fn leave(self) {
+        let at = usize::from(self.0.get()) - 1;
+        ROWS[at / SEATS].seats[at % SEATS].leave();
+    }
+}
+
+struct Seat {
     /// Null: free. Our own address: being taken.
     site: AtomicPtr<CallSite>,
     since: AtomicU64,
@@ -59,9 +77,7 @@ impl Seat {
         ptr::from_ref(self).cast_mut().cast()
     }
 
-    /// The call has ended.
-    #[inline]
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         self.site.store(ptr::null_mut(), Release);
     }
 
@@ -79,22 +95,17 @@ impl Seat {
     }
 }
 
-/// Whether calls take seats.
-#[inline]
-pub(crate) fn is_watched() -> bool {
-    WATCHED.load(Relaxed)
-}
-
 /// From now on calls take seats.
 pub(crate) fn watch() {
     LazyLock::force(&ORIGIN);
-    WATCHED.store(true, Relaxed);
+    watch::ask(watch::IN_FLIGHT);
 }
 
 /// A seat for a call that began at `start`, if one is free nearby.
 #[cold]
-pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<&'static Seat> {
-    let row = &ROWS[shard_of_this_thread()];
+pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<Taken> {
+    let of_thread = shard_of_this_thread();
+    let row = &ROWS[of_thread];
     let first = row.next.load(Relaxed) as usize;
     for at in first..first + TRIES {
         let seat = &row.seats[at % SEATS];
@@ -105,7 +116,7 @@ pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<&'static Seat>
             let since = start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
             seat.since.store(since, Release);
             seat.site.store(ptr::from_ref(site).cast_mut(), Release);
-            return Some(seat);
+            return Taken::new(of_thread, at % SEATS);
         }
     }
     // All of these are taken: the next call looks elsewhere.

@@ -27,7 +27,7 @@
 //! |---|---|
 //! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; otherwise it is unset; its description the error's `Display`, `panic`, or nothing where there is no `Display` |
 //! | event `exception` of the span | where an error that has a `Display` first leaves a call, and not again in its callers: `exception.type` (the path of the error's type), `exception.message` (its `Display`), `redspan.exception.chain` (a list of the texts of its sources, the innermost last, if it has any), `level` (of an [`ErrorType`]: `INFO`, `WARN`, `ERROR`) |
-//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, and your own. At zero before the first call, without your own labels; from then on with each set of those that are closed, if there are at most 64 (each label counted with one value more) |
+//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, on request `caller_function` and `caller_module` ([`metrics::label_callers`]), and your own. At zero before the first call, without your own labels; from then on with each set of those that are closed, if there are at most 64 (each label counted with one value more) |
 //! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s, with `function`, `module`, `service_name` and your own labels, but not by outcome |
 //! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body: not those of the returned value, nor an objective's |
 //! | log lines | `trace_id`, `span_id`, `sampled` |
@@ -89,6 +89,7 @@
 
 mod bridge;
 mod call;
+mod callers;
 mod callsite;
 mod catalog;
 mod clock;
@@ -123,6 +124,7 @@ mod slo;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
 
 #[doc(hidden)]
 pub mod __private;

@@ -140,7 +140,7 @@ where
     C: Fn(&F::Output) -> Verdict<'_>,
 {
     let mut running = started.into_running();
-    running.if_dropped = Outcome::Cancelled;
+    running.may_be_cancelled();
     let future = ManuallyDrop::new(body);
     Driven { slot: held(Slot::Begun(running)), of: Body { future, judge } }
 }
@@ -198,7 +198,7 @@ impl<'a> Polling<'a> {
 
     fn take(&mut self, started: Started) {
         let mut running = started.into_running();
-        running.if_dropped = Outcome::Cancelled;
+        running.may_be_cancelled();
         self.began = running.poll_begins();
         self.here = Some(running.attach());
         *self.slot = Slot::Begun(running);
@@ -213,7 +213,7 @@ impl<'a> Polling<'a> {
         if let Slot::Begun(running) = self.slot {
             self.here = Some(running.attach());
             // Cancelled, or the error that a stream gave.
-            self.if_dropped = Some(running.if_dropped);
+            self.if_dropped = running.if_dropped();
         }
     }
 

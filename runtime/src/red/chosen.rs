@@ -1,6 +1,6 @@
 //! What a call says for a label, kept until the call begins.
 
-use super::labelled::{Choice, Text};
+use super::sets::{Choice, Text};
 
 /// A choice that nobody has to hold a value for.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
 //! from it. Callers touch neither.
 
+mod waiting;
 mod warn;
 
 pub(crate) use warn::Pace;
@@ -19,13 +20,14 @@ use crate::clock;
 use crate::config::settings::{Batching, WhenFull};
 use crate::quiet;
 use opentelemetry_sdk::trace::SpanData;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+use waiting::Waiting;
 use warn::Voice;
 
 /// How often the collector comes by when no buffer calls it earlier.
@@ -38,9 +40,11 @@ const LAST_ROUND: Duration = Duration::from_millis(250);
 /// How long a batch may take at the end, when the one before it has failed.
 const LAST_TRY: Duration = Duration::from_millis(500);
 
+type Ended = (SpanData, Pending);
+
 #[derive(Default)]
 struct Queue {
-    spans: VecDeque<(SpanData, Pending)>,
+    spans: Waiting<Ended>,
     /// When the oldest of them came.
     since: Option<Instant>,
     /// Spans that ever entered the queue, and those that have left it for good.
@@ -337,13 +341,21 @@ impl Shared {
 
 /// From the collector to the queue.
 struct Way<'a> {
-    converted: &'a mut Vec<(SpanData, Pending)>,
+    converted: &'a mut Waiting<Ended>,
+    /// How many find room; for more it is not worth converting them.
+    room: usize,
+    /// Why they find none.
+    full: &'static str,
     dropped: BTreeMap<&'static str, u64>,
 }
 
 impl Outlet for Way<'_> {
     fn keep(&mut self, record: Record) {
-        self.converted.push(record.into_data());
+        if self.converted.len() < self.room {
+            self.converted.push(record.into_data());
+        } else {
+            self.drop(self.full);
+        }
     }
 
     fn drop(&mut self, reason: &'static str) {
@@ -354,19 +366,29 @@ impl Outlet for Way<'_> {
 /// The collector's thread.
 fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
     let _quiet = quiet::settle();
-    let mut converted = Vec::new();
+    let mut converted = Waiting::default();
     loop {
-        let (wanted, closing, stop, flush_hooks) = {
+        let (wanted, closing, stop, flush_hooks, waiting) = {
             let mut queue = shared.queue();
             let flush_hooks = std::mem::take(&mut queue.flush_hooks);
-            (queue.rounds_wanted, queue.closing || queue.stop, queue.stop, flush_hooks)
+            let closing = queue.closing || queue.stop;
+            (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len())
         };
+        let room = match shared.batching.when_full {
+            // Nobody but the exporter sees them, and it will not.
+            WhenFull::DropNewest if hooks.0.is_empty() && stop => 0,
+            WhenFull::DropNewest if hooks.0.is_empty() => {
+                shared.batching.queue.saturating_sub(waiting)
+            }
+            _ => usize::MAX,
+        };
+        let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
         clock::settle();
         if stop {
             shared.last_round.store(true, SeqCst);
         }
         let now = Instant::now();
-        let mut way = Way { converted: &mut converted, dropped: BTreeMap::new() };
+        let mut way = Way { converted: &mut converted, room, full: why, dropped: BTreeMap::new() };
         let dropped = shared.buffers.drain(|record| match &mut tail {
             Some(tail) => tail.take(record, now, &mut way),
             None => way.keep(record),
@@ -391,21 +413,21 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
         if !queue.stop && shared.batching.when_full == WhenFull::DropOldest {
             // The oldest make room; what is more than the whole queue is older than the rest of it.
             let older = refused.min(queue.spans.len());
-            queue.spans.drain(..older);
+            queue.spans.drop_oldest(older);
             queue.left += older as u64;
             let more = refused - older;
-            converted.drain(..more);
+            converted.drop_oldest(more);
             shared.stats.dropped(why, older as u64);
             refused = more;
         } else {
-            converted.truncate(converted.len() - refused);
+            converted.drop_newest(refused);
         }
         queue.entered += converted.len() as u64;
         if !converted.is_empty() {
             queue.since.get_or_insert_with(Instant::now);
             queue.stuck_since.get_or_insert_with(Instant::now);
         }
-        queue.spans.extend(converted.drain(..));
+        queue.spans.append(&mut converted);
         queue.rounds_done = queue.rounds_done.max(wanted);
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
         let until = queue.flush_until;
@@ -458,9 +480,8 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
             continue;
         }
         let count = queue.spans.len().min(batch.max(1));
-        let (spans, pending): (Vec<_>, Vec<_>) = queue
-            .spans
-            .drain(..count)
+        let (spans, pending): (Vec<_>, Vec<_>) = (0..count)
+            .map_while(|_| queue.spans.take())
             .map(|(span, pending)| {
                 let ids = (span.span_context.trace_id(), span.span_context.span_id());
                 (span, (ids, pending))
