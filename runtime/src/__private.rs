@@ -5,8 +5,8 @@ pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
 pub use crate::call::{
     Call, Driven, EventSite, Started, asked, begin, begin_of, begin_with, capped, closed, constant,
-    counted, debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over,
-    link, pick, quiet, value,
+    counted, debug, display, drive, drive_at, drive_handed, drive_prepared, drive_stream, enter,
+    failed, gives, hand_over, held, items, keep, link, pick, prepare, quiet, value,
 };
 pub use crate::callsite::{CallSite, Kind, Line, REST, Rest, Settings};
 pub use crate::error_type::Inner;

@@ -21,7 +21,7 @@
 /// | `#[derive(ResultLabels)]`, `#[label(result = "ok")]` on a variant | `ok_if`, `error_if`; what kind of error it is: [`#[derive(ErrorType)]`](derive@crate::ErrorType) |
 /// | `AutometricsSettings::builder().service_name(…)`, `AUTOMETRICS_SERVICE_NAME` | [`Builder::service_name`](crate::Builder::service_name), `OTEL_SERVICE_NAME` |
 /// | `.histogram_buckets(…)` | [`Builder::function_buckets`](crate::Builder::function_buckets), for all functions or by name; an objective's threshold is always among them |
-/// | `.init()`, `prometheus_exporter::init()` | [`init!`](crate::init) with the feature `prometheus` and `OTEL_METRICS_EXPORTER=prometheus`, or [`metrics::set_global_recorder`] with [`recorder()`](crate::recorder()) |
+/// | `.init()`, `prometheus_exporter::init()` | [`init!`](crate::init) with the feature `prometheus` and `OTEL_METRICS_EXPORTER=prometheus`, or [`metrics::set_global_recorder`](https://docs.rs/metrics/0.24/metrics/fn.set_global_recorder.html) with [`recorder()`](crate::recorder()) |
 /// | `prometheus_exporter::encode_to_string()` | [`Recorder::render_openmetrics`](crate::Recorder::render_openmetrics) |
 /// | the features `metrics`, `prometheus`, `prometheus-client`, `opentelemetry` | none of them: one store, read by `/metrics` and OTLP; in host mode the `metrics` crate's recorder, whichever it is |
 /// | the features `exemplars-tracing`, `exemplars-tracing-opentelemetry` | nothing to turn on |

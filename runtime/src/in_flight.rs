@@ -4,17 +4,25 @@
 //! seat, in one of a fixed number that never grows: when all are taken by calls that hang, it is those
 //! that one wants to see. How many are in flight in all is known exactly from the sites' numbers.
 
+mod seat;
+
+/// What a seat is built of: the model checker of `tests/loom` has its own.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+}
+
 use crate::callsite::CallSite;
 use crate::catalog::catalog;
 use crate::clock::{self, Tick};
 use crate::sharded::{SHARDS, shard_of_this_thread};
 use crate::watch;
+use seat::Seat;
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::ptr;
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::time::Duration;
 
@@ -32,13 +40,14 @@ static ORIGIN: LazyLock<Tick> = LazyLock::new(clock::now);
 /// Aligned, so that a row shares no cache line with another.
 #[repr(align(128))]
 struct Row {
-    seats: [Seat; SEATS],
+    seats: [Seat<CallSite>; SEATS],
     next: AtomicU64,
 }
 
 impl Row {
     const fn new() -> Self {
-        Row { seats: [const { Seat::new() }; SEATS], next: AtomicU64::new(0) }
+        let seats = [const { Seat::of(AtomicPtr::new(ptr::null_mut()), AtomicU64::new(0)) }; SEATS];
+        Row { seats, next: AtomicU64::new(0) }
     }
 }
 
@@ -61,40 +70,6 @@ impl Taken {
     }
 }
 
-struct Seat {
-    /// Null: free. Our own address: being taken.
-    site: AtomicPtr<CallSite>,
-    since: AtomicU64,
-}
-
-impl Seat {
-    const fn new() -> Self {
-        Seat { site: AtomicPtr::new(ptr::null_mut()), since: AtomicU64::new(0) }
-    }
-
-    /// What stands in `site` while `since` is being written.
-    fn reserved(&self) -> *mut CallSite {
-        ptr::from_ref(self).cast_mut().cast()
-    }
-
-    fn leave(&self) {
-        self.site.store(ptr::null_mut(), Release);
-    }
-
-    fn read(&self) -> Option<(&'static CallSite, u64)> {
-        let site = self.site.load(Acquire);
-        let since = self.since.load(Acquire);
-        // Else it has been given to another call meanwhile.
-        let is_steady = site == self.site.load(Acquire);
-        if site.is_null() || site == self.reserved() || !is_steady {
-            return None;
-        }
-        // SAFETY: nothing but addresses of `&'static CallSite` is ever stored, apart from the two
-        // that were ruled out.
-        Some((unsafe { &*site.cast_const() }, since))
-    }
-}
-
 /// From now on calls take seats.
 pub(crate) fn watch() {
     LazyLock::force(&ORIGIN);
@@ -108,14 +83,8 @@ pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<Taken> {
     let row = &ROWS[of_thread];
     let first = row.next.load(Relaxed) as usize;
     for at in first..first + TRIES {
-        let seat = &row.seats[at % SEATS];
-        let free = ptr::null_mut();
-        if seat.site.load(Relaxed).is_null()
-            && seat.site.compare_exchange(free, seat.reserved(), Acquire, Relaxed).is_ok()
-        {
-            let since = start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
-            seat.since.store(since, Release);
-            seat.site.store(ptr::from_ref(site).cast_mut(), Release);
+        let since = || start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
+        if row.seats[at % SEATS].sit(site, since) {
             return Taken::new(of_thread, at % SEATS);
         }
     }

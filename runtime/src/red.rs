@@ -5,6 +5,7 @@
 //! use.
 
 pub(crate) mod callers;
+pub(crate) mod chosen;
 pub(crate) mod elsewhere;
 pub(crate) mod errors;
 pub(crate) mod labelled;

@@ -158,10 +158,7 @@ impl Capped {
     }
 
     fn index(&self, value: &dyn fmt::Display) -> usize {
-        let mut text = Text { bytes: [0; MOST_TEXT], length: 0 };
-        // Rendering is user code; an error means that the text was cut.
-        let _ = catch_unwind(AssertUnwindSafe(|| write!(text, "{value}")));
-        self.find(text.as_str()).min(self.most) as usize
+        self.find(Text::of(value).as_str()).min(self.most) as usize
     }
 
     fn find(&self, text: &str) -> u32 {
@@ -199,13 +196,20 @@ fn hash(text: &str) -> usize {
 }
 
 /// A text on the stack.
-struct Text {
+pub(super) struct Text {
     bytes: [u8; MOST_TEXT],
     length: usize,
 }
 
 impl Text {
-    fn as_str(&self) -> &str {
+    pub(super) fn of(value: &dyn fmt::Display) -> Text {
+        let mut text = Text { bytes: [0; MOST_TEXT], length: 0 };
+        // Rendering is user code; an error means that the text was cut.
+        let _ = catch_unwind(AssertUnwindSafe(|| write!(text, "{value}")));
+        text
+    }
+
+    pub(super) fn as_str(&self) -> &str {
         // Cut between characters only, so it is always valid.
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
