@@ -320,3 +320,15 @@ fn a_layer_that_turns_tracing_spans_on_is_told_at_the_start() {
         assert!(said.contains("functions make tracing spans too"), "{said}");
     });
 }
+
+/// Libraries ask `log` before they render what nobody will read; sqlx does so for each query.
+#[test]
+fn what_no_line_and_no_span_takes_is_off_for_the_crate_log_too() {
+    alone("what_no_line_and_no_span_takes_is_off_for_the_crate_log_too", &[], || {
+        let telemetry = redspan::builder().spans_to(Kept::default()).install().expect("installed");
+        let takes = |level| log::log_enabled!(target: "sqlx::query", level);
+        assert!(takes(log::Level::Info) && !takes(log::Level::Debug));
+        telemetry.set_log_filter("sqlx=debug").expect("a directive");
+        assert!(takes(log::Level::Debug), "it follows what is said later");
+    });
+}

@@ -230,125 +230,73 @@ form! {
     }
 }
 
-/// What `form!` leaves out of `async fn` in traits.
-mod async_in_trait {
-    use super::*;
+/// `async fn` in traits, which `form!` has only without type arguments and lifetimes.
+macro_rules! in_traits {
+    ($name:ident $(, #[$above:meta])?) => {
+        mod $name {
+            use super::*;
 
-    struct Service;
+            struct Service;
 
-    trait Acts {
-        async fn in_trait(&self, how: How) -> Out;
+            $(#[$above])?
+            trait Acts {
+                async fn in_trait(&self, how: How) -> Out;
 
-        #[instrumented]
-        async fn by_default(&self, how: How) -> Out {
-            act_later(how).await
-        }
+                #[instrumented]
+                async fn by_default(&self, how: How) -> Out {
+                    act_later(how).await
+                }
 
-        async fn generic<T: Clone + Send + Sync + 'static>(&self, kept: T, how: How) -> Out;
+                async fn generic<T: Clone + Send + Sync + 'static>(&self, kept: T, how: How) -> Out;
 
-        async fn borrowed<'a>(&'a self, kept: &'a mut String, how: How) -> Out;
+                async fn borrowed<'a>(&'a self, kept: &'a mut String, how: How) -> Out;
 
-        async fn recursive(&self, depth: u8, how: How) -> Out;
-    }
-
-    impl Acts for Service {
-        #[instrumented(fields(how = ?how))]
-        async fn in_trait(&self, how: How) -> Out {
-            act_later(how).await
-        }
-
-        #[instrumented]
-        async fn generic<T: Clone + Send + Sync + 'static>(&self, kept: T, how: How) -> Out {
-            let _ = kept.clone();
-            act_later(how).await
-        }
-
-        #[instrumented(fields(kept))]
-        async fn borrowed<'a>(&'a self, kept: &'a mut String, how: How) -> Out {
-            kept.push('a');
-            act_later(how).await
-        }
-
-        #[instrumented]
-        async fn recursive(&self, depth: u8, how: How) -> Out {
-            if depth == 0 {
-                return act_later(how).await;
+                async fn recursive(&self, depth: u8, how: How) -> Out;
             }
-            Box::pin(self.recursive(depth - 1, how)).await
-        }
-    }
 
-    pub(super) fn calls(how: How) -> Calls {
-        vec![
-            ("in_trait", Box::new(move || polled(Service.in_trait(how)))),
-            ("by_default", Box::new(move || polled(Service.by_default(how)))),
-            ("generic", Box::new(move || polled(Service.generic('c', how)))),
-            ("borrowed", Box::new(move || polled(Service.borrowed(&mut String::new(), how)))),
-            ("recursive", Box::new(move || polled(Service.recursive(2, how)))),
-        ]
-    }
+            $(#[$above])?
+            impl Acts for Service {
+                #[instrumented(fields(how = ?how))]
+                async fn in_trait(&self, how: How) -> Out {
+                    act_later(how).await
+                }
+
+                #[instrumented]
+                async fn generic<T: Clone + Send + Sync + 'static>(&self, kept: T, how: How) -> Out {
+                    let _ = kept.clone();
+                    act_later(how).await
+                }
+
+                #[instrumented(fields(kept))]
+                async fn borrowed<'a>(&'a self, kept: &'a mut String, how: How) -> Out {
+                    kept.push('a');
+                    act_later(how).await
+                }
+
+                #[instrumented]
+                async fn recursive(&self, depth: u8, how: How) -> Out {
+                    if depth == 0 {
+                        return act_later(how).await;
+                    }
+                    Box::pin(self.recursive(depth - 1, how)).await
+                }
+            }
+
+            pub(super) fn calls(how: How) -> Calls {
+                vec![
+                    ("in_trait", Box::new(move || polled(Service.in_trait(how)))),
+                    ("by_default", Box::new(move || polled(Service.by_default(how)))),
+                    ("generic", Box::new(move || polled(Service.generic('c', how)))),
+                    ("borrowed", Box::new(move || polled(Service.borrowed(&mut String::new(), how)))),
+                    ("recursive", Box::new(move || polled(Service.recursive(2, how)))),
+                ]
+            }
+        }
+    };
 }
 
-mod async_trait_ {
-    use super::*;
-    use async_trait::async_trait;
-
-    struct Service;
-
-    #[async_trait]
-    trait Acts {
-        async fn in_trait(&self, how: How) -> Out;
-
-        #[instrumented]
-        async fn by_default(&self, how: How) -> Out {
-            act_later(how).await
-        }
-
-        async fn generic<T: Clone + Send + Sync + 'static>(&self, kept: T, how: How) -> Out;
-
-        async fn borrowed<'a>(&'a self, kept: &'a mut String, how: How) -> Out;
-
-        async fn recursive(&self, depth: u8, how: How) -> Out;
-    }
-
-    #[async_trait]
-    impl Acts for Service {
-        #[instrumented(fields(how = ?how))]
-        async fn in_trait(&self, how: How) -> Out {
-            act_later(how).await
-        }
-
-        #[instrumented]
-        async fn generic<T: Clone + Send + Sync + 'static>(&self, kept: T, how: How) -> Out {
-            let _ = kept.clone();
-            act_later(how).await
-        }
-
-        #[instrumented(fields(kept))]
-        async fn borrowed<'a>(&'a self, kept: &'a mut String, how: How) -> Out {
-            kept.push('a');
-            act_later(how).await
-        }
-
-        #[instrumented]
-        async fn recursive(&self, depth: u8, how: How) -> Out {
-            if depth == 0 {
-                return act_later(how).await;
-            }
-            self.recursive(depth - 1, how).await
-        }
-    }
-
-    pub(super) fn calls(how: How) -> Calls {
-        vec![
-            ("in_trait", Box::new(move || polled(Service.in_trait(how)))),
-            ("by_default", Box::new(move || polled(Service.by_default(how)))),
-            ("generic", Box::new(move || polled(Service.generic('c', how)))),
-            ("borrowed", Box::new(move || polled(Service.borrowed(&mut String::new(), how)))),
-            ("recursive", Box::new(move || polled(Service.recursive(2, how)))),
-        ]
-    }
-}
+in_traits!(async_in_trait);
+in_traits!(async_trait_, #[async_trait::async_trait]);
 
 /// Every place of a form in every way.
 fn check(calls: fn(How) -> Calls, ways: &[How]) {

@@ -107,3 +107,32 @@ fn ten_thousand_threads_one_after_the_other_leave_nothing_behind() {
     let grown = counting::held().saturating_sub(before);
     assert!(grown <= 4096, "{grown} bytes");
 }
+
+#[test]
+fn a_histogram_and_a_counter_take_what_is_stated() {
+    const SERIES: u64 = 1_000;
+    let _alone = ALONE.lock().unwrap_or_else(|it| it.into_inner());
+    let recorder = redspan::recorder();
+    let each = |make: &dyn Fn(&str)| {
+        let before = counting::held();
+        (0..SERIES).for_each(|user| make(&user.to_string()));
+        (counting::held() - before) / SERIES
+    };
+    let (histogram, counter) = metrics::with_local_recorder(&recorder, || {
+        let histogram = |user: &str| {
+            metrics::histogram!("memory_wait", "user" => user.to_owned()).record(0.2);
+        };
+        let counter = |user: &str| {
+            metrics::counter!("memory_orders", "user" => user.to_owned()).increment(1);
+        };
+        (each(&histogram), each(&counter))
+    });
+    println!("{histogram} bytes a histogram, {counter} a counter");
+    // With one short label; thirty buckets of eight bytes each.
+    assert!(histogram <= 30 * 8 + HISTOGRAM, "{histogram} bytes a histogram");
+    assert!(counter <= COUNTER, "{counter} bytes a counter");
+}
+
+/// A histogram besides its buckets, and a counter: of a metric that is known, with one label.
+const HISTOGRAM: u64 = 960;
+const COUNTER: u64 = 400;

@@ -7,11 +7,21 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A room may import the rooms above it in this list, and those beside it on its
 /// own line.
 const FLOORS: &[&[&str]] = &[
-    &["outcome", "error_type", "exemplar", "sharded", "clock", "label", "quiet", "protobuf"],
+    &[
+        "outcome",
+        "error_type",
+        "exemplar",
+        "sharded",
+        "clock",
+        "label",
+        "quiet",
+        "protobuf",
+        "watch",
+    ],
     &["red"],
     &["service", "slo"],
     &["callsite", "catalog", "config", "redact"],
-    &["otlp", "in_flight"],
+    &["otlp", "in_flight", "callers"],
     &["context", "sample"],
     &["metrics"],
     &["log", "span"],

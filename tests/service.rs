@@ -1,9 +1,11 @@
 //! A service of a struct, an `impl` of ten methods and an error enum exports exactly what its annotations say.
 
+use futures_core::Stream;
 use redspan::testing::{self, SeenSpan};
-use redspan::{ErrorType, Instrumented, Label, instrumented};
+use redspan::{ErrorType, Instrumented, Label, SpanContext, instrumented};
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 #[derive(Clone, Copy, Label)]
 enum Region {
@@ -247,4 +249,90 @@ async fn above_async_trait_it_is_as_below() {
     assert_eq!(inner[0].attribute("id"), Some(3.into()));
     assert_eq!(seen.parent_of(&inner[0]).unwrap().name(), "Shelf::is_held");
     assert_eq!(seen.spans().len(), 5);
+}
+
+struct Items(Vec<u8>);
+
+impl Stream for Items {
+    type Item = u8;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<u8>> {
+        Poll::Ready(self.0.pop())
+    }
+}
+
+async fn halves(text: String) -> usize {
+    text.len() / 2
+}
+
+struct Nobody;
+
+// What they return holds neither the receiver nor the arguments as they came.
+#[instrumented]
+impl Payments {
+    #[instrumented(labels(plan, tenant = capped(tenant, 2)), links(cause))]
+    fn items(
+        &self,
+        plan: Plan,
+        tenant: String,
+        cause: SpanContext,
+    ) -> impl Stream<Item = u8> + use<> {
+        Items(tenant.into_bytes())
+    }
+
+    #[instrumented(labels(tenant = capped(tenant, 2)))]
+    fn half(&self, tenant: String) -> Pin<Box<dyn Future<Output = usize> + Send>> {
+        Box::pin(halves(tenant))
+    }
+
+    fn detached(&self) -> impl Future<Output = u8> + Send + use<> {
+        async move { 1 }
+    }
+
+    fn nothing() -> impl Future<Output = u8> + Send + use<> {
+        std::future::ready(1)
+    }
+}
+
+#[instrumented]
+impl Nobody {
+    fn ready(&self) -> impl Future<Output = u8> + Send + use<> {
+        std::future::ready(1)
+    }
+}
+
+#[tokio::test]
+async fn what_is_polled_later_says_what_its_service_and_its_options_said() {
+    let cause = testing::scope(|| redspan::span("cause").in_scope(|_| ())).1;
+    let cause = cause.span("cause").data().span_context.clone();
+    let ((), seen) = testing::scope_async(async {
+        let payments = Payments::open(Region::Us);
+        let items = payments.items(Plan::Paid, "acme".to_owned(), cause.clone());
+        // Not polled, and so no call.
+        drop(payments.items(Plan::Free, "zeta".to_owned(), cause.clone()));
+        let (half, detached) = (payments.half("acme".to_owned()), payments.detached());
+        drop((payments.half("never".to_owned()), payments.detached(), payments));
+        let mut items = std::pin::pin!(items);
+        while std::future::poll_fn(|context| items.as_mut().poll_next(context)).await.is_some() {}
+        assert_eq!(
+            (half.await, tokio::spawn(redspan_tests::carried(detached)).await.unwrap()),
+            (2, 1)
+        );
+        assert_eq!((Payments::nothing().await, Nobody.ready().await), (1, 1));
+    })
+    .await;
+    let us = "cloud.region=us component=payments shard=3";
+    let spans: Vec<String> = seen.spans().iter().map(line).collect();
+    let expected = ["items", "half", "detached"].map(|name| format!("Payments::{name} {us}"));
+    assert_eq!(spans[1..4], expected);
+    assert_eq!(spans[4..], ["Payments::nothing component=payments", "Nobody::ready"]);
+    let items = seen.span("Payments::items");
+    let linked = &items.data().links;
+    assert_eq!(linked.iter().next().map(|link| &link.span_context), Some(&cause));
+    let calls = |labels: &[(&str, &str)]| seen.counter("function_calls_total", labels);
+    let items = [("function", "Payments::items"), ("region", "us")];
+    assert_eq!(calls(&[&items[..], &[("plan", "paid"), ("tenant", "acme")]].concat()), Some(1));
+    assert_eq!(calls(&items), Some(1), "one of them was polled");
+    assert_eq!(calls(&[("function", "Payments::half"), ("tenant", "acme")]), Some(1));
+    assert_eq!(calls(&[("function", "Payments::detached"), ("region", "us")]), Some(1));
 }

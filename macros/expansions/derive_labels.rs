@@ -6,12 +6,13 @@ impl ::redspan::metrics::Labels for Placed {
         &[],
     ];
     const CAPS: &'static [usize] = &[0usize, 10usize];
-    const CLOSED: usize = 1 * ::redspan::__private::values::<Tier>();
+    const CLOSED: usize = 1 * <Self as ::redspan::metrics::Labels>::SETS[0usize].len();
     #[inline]
     fn slot(&self) -> usize {
         #[allow(unused_mut)]
         let mut __redspan_slot = 0usize;
-        __redspan_slot = __redspan_slot * ::redspan::__private::values::<Tier>()
+        __redspan_slot = __redspan_slot
+            * <Self as ::redspan::metrics::Labels>::SETS[0usize].len()
             + <Tier as ::redspan::Label>::index(&self.tier);
         __redspan_slot
     }

@@ -26,7 +26,10 @@ fn charge(id: u64) -> impl Future<Output = u8> {
     ::redspan::__private::drive_at(
         &__REDSPAN_SITE,
         ::redspan::__private::ManuallyDrop::new(
-            ::redspan::__private::call1(id, move |id| -> _ { pay(id) }),
+            ::redspan::__private::gives::<
+                u8,
+                _,
+            >(::redspan::__private::call1(id, move |id| -> _ { pay(id) })),
         ),
         |__redspan_out| ::redspan::__private::Verdict::answered(
             {

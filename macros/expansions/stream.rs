@@ -26,10 +26,16 @@ fn items(id: u64) -> BoxStream<'static, u8> {
     ::std::boxed::Box::pin(
         ::redspan::__private::drive_stream(
             &__REDSPAN_SITE,
+            ::core::option::Option::None,
             ::redspan::__private::ManuallyDrop::new(
-                ::redspan::__private::call1(
-                    id,
-                    move |id| -> BoxStream<'static, u8> { all(id) },
+                ::redspan::__private::items::<
+                    u8,
+                    _,
+                >(
+                    ::redspan::__private::call1(
+                        id,
+                        move |id| -> BoxStream<'static, u8> { all(id) },
+                    ),
                 ),
             ),
             |__redspan_out| ::redspan::__private::Verdict::answered(

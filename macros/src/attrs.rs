@@ -5,7 +5,7 @@ use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Expr, Ident, Lit, Token};
+use syn::{DeriveInput, Expr, Ident, Lit, Token, token};
 
 use crate::diag::Diag;
 use crate::options::Known;
@@ -33,16 +33,16 @@ pub(crate) fn derive_input(tokens: TokenStream, diag: &mut Diag) -> Option<Deriv
     syn::parse2(tokens).map_err(|error| diag.push(error)).ok()
 }
 
-/// Splits the attribute's tokens into entries.
-pub(crate) fn entries(tokens: TokenStream, diag: &mut Diag) -> Vec<Entry> {
-    list(tokens, entry, diag)
+/// Splits the attribute's tokens into entries. `such` is how an option may look there.
+pub(crate) fn entries(tokens: TokenStream, such: &str, diag: &mut Diag) -> Vec<Entry> {
+    list(tokens, |input| entry(input, such), diag)
 }
 
 /// Reads a list with commas between. Whatever cannot be read is reported and skipped up to the next
 /// comma, so that the mistakes behind it are still found.
 pub(crate) fn list<T>(
     tokens: TokenStream,
-    read: fn(ParseStream) -> syn::Result<T>,
+    read: impl Fn(ParseStream) -> syn::Result<T>,
     diag: &mut Diag,
 ) -> Vec<T> {
     let mut found = Vec::new();
@@ -65,9 +65,9 @@ pub(crate) fn list<T>(
     found
 }
 
-fn entry(input: ParseStream) -> syn::Result<Entry> {
+fn entry(input: ParseStream, such: &str) -> syn::Result<Entry> {
     if !input.peek(Ident::peek_any) {
-        return Err(input.error("expected an option, such as `name = \"checkout\"`"));
+        return Err(input.error(format!("expected an option, such as `{such}`")));
     }
     let key = input.call(Ident::parse_any)?;
     let form = if input.peek(Token![=]) {
@@ -98,6 +98,26 @@ pub(crate) fn value(input: ParseStream) -> Form {
         Ok(expr) => Form::Value(expr),
         Err(error) => Form::Broken(error),
     }
+}
+
+/// A block, an `async` block, a closure.
+pub(crate) fn begins_expression(input: ParseStream) -> bool {
+    let ahead = input.fork();
+    let skipped = |word: bool| word && ahead.parse::<TokenTree>().is_ok();
+    while skipped(
+        ahead.peek(Token![async]) || ahead.peek(Token![move]) || ahead.peek(Token![unsafe]),
+    ) {}
+    ahead.peek(token::Brace) || ahead.peek(Token![|]) || ahead.peek(Token![||])
+}
+
+/// Whether it stands where an expression does.
+pub(crate) fn is_expression(item: &TokenStream) -> bool {
+    let parser = |input: ParseStream| {
+        let found = begins_expression(input);
+        input.parse::<TokenStream>()?;
+        Ok(found)
+    };
+    parser.parse2(item.clone()).unwrap_or(false)
 }
 
 /// Reads an expression; on a mistake it skips to the next comma and says where the mistake is.
@@ -150,13 +170,23 @@ pub(crate) fn comma_or_end(input: ParseStream, diag: &mut Diag) {
 
 /// Keeps the first entry of every known key; what is unknown, repeated or in conflict is a mistake.
 pub(crate) fn judge_keys(entries: Vec<Entry>, known: &[Known], diag: &mut Diag) -> Vec<Entry> {
+    let names: Vec<&str> = known.iter().map(|option| option.name).collect();
+    judge_keys_with(entries, known, |key| hint(key, &names), diag)
+}
+
+/// The same, with a word of its own on what is unknown.
+pub(crate) fn judge_keys_with(
+    entries: Vec<Entry>,
+    known: &[Known],
+    hint: impl Fn(&str) -> String,
+    diag: &mut Diag,
+) -> Vec<Entry> {
     let off: Vec<String> = entries.iter().filter(|entry| entry.is_false()).map(name_of).collect();
     let mut kept: Vec<Entry> = Vec::new();
     for entry in entries {
         let at = entry.key.span();
         let Some(option) = known.iter().find(|option| entry.key == option.name) else {
-            let names: Vec<&str> = known.iter().map(|option| option.name).collect();
-            let hint = hint(&entry.key.to_string(), &names);
+            let hint = hint(&entry.key.to_string());
             diag.at(at, format!("unknown option `{}`; {hint}", entry.key));
             continue;
         };
@@ -312,6 +342,18 @@ pub(crate) fn string_literal(expr: &Expr) -> Option<&syn::LitStr> {
     match expr {
         Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => Some(text),
         _ => None,
+    }
+}
+
+/// The word that a value is, with its place: `"debug"`, or a path such as `Level::DEBUG`, of which the last
+/// segment counts.
+pub(crate) fn word(value: &Expr) -> Option<(String, Span)> {
+    match value {
+        Expr::Path(path) => {
+            let last = path.path.segments.last()?;
+            Some((last.ident.to_string(), last.ident.span()))
+        }
+        other => string_literal(other).map(|text| (text.value(), text.span())),
     }
 }
 

@@ -30,6 +30,10 @@ fn attribute(
     let expanded = expand(args.into(), &mut item, &mut diag);
     // Without the item one typo would be followed by "cannot find function" at every caller.
     let output = match (diag.into_errors(), expanded) {
+        // Where an expression stands there is place for one.
+        (Some(errors), _) if crate::attrs::is_expression(&item) => {
+            quote!({ #errors #item })
+        }
         (Some(errors), _) => quote!(#errors #item),
         (None, Some(expanded)) => expanded,
         (None, None) => item,

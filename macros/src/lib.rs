@@ -72,15 +72,15 @@ use off as instrumented;
 /// | option | accepts | meaning |
 /// |---|---|---|
 /// | `name = "checkout"` | a string literal | the span's name; the function's name by default. The metrics' label `function` is the function's name in any case |
-/// | `fields(…)` | [see below](#fields), at most 32 | what of the call is recorded on the span; nothing else is |
+/// | `fields(…)` | [see below](#the-fields), at most 32 | what of the call is recorded on the span; nothing else is |
 /// | `labels(…)` | [see below](#labels), at most 8 | what the function's metrics are told apart by |
 /// | `error_if = …` | a closure or the path of a function from `&Returned` to `bool` | which returned values are an error; without it a `Result` tells by itself, with it an `Err` is one only if this says so: `\|r\| r.is_err() \|\| …` |
 /// | `level = "debug"` | `trace`, `debug`, `info`, `warn`, `error`, in any case, or a path that ends in one of them, such as `Level::DEBUG` | the span's level, `info` by default; it never silences the metrics |
-/// | `kind = "server"` | `internal`, `server`, `client`, `producer`, `consumer` | the span's kind, `internal` by default |
-/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each, with a `name` if it is not the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold` (in seconds), as autometrics names them, a latency's on the histogram, a success's on the counter; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
+/// | `kind = "server"` | `internal`, `server`, `client`, `producer`, `consumer`, in any case, or a path that ends in one of them, such as `Kind::Server` | the span's kind, `internal` by default |
+/// | `slo(latency = "250ms", target = 99.9)`, `slo(success, target = 99.95)` | one of each: `latency` a text of a number with `us`, `ms`, `s` or `m`, from `"1us"` to `"60m"`; `target` a percentage of calls, from 1 to below 100; in one of them a `name` for both, which else is the span's | what the function promises, as the labels `objective_name`, `objective_percentile` and `objective_latency_threshold` (in seconds), as autometrics names them, a latency's on the histogram, a success's on the counter; the threshold is a boundary of the histogram, and `redspan::tail` can keep what is slower |
 ///
 /// What leaves the process for a call, span attributes and series with their labels, is listed [at the crate's
-/// front](https://docs.rs/redspan#a-call). `cargo run --example service` shows a whole service.
+/// front](../redspan/index.html#a-call). `cargo run --example service` shows a whole service.
 ///
 /// # Labels
 ///
@@ -92,12 +92,13 @@ use off as instrumented;
 /// | `tier = order.tier`, `vip` | a value of a closed set: `redspan::Label`, which is derived on enums, `bool`, and `Option` of them |
 /// | `region = "eu"`, `zone = const { ZONE }` | always the same |
 /// | `tenant = capped(order.tenant, 100)` | any `Display`, of which the first 100 values are told apart; the others are `__overflow__`. At most 1000, and 128 bytes of each |
-/// | `brand = \|result\| result.as_ref().ok().map(Card::brand)` | what the closure says of the returned value; a call that returned none has no such label |
+/// | `brand = \|result\| result.as_ref().ok().map(Card::brand)` | what the closure says of the returned value: `None` is the value `none`; a call that did not return, for it panicked or was cancelled, has no such label |
 /// | `code = capped(\|result\| …, 20)` | the same, of any values |
 ///
 /// The expressions see the function's parameters and run before the body, once a call. A function tells at
 /// most 4096 label sets apart; with more, the labels that come last say `__overflow__`. A generic function has
-/// the set of its first type.
+/// the set of its first type. With an objective and what the service shares they are on the counter and the
+/// histogram; those that are known before the body also on the gauge of calls in flight.
 ///
 /// ```
 /// use redspan::{Label, instrumented};
@@ -129,7 +130,7 @@ use off as instrumented;
 /// That an `Err(StatusCode::NOT_FOUND)` is no error is how the conventions count: the server has done its
 /// work. `error_if = Result::is_err` counts it.
 ///
-/// # Fields
+/// # The fields
 ///
 /// | form | records |
 /// |---|---|
@@ -190,7 +191,8 @@ use off as instrumented;
 /// Type arguments are part of the name where they are no parameters of the block: `Repo<Order>::get`, but
 /// `Repo::get` in `impl<T> Repo<T>`. An attribute on a single method does not know its type: `charge`.
 ///
-/// An option of a method, or of a block in a module, replaces the same option of the block around it.
+/// An option of a method, or of a block in a module, replaces the same option of the block around it. What a
+/// block's option mentions has to be there in every function: `fields(id)`, or a predicate of what is returned.
 /// `name` goes on single functions only. What has no instrumented form is left out: a `const fn`, a
 /// variadic function, a method without a body; so are tests (`#[test]`, `#[cfg(test)]`) and what a macro
 /// in the block writes.
@@ -200,7 +202,9 @@ use off as instrumented;
 /// An `async fn` is measured from the first poll of its future until it is ready; so is a function
 /// that returns a future, if its type says so: `impl Future<Output = …>`, `Pin<Box<dyn Future<…>>>`,
 /// `BoxFuture<…>`. A future that is never polled is no call. Methods under `#[async_trait]` are such
-/// functions. Their `fields` need an end in `async move { … }` or `Box::pin(async move { … })`.
+/// functions. Their `fields` need an end in `async move { … }` or `Box::pin(async move { … })`; of a future that
+/// is made in another way, and of a stream, `labels`, `links` and what the service shares are taken when the
+/// function is called, and there are no `fields`: write to `redspan::current_span()`.
 ///
 /// A function that returns a stream (`impl Stream<Item = …>`, `Pin<Box<dyn Stream<…>>>`,
 /// `BoxStream<…>`) is measured until the stream ends. It is an error if one of the items is; a
@@ -308,9 +312,13 @@ pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
 /// to be told, as in every closure: `measured!("parse", -> Result<u32, Error> { … })`, and at the end of an
 /// `async` block `Ok::<_, Error>(…)`.
 ///
+/// The options see what is in scope where the expression stands, and the parameters of a closure. `busy` is for
+/// what is polled: `async` blocks and closures that end in one. Of a service in whose method it stands a block
+/// takes nothing over: `fields(component = "payments", shard = self.shard)` says so where it matters.
+///
 /// With the feature `instrument` off only the expression is left, and means the same.
 ///
-/// [`redspan::span`](https://docs.rs/redspan/latest/redspan/fn.span.html) is for a span whose name or
+/// [`redspan::span`](../redspan/fn.span.html) is for a span whose name or
 /// attributes are known only when it runs, and has no metrics.
 #[proc_macro]
 pub fn measured(input: TokenStream) -> TokenStream {
@@ -349,7 +357,7 @@ pub fn label(input: TokenStream) -> TokenStream {
 ///
 /// | attribute | on | meaning |
 /// |---|---|---|
-/// | `#[error_type("name")]` | a variant, a struct | its `error.type`; by default the variant's name, or the struct's, in snake case |
+/// | `#[error_type("name")]` | a variant, a struct | its `error.type`: one word of letters, digits and any of `_ . : - /`, since queries and alerts name it; by default the variant's name, or the struct's, in snake case |
 /// | `#[error_type(client)]`, `(server)` | a variant, a struct, the enum for all that do not say | whose fault it is; the server's by default |
 /// | `#[error_type(retryable)]`, `(retryable = false)` | the same | whether the same call may succeed when it is made again; not, by default |
 /// | `#[error_type(level = "info")]` | the same | how loud it is: `trace`, `debug`, `info`, `warn` or `error`; by default `warn` if the client is to blame, else `error` |
@@ -358,8 +366,8 @@ pub fn label(input: TokenStream) -> TokenStream {
 ///
 /// They may be joined: `#[error_type("limit", client, level = "info")]`.
 ///
-/// Snake case, because that is how OpenTelemetry writes such words itself: `timeout`,
-/// `server_certificate_invalid`
+/// Snake case, because that is how OpenTelemetry writes such words itself, of which it asks that they are
+/// predictable and few: `timeout`, `server_certificate_invalid`
 /// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>).
 ///
 /// # Errors inside
@@ -415,7 +423,8 @@ pub fn metrics(input: TokenStream) -> TokenStream {
 /// every call.
 ///
 /// The methods in blocks that are [instrumented](macro@instrumented) take it over. Those with any form of
-/// `self` have the fields, associated functions only the name.
+/// `self` have the fields, as attributes and as labels; associated functions, such as `new`, only the name: there
+/// is no value yet, and so their metrics are without its labels. Attributes are taken when the call begins.
 ///
 /// | attribute | on | meaning |
 /// |---|---|---|

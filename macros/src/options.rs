@@ -71,6 +71,47 @@ pub(crate) const INSTRUMENTED: &[Known] = &[
     Known::new("crate", "crate = my_framework::redspan", "crate = 3"),
 ];
 
+/// What other crates' attributes call it, or what comes to mind first, and how it is said here.
+#[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "there is no attribute then"))]
+pub(crate) const GUESSED: &[(&[&str], &str)] = &[
+    (
+        &["skip", "skip_all"],
+        "nothing of a call is recorded but what `fields` lists, so there is nothing to skip",
+    ),
+    (&["attribute", "attributes", "tags"], "it is `fields` here: `fields(order.id = order.id)`"),
+    (
+        &["ret"],
+        "what is returned may be one of the `labels`, of a closed set: `labels(tier = |result| …)`",
+    ),
+    (&["follows_from"], "it is `links` here: `links(message.span_context)`"),
+    (
+        &["latency", "success", "objective"],
+        "it is said in `slo`: `slo(latency = \"250ms\", target = 99.9)`, `slo(success, target = 99.95)`",
+    ),
+    (
+        &["buckets"],
+        "the threshold of an `slo` is a boundary by itself; others are set by \
+         `redspan::builder().function_buckets(…)`",
+    ),
+    (
+        &["trace", "debug", "info", "warn", "error"],
+        "the span's level is said as `level`: `level = \"debug\"`",
+    ),
+    (
+        &["internal", "server", "client", "producer", "consumer"],
+        "the span's kind is said as `kind`: `kind = \"server\"`",
+    ),
+    (
+        &["component", "struct_name"],
+        "the type's name stands in front by itself where the attribute is on the `impl`, and \
+         `#[derive(redspan::Instrumented)]` on the type names the component; `fields` is for this call",
+    ),
+    (
+        &["track_concurrency"],
+        "calls in flight are always counted, unless `metrics` are off: remove it",
+    ),
+];
+
 /// `slo(…)` within it.
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "there is no attribute then"))]
 pub(crate) const SLO: &[Known] = &[

@@ -5,12 +5,12 @@ pub use crate::call::classify::absent::absent;
 pub use crate::call::classify::{Returned, Verdict, by_result, holds};
 pub use crate::call::{
     Call, Driven, EventSite, Started, asked, begin, begin_of, begin_with, capped, closed, constant,
-    counted, debug, display, drive, drive_at, drive_handed, drive_stream, enter, failed, hand_over,
-    link, pick, quiet, value,
+    counted, debug, display, drive, drive_at, drive_handed, drive_prepared, drive_stream, enter,
+    failed, gives, hand_over, held, items, keep, link, pick, prepare, quiet, value,
 };
 pub use crate::callsite::{CallSite, Kind, Line, NO_FIELDS, REST, Rest, SETTINGS, Settings};
 pub use crate::error_type::Inner;
-pub use crate::metrics::typed::{Registered, values};
+pub use crate::metrics::typed::Registered;
 pub use crate::slo::Slo;
 pub use std::mem::ManuallyDrop;
 pub use tracing;
@@ -29,7 +29,7 @@ pub mod answer {
 
 /// What the derive of `Instrumented` writes, and what methods ask.
 pub mod service {
-    pub use crate::red::labelled::Choice;
+    pub use crate::red::sets::Choice;
     pub use crate::service::{
         Attributes, Field, Info, Named, Of, Service, Shared, ViaDisplay, ViaLabel, ViaNobody,
         ViaNothing, ViaPlain, ViaService,

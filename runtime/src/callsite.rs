@@ -388,7 +388,8 @@ static UNKNOWN: Metadata<'static> = Metadata::new(
     MetadataKind::SPAN,
 );
 
-static NOBODY: CallSite =
+/// A site that is none.
+pub(crate) static NOBODY: CallSite =
     CallSite { name: "", function: "", module: "", file: "", line: 0, fields: &[], rest: REST };
 
 impl Callsite for CallSite {

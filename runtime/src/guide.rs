@@ -5,7 +5,8 @@
 /// The function metrics have autometrics' names and labels: `function_calls_total` with `function`, `module`,
 /// `service_name` and `result`, which is `ok` or `error`; `function_calls_duration_seconds`;
 /// `function_calls_concurrent`; `build_info`; the `objective_*` labels. Its dashboards, recording rules and alerts
-/// work as they are. Without [`init!`](crate::init) they go to whatever recorder of the `metrics` crate is
+/// work as they are. `caller_function` and `caller_module` are there on request, on `function_calls_total` as in
+/// autometrics: [`label_callers`](crate::metrics::label_callers). Without [`init!`](crate::init) they go to whatever recorder of the `metrics` crate is
 /// installed; with it, to `/metrics`.
 ///
 /// | autometrics 3.0 | redspan |
@@ -20,7 +21,7 @@
 /// | `#[derive(ResultLabels)]`, `#[label(result = "ok")]` on a variant | `ok_if`, `error_if`; what kind of error it is: [`#[derive(ErrorType)]`](derive@crate::ErrorType) |
 /// | `AutometricsSettings::builder().service_name(…)`, `AUTOMETRICS_SERVICE_NAME` | [`Builder::service_name`](crate::Builder::service_name), `OTEL_SERVICE_NAME` |
 /// | `.histogram_buckets(…)` | [`Builder::function_buckets`](crate::Builder::function_buckets), for all functions or by name; an objective's threshold is always among them |
-/// | `.init()`, `prometheus_exporter::init()` | [`init!`](crate::init) with the feature `prometheus` and `OTEL_METRICS_EXPORTER=prometheus`, or [`metrics::set_global_recorder`] with [`recorder()`](crate::recorder()) |
+/// | `.init()`, `prometheus_exporter::init()` | [`init!`](crate::init) with the feature `prometheus` and `OTEL_METRICS_EXPORTER=prometheus`, or [`metrics::set_global_recorder`](https://docs.rs/metrics/0.24/metrics/fn.set_global_recorder.html) with [`recorder()`](crate::recorder()) |
 /// | `prometheus_exporter::encode_to_string()` | [`Recorder::render_openmetrics`](crate::Recorder::render_openmetrics) |
 /// | the features `metrics`, `prometheus`, `prometheus-client`, `opentelemetry` | none of them: one store, read by `/metrics` and OTLP; in host mode the `metrics` crate's recorder, whichever it is |
 /// | the features `exemplars-tracing`, `exemplars-tracing-opentelemetry` | nothing to turn on |
@@ -35,7 +36,9 @@
 /// | a call that panics | not counted, and the gauge stays up | `result="error"`, `outcome="panic"` | it was a call, and it failed |
 /// | a future that is dropped | not counted, and the gauge stays up | `result="cancelled"` | it was no success, and nobody saw an error |
 /// | labels beside its own | – | `outcome`; of errors `error_type` | a panic is another thing than an error, and one error than another |
-/// | `caller_function`, `caller_module` | who called | not there | who called is in the trace |
+/// | `caller_function`, `caller_module` | always; empty where nobody annotated called | on request, by [`Builder::label_callers`](crate::Builder::label_callers) or [`metrics::label_callers`](crate::metrics::label_callers); not there where nobody annotated called, which Prometheus takes for the same | each caller is as many series more, and who called is in the trace too |
+/// | who the caller is | found when a call returns | found when it begins, or is first polled | a future may end elsewhere than it began |
+/// | more callers of a function than 64 | each its own series | `__overflow__` | bounded |
 /// | functions never called | at zero in debug builds | at zero always | a rate needs the zero before the first call |
 /// | `None` | `result="ok"` with an empty label | `result="ok"`; an error where the option says so | |
 /// | spans, lines | – | the same calls | |

@@ -4,16 +4,26 @@
 //! seat, in one of a fixed number that never grows: when all are taken by calls that hang, it is those
 //! that one wants to see. How many are in flight in all is known exactly from the sites' numbers.
 
+mod seat;
+
+/// What a seat is built of: the model checker of `tests/loom` has its own.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+}
+
 use crate::callsite::CallSite;
 use crate::catalog::catalog;
 use crate::clock::{self, Tick};
 use crate::sharded::{SHARDS, shard_of_this_thread};
+use crate::watch;
+use seat::Seat;
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::ptr;
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::time::Duration;
 
 /// Seats of the threads that share a row.
@@ -21,8 +31,6 @@ const SEATS: usize = 256;
 
 /// Seats that a call tries before it goes without one.
 const TRIES: usize = 8;
-
-static WATCHED: AtomicBool = AtomicBool::new(false);
 
 static ROWS: [Row; SHARDS] = [const { Row::new() }; SHARDS];
 
@@ -32,80 +40,52 @@ static ORIGIN: LazyLock<Tick> = LazyLock::new(clock::now);
 /// Aligned, so that a row shares no cache line with another.
 #[repr(align(128))]
 struct Row {
-    seats: [Seat; SEATS],
+    seats: [Seat<CallSite>; SEATS],
     next: AtomicU64,
 }
 
 impl Row {
     const fn new() -> Self {
-        Row { seats: [const { Seat::new() }; SEATS], next: AtomicU64::new(0) }
+        let seats = [const { Seat::of(AtomicPtr::new(ptr::null_mut()), AtomicU64::new(0)) }; SEATS];
+        Row { seats, next: AtomicU64::new(0) }
     }
 }
 
-/// Where a call in flight is written down.
-pub(crate) struct Seat {
-    /// Null: free. Our own address: being taken.
-    site: AtomicPtr<CallSite>,
-    since: AtomicU64,
-}
+/// Where a call in flight is written down: which of all seats, from one. Small, since every call has
+/// room for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken(NonZeroU16);
 
-impl Seat {
-    const fn new() -> Self {
-        Seat { site: AtomicPtr::new(ptr::null_mut()), since: AtomicU64::new(0) }
-    }
+const _: () = assert!(SHARDS * SEATS < u16::MAX as usize);
 
-    /// What stands in `site` while `since` is being written.
-    fn reserved(&self) -> *mut CallSite {
-        ptr::from_ref(self).cast_mut().cast()
+impl Taken {
+    fn new(row: usize, seat: usize) -> Option<Self> {
+        NonZeroU16::new((row * SEATS + seat + 1) as u16).map(Taken)
     }
 
     /// The call has ended.
-    #[inline]
-    pub(crate) fn leave(&self) {
-        self.site.store(ptr::null_mut(), Release);
+    pub(crate) fn leave(self) {
+        let at = usize::from(self.0.get()) - 1;
+        ROWS[at / SEATS].seats[at % SEATS].leave();
     }
-
-    fn read(&self) -> Option<(&'static CallSite, u64)> {
-        let site = self.site.load(Acquire);
-        let since = self.since.load(Acquire);
-        // Else it has been given to another call meanwhile.
-        let is_steady = site == self.site.load(Acquire);
-        if site.is_null() || site == self.reserved() || !is_steady {
-            return None;
-        }
-        // SAFETY: nothing but addresses of `&'static CallSite` is ever stored, apart from the two
-        // that were ruled out.
-        Some((unsafe { &*site.cast_const() }, since))
-    }
-}
-
-/// Whether calls take seats.
-#[inline]
-pub(crate) fn is_watched() -> bool {
-    WATCHED.load(Relaxed)
 }
 
 /// From now on calls take seats.
 pub(crate) fn watch() {
     LazyLock::force(&ORIGIN);
-    WATCHED.store(true, Relaxed);
+    watch::ask(watch::IN_FLIGHT);
 }
 
 /// A seat for a call that began at `start`, if one is free nearby.
 #[cold]
-pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<&'static Seat> {
-    let row = &ROWS[shard_of_this_thread()];
+pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<Taken> {
+    let of_thread = shard_of_this_thread();
+    let row = &ROWS[of_thread];
     let first = row.next.load(Relaxed) as usize;
     for at in first..first + TRIES {
-        let seat = &row.seats[at % SEATS];
-        let free = ptr::null_mut();
-        if seat.site.load(Relaxed).is_null()
-            && seat.site.compare_exchange(free, seat.reserved(), Acquire, Relaxed).is_ok()
-        {
-            let since = start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
-            seat.since.store(since, Release);
-            seat.site.store(ptr::from_ref(site).cast_mut(), Release);
-            return Some(seat);
+        let since = || start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
+        if row.seats[at % SEATS].sit(site, since) {
+            return Taken::new(of_thread, at % SEATS);
         }
     }
     // All of these are taken: the next call looks elsewhere.

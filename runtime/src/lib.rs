@@ -25,24 +25,31 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; its description the error's `Display`, or `panic`; the event `exception` with message and source chain where an error that has a `Display` first leaves a call |
-//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, and your own; at zero before the first call |
+//! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; otherwise it is unset; its description the error's `Display`, `panic`, or nothing where there is no `Display` |
+//! | event `exception` of the span | where an error that has a `Display` first leaves a call, and not again in its callers: `exception.type` (the path of the error's type), `exception.message` (its `Display`), `redspan.exception.chain` (a list of the texts of its sources, the innermost last, if it has any), `level` (of an [`ErrorType`]: `INFO`, `WARN`, `ERROR`) |
+//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, on request `caller_function` and `caller_module` ([`metrics::label_callers`]), and your own. At zero before the first call, without your own labels; from then on with each set of those that are closed, if there are at most 64 (each label counted with one value more) |
 //! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s, with `function`, `module`, `service_name` and your own labels, but not by outcome |
-//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body |
+//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body: not those of the returned value, nor an objective's |
 //! | log lines | `trace_id`, `span_id`, `sampled` |
 //!
 //! | span attribute | is there |
 //! |---|---|
 //! | what `fields(…)` lists | always |
-//! | `component`, and fields marked `attribute` | on methods of a service with `#[derive(Instrumented)]` |
-//! | `code.function.name` (`shop::Payments::charge`, whatever `name` says), `code.file.path`, `code.line.number` | always |
-//! | `error.type` | after an error: what [`ErrorType`] says, or the error's path, `none` of a `None`, `_OTHER` of what only `error_if` knows; `panic` after a panic |
+//! | `component`, and fields marked `attribute` | on methods of a service with `#[derive(Instrumented)]`; on its associated functions `component` alone |
+//! | `code.function.name` (`shop::Payments::charge`, whatever `name` says), `code.file.path` (as `file!()` says it), `code.line.number` (of the word `fn`'s line, whatever attributes stand above) | always |
+//! | `error.type` | after an error: what [`ErrorType`] says, or the path of the error's type (`core::num::error::ParseIntError`), `none` of a `None`, `_OTHER` of what only `error_if` knows; `panic` after a panic |
 //! | `redspan.error.blame`, `redspan.error.retryable` | after an error with an [`ErrorType`] |
 //! | `redspan.outcome` | `panic` or `cancelled`, if it is one of these |
 //! | `busy_ns`, `idle_ns`, `redspan.polls` | with the option `busy` |
 //!
 //! The metrics carry the names and labels of autometrics, so its dashboards keep working. They do not
-//! depend on sampling, and their exemplars name only traces that the exporter has taken.
+//! depend on sampling, and their exemplars name only traces that the exporter has taken. Over OTLP they are
+//! `function.calls`, `function.calls.duration` (in `s`) and `function.calls.concurrent` (a gauge), with the same
+//! labels as attributes, but `service.name` for `service_name`.
+//!
+//! Attributes have the type of what they are made of: `counter: u16` is a number, a `bool` a truth value, and a
+//! `Label` or what has a `Display` a text. Spans below the level that `RUST_LOG` or [`Builder::log_filter`] allow
+//! (`info`, if neither says one) are not made; metrics always are.
 //!
 //! # Three doors
 //!
@@ -82,6 +89,7 @@
 
 mod bridge;
 mod call;
+mod callers;
 mod callsite;
 mod catalog;
 mod clock;
@@ -116,6 +124,7 @@ mod slo;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
 
 #[doc(hidden)]
 pub mod __private;
@@ -149,7 +158,10 @@ pub use log::{Logger, logger};
 pub use metrics::recorder::{Recorder, recorder};
 pub use metrics::{Labels, Metrics};
 pub use opentelemetry::KeyValue;
-pub use opentelemetry::trace::{SpanContext, Status};
+pub use opentelemetry::trace::SpanContext;
+/// How what a span stands for has ended: `Unset`, `Ok`, or `Error` with a description. OpenTelemetry's.
+#[doc(no_inline)]
+pub use opentelemetry::trace::Status;
 pub use outcome::Outcome;
 pub use provider::{Builder, Health, InitError, Telemetry, builder};
 pub use red::Red;

@@ -5,5 +5,7 @@
 //! ```
 
 #[cfg(feature = "reqwest")]
+#[doc(no_inline)]
 pub use crate::reqwest::SendTraced;
+#[doc(no_inline)]
 pub use crate::{Kind, Outcome, instrumented};

@@ -4,9 +4,12 @@
 //! a reader adds the shards up. Nothing is hashed, and nothing is allocated after a shard's first
 //! use.
 
+pub(crate) mod callers;
+pub(crate) mod chosen;
 pub(crate) mod elsewhere;
 pub(crate) mod errors;
 pub(crate) mod labelled;
+pub(crate) mod sets;
 
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;

@@ -2,6 +2,7 @@
 //! methods in instrumented blocks.
 
 use crate::label::Label;
+use crate::red::chosen::Chosen;
 use crate::red::labelled::Choice;
 use opentelemetry::{KeyValue, Value};
 use std::borrow::Cow;
@@ -110,6 +111,49 @@ impl Held<'_> {
             let _ = catch_unwind(AssertUnwindSafe(|| this.attributes(&mut attributes)));
         }
         attributes.0
+    }
+}
+
+/// What a service gives, kept for a future or a stream that does not hold it.
+#[derive(Debug)]
+pub struct Kept {
+    info: &'static Info,
+    shared: Option<KeptShared>,
+}
+
+#[derive(Debug)]
+struct KeptShared {
+    attributes: Vec<KeyValue>,
+    labels: Vec<Chosen>,
+}
+
+impl Held<'_> {
+    /// What it gives now; the attributes only where there may be a span.
+    pub(crate) fn kept(&self, attributes: bool) -> Kept {
+        let shared = self.this.map(|this| {
+            let mut labels = Vec::new();
+            this.labels(&mut |own| labels = own.iter().map(Choice::kept).collect());
+            let attributes = if attributes { self.attributes() } else { Vec::new() };
+            KeptShared { attributes, labels }
+        });
+        Kept { info: self.info, shared }
+    }
+}
+
+impl Kept {
+    pub(crate) fn held(&self) -> Held<'_> {
+        Held { info: self.info, this: self.shared.as_ref().map(|shared| shared as &dyn Shared) }
+    }
+}
+
+impl Shared for KeptShared {
+    fn attributes(&self, to: &mut Attributes) {
+        to.0.extend(self.attributes.iter().cloned());
+    }
+
+    fn labels(&self, to: &mut dyn FnMut(&[Choice<'_>])) {
+        let labels: Vec<Choice<'_>> = self.labels.iter().map(Chosen::choice).collect();
+        to(&labels);
     }
 }
 

@@ -1,23 +1,28 @@
 //! Numbers that many threads write and few read.
 
+mod busy;
 mod lanes;
 mod leases;
+mod spread;
 mod together;
 
+pub(crate) use busy::Busy;
 pub(crate) use lanes::Lanes;
+pub(crate) use spread::Spread;
 pub(crate) use together::Together;
 
-/// What [`Together`] and the leases are built of: the model checker of `tests/loom` has its own.
+/// What all but the lanes are built of: the model checker of `tests/loom` has its own.
 mod atomic {
     pub(super) use std::hint::spin_loop as spin;
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(super) use std::sync::OnceLock;
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
     pub(super) use std::thread::yield_now as pause;
 }
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 /// Enough that the threads of a busy service rarely meet in one.
 pub(crate) const SHARDS: usize = 16;
@@ -110,92 +115,6 @@ impl Sum {
             others.iter().fold(0u64, |sum, line| sum.wrapping_add(line.0.load(Relaxed)))
         });
         self.first.load(Relaxed).wrapping_add(others)
-    }
-}
-
-/// Who may change a shard: one thread at a time, and no other waits for it.
-///
-/// What is changed under it are a few words, so it is held for nanoseconds, and never across code
-/// that is not ours.
-#[derive(Default)]
-pub(crate) struct Busy(AtomicBool);
-
-/// Until it is dropped nobody else is inside.
-pub(crate) struct Inside<'a>(&'a AtomicBool);
-
-impl Busy {
-    /// Enters, unless somebody is inside.
-    #[inline]
-    pub(crate) fn try_enter(&self) -> Option<Inside<'_>> {
-        let entered = self.0.compare_exchange(false, true, Acquire, Relaxed).is_ok();
-        entered.then(|| Inside(&self.0))
-    }
-
-    /// Enters as soon as nobody is inside: for readers, which may wait.
-    pub(crate) fn enter(&self) -> Inside<'_> {
-        for _ in 0..64 {
-            if let Some(inside) = self.try_enter() {
-                return inside;
-            }
-            std::hint::spin_loop();
-        }
-        loop {
-            if let Some(inside) = self.try_enter() {
-                return inside;
-            }
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Inside<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.store(false, Release);
-    }
-}
-
-/// Shards that are all alike: a writer takes any that nobody is in, so what it writes is there as a
-/// whole or not at all, and it waits for nobody. One shard, until two threads meet in it.
-pub(crate) struct Spread<S> {
-    first: S,
-    others: OnceLock<Box<[OnceLock<Box<S>>; SHARDS]>>,
-}
-
-impl<S> Spread<S> {
-    pub(crate) const fn new(first: S) -> Self {
-        Spread { first, others: OnceLock::new() }
-    }
-
-    /// Calls `add` with one shard after the other until it says that it was done.
-    #[inline]
-    pub(crate) fn add(&self, make: impl Fn() -> S, add: impl Fn(&S) -> bool) {
-        let done = match self.others.get() {
-            None => add(&self.first),
-            Some(others) => others[shard_of_this_thread()].get().is_some_and(|own| add(own)),
-        };
-        if !done {
-            self.elsewhere(make, add);
-        }
-    }
-
-    #[cold]
-    fn elsewhere(&self, make: impl Fn() -> S, add: impl Fn(&S) -> bool) {
-        let others = self.others.get_or_init(|| Box::new([const { OnceLock::new() }; SHARDS]));
-        let own = shard_of_this_thread();
-        // More threads than shards, all of them interrupted inside: only then is anything waited for.
-        while !(0..SHARDS).any(|step| {
-            let shard = others[(own + step) % SHARDS].get_or_init(|| Box::new(make()));
-            add(shard)
-        }) {
-            std::thread::yield_now();
-        }
-    }
-
-    /// All shards there are.
-    pub(crate) fn each(&self) -> impl Iterator<Item = &S> {
-        let others = self.others.get().into_iter().flat_map(|others| others.iter());
-        std::iter::once(&self.first).chain(others.filter_map(OnceLock::get).map(|shard| &**shard))
     }
 }
 

@@ -15,6 +15,7 @@ thread_local! {
 }
 
 static HELD: AtomicU64 = AtomicU64::new(0);
+static MOST: AtomicU64 = AtomicU64::new(0);
 
 /// How often this thread has allocated.
 pub fn allocations() -> u64 {
@@ -31,13 +32,27 @@ pub fn held() -> u64 {
     HELD.load(Relaxed)
 }
 
+/// The most that the process held at any moment since [`held_at_most_from_now`].
+pub fn held_at_most() -> u64 {
+    MOST.load(Relaxed)
+}
+
+/// Forgets what was held before; returns what is held now.
+pub fn held_at_most_from_now() -> u64 {
+    MOST.store(held(), Relaxed);
+    held()
+}
+
 // SAFETY: everything is handed on to `System` unchanged; what the trait provides comes down to these
 // and counts a vector's growth as well.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.set(CALLS.get() + 1);
         BYTES.set(BYTES.get() + layout.size() as u64);
-        HELD.fetch_add(layout.size() as u64, Relaxed);
+        let held = HELD.fetch_add(layout.size() as u64, Relaxed) + layout.size() as u64;
+        if held > MOST.load(Relaxed) {
+            MOST.fetch_max(held, Relaxed);
+        }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }

@@ -77,6 +77,7 @@ struct Received {
     points: Vec<Point>,
     requests: usize,
     behaviour: Behaviour,
+    pause: Duration,
 }
 
 #[derive(Default)]
@@ -100,6 +101,14 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits as long as it was told to, before a request of spans is read.
+    async fn pause(&self) {
+        let pause = self.lock().pause;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Records what is taken, and says how to answer.
@@ -254,6 +263,11 @@ impl Receiver {
         self.shared.lock().behaviour = behaviour;
     }
 
+    /// From now on it takes so long for each request of spans.
+    pub fn slow_down(&self, pause: Duration) {
+        self.shared.lock().pause = pause;
+    }
+
     /// The spans taken so far, in the order in which they came.
     pub fn spans(&self) -> Vec<Span> {
         self.shared.lock().spans.clone()
@@ -391,6 +405,7 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    shared.pause().await;
     match shared.take(request, headers, Transport::Http) {
         Behaviour::Hang => std::future::pending().await,
         Behaviour::Refuse(status) => {
@@ -534,6 +549,7 @@ impl TraceService for Grpc {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
             .collect();
+        self.0.pause().await;
         match self.0.take(request, headers, Transport::Grpc) {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Refuse(status) => Err(refusal(status)),

@@ -6,10 +6,11 @@ mod model;
 mod parse;
 pub(crate) mod tail;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::diag::Diag;
 use crate::instrumented::parse as item;
+use crate::service;
 
 /// The instrumented function, or `None` if the item has no instrumented form (then `diag` says why).
 pub(crate) fn expand(
@@ -18,7 +19,14 @@ pub(crate) fn expand(
     diag: &mut Diag,
 ) -> Option<TokenStream> {
     let options = model::options(parse::entries(args, diag), diag);
-    let function = item::function(item.clone(), diag)?;
+    let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
+    if let Some(word) = service::block_word(&tokens) {
+        let message = "`#[instrument]` goes on each `fn`, as tracing's does; `#[redspan::instrumented]` \
+                       goes on a whole block";
+        diag.at(word, message);
+        return None;
+    }
+    let function = item::function_of(tokens, diag)?;
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))
 }

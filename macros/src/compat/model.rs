@@ -19,7 +19,7 @@ use crate::instrumented::model::{
 };
 use crate::instrumented::params;
 use crate::instrumented::parse::Function;
-use crate::options::{COMPAT, COMPAT_EVENT};
+use crate::options::{COMPAT, COMPAT_EVENT, INSTRUMENTED};
 use crate::paths;
 
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
@@ -86,7 +86,10 @@ pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
         let (key, span) = (entry.key.to_string(), entry.key.span());
         if !COMPAT.iter().any(|known| known.name == key) {
             let names: Vec<&str> = COMPAT.iter().map(|known| known.name).collect();
-            let hint = attrs::hint(&key, &names);
+            let hint = match INSTRUMENTED.iter().any(|known| known.name == key) {
+                true => format!("`{key}` goes on `#[redspan::instrumented]`"),
+                false => attrs::hint(&key, &names),
+            };
             options.unknown.push((span, format!("unknown option `{key}`; {hint}")));
             continue;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Held {
     pub(crate) member: Member,
     pub(crate) ty: TokenStream,
     pub(crate) name: String,
+    /// Where it is said.
+    at: Span,
 }
 
 #[derive(Default)]
@@ -65,7 +67,7 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
                 for label in found.labels {
                     let message = "a label needs a value whatever the variant is: make it an attribute, \
                                    or put the label on the struct that holds the enum";
-                    diag.at(label.span(), message);
+                    diag.at(label.at, message);
                 }
                 (Some(variant.ident), found.attributes)
             });
@@ -84,15 +86,22 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
 /// Words that are options somewhere else, with where.
 type Elsewhere = [(&'static [&'static str], &'static str)];
 
-const SERVICE_WORDS: [(&[&str], &str); 2] = [
+const SERVICE_WORDS: [(&[&str], &str); 3] = [
+    (&["component"], "is what `name` says: `name = \"payments\"`"),
     (&["attribute", "label"], "goes on a field of the struct"),
     (
         &["fields", "labels", "level", "kind", "slo", "ok_if", "error_if", "off"],
         "is about calls: it goes on the `impl`, or on one of its methods",
     ),
 ];
-const FIELD_WORDS: [(&[&str], &str); 1] =
-    [(&["name", "crate"], "goes on the struct; a field's name is `attribute = \"name\"`")];
+const FIELD_WORDS: [(&[&str], &str); 3] = [
+    (&["name", "crate"], "goes on the struct; a field's name is `attribute = \"name\"`"),
+    (&["field", "fields"], "is for calls; of a service's fields each is an `attribute`"),
+    (
+        &["skip", "off"],
+        "is not needed: of a service's fields those without `attribute` or `label` stay here",
+    ),
+];
 
 /// Takes out what would be right in another place.
 fn placed(entries: Vec<Entry>, known: &[Known], words: &Elsewhere, diag: &mut Diag) -> Vec<Entry> {
@@ -116,6 +125,7 @@ fn judge(fields: Vec<Field>, diag: &mut Diag) -> Found {
         let entries = placed(entries, SERVICE_FIELD, &FIELD_WORDS, diag);
         for entry in attrs::judge_keys(entries, SERVICE_FIELD, diag) {
             let is_label = entry.key == "label";
+            let key = entry.key.span();
             let Some((name, at)) = name(entry, &member, diag) else { continue };
             let others = if is_label { &mut found.labels } else { &mut found.attributes };
             let what = if is_label { "label" } else { "attribute" };
@@ -129,7 +139,7 @@ fn judge(fields: Vec<Field>, diag: &mut Diag) -> Found {
                 diag.at(at, message);
             } else {
                 let member = copy(&member);
-                others.push(Held { member, ty: tokens(&ty), name });
+                others.push(Held { member, ty: tokens(&ty), name, at: key });
             }
         }
     }
@@ -167,13 +177,4 @@ fn name(entry: Entry, member: &Member, diag: &mut Diag) -> Option<(String, Span)
         return None;
     }
     Some((text.value(), text.span()))
-}
-
-impl Held {
-    pub(crate) fn span(&self) -> Span {
-        match &self.member {
-            Member::Named(name) => name.span(),
-            Member::Unnamed(index) => index.span,
-        }
-    }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Field {
 
 pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
     let input = options::derive_input(tokens, diag)?;
-    let entries = said(&input.attrs, "#[instrumented(name = \"payments\")]", diag);
+    let entries = said(&input.attrs, "name = \"payments\"", diag);
     let shape = match input.data {
         Data::Struct(data) => Shape::Struct(fields(data.fields, diag)),
         Data::Enum(data) => {
@@ -54,7 +54,7 @@ pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
 
 fn fields(fields: Fields, diag: &mut Diag) -> Vec<Field> {
     let fields = fields.into_iter().enumerate().filter_map(|(index, field)| {
-        let (any, entries) = said(&field.attrs, "#[instrumented(attribute)]", diag);
+        let (any, entries) = said(&field.attrs, "attribute = \"cloud.region\"", diag);
         let member = field.ident.map_or_else(|| Member::from(index), Member::Named);
         any.then_some(Field { member, ty: field.ty, entries })
     });
@@ -66,21 +66,21 @@ fn is_ours(attr: &&Attribute) -> bool {
 }
 
 /// Whether there is anything, and what.
-fn said(attrs: &[Attribute], usage: &str, diag: &mut Diag) -> (bool, Vec<Entry>) {
+fn said(attrs: &[Attribute], such: &str, diag: &mut Diag) -> (bool, Vec<Entry>) {
     let mut any = false;
     let mut entries = Vec::new();
     for attr in attrs.iter().filter(is_ours) {
         match &attr.meta {
             Meta::List(list) if !list.tokens.is_empty() => {
                 any = true;
-                entries.extend(options::entries(list.tokens.clone(), diag));
+                entries.extend(options::entries(list.tokens.clone(), such, diag));
             }
-            _ => nothing(attr.meta.span(), usage, diag),
+            _ => nothing(attr.meta.span(), such, diag),
         }
     }
     (any, entries)
 }
 
-fn nothing(at: Span, usage: &str, diag: &mut Diag) {
-    diag.at(at, format!("this says nothing: `{usage}`"));
+fn nothing(at: Span, such: &str, diag: &mut Diag) {
+    diag.at(at, format!("this says nothing: `#[instrumented({such})]`"));
 }

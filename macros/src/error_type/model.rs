@@ -13,6 +13,9 @@ use crate::options::ERROR_TYPE;
 
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 
+/// Options without a value, which in quotes would be names.
+const OWN_WORDS: &[&str] = &["client", "server", "retryable", "transparent"];
+
 pub(crate) struct Model {
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
@@ -150,10 +153,35 @@ fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
             diag.at(name.span(), message);
         } else if name.value().is_empty() {
             diag.at(name.span(), "an `error.type` must not be empty");
+        } else if OWN_WORDS.contains(&name.value().as_str()) {
+            let word = name.value();
+            let message = format!(
+                "`{word}` is an option, and stands without quotes: `#[error_type({word})]`"
+            );
+            diag.at(name.span(), message);
+        } else if let Some(word) = one_word(&name.value()) {
+            let message = format!(
+                "an `error.type` is one word that queries and alerts name, of letters, digits and any of \
+                 `_ . : - /`: `#[error_type(\"{word}\")]`"
+            );
+            diag.at(name.span(), message);
         }
         judged.name = Some(name.value());
     }
-    for entry in attrs::judge_keys(said.entries, ERROR_TYPE, diag) {
+    let names: Vec<&str> = ERROR_TYPE.iter().map(|option| option.name).collect();
+    let hint = |key: &str| match key {
+        "name" | "rename" | "error_type" | "type" => {
+            "the name stands alone: `#[error_type(\"card_declined\")]`".to_owned()
+        }
+        "blame" | "fault" => "whose fault it is stands alone: `client` or `server`".to_owned(),
+        "retry" => "did you mean `retryable`?".to_owned(),
+        "from" | "source" | "delegate" => {
+            "`transparent` asks the error inside, which is also done where thiserror passes it on"
+                .to_owned()
+        }
+        _ => attrs::hint(key, &names),
+    };
+    for entry in attrs::judge_keys_with(said.entries, ERROR_TYPE, hint, diag) {
         let key = entry.key.clone();
         let at = key.span();
         if key == "client" || key == "server" {
@@ -178,6 +206,18 @@ fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
         }
     }
     judged
+}
+
+/// What to write instead, if the text is not one word: OpenTelemetry asks for a value that is predictable
+/// and of low cardinality, and shows `timeout`, `java.net.UnknownHostException`, `500`.
+fn one_word(text: &str) -> Option<String> {
+    let fits = |c: char| c.is_alphanumeric() || "_.:-/".contains(c);
+    if text.chars().all(fits) {
+        return None;
+    }
+    let words = text.split(|c| !fits(c)).filter(|word| !word.is_empty());
+    let word = words.map(str::to_lowercase).collect::<Vec<_>>().join("_");
+    Some(if word.is_empty() { "card_declined".to_owned() } else { word })
 }
 
 /// A word that stands alone.
@@ -206,18 +246,14 @@ fn flag(entry: Entry, diag: &mut Diag) -> Option<bool> {
 /// `"warn"`, or a path such as `Level::WARN`, of which the last segment counts.
 fn level(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
     let value = attrs::value_of(entry, ERROR_TYPE, diag)?;
-    let text = match &value {
-        Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
-        other => attrs::string_literal(other).map(syn::LitStr::value),
-    };
-    let Some(text) = text else {
+    let Some((text, at)) = attrs::word(&value) else {
         diag.at(value.span(), "`level` takes a string literal: `level = \"warn\"`");
         return None;
     };
     let found = LEVELS.iter().copied().find(|word| word.eq_ignore_ascii_case(&text));
     if found.is_none() {
         let hint = attrs::hint(&text, LEVELS);
-        diag.at(value.span(), format!("unknown level `{text}`; {hint}"));
+        diag.at(at, format!("unknown level `{text}`; {hint}"));
     }
     found
 }

@@ -130,7 +130,7 @@ fn said(attrs: &[Attribute], diag: &mut Diag) -> Said {
                 said.name = Some(name);
             }
         }
-        said.entries.extend(attrs::entries(rest, diag));
+        said.entries.extend(attrs::entries(rest, "\"card_declined\"", diag));
     }
     said
 }

@@ -133,15 +133,41 @@ fn ending(model: &Model, tail: &Tail, later: &Later) -> TokenStream {
         });
     let output = returns::without_impl(later.output.clone());
     let future = |first| body::block(block, &output, first);
-    let driven = drive(begin(model, &peeks.collect()), future, &verdict);
+    let (kept, shared) = match (shared(model), holds_receiver(model, tail)) {
+        (Some(shared), false) => {
+            let private = paths::private();
+            let kept = quote_spanned!(at=>
+                let __redspan_kept = #private::keep(&__REDSPAN_SITE, #shared);
+            );
+            (Some(kept), Some(quote_spanned!(at=> #private::held(&__redspan_kept))))
+        }
+        (shared, _) => (None, shared),
+    };
+    let driven = drive(begin_of(model, shared, &peeks.collect()), future, &verdict);
     match pin {
         Some(pin) => {
             let mut pinned = Group::new(Delimiter::Parenthesis, driven);
             pinned.set_span(pin.span());
-            quote_spanned!(at=> #bound #(#before)* #pinned)
+            quote_spanned!(at=> #kept #bound #(#before)* #pinned)
         }
-        None => quote_spanned!(at=> #bound #(#before)* #driven),
+        None => quote_spanned!(at=> #kept #bound #(#before)* #driven),
     }
+}
+
+/// Whether the block mentions the receiver. One that does not may live longer than that, and must not
+/// begin to hold it; without a receiver there is nothing to hold.
+fn holds_receiver(model: &Model, tail: &Tail) -> bool {
+    receiver(model).is_none_or(|token| {
+        syn::parse2::<Token![self]>(token.clone())
+            .is_ok_and(|token| parse::mentions(&tail.block.stream(), &token.into()))
+    })
+}
+
+fn receiver(model: &Model) -> Option<&TokenStream> {
+    model.params.iter().find_map(|param| match param {
+        Param::Receiver { token, .. } => Some(token),
+        Param::Typed(_) => None,
+    })
 }
 
 /// The future or the stream that a function returns, driven as the call.
@@ -150,18 +176,38 @@ fn returning(model: &Model, later: &Later) -> TokenStream {
     let private = paths::private();
     let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
     let made = body::sync(model);
-    let drive = if later.stream { "drive_stream" } else { "drive_at" };
-    let drive = syn::Ident::new(drive, at);
-    let driven = quote_spanned!(at=>
-        #private::#drive(
-            &__REDSPAN_SITE, #private::ManuallyDrop::new(#made), |__redspan_out| #verdict,
-        )
+    // By its type: the value alone may leave that open, as `ready(1)` does.
+    let output = returns::without_impl(later.output.clone());
+    let gives = syn::Ident::new(if later.stream { "items" } else { "gives" }, at);
+    let body = quote_spanned!(at=>
+        #private::ManuallyDrop::new(#private::#gives::<#output, _>(#made)), |__redspan_out| #verdict
     );
-    match later.wrap {
+    // Here, since what is polled holds nothing of it.
+    let prepared = said(model, shared(model)).map(|Said { service, labels, links }| {
+        let service = service.unwrap_or_else(|| quote_spanned!(at=> ::core::option::Option::None));
+        let peeks = peeks(model);
+        quote_spanned!(at=>
+            let __redspan_prepared = { #peeks #private::prepare(&__REDSPAN_SITE, #service, #labels, #links) };
+        )
+    });
+    let driven = match (&prepared, later.stream) {
+        (None, false) => quote_spanned!(at=> #private::drive_at(&__REDSPAN_SITE, #body)),
+        (Some(_), false) => quote_spanned!(at=>
+            #private::drive_prepared(&__REDSPAN_SITE, __redspan_prepared, #body)
+        ),
+        (None, true) => quote_spanned!(at=>
+            #private::drive_stream(&__REDSPAN_SITE, ::core::option::Option::None, #body)
+        ),
+        (Some(_), true) => quote_spanned!(at=>
+            #private::drive_stream(&__REDSPAN_SITE, __redspan_prepared, #body)
+        ),
+    };
+    let driven = match later.wrap {
         Wrap::Bare => driven,
         Wrap::Pinned => quote_spanned!(at=> ::std::boxed::Box::pin(#driven)),
         Wrap::Boxed => quote_spanned!(at=> ::std::boxed::Box::new(#driven)),
-    }
+    };
+    quote_spanned!(at=> #prepared #driven)
 }
 
 pub(crate) fn site(model: &Model) -> TokenStream {
@@ -274,36 +320,60 @@ fn settings(model: &Model) -> (TokenStream, TokenStream) {
 
 // Methods are called by path: a trait of the user for every `T` may have a method of that name.
 
+/// What is said of a call beside its fields.
+struct Said {
+    service: Option<TokenStream>,
+    labels: TokenStream,
+    links: TokenStream,
+}
+
+/// `None` if that is nothing.
+fn said(model: &Model, service: Option<TokenStream>) -> Option<Said> {
+    let at = Span::mixed_site();
+    let Options { labels, links, .. } = &model.options;
+    let given = labels.iter().any(|label| !label.is_returned());
+    if !given && links.is_empty() && service.is_none() {
+        return None;
+    }
+    let links = links.iter().map(|link| {
+        let place = at.located_at(link.span());
+        let private = paths::private_at(place);
+        quote_spanned!(place=> #private::link(&(#link)))
+    });
+    let links = quote_spanned!(at=> &[#(#links),*]);
+    Some(Said { service, labels: labels::choices(labels, None), links })
+}
+
 /// `let __redspan_started = …`, with the fields recorded; `None` if there is nothing to say.
 pub(crate) fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
+    begin_of(model, shared(model), peeks)
+}
+
+fn begin_of(
+    model: &Model,
+    service: Option<TokenStream>,
+    peeks: &TokenStream,
+) -> Option<TokenStream> {
     let at = Span::mixed_site();
     let private = paths::private();
-    let Options { fields, labels, links, .. } = &model.options;
+    let fields = &model.options.fields;
     let recorded = fields.iter().any(|field| field.value.tokens().is_some());
-    let shared = shared(model);
-    let with =
-        labels.iter().any(|label| !label.is_returned()) || !links.is_empty() || shared.is_some();
-    if !recorded && !with {
+    let said = said(model, service);
+    if !recorded && said.is_none() {
         return None;
     }
     let values = fields::values(fields);
-    let begin = if with {
-        let labels = labels::choices(labels, None);
-        let links = links.iter().map(|link| {
-            let place = at.located_at(link.span());
-            let private = paths::private_at(place);
-            quote_spanned!(place=> #private::link(&(#link)))
-        });
-        let links = quote_spanned!(at=> &[#(#links),*]);
-        let begin = match shared {
-            None => quote_spanned!(at=> #private::begin_with(&__REDSPAN_SITE, #labels, #links)),
-            Some(shared) => quote_spanned!(at=>
-                #private::begin_of(&__REDSPAN_SITE, #shared, #labels, #links)
-            ),
-        };
-        quote_spanned!(at=> { #peeks #begin })
-    } else {
-        quote_spanned!(at=> #private::begin(&__REDSPAN_SITE))
+    let begin = match said {
+        None => quote_spanned!(at=> #private::begin(&__REDSPAN_SITE)),
+        Some(Said { service, labels, links }) => {
+            let begin = match service {
+                None => quote_spanned!(at=> #private::begin_with(&__REDSPAN_SITE, #labels, #links)),
+                Some(service) => quote_spanned!(at=>
+                    #private::begin_of(&__REDSPAN_SITE, #service, #labels, #links)
+                ),
+            };
+            quote_spanned!(at=> { #peeks #begin })
+        }
     };
     if !recorded {
         return Some(quote_spanned!(at=> let __redspan_started = #begin;));
@@ -322,18 +392,8 @@ pub(crate) fn begin(model: &Model, peeks: &TokenStream) -> Option<TokenStream> {
 fn shared(model: &Model) -> Option<TokenStream> {
     let at = Span::mixed_site();
     let private = paths::private();
-    let receiver = model.params.iter().find_map(|param| match param {
-        Param::Receiver { token, .. } => Some(token),
-        Param::Typed(_) => None,
-    });
-    // A block that does not mention its receiver may live longer than that.
-    let receiver = receiver.filter(|token| match form::of(model) {
-        Form::AsyncTail(tail, _) => syn::parse2::<Token![self]>((*token).clone())
-            .is_ok_and(|token| parse::mentions(&tail.block.stream(), &token.into())),
-        _ => true,
-    });
     let this = Token![Self](model.sig.ident.span());
-    match (model.shared, receiver) {
+    match (model.shared, receiver(model)) {
         (Shared::Nothing, _) => None,
         (Shared::Receiver, Some(receiver)) => Some(quote_spanned!(at=> {
             use #private::service::{ViaNobody as _, ViaService as _};
@@ -399,8 +459,14 @@ fn judged(model: &Model, value: &TokenStream) -> TokenStream {
         Some(Judge::OkIf(predicate)) => (predicate, Some(quote_spanned!(at=> !))),
         Some(Judge::ErrorIf(predicate)) => (predicate, None),
         Some(Judge::NoneIsError(place)) => {
-            let private = paths::private_at(at.located_at(*place));
-            return quote_spanned!(at.located_at(*place)=> #private::absent(#value, #found));
+            // The value as well, or a message would begin at the whole attribute.
+            let place = at.located_at(*place);
+            let private = paths::private_at(place);
+            let value = value.clone().into_iter().map(|mut token| {
+                token.set_span(place);
+                token
+            });
+            return quote_spanned!(place=> #private::absent(#(#value)*, #found));
         }
     };
     let place = at.located_at(predicate.span());

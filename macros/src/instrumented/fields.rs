@@ -89,6 +89,9 @@ fn raw(input: ParseStream) -> syn::Result<Raw> {
         let value = value(input, &name, span)?;
         return Ok(Raw { span, field: Field { name, value } });
     }
+    if input.peek(Token![:]) {
+        return Err(input.error(format!("a field's value stands behind `=`: {FORMS}")));
+    }
     match shorthand {
         Some(expr) => Ok(Raw { span, field: Field { name, value: Value::Plain(expr) } }),
         None => Err(syn::Error::new(span, format!("missing value for a quoted name: {FORMS}"))),

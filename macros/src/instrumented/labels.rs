@@ -86,6 +86,11 @@ fn label(input: ParseStream) -> syn::Result<Label> {
         let value = Value::Given(name.to_token_stream());
         return Ok(Label { name, value, cap: None });
     }
+    if input.peek(Token![.]) {
+        let message =
+            format!("a label's name has no dot, which Prometheus does not know: `{name}_… = …`");
+        return Err(input.error(message));
+    }
     if !input.peek(Token![=]) {
         return Err(input.error(format!("expected `=` after the label `{name}`: {FORMS}")));
     }
@@ -93,6 +98,10 @@ fn label(input: ParseStream) -> syn::Result<Label> {
     if input.is_empty() || input.peek(Token![,]) {
         let message = format!("missing value for label `{name}`: {FORMS}");
         return Err(syn::Error::new(name.span(), message));
+    }
+    if input.peek(Token![?]) || input.peek(Token![%]) {
+        let message = format!("a label is one of a set of values, and not any text: {FORMS}");
+        return Err(input.error(message));
     }
     let expr = attrs::ungroup(attrs::expr(input)?);
     let (expr, cap) = match expr {

@@ -12,6 +12,7 @@ pub(crate) mod returns;
 mod slo;
 
 use proc_macro2::{TokenStream, TokenTree};
+use syn::spanned::Spanned;
 
 use crate::attrs;
 use crate::diag::Diag;
@@ -20,8 +21,11 @@ use crate::service;
 // One function of a block goes through the same stages.
 pub(crate) use expand::expand as expanded;
 pub(crate) use labels::label_name;
-pub(crate) use model::{Model, Options, Shared, model, options};
+pub(crate) use model::{Model, Options, Place, Shared, model, options};
 pub(crate) use parse::{Function, function};
+
+/// How an option may look.
+pub(crate) const SUCH: &str = "name = \"checkout\"";
 pub(crate) use returns::returns_later;
 
 /// The instrumented item, or `None` if it has no instrumented form (then `diag` says why). `item` becomes
@@ -32,12 +36,17 @@ pub(crate) fn expand(
     diag: &mut Diag,
 ) -> Option<TokenStream> {
     let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
-    if service::holds_functions(&tokens) {
+    if service::block_word(&tokens).is_some() {
         return service::expand(args, item, diag);
     }
     // The options are judged even if the item is not a function: all mistakes in one run.
-    let options = model::options(service::without_off(attrs::entries(args, diag), diag), diag);
-    let function = parse::function_of(tokens, diag)?;
+    let entries =
+        service::without_off(attrs::entries(args, SUCH, diag), "remove the attribute", diag);
+    let options = model::options(entries, model::Place::default(), diag);
+    let mut function = parse::function_of(tokens, diag)?;
+    for second in function.attrs.extract_if(.., |attr| service::is_ours(attr)) {
+        diag.at(second.path().span(), service::SECOND);
+    }
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))
 }

@@ -15,7 +15,7 @@ use super::returns;
 use super::slo::{self, Objectives};
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
-use crate::options::INSTRUMENTED;
+use crate::options::{GUESSED, INSTRUMENTED};
 
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 const KINDS: &[&str] = &["internal", "server", "client", "producer", "consumer"];
@@ -89,15 +89,47 @@ pub(crate) enum Output {
     Type(TokenStream),
 }
 
-pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
+/// Where options are written: not every one has a place everywhere.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// On a block of functions, or in front of an expression: `name` is not for these.
+    pub(crate) nameless: bool,
+    /// Within a block, of which `off` leaves out a part.
+    pub(crate) part: bool,
+}
+
+impl Place {
+    /// What to write in place of an option that nobody knows.
+    fn hint(self, key: &str) -> String {
+        let word = key.to_lowercase();
+        let guessed = GUESSED.iter().find(|(words, _)| words.contains(&word.as_str()));
+        if let Some((_, said)) = guessed {
+            let off = self.part && word.starts_with("skip");
+            let off = if off { "; `off` leaves the whole function out" } else { "" };
+            return format!("{said}{off}");
+        }
+        let names = INSTRUMENTED.iter().map(|option| option.name);
+        let names = names.filter(|name| !(self.nameless && *name == "name"));
+        let names: Vec<&str> = names.chain(self.part.then_some("off")).collect();
+        attrs::hint(key, &names)
+    }
+}
+
+pub(crate) fn options(entries: Vec<Entry>, place: Place, diag: &mut Diag) -> Options {
     let mut options = Options::default();
     let mut off: Option<Ident> = None;
-    for entry in attrs::judge_keys(entries, INSTRUMENTED, diag) {
+    for entry in attrs::judge_keys_with(entries, INSTRUMENTED, |key| place.hint(key), diag) {
         let key = entry.key.clone();
         match key.to_string().as_str() {
             "name" => options.name = name(entry, diag),
             "level" => options.level = word(entry, LEVELS, diag),
             "kind" => options.kind = word(entry, KINDS, diag),
+            // As other attributes say that errors are to be recorded.
+            "err" if matches!(entry.form, attrs::Form::Bare | attrs::Form::List(_)) => {
+                let message = "errors are recorded without being asked for: remove `err`, or keep their \
+                               texts off the span: `err = \"type\"`";
+                diag.at(key.span(), message);
+            }
             "err" => options.type_only = word(entry, &["message", "type"], diag) == Some("type"),
             "none" => {
                 let error = word(entry, &["ok", "error"], diag) == Some("error");
@@ -167,14 +199,19 @@ fn name(entry: Entry, diag: &mut Diag) -> Option<String> {
     Some(literal.value())
 }
 
+const LOG: &str = "`log` takes a level or nothing: `log`, `log = \"debug\"`";
+
 /// `log`, or `log = "debug"`.
 fn log(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
     match entry.form {
         attrs::Form::Bare => Some("info"),
-        attrs::Form::Value(_) => word(entry, LEVELS, diag),
+        attrs::Form::Value(ref value) if attrs::word(value).is_some() => word(entry, LEVELS, diag),
+        attrs::Form::Value(ref value) => {
+            diag.at(value.span(), LOG);
+            None
+        }
         _ => {
-            let message = "`log` takes a level or nothing: `log`, `log = \"debug\"`";
-            diag.at(entry.key.span(), message);
+            diag.at(entry.key.span(), LOG);
             None
         }
     }
@@ -189,11 +226,7 @@ fn exprs(list: &Group, diag: &mut Diag) -> Vec<TokenStream> {
 fn word(entry: Entry, known: &'static [&'static str], diag: &mut Diag) -> Option<&'static str> {
     let key = entry.key.clone();
     let value = attrs::value_of(entry, INSTRUMENTED, diag)?;
-    let text = match &value {
-        Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
-        other => attrs::string_literal(other).map(syn::LitStr::value),
-    };
-    let Some(text) = text else {
+    let Some((text, at)) = attrs::word(&value) else {
         let usage = attrs::usage(&key, INSTRUMENTED);
         diag.at(value.span(), format!("`{key}` takes a string literal: {usage}"));
         return None;
@@ -201,7 +234,7 @@ fn word(entry: Entry, known: &'static [&'static str], diag: &mut Diag) -> Option
     let found = known.iter().copied().find(|word| word.eq_ignore_ascii_case(&text));
     if found.is_none() {
         let hint = attrs::hint(&text, known);
-        diag.at(value.span(), format!("unknown {key} `{text}`; {hint}"));
+        diag.at(at, format!("unknown {key} `{text}`; {hint}"));
     }
     found
 }
@@ -290,8 +323,8 @@ pub(crate) fn instrumentable(
     if body.is_none() {
         diag.at(
             sig.ident.span(),
-            "a method without a body cannot be instrumented; put the attribute on the methods \
-             that implement it",
+            "a function without a body cannot be instrumented; put the attribute on the methods \
+             that implement it, or on the functions that call it",
         );
     }
     body

@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
 
-use crate::attrs::brace;
+use crate::attrs::{begins_expression, brace};
 use crate::diag::Diag;
 
 pub(crate) struct Function {
@@ -26,19 +26,27 @@ pub(crate) fn function(item: TokenStream, diag: &mut Diag) -> Option<Function> {
 }
 
 /// The body is taken off first: syn copies what it is given, down to the innermost braces.
-pub(crate) fn function_of(mut item: Vec<TokenTree>, diag: &mut Diag) -> Option<Function> {
+pub(crate) fn function_of(item: Vec<TokenTree>, diag: &mut Diag) -> Option<Function> {
     let body = item.last().and_then(brace);
-    if body.is_some() {
-        item.pop();
-    }
-    let read = |item: Vec<TokenTree>| {
-        let mut function = header.parse2(item.into_iter().collect())?;
-        if let Some(body) = body {
-            function.body = Some(strip_inner_attrs(body, &mut function.inner_attrs)?);
+    let front = item.len() - usize::from(body.is_some());
+    let mut function = match header.parse2(item[..front].iter().cloned().collect()) {
+        Ok(function) => function,
+        Err(error) => {
+            // What braces begin with, or end, may be what the message is about.
+            diag.push(header.parse2(item.into_iter().collect()).err().unwrap_or(error));
+            return None;
         }
-        Ok(function)
     };
-    read(item).map_err(|error: syn::Error| diag.push(error)).ok()
+    if let Some(body) = body {
+        match strip_inner_attrs(body, &mut function.inner_attrs) {
+            Ok(body) => function.body = Some(body),
+            Err(error) => {
+                diag.push(error);
+                return None;
+            }
+        }
+    }
+    Some(function)
 }
 
 /// The function without its body.
@@ -79,14 +87,21 @@ fn is_function(input: ParseStream) -> bool {
 
 /// Where the attribute should stand instead.
 fn misplaced(input: ParseStream) -> String {
-    let fix = if input.peek(Token![struct]) || input.peek(Token![enum]) || input.peek(Token![union])
-    {
+    let fix = if begins_expression(input) {
+        "an attribute has no place on expressions: `redspan::measured!(\"fill\", { … })` measures a \
+         block, an `async` block or a closure"
+    } else if input.peek(Token![let]) {
+        "`redspan::measured!(\"fill\", { … })` measures a block, an `async` block or a closure, and has a \
+         value"
+    } else if input.peek(Token![struct]) || input.peek(Token![enum]) || input.peek(Token![union]) {
         "on the type of a service write `#[derive(redspan::Instrumented)]` and put `instrumented` \
          below that; calls are those of the type's `impl`: put the attribute there"
     } else if input.peek(Token![extern]) || input.peek(Token![unsafe]) {
         "what is declared here has no body; put the attribute on the functions that call it"
     } else if input.peek(Token![const]) || input.peek(Token![static]) {
         "a value is no call; put the attribute on the function that makes it"
+    } else if input.peek(Token![type]) || input.peek(Token![use]) {
+        "a name is no call; put the attribute on the functions themselves"
     } else if input.peek2(Token![!]) {
         "it does not see what a macro writes; put the attribute on the functions in it"
     } else {

@@ -24,7 +24,8 @@ pub(crate) struct Objectives {
 pub(crate) fn add(objectives: &mut Objectives, key: &Ident, list: Group, diag: &mut Diag) {
     let (mut success, mut latency, mut target) = (None, None, None);
     let before = diag.len();
-    for entry in attrs::judge_keys(attrs::entries(list.stream(), diag), SLO, diag) {
+    for entry in attrs::judge_keys(attrs::entries(list.stream(), "target = 99.9", diag), SLO, diag)
+    {
         let at = entry.key.clone();
         if at == "success" {
             success = attrs::flag_of(entry, SLO, diag).map(|_| at);
@@ -106,12 +107,18 @@ fn percent(value: &Expr, diag: &mut Diag) -> Option<String> {
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => Some(number.base10_digits().to_owned()),
         _ => None,
     };
-    let fits = |text: &String| text.parse().is_ok_and(|share: f64| share > 0.0 && share < 100.0);
-    let text = text.filter(fits);
-    if text.is_none() {
+    let percent = text.as_ref().and_then(|text| text.parse::<f64>().ok());
+    let text = text.filter(|_| percent.is_some_and(|percent| (1.0..100.0).contains(&percent)));
+    if let Some(share) = percent.filter(|percent| *percent > 0.0 && *percent < 1.0) {
+        // What is promised to so few would be no promise.
+        let percent = (share * 1e8).round() / 1e6;
+        let message =
+            format!("`target` is a percentage of calls, and no share: `target = {percent}`");
+        diag.at(value.span(), message);
+    } else if text.is_none() {
         diag.at(
             value.span(),
-            "`target` takes a percentage of calls above 0 and below 100: `target = 99.9`",
+            "`target` takes a percentage of calls, from 1 to below 100: `target = 99.9`",
         );
     }
     // `99.0` and `99` are one objective.

@@ -79,7 +79,9 @@ fn attributes(attrs: &[Attribute], diag: &mut Diag) -> (Option<LitStr>, Vec<Entr
         match syn::parse2::<LitStr>(list.tokens.clone()) {
             Ok(literal) if name.is_none() => name = Some(literal),
             Ok(literal) => diag.at(literal.span(), "a second name; keep one of them"),
-            Err(_) => entries.extend(attrs::entries(list.tokens.clone(), diag)),
+            Err(_) => {
+                entries.extend(attrs::entries(list.tokens.clone(), "rename = \"name\"", diag))
+            }
         }
     }
     (name, entries)

@@ -21,16 +21,20 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         }
     });
     let caps = labels.iter().map(|label| Literal::usize_suffixed(label.cap.unwrap_or(0)));
-    let closed = || labels.iter().filter(|label| label.cap.is_none());
-    let sizes = closed().map(|label| {
-        let (ty, there) = (&label.ty, label.ty.span().resolved_at(at));
-        quote_spanned!(there=> * #root::__private::values::<#ty>())
+    // By the list above, so that a type without values is reported once.
+    let closed = || labels.iter().enumerate().filter(|(_, label)| label.cap.is_none());
+    let size = |index: usize| {
+        let index = Literal::usize_suffixed(index);
+        quote_spanned!(at=> <Self as #root::metrics::Labels>::SETS[#index].len())
+    };
+    let sizes = closed().map(|(index, _)| {
+        let size = size(index);
+        quote_spanned!(at=> * #size)
     });
-    let digits = closed().map(|label| {
-        let (field, ty) = (&label.field, &label.ty);
+    let digits = closed().map(|(index, label)| {
+        let (field, ty, size) = (&label.field, &label.ty, size(index));
         quote_spanned!(at=>
-            __redspan_slot = __redspan_slot * #root::__private::values::<#ty>()
-                + <#ty as #root::Label>::index(&self.#field);
+            __redspan_slot = __redspan_slot * #size + <#ty as #root::Label>::index(&self.#field);
         )
     });
     let values = labels.iter().enumerate().map(|(index, label)| {

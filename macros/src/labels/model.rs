@@ -40,6 +40,7 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
             for field in fields {
                 let (mut name, mut span) = (field.ident.unraw().to_string(), field.ident.span());
                 let mut cap = None;
+                let before = diag.len();
                 for entry in attrs::judge_keys(field.entries, LABELS_FIELD, diag) {
                     let is_name = entry.key == "name";
                     let Some(value) = attrs::value_of(entry, LABELS_FIELD, diag) else { continue };
@@ -48,11 +49,15 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
                             (name, span) = given;
                         }
                     } else {
-                        // After a mistake it is still a text.
-                        cap = number(value, diag).or(Some(1));
+                        cap = number(value, diag);
                     }
                 }
+                let mistaken = diag.len() > before;
                 judge(&name, span, &labels, diag);
+                if mistaken {
+                    // Whether it was to have a cap is not known, and that is said already.
+                    continue;
+                }
                 labels.push(Label { field: field.ident, ty: field.ty, name, cap });
             }
         }

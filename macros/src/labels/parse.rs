@@ -42,7 +42,9 @@ fn attributes(attrs: &[Attribute], diag: &mut Diag) -> Vec<Entry> {
     let mut entries = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("label")) {
         match &attr.meta {
-            Meta::List(list) => entries.extend(attrs::entries(list.tokens.clone(), diag)),
+            Meta::List(list) => {
+                entries.extend(attrs::entries(list.tokens.clone(), "cap = 100", diag))
+            }
             meta => diag.at(meta.span(), "`label` takes what it changes: `#[label(cap = 100)]`"),
         }
     }

@@ -25,14 +25,19 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Option<Model> {
     if name.value().is_empty() {
         diag.at(name.span(), "a name must not be empty: it tells the call from others");
     }
-    let entries = service::without_off(attrs::entries(options, diag), diag);
+    let entries = service::without_off(
+        attrs::entries(options, instrumented::SUCH, diag),
+        "remove the macro around the expression",
+        diag,
+    );
     let (names, entries): (Vec<Entry>, _) =
         entries.into_iter().partition(|entry| entry.key == "name");
     for entry in names {
         let message = "the name comes first and is no option: `measured!(\"cache.fill\", { … })`";
         diag.at(entry.key.span(), message);
     }
-    let options = instrumented::options(entries, diag);
+    let place = instrumented::Place { nameless: true, part: false };
+    let options = instrumented::options(entries, place, diag);
     let tail = match &body {
         Body::Closure(closure) if !closure.is_async => tail_of(&closure.body),
         _ => None,

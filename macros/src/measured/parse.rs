@@ -61,7 +61,9 @@ pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
 
 fn read(input: ParseStream) -> syn::Result<Input> {
     let name = input.parse::<LitStr>().map_err(|error| {
-        let message = "expected the name first: `measured!(\"cache.fill\", { … })`";
+        let message = "expected the name first, as a text that is known now: \
+                       `measured!(\"cache.fill\", { … })`; of one that is not, `redspan::span(name)` \
+                       makes a span";
         syn::Error::new(error.span(), message)
     })?;
     if input.is_empty() {
@@ -87,8 +89,22 @@ fn read(input: ParseStream) -> syn::Result<Input> {
     if matches!(rest.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ',') {
         rest.pop();
     }
-    let body = body(&rest).ok_or_else(|| syn::Error::new(start, format!("expected {ACCEPTED}")))?;
+    let body = body(&rest).ok_or_else(|| match behind(&rest) {
+        Some(more) => {
+            let message = "the expression is the last, and only one: options go in front of it, \
+                           `measured!(\"fill\", level = \"debug\", { … })`";
+            syn::Error::new(more.span(), message)
+        }
+        None => syn::Error::new(start, format!("expected {ACCEPTED}")),
+    })?;
     Ok(Input { name, options, body })
+}
+
+/// The first token of what stands behind the expression, if there is one in front of a comma.
+fn behind(tokens: &[TokenTree]) -> Option<&TokenTree> {
+    let comma = |at: &usize| is_punct(&tokens[*at], ',');
+    let at = (0..tokens.len()).filter(comma).find(|at| body(&tokens[..*at]).is_some())?;
+    tokens.get(at + 1)
 }
 
 fn begins_expression(input: ParseStream) -> bool {

@@ -79,8 +79,33 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
         field: field.ident,
         ty: field.ty,
     };
-    for entry in attrs::judge_keys(field.entries, METRICS_FIELD, diag) {
+    let names: Vec<&str> = METRICS_FIELD.iter().map(|option| option.name).collect();
+    let hint = |key: &str| {
+        match key {
+        "labels" | "label" => {
+            "a label set goes on the type: `Counter<Placed>`, with `#[derive(redspan::Labels)] struct Placed`".to_owned()
+        }
+        "description" | "describe" | "doc" => {
+            "the text is `help`, or the field's documentation".to_owned()
+        }
+        key => attrs::hint(key, &names),
+    }
+    };
+    // By its name, as it is written: what it is an alias of is not known here.
+    let counts = match &metric.ty {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        _ => None,
+    };
+    let counts = counts.filter(|ty| ["Counter", "UpDownCounter", "Gauge"].contains(&ty.as_str()));
+    for entry in attrs::judge_keys_with(field.entries, METRICS_FIELD, hint, diag) {
         let key = entry.key.to_string();
+        if let Some(ty) = counts.as_ref().filter(|_| key == "buckets" || key == "exponential") {
+            let message = format!(
+                "`{key}` is about the buckets of a `Histogram`, and this is a `{ty}`: remove it"
+            );
+            diag.at(entry.key.span(), message);
+            continue;
+        }
         if key == "exponential" {
             metric.exponential = flag(&entry, diag);
             continue;

@@ -42,6 +42,7 @@ pub(crate) fn input(tokens: TokenStream, diag: &mut Diag) -> Option<Input> {
 
 fn attributes(attrs: &[Attribute], own: &str, other: &str, diag: &mut Diag) -> Vec<Entry> {
     let mut entries = Vec::new();
+    let example = if own == "metric" { "unit = \"s\"" } else { "prefix = \"shop\"" };
     for attr in attrs {
         if attr.path().is_ident(other) {
             let place = if own == "metric" { "a field" } else { "the struct" };
@@ -51,9 +52,8 @@ fn attributes(attrs: &[Attribute], own: &str, other: &str, diag: &mut Diag) -> V
             continue;
         }
         match &attr.meta {
-            Meta::List(list) => entries.extend(attrs::entries(list.tokens.clone(), diag)),
+            Meta::List(list) => entries.extend(attrs::entries(list.tokens.clone(), example, diag)),
             meta => {
-                let example = if own == "metric" { "unit = \"s\"" } else { "prefix = \"shop\"" };
                 let message = format!("`{own}` takes what it says: `#[{own}({example})]`");
                 diag.at(meta.span(), message);
             }

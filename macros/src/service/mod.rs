@@ -12,12 +12,12 @@ use syn::Attribute;
 
 use crate::attrs::Entry;
 use crate::diag::Diag;
+pub(crate) use model::SECOND;
 use parse::Block;
+pub(crate) use parse::is_ours;
 
-/// Whether the item holds functions, rather than being one.
-pub(crate) fn holds_functions(item: &[TokenTree]) -> bool {
-    parse::is_block(item)
-}
+/// Where an item says that it holds functions, rather than being one.
+pub(crate) use parse::block_word;
 
 /// The block with its functions instrumented. `item` becomes the block without the attributes inside
 /// that are ours: what is emitted after a mistake, since those must not report it a second time.
@@ -59,12 +59,12 @@ fn crate_of(args: &TokenStream) -> Option<TokenStream> {
     (!path.is_empty()).then_some(path)
 }
 
-/// On what stands alone there is nothing to leave out of.
-pub(crate) fn without_off(entries: Vec<Entry>, diag: &mut Diag) -> Vec<Entry> {
+/// On what stands alone there is nothing to leave out of; `fix` is what to do instead.
+pub(crate) fn without_off(entries: Vec<Entry>, fix: &str, diag: &mut Diag) -> Vec<Entry> {
     let (off, others): (Vec<Entry>, _) = entries.into_iter().partition(|entry| entry.key == "off");
     for entry in off {
-        let message = "`off` leaves out one part of a block that is instrumented; here remove the \
-                       attribute";
+        let message =
+            format!("`off` leaves out one part of a block that is instrumented; here {fix}");
         diag.at(entry.key.span(), message);
     }
     others

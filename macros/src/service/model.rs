@@ -9,8 +9,11 @@ use super::name::{self, Owner};
 use super::parse::{Block, Content, Item, Ours, is_ours};
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
-use crate::instrumented::{self, Function, Model, Shared};
+use crate::instrumented::{self, Function, Model, Place, Shared};
 use crate::options::{INSTRUMENTED, Known};
+
+/// Where the options of one function in a block stand.
+const PART: Place = Place { nameless: false, part: true };
 
 /// A block whose functions have been judged.
 pub(crate) struct Service {
@@ -38,18 +41,24 @@ pub(crate) fn model(args: TokenStream, block: Block, diag: &mut Diag) -> Service
     for attr in block.attrs.iter().filter(|attr| is_ours(attr)) {
         second(attr.path().span(), diag);
     }
-    let said = of_block(args, &Said::default(), diag);
+    let said = of_block(args, &Said::default(), false, diag);
     service(block, &said, diag)
 }
 
+pub(crate) const SECOND: &str = "a second `#[instrumented]`; keep one of them";
+
 fn second(at: Span, diag: &mut Diag) {
-    diag.at(at, "a second `#[instrumented]`; keep one of them");
+    diag.at(at, SECOND);
 }
 
 /// Judges what `#[instrumented(…)]` on a block says, once, and not once more for each function.
-fn of_block(args: TokenStream, around: &Said, diag: &mut Diag) -> Said {
+fn of_block(args: TokenStream, around: &Said, part: bool, diag: &mut Diag) -> Said {
     let before = diag.len();
-    let entries = super::without_off(attrs::entries(args.clone(), diag), diag);
+    let entries = super::without_off(
+        attrs::entries(args.clone(), "level = \"debug\"", diag),
+        "remove the attribute",
+        diag,
+    );
     let (names, others): (Vec<Entry>, _) =
         entries.into_iter().partition(|entry| entry.key == "name");
     for entry in names {
@@ -57,7 +66,7 @@ fn of_block(args: TokenStream, around: &Said, diag: &mut Diag) -> Said {
                        the whole service one: `#[derive(Instrumented)]` on the struct";
         diag.at(entry.key.span(), message);
     }
-    let _ = instrumented::options(others, diag);
+    let _ = instrumented::options(others, Place { nameless: true, part }, diag);
     let mistaken = around.mistaken || diag.len() > before;
     Said { args: around.args.iter().cloned().chain([args]).collect(), mistaken }
 }
@@ -86,7 +95,7 @@ fn part(item: Item, owner: Option<&Owner>, said: &Said, diag: &mut Diag) -> Part
         Content::Block(mut block) => {
             block.attrs = attrs;
             let said = match own {
-                Some(own) => of_block(own.args, said, diag),
+                Some(own) => of_block(own.args, said, true, diag),
                 None => said.clone(),
             };
             Part::Block(service(*block, &said, diag))
@@ -104,7 +113,7 @@ fn part(item: Item, owner: Option<&Owner>, said: &Said, diag: &mut Diag) -> Part
 
 /// `#[instrumented(off)]`
 fn is_off(own: &Ours, diag: &mut Diag) -> bool {
-    let entries = attrs::entries(own.args.clone(), &mut Diag::new());
+    let entries = attrs::entries(own.args.clone(), instrumented::SUCH, &mut Diag::new());
     let Some(at) = entries.iter().position(|entry| entry.key == "off") else { return false };
     let alone = matches!(entries[at].form, attrs::Form::Bare);
     if let Some(other) = entries.iter().find(|entry| entry.key != "off") {
@@ -142,7 +151,11 @@ fn function(
         return model_of(options, function, owner, diag);
     };
     let before = diag.len();
-    let _ = instrumented::options(attrs::entries(own.args.clone(), diag), diag);
+    let _ = instrumented::options(
+        attrs::entries(own.args.clone(), instrumented::SUCH, diag),
+        PART,
+        diag,
+    );
     diag.absorb(unread);
     let mistaken = said.mistaken || diag.len() > before;
     // What only clashes with what the block says.
@@ -180,16 +193,17 @@ fn merged(
     is_polled: bool,
     diag: &mut Diag,
 ) -> instrumented::Options {
-    let mut entries = own.map_or_else(Vec::new, |own| attrs::entries(own, &mut Diag::new()));
+    let mut entries =
+        own.map_or_else(Vec::new, |own| attrs::entries(own, instrumented::SUCH, &mut Diag::new()));
     for args in said.args.iter().rev() {
-        let outer = attrs::entries(args.clone(), &mut Diag::new()).into_iter();
+        let outer = attrs::entries(args.clone(), instrumented::SUCH, &mut Diag::new()).into_iter();
         let outer: Vec<Entry> = outer
             .filter(|outer| is_polled || outer.key != "busy")
             .filter(|outer| !entries.iter().any(|inner| replaces(inner, outer)))
             .collect();
         entries.extend(outer);
     }
-    instrumented::options(entries, diag)
+    instrumented::options(entries, PART, diag)
 }
 
 /// Whether there is a future, or a stream, to be polled.

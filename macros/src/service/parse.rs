@@ -58,9 +58,12 @@ pub(crate) enum Word {
     Semicolon,
 }
 
-pub(crate) fn is_block(item: &[TokenTree]) -> bool {
-    let rest = &item[outer_attributes(item)..];
-    matches!(word(rest), Some((Word::Impl | Word::Trait | Word::Mod, _)))
+/// The place of the word that says so.
+pub(crate) fn block_word(item: &[TokenTree]) -> Option<Span> {
+    match word(&item[outer_attributes(item)..]) {
+        Some((Word::Impl | Word::Trait | Word::Mod, at)) => Some(at),
+        _ => None,
+    }
 }
 
 pub(crate) fn block(item: TokenStream, diag: &mut Diag) -> Option<Block> {

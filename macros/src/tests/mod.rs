@@ -300,7 +300,9 @@ fn an_option_of_another_place_is_underlined_and_the_right_place_or_option_named(
         for option in strange.filter(|it| !place.known().any(|own| own.name == it.name)) {
             let named: Vec<String> = place.known().map(|own| format!("`{}`", own.name)).collect();
             let mut said: Vec<&str> = named.iter().map(String::as_str).collect();
-            said.extend(["goes on", "give each its own", "the name comes first"]);
+            let places =
+                ["goes on", "give each its own", "the name comes first", "the name stands alone"];
+            said.extend(places);
             check(place, option.usage, 0..option.name.len(), &said);
         }
     }
@@ -312,5 +314,23 @@ fn every_option_of_the_attribute_is_documented() {
     for option in options::INSTRUMENTED {
         let (row, list) = (format!("| `{}", option.name), format!("### `{}", option.name));
         assert!(docs.contains(&row) || docs.contains(&list), "`{}` has no row", option.name);
+    }
+    // `#[label(rename = "name")]`, `(server)`
+    let tables = [
+        options::SLO,
+        options::SERVICE,
+        options::SERVICE_FIELD,
+        options::LABEL_ENUM,
+        options::LABEL_VARIANT,
+    ];
+    let metrics = [
+        options::LABELS_STRUCT,
+        options::LABELS_FIELD,
+        options::METRICS_STRUCT,
+        options::METRICS_FIELD,
+    ];
+    for option in tables.into_iter().chain(metrics).chain([options::ERROR_TYPE]).flatten() {
+        let written = [format!("({}", option.name), format!(", {} =", option.name)];
+        assert!(written.iter().any(|it| docs.contains(it)), "`{}` is not shown", option.name);
     }
 }

@@ -38,6 +38,10 @@ impl<S> Filter<S> for BridgeFilter {
             Interest::never()
         }
     }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
 }
 
 /// The name of redspan's own words on what it was told: they are heard whatever `RUST_LOG` says, which

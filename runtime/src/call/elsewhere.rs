@@ -12,7 +12,7 @@ use crate::metrics::recorder::{self, Recorder};
 use crate::metrics::snapshot::sites;
 use crate::outcome::Outcome;
 use crate::red::elsewhere::Handles;
-use crate::red::labelled::Place;
+use crate::red::labelled::{Begun, Place};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence};
@@ -64,7 +64,7 @@ fn start_told(site: &'static CallSite, given: u32) {
         Whose::Nobodys => site.table().start(given),
         whose => {
             site.table().starts(given).start_elsewhere();
-            let place = Place { given, returned: 0 };
+            let place = Place { begun: Begun::with(given), returned: 0 };
             tell(site, place, whose, clock::now(), Handles::start);
         }
     }

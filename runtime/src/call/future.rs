@@ -2,6 +2,7 @@
 
 use super::classify::Verdict;
 use super::guard::{Started, begin};
+use super::prepared::Prepared;
 use super::running::{Here, Running};
 use crate::callsite::CallSite;
 use crate::clock::Tick;
@@ -45,6 +46,10 @@ fn idle(site: &'static CallSite) -> Held {
     held(Slot::Idle(site))
 }
 
+fn prepared(site: &'static CallSite, prepared: Option<Box<Prepared>>) -> Held {
+    prepared.map_or_else(|| idle(site), |prepared| held(Slot::Prepared(prepared)))
+}
+
 fn handed() -> Held {
     held(Slot::Handed)
 }
@@ -53,6 +58,8 @@ fn handed() -> Held {
 pub(super) enum Slot {
     /// Not begun; begun by us.
     Idle(&'static CallSite),
+    /// The same, with what it begins with.
+    Prepared(Box<Prepared>),
     /// Not begun; its body begins it ([`hand_over`]), since that has what is recorded.
     Handed,
     Begun(Running),
@@ -72,6 +79,21 @@ where
     Driven { slot: idle(site), of: Body { future: body, judge } }
 }
 
+/// [`drive_at`] of a call that begins with what was prepared.
+#[inline]
+pub fn drive_prepared<F, C>(
+    site: &'static CallSite,
+    begins: Option<Box<Prepared>>,
+    body: ManuallyDrop<F>,
+    judge: C,
+) -> Driven<F, C>
+where
+    F: Future,
+    C: Fn(&F::Output) -> Verdict<'_> + Copy,
+{
+    Driven { slot: prepared(site, begins), of: Body { future: body, judge } }
+}
+
 /// Drives `body`, which first of all hands over the call that it begins.
 #[inline]
 pub fn drive_handed<F, C>(body: ManuallyDrop<F>, judge: C) -> Driven<F, C>
@@ -82,15 +104,32 @@ where
     Driven { slot: handed(), of: Body { future: body, judge } }
 }
 
+/// A future whose value has the type that is named.
+#[inline]
+pub fn gives<T, F: Future<Output = T>>(body: F) -> F {
+    body
+}
+
+/// A stream whose items have the type that is named.
+#[inline]
+pub fn items<T, S: Stream<Item = T>>(body: S) -> S {
+    body
+}
+
 /// Drives a stream as a call of `site`, from its first poll to its end. It is an error if an item
 /// is one.
 #[inline]
-pub fn drive_stream<S, C>(site: &'static CallSite, body: ManuallyDrop<S>, judge: C) -> Driven<S, C>
+pub fn drive_stream<S, C>(
+    site: &'static CallSite,
+    begins: Option<Box<Prepared>>,
+    body: ManuallyDrop<S>,
+    judge: C,
+) -> Driven<S, C>
 where
     S: Stream,
     C: Fn(&S::Item) -> Verdict<'_>,
 {
-    Driven { slot: idle(site), of: Body { future: body, judge } }
+    Driven { slot: prepared(site, begins), of: Body { future: body, judge } }
 }
 
 /// Drives `body` as the call `started`.
@@ -101,7 +140,7 @@ where
     C: Fn(&F::Output) -> Verdict<'_>,
 {
     let mut running = started.into_running();
-    running.if_dropped = Outcome::Cancelled;
+    running.may_be_cancelled();
     let future = ManuallyDrop::new(body);
     Driven { slot: held(Slot::Begun(running)), of: Body { future, judge } }
 }
@@ -144,6 +183,10 @@ impl<'a> Polling<'a> {
         self.if_dropped = Some(Outcome::Panic);
         match *self.slot {
             Slot::Idle(site) => self.take(begin(site)),
+            Slot::Prepared(ref prepared) => {
+                let started = prepared.begin();
+                self.take(started);
+            }
             Slot::Handed => WAITING.set(ptr::from_mut(self).cast()),
             Slot::Begun(ref mut running) => {
                 self.began = running.poll_begins();
@@ -155,7 +198,7 @@ impl<'a> Polling<'a> {
 
     fn take(&mut self, started: Started) {
         let mut running = started.into_running();
-        running.if_dropped = Outcome::Cancelled;
+        running.may_be_cancelled();
         self.began = running.poll_begins();
         self.here = Some(running.attach());
         *self.slot = Slot::Begun(running);
@@ -164,10 +207,13 @@ impl<'a> Polling<'a> {
     /// What the body held is dropped.
     #[inline(never)]
     fn cancel(&mut self) {
+        if let Slot::Prepared(_) = self.slot {
+            *self.slot = Slot::Over;
+        }
         if let Slot::Begun(running) = self.slot {
             self.here = Some(running.attach());
             // Cancelled, or the error that a stream gave.
-            self.if_dropped = Some(running.if_dropped);
+            self.if_dropped = running.if_dropped();
         }
     }
 

@@ -2,14 +2,15 @@
 
 use super::classify::{Failure, Verdict};
 use super::{compat, elsewhere, fields, labels};
+use crate::callers::{self, Above};
 use crate::callsite::CallSite;
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, View};
 use crate::context::scope;
-use crate::in_flight::{self, Seat};
+use crate::in_flight::{self, Taken};
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
-use crate::red::labelled::{Choice, Place, Table};
+use crate::red::labelled::{Begun, Choice, Place, Table};
 use crate::service::Held;
 use crate::span::engine;
 use crate::span::failed::Failed;
@@ -17,6 +18,7 @@ use crate::span::others;
 use crate::span::record::Pending;
 use crate::span::span::{self, Ending};
 use crate::span::tracer;
+use crate::watch;
 use opentelemetry::trace::{Link, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,11 +36,15 @@ pub(super) struct Running {
     /// The context to attach, if the call has one of its own, while it is not attached.
     context: Option<Context>,
     recording: bool,
-    ended: bool,
-    pub(super) if_dropped: Outcome,
+    /// None: it has ended.
+    if_dropped: Option<Outcome>,
     rare: Option<Box<Rare>>,
     /// Where it is listed, if anybody looks at calls in flight.
-    seat: Option<&'static Seat>,
+    seat: Option<Taken>,
+    /// Where it is counted.
+    begun: Begun,
+    /// Whose place it has taken as the one that calls, while it is current.
+    above: Option<Above>,
 }
 
 /// What the option `busy` asks for.
@@ -63,8 +69,6 @@ fn scoped_table(site: &'static CallSite) -> Option<Arc<Table>> {
 struct Rare {
     /// A testing scope's numbers in place of the site's.
     table: Option<Arc<Table>>,
-    /// Where it is counted, by its labels.
-    given: u32,
     polls: Polls,
     /// Whether a subscriber may want a tracing span.
     asked: bool,
@@ -97,10 +101,11 @@ impl Running {
             start: clock::now(),
             context: None,
             recording: false,
-            ended: false,
-            if_dropped: Outcome::Panic,
+            if_dropped: Some(Outcome::Panic),
             rare: None,
             seat: None,
+            begun: Begun::default(),
+            above: None,
         }
     }
 
@@ -122,9 +127,19 @@ impl Running {
         }
     }
 
+    /// From here on a drop is no panic.
+    pub(super) fn may_be_cancelled(&mut self) {
+        self.if_dropped = Some(Outcome::Cancelled);
+    }
+
+    /// What it is if it is dropped now.
+    pub(super) fn if_dropped(&self) -> Option<Outcome> {
+        self.if_dropped
+    }
+
     #[inline]
     pub(super) fn is_over(&self) -> bool {
-        self.ended && self.context.is_none() && self.rare.is_none()
+        self.if_dropped.is_none() && self.context.is_none() && self.rare.is_none()
     }
 
     #[inline]
@@ -134,8 +149,22 @@ impl Running {
         } else if self.site.has_metrics() {
             elsewhere::start(self.site, 0);
         }
-        if in_flight::is_watched() {
+        if watch::any() {
+            self.watched();
+        }
+    }
+
+    #[cold]
+    fn watched(&mut self) {
+        if watch::is_asked(watch::IN_FLIGHT) {
             self.seat = in_flight::sit(self.site, self.start);
+        }
+        if callers::are_labels() {
+            let scoped = self.rare.as_ref().and_then(|rare| rare.table.as_deref());
+            let table = scoped.unwrap_or(self.site.table());
+            let number = || callers::number(self.site, table);
+            let caller = if self.site.has_metrics() { number() } else { 0 };
+            self.begun = self.begun.by(caller).known();
         }
     }
 
@@ -143,8 +172,8 @@ impl Running {
     fn count_apart(&mut self, choices: &[Choice<'_>]) {
         let site = self.site;
         let table = if scope::any_open() { scoped_table(site) } else { None };
-        let mut given = 0;
         if site.has_metrics() {
+            let mut given = 0;
             if !choices.is_empty() {
                 given = table.as_deref().unwrap_or(site.table()).given(choices);
             }
@@ -152,9 +181,10 @@ impl Running {
                 Some(table) => table.start(given),
                 None => elsewhere::start(site, given),
             }
+            self.begun = Begun::with(given);
         }
-        if table.is_some() || given != 0 {
-            self.rare = Some(Box::new(Rare { table, given, ..Rare::default() }));
+        if table.is_some() {
+            self.rare = Some(Box::new(Rare { table, ..Rare::default() }));
         }
     }
 
@@ -271,6 +301,9 @@ impl Running {
     /// Makes the call current on this thread.
     #[inline]
     pub(super) fn attach(&mut self) -> Here {
+        if self.begun.is_known() {
+            self.as_caller();
+        }
         if self.rare.is_some() {
             return self.attach_wanted();
         }
@@ -281,6 +314,19 @@ impl Running {
                 Here { attached, entered: None }
             }
         }
+    }
+
+    // Apart, so that a call which nobody asks pays two jumps and no more.
+    #[cold]
+    #[inline(never)]
+    fn as_caller(&mut self) {
+        self.above = Some(callers::enter(Some(self.site)));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_caller(&mut self) {
+        self.above = None;
     }
 
     fn attach_wanted(&mut self) -> Here {
@@ -302,6 +348,9 @@ impl Running {
     #[inline]
     pub(super) fn detach(&mut self, here: Here) {
         let Here { attached, entered } = here;
+        if self.begun.is_known() {
+            self.no_caller();
+        }
         if let Some((context, view)) = attached.detach() {
             self.context = Some(context);
             if view.is_some() {
@@ -368,12 +417,12 @@ impl Running {
 
     /// A stream has given an item: the first error among them is what the call ends with.
     pub(super) fn item(&mut self, verdict: Verdict<'_>) {
-        if self.if_dropped == Outcome::Error {
+        if self.if_dropped == Some(Outcome::Error) {
             return;
         }
         let failure = verdict.failure().filter(|failure| failure.concerns(self.site.kind()));
         if let Some(failure) = failure {
-            self.if_dropped = Outcome::Error;
+            self.if_dropped = Some(Outcome::Error);
             self.rare.get_or_insert_default().error_type = Some(failure.error_type());
             if self.recording || self.site.line_of_ends().is_some() {
                 self.rare.get_or_insert_default().failed = Some(self.described(failure));
@@ -384,7 +433,7 @@ impl Running {
     /// A stream is at its end.
     pub(super) fn end_of_items(&mut self) {
         match self.if_dropped {
-            Outcome::Error => self.end_without_value(Outcome::Error),
+            Some(Outcome::Error) => self.end_without_value(Outcome::Error),
             _ => self.close(Outcome::Ok, labels::picked(self.site), None, None),
         }
     }
@@ -396,7 +445,7 @@ impl Running {
         error_type: Option<&'static str>,
         failed: Option<Box<Failed>>,
     ) {
-        if std::mem::replace(&mut self.ended, true) {
+        if self.if_dropped.take().is_none() {
             return;
         }
         if let Some(seat) = self.seat.take() {
@@ -404,8 +453,7 @@ impl Running {
         }
         let end = clock::now();
         let duration = end.saturating_duration_since(self.start);
-        let given = self.rare.as_ref().map_or(0, |rare| rare.given);
-        let place = Place { given, returned };
+        let place = Place { begun: self.begun.counted(), returned };
         if self.site.has_metrics() {
             match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
                 Some(table) => {
@@ -470,8 +518,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.ended {
-            self.end_without_value(self.if_dropped);
+        if let Some(outcome) = self.if_dropped {
+            self.end_without_value(outcome);
         }
     }
 }

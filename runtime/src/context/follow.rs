@@ -1,6 +1,8 @@
 //! The current call, carried to where its work goes on.
 
 use super::current::{self, Attached, View};
+use crate::callers::{self, Above};
+use crate::callsite::CallSite;
 use futures_core::Stream;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
@@ -34,19 +36,22 @@ pub struct Captured {
     own: Option<(Context, &'static Metadata<'static>)>,
     /// The innermost of other spans.
     span: tracing::Span,
+    /// The innermost call, if anybody wants to know who calls.
+    caller: Option<&'static CallSite>,
 }
 
 /// Captures what is current here.
 pub fn capture() -> Captured {
     let context = current::with(Context::clone).unwrap_or_default();
+    let caller = callers::here();
     match current::own() {
         // What was attached since, such as baggage, belongs to it as long as the span is the same.
         Some((own, metadata)) if same_span(&own, &context) => {
             let own = Some((context.clone(), metadata));
-            Captured { context, own, span: tracing::Span::none() }
+            Captured { context, own, span: tracing::Span::none(), caller }
         }
-        Some(own) => Captured { context, own: Some(own), span: tracing::Span::none() },
-        None => Captured { context, own: None, span: tracing::Span::current() },
+        Some(own) => Captured { context, own: Some(own), span: tracing::Span::none(), caller },
+        None => Captured { context, own: None, span: tracing::Span::current(), caller },
     }
 }
 
@@ -56,7 +61,7 @@ fn same_span(one: &Context, other: &Context) -> bool {
 
 impl From<Context> for Captured {
     fn from(context: Context) -> Self {
-        Captured { context, own: None, span: tracing::Span::none() }
+        Captured { context, own: None, span: tracing::Span::none(), caller: None }
     }
 }
 
@@ -106,7 +111,8 @@ impl Captured {
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));
         let above = if covered { current::attach_over(&self.context) } else { None };
-        Inside { _above: above, attached, _entered: entered }
+        let calls = callers::are_labels().then(|| callers::enter(self.caller));
+        Inside { _calls: calls, _above: above, attached, _entered: entered }
     }
 }
 
@@ -118,6 +124,7 @@ impl fmt::Debug for Captured {
 
 /// What was captured is current while this lives. Left in the order of its fields.
 struct Inside<'a> {
+    _calls: Option<Above>,
     _above: Option<ContextGuard>,
     attached: Attached,
     _entered: tracing::span::Entered<'a>,

@@ -6,8 +6,9 @@
 use crate::config::resource;
 use crate::expose::accept;
 use crate::expose::accept::Wanted;
-use crate::expose::{openmetrics, protobuf, target};
-use crate::metrics::snapshot::{Identity, Snapshot};
+use crate::expose::openmetrics::Chunks;
+use crate::expose::{protobuf, target};
+use crate::metrics::snapshot::{Identity, Reading, Snapshot};
 use crate::metrics::store::Store;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
@@ -336,7 +337,7 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
     };
     let body = match *request.method() {
         Method::GET => match scrape.page(page).await {
-            Some(pieces) => Page { pieces, _busy: busy }.boxed_unsync(),
+            Some(content) => Page { content, _busy: busy }.boxed_unsync(),
             None => {
                 let sorry = "the page could not be written\n";
                 return plain(StatusCode::INTERNAL_SERVER_ERROR, sorry);
@@ -402,23 +403,27 @@ struct Scrape {
 
 impl Scrape {
     /// The page, on a thread that may block: other connections are served meanwhile.
-    async fn page(self: Arc<Self>, asked: Asked) -> Option<VecDeque<Bytes>> {
+    async fn page(self: Arc<Self>, asked: Asked) -> Option<Content> {
         tokio::task::spawn_blocking(move || {
             let wanted = match asked {
                 Asked::Metrics(wanted) => wanted,
-                Asked::Health => return Some(VecDeque::from([(self.pages.health)().into()])),
-                Asked::InFlight => return Some(VecDeque::from([(self.pages.in_flight)().into()])),
+                Asked::Health => return Some((self.pages.health)().into()),
+                Asked::InFlight => return Some((self.pages.in_flight)().into()),
             };
             // A hook that panicked is no reason to show nothing.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.before_scrape)()));
-            let snapshot = Snapshot::gather(Store::global(), &self.identity);
             match wanted {
-                Wanted::Protobuf => Some(protobuf::write(&snapshot, resource::installed())),
+                Wanted::Protobuf => {
+                    let snapshot = Snapshot::gather(Store::global(), &self.identity);
+                    Some(protobuf::write(&snapshot, resource::installed()).into())
+                }
                 Wanted::Text(format) => {
-                    let mut pieces = Pieces::default();
-                    target::write(resource::installed(), format, &mut pieces).ok()?;
-                    openmetrics::write(&snapshot, format, &mut pieces).ok()?;
-                    Some(pieces.0)
+                    let mut target = String::new();
+                    target::write(resource::installed(), format, &mut target).ok()?;
+                    let reading = Reading::open(Store::global(), &self.identity);
+                    let rest = Some(Box::new(Chunks::new(reading, format)));
+                    let pieces = VecDeque::from([Bytes::from(target)]);
+                    Some(Content { pieces, rest })
                 }
             }
         })
@@ -428,19 +433,28 @@ impl Scrape {
     }
 }
 
-#[derive(Default)]
-struct Pieces(VecDeque<Bytes>);
+/// What an answer holds: what is written already, and what is written when it is asked for.
+struct Content {
+    pieces: VecDeque<Bytes>,
+    rest: Option<Box<Chunks>>,
+}
 
-impl fmt::Write for Pieces {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        self.0.push_back(Bytes::copy_from_slice(piece.as_bytes()));
-        Ok(())
+impl From<VecDeque<Bytes>> for Content {
+    fn from(mut pieces: VecDeque<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        Content { pieces, rest: None }
     }
 }
 
-/// A page that is freed piece by piece, as its reader takes it.
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        VecDeque::from([Bytes::from(text)]).into()
+    }
+}
+
+/// A page that is written, or at least freed, piece by piece as its reader takes it.
 struct Page {
-    pieces: VecDeque<Bytes>,
+    content: Content,
     _busy: Busy,
 }
 
@@ -452,15 +466,33 @@ impl Body for Page {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
+        let content = &mut self.content;
+        let next = loop {
+            match content.pieces.pop_front() {
+                // An empty piece would be the end of a body in pieces.
+                Some(piece) if piece.is_empty() => {}
+                Some(piece) => break Some(piece),
+                None => break content.rest.as_mut().and_then(|rest| rest.next()).map(Bytes::from),
+            }
+        };
+        if next.is_none() {
+            content.rest = None;
+        }
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+        self.content.pieces.is_empty() && self.content.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
+        let there = self.content.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let mut hint = SizeHint::with_exact(there);
+        if self.content.rest.is_some() {
+            hint = SizeHint::new();
+            hint.set_lower(there);
+        }
+        hint
     }
 }
 

@@ -1,18 +1,18 @@
 //! A snapshot as the text that Prometheus reads: OpenMetrics 1.0.0 with exemplars, or the older
 //! text format 0.0.4 without.
 
-use crate::exemplar::{Exemplar, Slot};
-use crate::expose::number::{float, integer};
+mod lines;
+pub(crate) mod out;
+
+use crate::exemplar::Slot;
 use crate::metrics::histogram::Distribution;
-use crate::metrics::labels::Labels;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::series::Number;
-use crate::metrics::snapshot::{Buckets, Family, Identity, Snapshot, Value};
+use crate::metrics::snapshot::{Identity, Now, Reading, Snapshot};
 use crate::metrics::store::{Kind, Store};
-use std::borrow::Cow;
+use lines::{Held, Lines};
 use std::fmt::{self, Write};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::io;
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,273 +58,219 @@ impl Recorder {
         self.render(Format::Text)
     }
 
-    fn render(self, format: Format) -> String {
-        let snapshot = Snapshot::gather(&Store::current(), &Identity::of_process());
-        // A large page that grows by doubling is copied as long as it is written.
-        let mut page = String::with_capacity(snapshot.families.iter().map(size).sum());
-        // Writing to a string does not fail.
-        let _ = write(&snapshot, format, &mut page);
-        page
-    }
-}
-
-/// About as many bytes as a family takes on a page.
-fn size(family: &Family) -> usize {
-    let Some(series) = family.series.first() else { return 0 };
-    let labels: usize =
-        series.labels.iter().map(|label| label.key().len() + label.value().len() + 4).sum();
-    let lines = match &series.value {
-        Value::Histogram(buckets) => match &buckets.held {
-            Distribution::Explicit { counts, .. } => counts.len() + 2,
-            Distribution::Exponential(held) => held.positive.counts.len() + 4,
-        },
-        Value::Counter { .. } | Value::UpDown(_) | Value::Gauge(_) => 1,
-    };
-    256 + family.help.len() + family.series.len() * lines * (family.name.len() + labels + 32)
-}
-
-/// How much is handed to the sink at once.
-const CHUNK: usize = 64 * 1024;
-
-/// Writes `snapshot` to `sink`, in pieces of about [`CHUNK`] bytes.
-pub(crate) fn write(snapshot: &Snapshot, format: Format, sink: &mut impl Write) -> fmt::Result {
-    let mut page = Page {
-        sink,
-        format,
-        out: String::with_capacity(CHUNK + CHUNK / 4),
-        labels: String::new(),
-        bounds: Bounds::default(),
-    };
-    for family in &snapshot.families {
-        page.family(family)?;
-    }
-    if format == Format::OpenMetrics {
-        page.out.push_str("# EOF\n");
-    }
-    page.sink.write_str(&page.out)
-}
-
-struct Page<'a, W> {
-    sink: &'a mut W,
-    format: Format,
-    out: String,
-    /// The labels of the series that is being written.
-    labels: String,
-    bounds: Bounds,
-}
-
-/// The texts of a histogram's bounds, made once for all series that share them.
-#[derive(Default)]
-struct Bounds {
-    of: Option<Arc<[f64]>>,
-    texts: Vec<String>,
-}
-
-impl Bounds {
-    fn of(&mut self, bounds: &Arc<[f64]>, format: Format) -> &[String] {
-        if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, bounds)) {
-            self.of = Some(Arc::clone(bounds));
-            let all = bounds.iter().copied().chain([f64::INFINITY]);
-            let text = |bound| {
-                let mut text = "le=\"".to_owned();
-                float(&mut text, bound, format == Format::OpenMetrics);
-                text.push_str("\"} ");
-                text
-            };
-            self.texts = all.map(text).collect();
-        }
-        &self.texts
-    }
-}
-
-impl<W: Write> Page<'_, W> {
-    fn family(&mut self, family: &Family) -> fmt::Result {
-        let open = self.format == Format::OpenMetrics;
-        let name = family.name.as_str();
-        // OpenMetrics names a counter's family without the suffix, the older format with it.
-        let suffix = if family.kind == Kind::Counter && !open { "_total" } else { "" };
-        let kind = match family.kind {
-            Kind::Counter => "counter",
-            // A sum that may sink is a gauge to Prometheus.
-            Kind::Gauge | Kind::UpDown => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        let out = &mut self.out;
-        if !family.help.is_empty() {
-            push(out, &["# HELP ", name, suffix, " "]);
-            // The older format does not know an escaped quote in a help text.
-            escape(out, &family.help, open);
-            out.push('\n');
-        }
-        push(out, &["# TYPE ", name, suffix, " ", kind, "\n"]);
-        if let Some(unit) = family.unit_words().filter(|_| open) {
-            push(out, &["# UNIT ", name, " ", &unit, "\n"]);
-        }
-        for series in &family.series {
-            self.labels(&series.labels);
-            match &series.value {
-                Value::Counter { value, exemplar } => self.counter(name, *value, *exemplar),
-                Value::UpDown(value) => self.number(name, *value),
-                Value::Gauge(value) => self.number(name, Number::Real(*value)),
-                Value::Histogram(buckets) => self.histogram(name, buckets),
-            }
-            if self.out.len() >= CHUNK {
-                self.sink.write_str(&self.out)?;
-                self.out.clear();
-            }
+    /// Writes what [`render_openmetrics`](Recorder::render_openmetrics) gives to `sink`, some 64 KiB at a time:
+    /// of a large page there is never more in memory.
+    ///
+    /// ```
+    /// metrics::with_local_recorder(&redspan::recorder(), || metrics::counter!("opened").increment(1));
+    ///
+    /// let mut page = Vec::new();                  // a file, a socket
+    /// redspan::recorder().write_openmetrics(&mut page)?;
+    /// assert!(page.ends_with(b"# EOF\n"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn write_openmetrics(&self, sink: &mut impl io::Write) -> io::Result<()> {
+        let reading = Reading::open(&Store::current(), &Identity::of_process());
+        let mut chunks = Chunks::new(reading, Format::OpenMetrics);
+        while let Some(chunk) = chunks.advance() {
+            sink.write_all(chunk.as_bytes())?;
         }
         Ok(())
     }
 
-    fn labels(&mut self, labels: &Labels) {
-        self.labels.clear();
-        for label in labels.iter() {
-            if !self.labels.is_empty() {
-                self.labels.push(',');
-            }
-            push(&mut self.labels, &[label.key(), "=\""]);
-            escape(&mut self.labels, label.value(), true);
-            self.labels.push('"');
+    fn render(self, format: Format) -> String {
+        let reading = Reading::open(&Store::current(), &Identity::of_process());
+        // A large page that grows by doubling is copied as long as it is written.
+        let mut page = String::with_capacity(reading.size());
+        let mut chunks = Chunks::new(reading, format);
+        while let Some(chunk) = chunks.advance() {
+            page.push_str(chunk);
+        }
+        page
+    }
+}
+
+/// How much is handed on at once.
+const CHUNK: usize = 64 * 1024;
+
+/// What a piece may have beyond that: the lines of a series are not divided.
+const BEYOND: usize = 16 * 1024;
+
+/// A page that is written as it is read, in pieces of about [`CHUNK`] bytes: no more of it is in memory.
+pub(crate) struct Chunks {
+    reading: Reading,
+    lines: Lines,
+    /// How many families were written, of redspan's own and of the others.
+    own: usize,
+    ordered: usize,
+    /// How many series of the next one were, and whether its head was.
+    series: usize,
+    headed: bool,
+    done: bool,
+    counts: Vec<u64>,
+    slots: Vec<Slot>,
+}
+
+impl Chunks {
+    pub(crate) fn new(reading: Reading, format: Format) -> Self {
+        Chunks {
+            reading,
+            lines: Lines::new(format, CHUNK + BEYOND),
+            own: 0,
+            ordered: 0,
+            series: 0,
+            headed: false,
+            done: false,
+            counts: Vec::new(),
+            slots: Vec::new(),
         }
     }
 
-    /// A sample's name and labels, and the space before its value.
-    fn sample(&mut self, name: &str, suffix: &str) {
-        if self.labels.is_empty() {
-            push(&mut self.out, &[name, suffix, " "]);
-        } else {
-            push(&mut self.out, &[name, suffix, "{", &self.labels, "} "]);
-        }
+    /// The next piece, until there is none.
+    fn advance(&mut self) -> Option<&str> {
+        self.lines.out.clear();
+        self.fill();
+        // All of it comes from texts.
+        std::str::from_utf8(self.lines.out.written()).ok().filter(|piece| !piece.is_empty())
     }
 
-    fn counter(&mut self, name: &str, value: Number, exemplar: Option<Exemplar>) {
-        self.sample(name, "_total");
-        self.value(value);
-        self.end(exemplar);
-    }
-
-    fn number(&mut self, name: &str, value: Number) {
-        self.sample(name, "");
-        self.value(value);
-        self.end(None);
-    }
-
-    fn value(&mut self, value: Number) {
-        match value {
-            Number::Whole(value) => integer(&mut self.out, value),
-            Number::Signed(value) => {
-                if value < 0 {
-                    self.out.push('-');
+    fn fill(&mut self) {
+        while self.lines.out.len() < CHUNK && !self.done {
+            let own = self.reading.own.get(self.own);
+            let ordered = self.reading.order.families.get(self.ordered);
+            match (own, ordered) {
+                (Some(own), ordered) if ordered.is_none_or(|it| own.name <= it.name) => {
+                    self.fill_own();
                 }
-                integer(&mut self.out, value.unsigned_abs());
-            }
-            Number::Real(value) => {
-                float(&mut self.out, value, self.format == Format::OpenMetrics);
+                (_, Some(_)) => self.fill_ordered(),
+                _ => {
+                    if self.lines.format == Format::OpenMetrics {
+                        self.lines.out.text("# EOF\n");
+                    }
+                    self.done = true;
+                }
             }
         }
     }
 
-    fn histogram(&mut self, name: &str, buckets: &Buckets) {
-        let (bounds, counts, sum) = match &buckets.held {
-            Distribution::Explicit { bounds, counts, sum } => {
-                (Arc::clone(bounds), Cow::Borrowed(&**counts), *sum)
+    fn fill_own(&mut self) {
+        let Some(family) = self.reading.own.get(self.own) else { return };
+        if !std::mem::replace(&mut self.headed, true) {
+            self.lines.head(family.head());
+        }
+        while let Some(series) = family.series.get(self.series) {
+            if self.lines.out.len() >= CHUNK {
+                return;
             }
-            // The texts know no buckets that follow the values.
-            Distribution::Exponential(held) => {
-                let (bounds, counts) = held.by_octave();
-                (Arc::from(bounds), Cow::Owned(counts), held.sum)
+            self.lines.series(&family.name, series);
+            self.series += 1;
+        }
+        self.own += 1;
+        (self.series, self.headed) = (0, false);
+    }
+
+    fn fill_ordered(&mut self) {
+        let Some(family) = self.reading.order.families.get(self.ordered) else { return };
+        let (idle, name) = (self.reading.idle, &*family.name);
+        let mut values = self.reading.values.get_mut(self.ordered);
+        while let Some(shown) = family.series.get(self.series) {
+            if self.lines.out.len() >= CHUNK {
+                return;
             }
-        };
-        let exponential = matches!(buckets.held, Distribution::Exponential(_));
-        let between = if self.labels.is_empty() { "" } else { "," };
-        let start = [name, "_bucket{", &self.labels, between].concat();
-        let texts = self.bounds.of(&bounds, self.format);
-        let mut total = 0;
-        // Most buckets of most histograms are empty: their cumulative count is the one before.
-        let mut count = "0".to_owned();
-        for (at, (text, own)) in texts.iter().zip(counts.iter()).enumerate() {
-            if *own != 0 {
-                total += own;
-                count.clear();
-                integer(&mut count, total);
-            }
-            push(&mut self.out, &[&start, text, &count]);
-            let exemplar = match exponential {
-                false => buckets.exemplars.get(at).and_then(|slot| slot.get()),
-                true => newest_within(&buckets.exemplars, &bounds, at),
+            let value = match family.kind {
+                Kind::Histogram => family.read(shown, idle, |_, now| now),
+                _ => values.as_mut().and_then(|values| values.get_mut(self.series)?.take()),
             };
-            end(&mut self.out, exemplar.filter(|_| self.format == Format::OpenMetrics));
+            self.series += 1;
+            let Some(value) = value else { continue };
+            // A family whose series are all idle is not there.
+            if !std::mem::replace(&mut self.headed, true) {
+                self.lines.head(family.head());
+            }
+            let labels = &*shown.labels;
+            match value {
+                Now::Counter(value, exemplar) => {
+                    self.lines.counter(name, labels, value, exemplar.as_deref());
+                }
+                Now::UpDown(value) => self.lines.number(name, labels, value),
+                Now::Gauge(value) => self.lines.number(name, labels, Number::Real(value)),
+                Now::Histogram(series) => {
+                    series.exemplars_into(&mut self.slots);
+                    let exemplars = &*self.slots;
+                    match series.read_into(&mut self.counts) {
+                        Some((bounds, sum)) => {
+                            let counts = &*self.counts;
+                            let held = Held { bounds, counts, sum, exemplars, in_order: true };
+                            self.lines.histogram(name, labels, &held);
+                        }
+                        None => {
+                            if let Distribution::Exponential(held) = series.read() {
+                                self.lines.exponential(name, labels, &held, exemplars);
+                            }
+                        }
+                    }
+                }
+            }
         }
-        // OpenMetrics forbids a sum that may sink, and a count without its sum.
-        if sum >= 0.0 || self.format == Format::Text {
-            self.sample(name, "_sum");
-            float(&mut self.out, sum, self.format == Format::OpenMetrics);
-            self.end(None);
-            self.sample(name, "_count");
-            self.out.push_str(&count);
-            self.end(None);
+        self.ordered += 1;
+        (self.series, self.headed) = (0, false);
+    }
+}
+
+#[cfg(feature = "prometheus")]
+impl Iterator for Chunks {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        self.fill();
+        Some(self.lines.out.take()).filter(|piece| !piece.is_empty())
+    }
+}
+
+/// Writes `snapshot` to `sink`, in pieces of about [`CHUNK`] bytes.
+pub(crate) fn write(snapshot: &Snapshot, format: Format, sink: &mut impl Write) -> fmt::Result {
+    let mut lines = Lines::new(format, CHUNK + BEYOND);
+    let mut hand_on = |lines: &mut Lines, least: usize| {
+        if lines.out.len() >= least {
+            sink.write_str(std::str::from_utf8(lines.out.written()).map_err(|_| fmt::Error)?)?;
+            lines.out.clear();
+        }
+        Ok(())
+    };
+    for family in &snapshot.families {
+        lines.head(family.head());
+        for series in &family.series {
+            lines.series(&family.name, series);
+            hand_on(&mut lines, CHUNK)?;
         }
     }
-
-    fn end(&mut self, exemplar: Option<Exemplar>) {
-        end(&mut self.out, exemplar.filter(|_| self.format == Format::OpenMetrics));
+    if format == Format::OpenMetrics {
+        lines.out.text("# EOF\n");
     }
-}
-
-/// The newest exemplar that lies in the bucket `at`.
-fn newest_within(slots: &[Slot], bounds: &[f64], at: usize) -> Option<Exemplar> {
-    let above = at.checked_sub(1).and_then(|at| bounds.get(at)).copied();
-    let (above, upto) = (above.unwrap_or(f64::NEG_INFINITY), bounds.get(at).copied());
-    let within = |value: f64| value > above && upto.is_none_or(|upto| value <= upto);
-    let exemplars = slots.iter().filter_map(Slot::get).filter(|it| within(it.value));
-    exemplars.max_by_key(|exemplar| exemplar.time)
-}
-
-fn end(out: &mut String, exemplar: Option<Exemplar>) {
-    if let Some(exemplar) = exemplar {
-        let Exemplar { trace_id, span_id, value, time } = exemplar;
-        let _ = write!(out, " # {{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}} ");
-        float(out, value, true);
-        if let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) {
-            let _ = write!(out, " {}.{:03}", since.as_secs(), since.subsec_millis());
-        }
-    }
-    out.push('\n');
-}
-
-fn push(out: &mut String, parts: &[&str]) {
-    for part in parts {
-        out.push_str(part);
-    }
-}
-
-pub(super) fn escape(out: &mut String, text: &str, quotes: bool) {
-    let special = |c: char| matches!(c, '\\' | '\n' | '\0') || (c == '"' && quotes);
-    let mut rest = text;
-    while let Some(at) = rest.find(special) {
-        out.push_str(&rest[..at]);
-        out.push_str(match rest.as_bytes()[at] {
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'"' => "\\\"",
-            // Prometheus' lexer takes a NUL for the end of the page and refuses all of it.
-            _ => "\u{fffd}",
-        });
-        rest = &rest[at + 1..];
-    }
-    out.push_str(rest);
+    hand_on(&mut lines, 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exemplar::Exemplar;
     use metrics::{CounterFn, GaugeFn, HistogramFn, Key};
     use opentelemetry::trace::{SpanId, TraceId};
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     fn page(store: &Store, format: Format) -> String {
         let mut page = String::new();
         write(&Snapshot::gather(store, &Identity::default()), format, &mut page).unwrap();
+        // As it is served, without a snapshot of it.
+        let mut chunks = Chunks::new(Reading::open(store, &Identity::default()), format);
+        let mut streamed = String::new();
+        while let Some(chunk) = chunks.advance() {
+            streamed.push_str(chunk);
+        }
+        assert_eq!(streamed, page);
         page
     }
 

@@ -2,7 +2,8 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#resource-attributes-1>
 
-use super::openmetrics::{Format, escape};
+use super::openmetrics::Format;
+use crate::metrics::labels::escape;
 use opentelemetry_sdk::Resource;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};

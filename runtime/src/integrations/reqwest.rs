@@ -47,12 +47,12 @@ use std::pin::pin;
 
 /// Sends requests as client spans. See the [module](self).
 pub trait SendTraced {
-    /// Sends the request, as [`RequestBuilder::send`] does, inside a client span.
+    /// Sends the request, as [`RequestBuilder::send`](https://docs.rs/reqwest/0.13/reqwest/struct.RequestBuilder.html#method.send) does, inside a client span.
     ///
     /// The span starts with the first poll, below the span that is current then.
     ///
     /// # Errors
-    /// Those of [`RequestBuilder::send`].
+    /// Those of [`RequestBuilder::send`](https://docs.rs/reqwest/0.13/reqwest/struct.RequestBuilder.html#method.send).
     fn send_traced(self) -> impl Future<Output = Result<Response, Error>> + Send;
 
     /// As [`SendTraced::send_traced`], in a span that is named after the URL's template:
@@ -67,7 +67,7 @@ pub trait SendTraced {
     /// ```
     ///
     /// # Errors
-    /// Those of [`RequestBuilder::send`].
+    /// Those of [`RequestBuilder::send`](https://docs.rs/reqwest/0.13/reqwest/struct.RequestBuilder.html#method.send).
     fn send_traced_to(self, template: &str)
     -> impl Future<Output = Result<Response, Error>> + Send;
 }

@@ -24,6 +24,9 @@ impl Store {
                 }
                 !gone
             });
+            if !forgotten.is_empty() {
+                store.revise();
+            }
             let mut names = enter(&store.names);
             for key in forgotten {
                 names.forget(S::KIND, &key);
@@ -39,6 +42,7 @@ impl Store {
     pub(crate) fn forget(&self, kind: Kind, key: &Key) {
         fn of<S: Made>(store: &Store, key: &Key) {
             if S::table(store).remove(key) {
+                store.revise();
                 enter(&store.names).forget(S::KIND, key);
             }
         }

@@ -11,7 +11,7 @@ use crate::red;
 use crate::sharded::{Busy, Spread};
 use metrics::{HistogramFn, Key};
 use opentelemetry::KeyValue;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, TryLockError, Weak};
 
 /// Upper bounds of a histogram of which nothing is said. What it measures is not known: seconds, where
@@ -54,6 +54,13 @@ pub(crate) struct Histogram {
     refused: AtomicU64,
     // Taken by publish and read only.
     exemplars: Mutex<Vec<Slot>>,
+}
+
+/// Whether any histogram has refused a value: few programs ever see that, and none needs to look for it.
+static ANY_REFUSED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn any_refused() -> bool {
+    ANY_REFUSED.load(Relaxed)
 }
 
 enum Cells {
@@ -111,6 +118,14 @@ impl Distribution {
         }
     }
 
+    /// As many as it takes on a page.
+    pub(crate) fn lines(&self) -> usize {
+        match self {
+            Distribution::Explicit { counts, .. } => counts.len() + 2,
+            Distribution::Exponential(held) => held.positive.counts.len() + 4,
+        }
+    }
+
     pub(crate) fn sum(&self) -> f64 {
         match self {
             Distribution::Explicit { sum, .. } => *sum,
@@ -144,16 +159,10 @@ impl Histogram {
     pub(crate) fn read(&self) -> Distribution {
         match &self.cells {
             Cells::Explicit(bounds, shards) => {
-                let mut all = vec![0; bounds.len() + 1].into_boxed_slice();
-                let mut sum = 0.0;
-                for shard in shards.each() {
-                    let _inside = shard.busy.enter();
-                    sum += f64::from_bits(shard.sum.load(Relaxed));
-                    for (all, count) in all.iter_mut().zip(&shard.counts) {
-                        *all += count.load(Relaxed);
-                    }
-                }
-                Distribution::Explicit { bounds: Arc::clone(bounds), counts: all, sum }
+                let mut counts = Vec::new();
+                let sum = add_up(bounds, shards, &mut counts);
+                let (bounds, counts) = (Arc::clone(bounds), counts.into());
+                Distribution::Explicit { bounds, counts, sum }
             }
             Cells::Exponential(shards) => {
                 let mut all = Exponential::new();
@@ -165,6 +174,14 @@ impl Histogram {
         }
     }
 
+    /// The bounds and the sum, where buckets are explicit; their counts, into memory that is used again.
+    pub(crate) fn read_into(&self, counts: &mut Vec<u64>) -> Option<(&Arc<[f64]>, f64)> {
+        match &self.cells {
+            Cells::Explicit(bounds, shards) => Some((bounds, add_up(bounds, shards, counts))),
+            Cells::Exponential(_) => None,
+        }
+    }
+
     /// Values that were infinite or no number: one of them would make the sum useless for good,
     /// and OpenMetrics forbids such a sum.
     pub(crate) fn refused(&self) -> u64 {
@@ -173,7 +190,14 @@ impl Histogram {
 
     /// One slot a bucket, or some slots of an exponential one; empty if none was published.
     pub(crate) fn exemplars(&self) -> Vec<Slot> {
-        self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut slots = Vec::new();
+        self.exemplars_into(&mut slots);
+        slots
+    }
+
+    /// The same, into memory that is used again.
+    pub(crate) fn exemplars_into(&self, slots: &mut Vec<Slot>) {
+        slots.clone_from(&self.exemplars.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn publish(&self, exemplar: Exemplar) {
@@ -199,6 +223,7 @@ impl Histogram {
         }
         if !value.is_finite() {
             self.refused.fetch_add(count, Relaxed);
+            ANY_REFUSED.store(true, Relaxed);
             return;
         }
         match &self.cells {
@@ -235,6 +260,21 @@ impl Histogram {
             }
         }
     }
+}
+
+/// Reads all shards; returns the sum.
+fn add_up(bounds: &[f64], shards: &Spread<Counts>, counts: &mut Vec<u64>) -> f64 {
+    counts.clear();
+    counts.resize(bounds.len() + 1, 0);
+    let mut sum = 0.0;
+    for shard in shards.each() {
+        let _inside = shard.busy.enter();
+        sum += f64::from_bits(shard.sum.load(Relaxed));
+        for (all, count) in counts.iter_mut().zip(&shard.counts) {
+            *all += count.load(Relaxed);
+        }
+    }
+    sum
 }
 
 #[inline]
@@ -314,7 +354,6 @@ mod tests {
 
     #[test]
     fn sum_and_buckets_are_of_the_same_values_while_others_write() {
-        use std::sync::atomic::AtomicBool;
         for layout in [Layout::explicit([1.0, 2.0, 4.0]), Layout::Exponential] {
             let histogram = Histogram::new(&Key::from_name("h"), &layout, None);
             let done = AtomicBool::new(false);

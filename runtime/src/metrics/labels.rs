@@ -73,6 +73,39 @@ pub(crate) fn sorted(mut labels: Vec<Label>) -> Labels {
     Arc::from(labels)
 }
 
+/// The labels as Prometheus' texts have them, without braces.
+pub(crate) fn text(labels: &[Label]) -> String {
+    let mut text = String::new();
+    for label in labels {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(label.key());
+        text.push_str("=\"");
+        escape(&mut text, label.value(), true);
+        text.push('"');
+    }
+    text
+}
+
+/// Appends what is written between quotes, or after a metric's name.
+pub(crate) fn escape(out: &mut String, text: &str, quotes: bool) {
+    let special = |c: char| matches!(c, '\\' | '\n' | '\0') || (c == '"' && quotes);
+    let mut rest = text;
+    while let Some(at) = rest.find(special) {
+        out.push_str(&rest[..at]);
+        out.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'"' => "\\\"",
+            // Prometheus' lexer takes a NUL for the end of the page and refuses all of it.
+            _ => "\u{fffd}",
+        });
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,7 @@ pub(crate) mod views;
 #[doc(inline)]
 pub use redspan_macros::{Labels, Metrics};
 
+pub use crate::callers::label_callers;
 pub use collect::{CollectError, Collected, Collecting, Collector, Observation, Values, collect};
 pub use ready::{
     Cache, Pool, PoolState, QueueState, RateLimiter, WorkQueue, cache, pool, rate_limiter,

@@ -11,6 +11,7 @@ pub(crate) use crate::metrics::made::Kind;
 use crate::metrics::made::{Description, Made};
 use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
 use crate::metrics::series::{Counter, Gauge, UpDown};
+use crate::metrics::snapshot::Order;
 use crate::metrics::table::Table;
 use crate::metrics::views::Views;
 use crate::red::labelled;
@@ -18,6 +19,8 @@ use metrics::{Key, KeyName, SharedString};
 use opentelemetry::KeyValue;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// How much one store holds.
@@ -48,6 +51,10 @@ pub(crate) struct Store {
     descriptions: Mutex<HashMap<(Kind, KeyName), Description>>,
     /// What the user was already told about.
     warned: Mutex<HashSet<String>>,
+    /// Rises with each series that comes or goes, and with each word about a metric.
+    revision: AtomicU64,
+    /// How the series are shown, until the revision is another.
+    pub(super) kept: Mutex<Option<Arc<Order>>>,
     /// The sites' numbers of a scope; the process' own stand in the sites.
     cells: Option<ScopedCells>,
 }
@@ -93,6 +100,8 @@ impl Store {
             names: Mutex::default(),
             descriptions: Mutex::default(),
             warned: Mutex::default(),
+            revision: AtomicU64::new(0),
+            kept: Mutex::default(),
             cells,
         }
     }
@@ -100,6 +109,17 @@ impl Store {
     /// The process' store.
     pub(crate) fn global() -> &'static Store {
         &GLOBAL
+    }
+
+    /// A number that changes whenever another series is there, or something else is known of a metric.
+    pub(crate) fn revision(&self) -> u64 {
+        let own = self.revision.load(Acquire);
+        // A scope's metrics are described in the process' store.
+        if self.is_global() { own } else { own + GLOBAL.revision.load(Acquire) }
+    }
+
+    pub(super) fn revise(&self) {
+        self.revision.fetch_add(1, Release);
     }
 
     /// Whether it is the process' store.
@@ -172,6 +192,7 @@ impl Store {
             let own = || description.as_ref().and_then(|it| it.layout.clone());
             let series = S::make(key, viewed.or_else(own).unwrap_or_default(), attributes);
             table.insert(Arc::clone(&series));
+            self.revise();
             series
         };
         // Made under the lock, so that the count of series is true. The warning is not given
@@ -261,6 +282,7 @@ impl Store {
         drop(names);
         if !full {
             enter(&self.descriptions).insert((kind, name.to_retained()), description);
+            self.revise();
         }
         Ok(())
     }
@@ -310,6 +332,7 @@ impl Store {
                 description.by_rules = true;
                 description.layout = convention.layout();
             }
+            self.revise();
         }
     }
 

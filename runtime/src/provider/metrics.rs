@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::error::InitError;
+use crate::callers;
 use crate::catalog::catalog;
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::console::ConsoleMetrics;
@@ -27,6 +28,7 @@ pub(super) struct Metrics {
     timeout: Option<Duration>,
     views: Views,
     functions: Vec<(Names, Vec<f64>)>,
+    callers: bool,
 }
 
 impl Builder {
@@ -104,6 +106,20 @@ impl Builder {
         self
     }
 
+    /// Lets `function_calls_total` say who called, by the labels `caller_function` and `caller_module`:
+    /// the nearest annotated call around it. By default it does not. See
+    /// [`metrics::label_callers`](crate::metrics::label_callers), which does the same without `init!`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder().label_callers(true).install()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn label_callers(mut self, label: bool) -> Self {
+        self.metrics.callers = label;
+        self
+    }
+
     /// How many series metrics may have; `*` means all. Further label sets share one series, labelled
     /// `__overflow__`. 2,000 by default. Names as in [`buckets`](Self::buckets).
     pub fn series_limit(self, names: &str, series: usize) -> Self {
@@ -130,6 +146,9 @@ impl Metrics {
     /// From here on buckets and limits are as asked.
     pub(super) fn settle(&mut self) {
         std::mem::take(&mut self.views).settle();
+        if self.callers {
+            callers::label_callers();
+        }
         let chosen = std::mem::take(&mut self.functions);
         for site in catalog() {
             let names = [site.function(), &*site.qualified_name()];

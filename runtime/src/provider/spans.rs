@@ -5,9 +5,12 @@ use super::error::InitError;
 use crate::config::settings::{Batching, Settings, SpanLimits, TracesExporter};
 use crate::context::pending;
 use crate::sample::{self, Sampler};
+use crate::span::batch::Exporter;
 use crate::span::console::ConsoleSink;
 use crate::span::export::SpanSink;
 use crate::span::hooks::{Call, Hook, Hooks, Processor};
+#[cfg(feature = "otlp")]
+use crate::span::otlp::OtlpSink;
 use crate::span::pipeline::{Pace, Pipeline, Plan};
 use crate::span::tail::TailPolicy;
 use opentelemetry_sdk::Resource;
@@ -17,7 +20,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
 #[derive(Default)]
 pub(super) struct Spans {
     sampler: Option<Box<dyn Sampler>>,
-    sinks: Vec<Box<dyn SpanSink>>,
+    sinks: Vec<Exporter>,
     hooks: Hooks,
     tail: Option<TailPolicy>,
     batching: Option<Batching>,
@@ -48,7 +51,7 @@ impl Builder {
     /// thread and numbers of its own ([`Telemetry::health`](crate::Telemetry::health)), and one that
     /// hangs holds up no other.
     pub fn spans_to(mut self, sink: impl SpanSink) -> Self {
-        self.spans.sinks.push(Box::new(sink));
+        self.spans.sinks.extend(exporter(sink));
         self
     }
 
@@ -126,11 +129,11 @@ impl Spans {
             hooks = Hooks::default();
         }
         if sinks.is_empty() && !hooks.0.is_empty() {
-            sinks.push(Box::new(Processors));
+            sinks.push(Exporter::Data(Box::new(Processors)));
         }
         says.push(match sinks.is_empty() {
             false => {
-                let described: Vec<_> = sinks.iter().map(|sink| sink.describe()).collect();
+                let described: Vec<_> = sinks.iter().map(|to| to.sink().describe()).collect();
                 format!("spans to {}", described.join(" and "))
             }
             true if settings.sdk_disabled => "OTEL_SDK_DISABLED is set, nothing is exported".into(),
@@ -142,7 +145,7 @@ impl Spans {
         let pipeline = match sinks.is_empty() {
             true => Pipeline::disconnected(batching),
             false => {
-                sinks.iter_mut().for_each(|sink| sink.set_resource(resource));
+                sinks.iter_mut().for_each(|to| to.sink_mut().set_resource(resource));
                 hooks.0.iter_mut().for_each(|hook: &mut Box<dyn Hook>| hook.set_resource(resource));
                 let exemplars = settings.exemplars;
                 let (tail, pace) = (self.tail.clone(), self.pace);
@@ -153,7 +156,7 @@ impl Spans {
         Ok((pipeline, sampler))
     }
 
-    fn sinks(&mut self, settings: &Settings) -> Result<Vec<Box<dyn SpanSink>>, InitError> {
+    fn sinks(&mut self, settings: &Settings) -> Result<Vec<Exporter>, InitError> {
         if settings.sdk_disabled {
             return Ok(Vec::new());
         }
@@ -162,7 +165,7 @@ impl Spans {
         }
         let asked = settings.traces_exporters.iter().map(|exporter| match exporter {
             TracesExporter::Otlp => otlp(settings),
-            TracesExporter::Console => Ok(Box::new(ConsoleSink::stdout()) as Box<dyn SpanSink>),
+            TracesExporter::Console => Ok(Exporter::Data(Box::new(ConsoleSink::stdout()))),
         });
         asked.collect()
     }
@@ -224,12 +227,26 @@ impl SpanSink for Processors {
 }
 
 #[cfg(feature = "otlp")]
-fn otlp(settings: &Settings) -> Result<Box<dyn SpanSink>, InitError> {
-    Ok(Box::new(crate::span::otlp::OtlpSink::new(settings.otlp.clone())?))
+fn otlp(settings: &Settings) -> Result<Exporter, InitError> {
+    Ok(Exporter::Bytes(Box::new(OtlpSink::new(settings.otlp.clone())?)))
+}
+
+/// The program's own exporter; ours is known again, for it takes bytes.
+#[cfg(feature = "otlp")]
+fn exporter(sink: impl SpanSink) -> Option<Exporter> {
+    let mut sink = Some(sink);
+    let ours = (&mut sink as &mut dyn std::any::Any).downcast_mut::<Option<OtlpSink>>();
+    let ours = ours.and_then(Option::take).map(|ours| Exporter::Bytes(Box::new(ours)));
+    ours.or_else(|| Some(Exporter::Data(Box::new(sink?))))
 }
 
 #[cfg(not(feature = "otlp"))]
-fn otlp(_: &Settings) -> Result<Box<dyn SpanSink>, InitError> {
+fn exporter(sink: impl SpanSink) -> Option<Exporter> {
+    Some(Exporter::Data(Box::new(sink)))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn otlp(_: &Settings) -> Result<Exporter, InitError> {
     Err(InitError::Config(crate::config::ConfigError::new(
         "the environment asks for OTLP, and this program was built without it: turn on redspan's \
          feature `otlp`, or set OTEL_TRACES_EXPORTER=none",

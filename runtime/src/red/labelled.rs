@@ -4,41 +4,15 @@
 //! expression, which a static cannot name. From then on a label set is an index, computed without
 //! hashing; only values under a cap are looked up.
 
+use super::callers::{Caller, Callers, Names};
+use super::sets::Sets;
+pub(crate) use super::sets::{Choice, Value};
 use super::{Bounds, Cells, DEFAULT, Red};
 use crate::exemplar::Exemplar;
-use crate::label::OVERFLOW;
 use crate::outcome::Outcome;
 use std::collections::HashSet;
-use std::fmt::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
-
-/// What a call says for one label.
-#[derive(Clone, Copy)]
-pub enum Choice<'a> {
-    /// A value of a closed set.
-    Closed {
-        /// Which one.
-        index: usize,
-        /// The set.
-        values: &'static [&'static str],
-    },
-    /// Any text, of which `most` are told apart.
-    Capped {
-        /// The value.
-        value: &'a dyn fmt::Display,
-        /// The cap.
-        most: u32,
-    },
-}
-
-impl fmt::Debug for Choice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Choice")
-    }
-}
 
 /// Label sets of one site that are told apart; with more, the labels that come last are given up.
 pub(crate) const MOST: usize = 4096;
@@ -46,22 +20,68 @@ pub(crate) const MOST: usize = 4096;
 /// Up to as many label sets are shown before they are seen.
 const SHOWN_UNSEEN: usize = 64;
 
-/// Bytes of a value under a cap; the rest is cut.
-const MOST_TEXT: usize = 128;
-
-/// Where a call is counted: by the labels known at its start, and by those of the returned value.
-/// Zero stands for no labels at all.
+/// Where a call is counted: by what is known when it begins, and by the labels of the returned value. Zero
+/// stands for no labels at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) given: u32,
+    pub(crate) begun: Begun,
     pub(crate) returned: u32,
 }
+
+/// What is known of a call when it begins: its labels, and who called it. In one number, since most calls
+/// have neither and look at it all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Begun(u32);
+
+impl Begun {
+    const CALLER: u32 = 16;
+    const KNOWN: u32 = 1 << 31;
+
+    /// With these labels, and called by nobody.
+    #[inline]
+    pub(crate) fn with(given: u32) -> Self {
+        Begun(given)
+    }
+
+    /// The same, called by this one.
+    pub(crate) fn by(self, caller: u32) -> Self {
+        Begun(self.given() | caller << Self::CALLER)
+    }
+
+    /// The same, of a call that those know of which it calls: not a matter of where it is counted.
+    pub(crate) fn known(self) -> Self {
+        Begun(self.0 | Self::KNOWN)
+    }
+
+    #[inline]
+    pub(crate) fn is_known(self) -> bool {
+        self.0 & Self::KNOWN != 0
+    }
+
+    /// Where it is counted.
+    #[inline]
+    pub(crate) fn counted(self) -> Self {
+        Begun(self.0 & !Self::KNOWN)
+    }
+
+    #[inline]
+    pub(crate) fn given(self) -> u32 {
+        self.0 & ((1 << Self::CALLER) - 1)
+    }
+
+    fn caller(self) -> u32 {
+        self.0 >> Self::CALLER
+    }
+}
+
+const _: () = assert!(MOST < 1 << Begun::CALLER);
 
 /// The numbers of one site.
 pub(crate) struct Table {
     plain: Node,
     given: OnceLock<Given>,
     returned: OnceLock<Sets>,
+    callers: OnceLock<Callers>,
 }
 
 /// What calls can begin with, and their numbers.
@@ -75,22 +95,44 @@ type Lazy<T> = Box<[OnceLock<Box<T>>]>;
 
 /// Calls that began with the same labels.
 struct Node {
+    /// Their starts, and the ends of those that nobody called.
+    own: Ends,
+    /// The ends of the others, by who called.
+    by_caller: OnceLock<Lazy<Ends>>,
+}
+
+/// Calls that began with the same labels, and that the same function called.
+struct Ends {
     cells: Cells,
-    /// Of those that returned, by the labels of the value. Only ends are counted there.
+    /// Of those that returned, by the labels of the value.
     returned: OnceLock<Lazy<Cells>>,
 }
 
-impl Node {
+impl Ends {
     const fn new() -> Self {
-        Node { cells: Cells::new(), returned: OnceLock::new() }
+        Ends { cells: Cells::new(), returned: OnceLock::new() }
     }
 
-    fn ends(&self, sets: Option<&Sets>, returned: u32) -> &Cells {
+    fn of(&self, sets: Option<&Sets>, returned: u32) -> &Cells {
         let (Some(sets), Some(index)) = (sets, (returned as usize).checked_sub(1)) else {
             return &self.cells;
         };
         let table = self.returned.get_or_init(|| empty(sets.size));
         table.get(index).map_or(&self.cells, |cells| cells.get_or_init(|| Box::new(Cells::new())))
+    }
+}
+
+impl Node {
+    const fn new() -> Self {
+        Node { own: Ends::new(), by_caller: OnceLock::new() }
+    }
+
+    fn ends(&self, callers: Option<&Callers>, caller: u32) -> &Ends {
+        let (Some(callers), Some(index)) = (callers, (caller as usize).checked_sub(1)) else {
+            return &self.own;
+        };
+        let table = self.by_caller.get_or_init(|| empty(callers.size()));
+        table.get(index).map_or(&self.own, |ends| ends.get_or_init(|| Box::new(Ends::new())))
     }
 }
 
@@ -105,15 +147,19 @@ pub(crate) struct Series {
     pub(crate) given: Vec<Value>,
     /// The values of the labels of the returned value; empty while there is none.
     pub(crate) returned: Vec<Value>,
+    /// Who called.
+    pub(crate) caller: Names,
     pub(crate) red: Red,
 }
 
-/// A label's value.
-pub(crate) type Value = std::borrow::Cow<'static, str>;
-
 impl Table {
     pub(crate) const fn new() -> Self {
-        Table { plain: Node::new(), given: OnceLock::new(), returned: OnceLock::new() }
+        Table {
+            plain: Node::new(),
+            given: OnceLock::new(),
+            returned: OnceLock::new(),
+            callers: OnceLock::new(),
+        }
     }
 
     /// Where calls with these labels are counted.
@@ -128,8 +174,25 @@ impl Table {
 
     /// Where calls are counted that returned a value with these labels.
     pub(crate) fn returned(&self, choices: &[Choice<'_>]) -> u32 {
-        let given = self.given.get().map_or(1, |given| given.sets.size);
-        self.returned.get_or_init(|| Sets::learn(choices, MOST / given.max(1))).index(choices)
+        self.returned
+            .get_or_init(|| {
+                let callers = self.callers.get().map_or(1, |callers| callers.size() + 1);
+                Sets::learn(choices, MOST / self.given_size() / callers)
+            })
+            .index(choices)
+    }
+
+    /// Where calls by this caller are counted; and whether it is the first that found no place of its own.
+    pub(crate) fn caller(&self, caller: &Caller) -> (u32, bool) {
+        let callers = self.callers.get_or_init(|| {
+            let returned = self.returned.get().map_or(1, |sets| sets.size + 1);
+            Callers::new(MOST / self.given_size() / returned)
+        });
+        callers.number(caller)
+    }
+
+    fn given_size(&self) -> usize {
+        self.given.get().map_or(1, |given| given.sets.size.max(1))
     }
 
     fn node(&self, given: u32) -> &Node {
@@ -142,13 +205,13 @@ impl Table {
 
     #[inline]
     pub(crate) fn start(&self, given: u32) {
-        if given == 0 { self.plain.cells.start() } else { self.node(given).cells.start() }
+        if given == 0 { self.plain.own.cells.start() } else { self.starts(given).start() }
     }
 
     #[inline]
     pub(crate) fn end(&self, place: Place, bounds: &Bounds, outcome: Outcome, duration: Duration) {
         if place == Place::default() {
-            self.plain.cells.end(bounds, outcome, duration);
+            self.plain.own.cells.end(bounds, outcome, duration);
         } else {
             self.cells(place).end(bounds, outcome, duration);
         }
@@ -167,28 +230,35 @@ impl Table {
     }
 
     pub(crate) fn cells(&self, place: Place) -> &Cells {
-        self.node(place.given).ends(self.returned.get(), place.returned)
+        let ends = self.node(place.begun.given()).ends(self.callers.get(), place.begun.caller());
+        ends.of(self.returned.get(), place.returned)
     }
 
     /// All of the site's calls together.
     pub(crate) fn read(&self, bounds: &'static Bounds) -> Red {
         let mut all = Red::new(bounds);
-        self.visit(|_, _, cells| all.merge(&cells.read(bounds)));
+        self.visit(|_, cells| all.merge(&cells.read(bounds)));
         all
     }
 
     /// Ends before starts (`Cells::read`): a node's own cells, which have the starts, come last.
-    fn visit<'a>(&'a self, mut visit: impl FnMut(usize, usize, &'a Cells)) {
+    fn visit<'a>(&'a self, mut visit: impl FnMut(Place, &'a Cells)) {
         let labelled =
             self.given.get().into_iter().flat_map(|given| given.nodes.iter().enumerate());
         let labelled = labelled.filter_map(|(at, node)| Some((at + 1, &**node.get()?)));
         for (given, node) in labelled.chain([(0, &self.plain)]) {
-            for (at, cells) in node.returned.get().into_iter().flatten().enumerate() {
-                if let Some(cells) = cells.get() {
-                    visit(given, at + 1, cells);
+            let callers = node.by_caller.get().into_iter().flatten().enumerate();
+            let called = callers.filter_map(|(at, ends)| Some((at + 1, &**ends.get()?)));
+            for (caller, ends) in called.chain([(0, &node.own)]) {
+                let place =
+                    Place { begun: Begun::with(given as u32).by(caller as u32), returned: 0 };
+                for (at, cells) in ends.returned.get().into_iter().flatten().enumerate() {
+                    if let Some(cells) = cells.get() {
+                        visit(Place { returned: at as u32 + 1, ..place }, cells);
+                    }
                 }
+                visit(place, &ends.cells);
             }
-            visit(given, 0, &node.cells);
         }
     }
 
@@ -197,24 +267,24 @@ impl Table {
     pub(crate) fn series(&self, bounds: &'static Bounds) -> Vec<Series> {
         let given = self.given.get().map(|given| &given.sets);
         let returned = self.returned.get();
-        let series = |from: usize, to: usize, red| {
-            let place = Place { given: from as u32, returned: to as u32 };
+        let series = |place: Place, red| {
             let (given, returned) = self.values(place);
-            Series { given, returned, red }
+            Series { given, returned, caller: self.caller_names(place), red }
         };
         let mut all = Vec::new();
         let mut seen = HashSet::new();
-        self.visit(|from, to, cells| {
+        self.visit(|place, cells| {
             let red = cells.read(bounds);
             // Before the first call a site with labels is one series without.
             let idle = red.started == 0 && red.finished() == 0;
-            if from == 0 && idle && (given.is_some() || to != 0) {
+            let is_labelled = given.is_some() || place.returned != 0 || place.begun.caller() != 0;
+            if place.begun.given() == 0 && idle && is_labelled {
                 return;
             }
-            if given.is_some() || returned.is_some() {
-                seen.insert((from, to));
+            if (given.is_some() || returned.is_some()) && place.begun.caller() == 0 {
+                seen.insert((place.begun.given() as usize, place.returned as usize));
             }
-            all.push(series(from, to, red));
+            all.push(series(place, red));
         });
         let froms = given.map_or(0..1, |sets| 1..sets.size + 1);
         let tos = 0..returned.map_or(1, |sets| sets.size + 1);
@@ -227,7 +297,8 @@ impl Table {
                 _ => true,
             };
             if closed(given, from) && closed(returned, to) && !seen.contains(&(from, to)) {
-                all.push(series(from, to, Red::new(bounds)));
+                let place = Place { begun: Begun::with(from as u32), returned: to as u32 };
+                all.push(series(place, Red::new(bounds)));
             }
         }
         all
@@ -235,18 +306,18 @@ impl Table {
 
     /// The cells where starts are counted of calls with these labels.
     pub(crate) fn starts(&self, given: u32) -> &Cells {
-        &self.node(given).cells
+        &self.node(given).own.cells
     }
 
     /// Visits all cells that are in use.
     pub(crate) fn each(&self, mut visit: impl FnMut(Place, &Cells)) {
-        self.visit(|given, returned, cells| {
+        self.visit(|place, cells| {
             // Once labels are known, nothing more is counted without.
-            let plain = given == 0 && self.given.get().is_some();
+            let plain = place.begun.given() == 0 && self.given.get().is_some();
             if plain && cells.read(&DEFAULT).started == 0 {
                 return;
             }
-            visit(Place { given: given as u32, returned: returned as u32 }, cells);
+            visit(place, cells);
         });
     }
 
@@ -258,197 +329,20 @@ impl Table {
             _ => Vec::new(),
         };
         let given = self.given.get().map(|given| &given.sets);
-        (of(given, place.given), of(self.returned.get(), place.returned))
-    }
-}
-
-/// What several labels may say together: numbers from zero to `size`, in mixed radix.
-struct Sets {
-    sets: Box<[Set]>,
-    size: usize,
-}
-
-enum Set {
-    /// With one more for what is not in it: a generic function's label has another set for each type.
-    Closed(&'static [&'static str]),
-    /// With one more for all that found no place.
-    Capped(Capped),
-    /// Given up: the sets before it have used the room.
-    Full,
-}
-
-impl Set {
-    fn size(&self) -> usize {
-        match self {
-            Set::Closed(values) => values.len() + 1,
-            Set::Capped(capped) => capped.most as usize + 1,
-            Set::Full => 1,
-        }
+        (of(given, place.begun.given()), of(self.returned.get(), place.returned))
     }
 
-    fn index(&self, choice: &Choice<'_>) -> usize {
-        match (self, choice) {
-            (Set::Closed(known), Choice::Closed { index, values }) => {
-                let value = values.get(*index);
-                if value.is_some() && known.get(*index) == value {
-                    return *index;
-                }
-                let found = value.and_then(|value| known.iter().position(|one| one == value));
-                found.unwrap_or(known.len())
-            }
-            (Set::Capped(capped), Choice::Capped { value, .. }) => capped.index(*value),
-            (Set::Closed(known), Choice::Capped { .. }) => known.len(),
-            (Set::Capped(capped), Choice::Closed { .. }) => capped.most as usize,
-            (Set::Full, _) => 0,
-        }
-    }
-
-    fn value(&self, index: usize) -> Value {
-        match self {
-            Set::Closed(values) => Value::Borrowed(values.get(index).copied().unwrap_or(OVERFLOW)),
-            Set::Capped(capped) => capped.value(index),
-            Set::Full => Value::Borrowed(OVERFLOW),
-        }
-    }
-}
-
-impl Sets {
-    fn learn(choices: &[Choice<'_>], room: usize) -> Self {
-        let mut size = 1;
-        let sets = choices.iter().map(|choice| {
-            let set = match *choice {
-                Choice::Closed { values, .. } => Set::Closed(values),
-                Choice::Capped { most, .. } => Set::Capped(Capped::new(most)),
-            };
-            let set = if size * set.size() > room { Set::Full } else { set };
-            size *= set.size();
-            set
-        });
-        Sets { sets: sets.collect(), size }
-    }
-
-    /// Where this label set stands, from one.
-    fn index(&self, choices: &[Choice<'_>]) -> u32 {
-        let at = self
-            .sets
-            .iter()
-            .zip(choices)
-            .fold(0, |at, (set, choice)| at * set.size() + set.index(choice));
-        u32::try_from(at + 1).unwrap_or(0)
-    }
-
-    fn digits(&self, mut index: usize) -> impl Iterator<Item = (&Set, usize)> {
-        let mut digits: Vec<_> = self
-            .sets
-            .iter()
-            .rev()
-            .map(|set| {
-                let digit = index % set.size();
-                index /= set.size();
-                (set, digit)
-            })
-            .collect();
-        digits.reverse();
-        digits.into_iter()
-    }
-
-    fn values(&self, index: usize) -> Vec<Value> {
-        self.digits(index).map(|(set, digit)| set.value(digit)).collect()
-    }
-
-    /// Whether all of it is known without having been seen.
-    fn is_closed(&self, index: usize) -> bool {
-        self.digits(index).all(|(set, digit)| match set {
-            Set::Closed(values) => digit < values.len(),
-            Set::Capped(_) | Set::Full => false,
-        })
-    }
-}
-
-/// A text and its number.
-type Known = (Box<str>, u32);
-
-/// The first texts that came, up to a number; without a lock.
-struct Capped {
-    /// Twice as many as texts: a search ends at the first empty one.
-    slots: Box<[OnceLock<Known>]>,
-    used: AtomicU32,
-    most: u32,
-}
-
-impl Capped {
-    fn new(most: u32) -> Self {
-        let slots = (0..(most as usize * 2).next_power_of_two()).map(|_| OnceLock::new()).collect();
-        Capped { slots, used: AtomicU32::new(0), most }
-    }
-
-    fn index(&self, value: &dyn fmt::Display) -> usize {
-        let mut text = Text { bytes: [0; MOST_TEXT], length: 0 };
-        // Rendering is user code; an error means that the text was cut.
-        let _ = catch_unwind(AssertUnwindSafe(|| write!(text, "{value}")));
-        self.find(text.as_str()).min(self.most) as usize
-    }
-
-    fn find(&self, text: &str) -> u32 {
-        let start = hash(text);
-        for step in 0..self.slots.len() {
-            let Some(slot) = self.slots.get((start + step) & (self.slots.len() - 1)) else { break };
-            if slot.get().is_none() && self.used.load(Relaxed) >= self.most {
-                break;
-            }
-            // Threads that race for the last number may count it up further; what they found no
-            // number for is remembered as such.
-            let (known, index) =
-                slot.get_or_init(|| (text.into(), self.used.fetch_add(1, Relaxed)));
-            if **known == *text {
-                return *index;
-            }
-        }
-        self.most
-    }
-
-    fn value(&self, index: usize) -> Value {
-        let found = self.slots.iter().filter_map(OnceLock::get);
-        let mut found = found.filter(|(_, at)| *at < self.most && *at as usize == index);
-        let found = found.next().map(|(text, _)| Value::Owned(text.to_string()));
-        found.unwrap_or(Value::Borrowed(OVERFLOW))
-    }
-}
-
-/// FNV-1a: short texts, few of them.
-fn hash(text: &str) -> usize {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash ^ (hash >> 32)) as usize
-}
-
-/// A text on the stack.
-struct Text {
-    bytes: [u8; MOST_TEXT],
-    length: usize,
-}
-
-impl Text {
-    fn as_str(&self) -> &str {
-        // Cut between characters only, so it is always valid.
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, more: &str) -> fmt::Result {
-        let room = self.bytes.len() - self.length;
-        let fits = more.floor_char_boundary(room);
-        self.bytes[self.length..self.length + fits].copy_from_slice(&more.as_bytes()[..fits]);
-        self.length += fits;
-        if fits < more.len() { Err(fmt::Error) } else { Ok(()) }
+    /// The labels that say who called.
+    pub(crate) fn caller_names(&self, place: Place) -> Names {
+        self.callers.get().and_then(|callers| callers.names(place.begun.caller()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::label::OVERFLOW;
+    use std::fmt;
 
     const TIERS: &[&str] = &["free", "paid"];
 
@@ -493,7 +387,12 @@ mod tests {
                 .map(|(labels, started)| (labels.to_owned(), started, 0))
         );
         let returned = table.returned(&[closed(1)]);
-        table.end(Place { given, returned }, &Bounds::DEFAULT, Outcome::Ok, Duration::ZERO);
+        table.end(
+            Place { begun: Begun::with(given), returned },
+            &Bounds::DEFAULT,
+            Outcome::Ok,
+            Duration::ZERO,
+        );
         assert!(shown(&table).contains(&("paid,free/paid".to_owned(), 0, 1)));
         assert!(shown(&table).contains(&("free,free/free".to_owned(), 0, 0)));
         let all = table.read(&Bounds::DEFAULT);
@@ -552,6 +451,55 @@ mod tests {
         }
         let expected = [("__overflow__/", 2), ("free/", 2), ("paid/", 1)];
         assert_eq!(shown(&table), expected.map(|(labels, n)| (labels.to_owned(), n, 0)));
+    }
+
+    fn caller(site: usize) -> Caller {
+        Caller { site: site * 512, function: "f", module: "m" }
+    }
+
+    #[test]
+    fn calls_are_told_apart_by_who_called_when_they_end() {
+        let table = Table::new();
+        let given = table.given(&[closed(0)]);
+        for site in [1, 1, 2] {
+            table.start(given);
+            let caller = table.caller(&caller(site)).0;
+            let returned = table.returned(&[closed(1)]);
+            let place = Place { begun: Begun::with(given).by(caller), returned };
+            table.end(place, &Bounds::DEFAULT, Outcome::Ok, Duration::ZERO);
+        }
+        let series = table.series(&Bounds::DEFAULT);
+        let called = series.iter().filter(|it| it.caller == Some(["f", "m"]));
+        let mut ended: Vec<_> =
+            called.map(|it| (it.returned.join(","), it.red.finished())).collect();
+        ended.retain(|(_, ended)| *ended > 0);
+        ended.sort();
+        assert_eq!(ended, [("paid".to_owned(), 1), ("paid".to_owned(), 2)]);
+        let starts = series.iter().filter(|it| it.red.started > 0);
+        assert_eq!(starts.map(|it| (it.caller, it.red.started)).collect::<Vec<_>>(), [(None, 3)]);
+        let all = table.read(&Bounds::DEFAULT);
+        assert_eq!((all.started, all.finished(), all.in_flight()), (3, 3, 0));
+    }
+
+    #[test]
+    fn callers_have_the_room_that_labels_leave() {
+        let told_apart = |table: &Table| {
+            let numbers = (1..200).map(|site| table.caller(&caller(site)).0);
+            numbers.collect::<HashSet<_>>().len() - 1
+        };
+        assert_eq!(told_apart(&Table::new()), 64);
+        let x = "x";
+        let some = Table::new();
+        some.given(&[capped(&x, 199)]);
+        assert_eq!(told_apart(&some), 4096 / 200 - 2);
+        let full = Table::new();
+        full.given(&[capped(&x, 4095)]);
+        assert_eq!(told_apart(&full), 0);
+        // Values of the returned labels come after, as ever.
+        let after = Table::new();
+        told_apart(&after);
+        after.returned(&[capped(&x, 1000)]);
+        assert_eq!(after.returned.get().map(|sets| sets.size), Some(1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Spans a thread may hold until the pipeline comes by.
 const CAPACITY: usize = 8192;
@@ -10,13 +10,24 @@ const CAPACITY: usize = 8192;
 /// With so many it is called: early, since on a machine where everybody wants to run it comes late.
 const CALLS: usize = 1024;
 
+/// Records that may wait for their thread to give their memory back.
+const MOST_DONE: usize = 2 * CALLS;
+
 /// One thread's spans. The thread is the only one that adds; the pipeline takes all at once, so the
 /// lock is nearly always free.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
-    records: Mutex<Vec<Record>>,
+    held: Mutex<Held>,
     dropped: AtomicU64,
     spare: Mutex<Spare>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    records: Vec<Record>,
+    /// Records that are done, for what memory they have: the thread which bought it gives it back, one with
+    /// each span that it adds. Were it the pipeline, both would wait for each other in the allocator.
+    done: Vec<Record>,
 }
 
 /// Memory that changes places with a buffer's own in each round, so that the thread never has to
@@ -24,6 +35,7 @@ pub(super) struct Buffer {
 #[derive(Debug, Default)]
 struct Spare {
     records: Vec<Record>,
+    done: Vec<Record>,
     quiet_rounds: u32,
 }
 
@@ -39,33 +51,49 @@ pub(super) enum Added {
 }
 
 impl Buffer {
-    pub(super) fn add(&self, record: Record) -> Added {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() >= CAPACITY {
-            drop(records);
-            self.dropped.fetch_add(1, Relaxed);
-            return Added::Dropped;
-        }
-        records.push(record);
-        if records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands all spans to `each`.
-    fn drain(&self, each: &mut impl FnMut(Record)) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(
-            &mut *self.records.lock().unwrap_or_else(PoisonError::into_inner),
-            &mut spare.records,
-        );
-        if spare.records.len() * 8 > spare.records.capacity() {
-            spare.quiet_rounds = 0;
+    pub(super) fn add(&self, record: Record) -> Added {
+        let mut held = self.held();
+        let done = held.done.pop();
+        let added = if held.records.len() < CAPACITY {
+            held.records.push(record);
+            if held.records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
         } else {
-            spare.quiet_rounds = spare.quiet_rounds.saturating_add(1);
+            self.dropped.fetch_add(1, Relaxed);
+            Added::Dropped
+        };
+        drop(held);
+        drop(done);
+        added
+    }
+
+    /// Hands all spans to `each`, which may give back what it has read.
+    fn drain(&self, each: &mut impl FnMut(Record) -> Option<Record>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let Spare { records, done, quiet_rounds } = &mut *spare;
+        std::mem::swap(&mut self.held().records, records);
+        if records.len() * 8 > records.capacity() {
+            *quiet_rounds = 0;
+        } else {
+            *quiet_rounds = quiet_rounds.saturating_add(1);
         }
-        spare.records.drain(..).for_each(each);
-        if spare.quiet_rounds > QUIET_ROUNDS {
-            spare.records.shrink_to(CAPACITY / 64);
+        done.extend(records.drain(..).filter_map(each).filter(Record::holds_memory));
+        let mut held = self.held();
+        if *quiet_rounds > QUIET_ROUNDS {
+            // The thread hardly comes by any more.
+            done.append(&mut held.done);
+            held.done = Vec::new();
+            records.shrink_to(CAPACITY / 64);
+        } else {
+            let room = MOST_DONE.saturating_sub(held.done.len());
+            let back = done.len().saturating_sub(room);
+            held.done.extend(done.drain(back..));
         }
+        drop(held);
+        done.clear();
     }
 
     pub(super) fn take_dropped(&self) -> u64 {
@@ -102,9 +130,9 @@ impl Buffers {
         buffer
     }
 
-    /// Hands each thread's spans to `each`; returns how many were dropped since the last time. The
-    /// buffers of threads that are gone are given back once they are empty.
-    pub(super) fn drain(&self, mut each: impl FnMut(Record)) -> u64 {
+    /// Hands each thread's spans to `each`, and what that gives back to their thread; returns how many
+    /// were dropped since the last time. The buffers of threads that are gone are given back once they are empty.
+    pub(super) fn drain(&self, mut each: impl FnMut(Record) -> Option<Record>) -> u64 {
         let buffers = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut dropped = 0;
         for buffer in buffers.iter().map(|buffer| &**buffer).chain([&self.late]) {
@@ -116,7 +144,7 @@ impl Buffers {
         // Only this list holds it: its thread is gone and can add no more.
         all.retain(|buffer| {
             Arc::strong_count(buffer) > 1
-                || !buffer.records.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+                || !buffer.held().records.is_empty()
                 || buffer.dropped.load(Relaxed) > 0
         });
         dropped

@@ -2,8 +2,14 @@
 //! every text before they are written, which costs more than all the rest of the way.
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto>
 
+use super::batch::{Encoded, Encoder};
+use super::record::{Live, OfSite, Record, own_scope, says_component};
+use crate::callsite::CallSite;
 use crate::protobuf::{Message, Size};
-use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status};
+use hashbrown::HashMap;
+use opentelemetry::trace::{
+    Event, Link, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
@@ -98,18 +104,19 @@ impl Message {
         }
     }
 
-    fn span(&mut self, span: &SpanData) {
-        let context = &span.span_context;
-        self.bytes(1, &context.trace_id().to_bytes());
-        self.bytes(2, &context.span_id().to_bytes());
-        self.some_text(3, &context.trace_state().header());
-        if span.parent_span_id != SpanId::INVALID {
-            self.bytes(4, &span.parent_span_id.to_bytes());
+    fn span(&mut self, span: &Span<'_>) {
+        self.bytes(1, &span.trace_id.to_bytes());
+        self.bytes(2, &span.span_id.to_bytes());
+        if let Some(state) = span.trace_state {
+            self.some_text(3, &state.header());
         }
-        self.some_text(5, &span.name);
+        if span.parent != SpanId::INVALID {
+            self.bytes(4, &span.parent.to_bytes());
+        }
+        self.some_text(5, span.name);
         self.number(
             6,
-            match span.span_kind {
+            match span.kind {
                 SpanKind::Internal => 1,
                 SpanKind::Server => 2,
                 SpanKind::Client => 3,
@@ -117,32 +124,44 @@ impl Message {
                 SpanKind::Consumer => 5,
             },
         );
-        self.time(7, span.start_time);
-        self.time(8, span.end_time);
-        self.attributes(9, &span.attributes);
-        self.number(10, span.dropped_attributes_count);
-        for event in &span.events.events {
+        let [start, end] = span.times;
+        self.time(7, start);
+        self.time(8, end);
+        self.attributes(ATTRIBUTES, span.attributes);
+        span.encoded_attributes.iter().for_each(|encoded| self.0.extend_from_slice(encoded));
+        if let Some(outcome) = &span.outcome {
+            self.attribute(ATTRIBUTES, outcome.key.as_str(), &outcome.value);
+        }
+        if let Some(more) = &span.more {
+            self.more(more);
+        } else {
+            self.message(15, Size::Small, |_| ());
+        }
+        let remote = if span.parent_is_remote { PARENT_IS_REMOTE } else { 0 };
+        self.fixed32(16, u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote);
+    }
+
+    fn more(&mut self, more: &More<'_>) {
+        self.number(10, more.dropped_attributes);
+        for event in more.events {
             self.message(11, Size::Small, |held| held.event(event));
         }
-        self.number(12, span.events.dropped_count);
-        for link in &span.links.links {
+        self.number(12, more.dropped_events);
+        for link in more.links {
             self.message(13, Size::Small, |held| held.link(link));
         }
-        self.number(14, span.links.dropped_count);
+        self.number(14, more.dropped_links);
         self.message(15, Size::Small, |held| {
-            if let Status::Error { description } = &span.status {
+            if let Status::Error { description } = more.status {
                 held.some_text(2, description);
             }
-            let code = match span.status {
+            let code = match more.status {
                 Status::Unset => 0,
                 Status::Ok => 1,
                 Status::Error { .. } => 2,
             };
             held.number(3, code);
         });
-        let flags = u32::from(context.trace_flags().to_u8()) | KNOWS_PARENT;
-        let remote = if span.parent_span_is_remote { PARENT_IS_REMOTE } else { 0 };
-        self.fixed32(16, flags | remote);
     }
 
     fn event(&mut self, event: &Event) {
@@ -164,162 +183,218 @@ impl Message {
     }
 }
 
-/// An `ExportTraceServiceRequest` of one resource. `expected` bytes are reserved.
-pub(super) fn request(spans: &[SpanData], resource: &Resource, expected: usize) -> Vec<u8> {
-    let mut request = Message(Vec::with_capacity(expected));
+/// The field of a span that has its attributes.
+const ATTRIBUTES: u32 = 9;
+
+/// A span, as it is written.
+struct Span<'a> {
+    trace_id: TraceId,
+    span_id: SpanId,
+    flags: TraceFlags,
+    trace_state: Option<&'a TraceState>,
+    parent: SpanId,
+    parent_is_remote: bool,
+    name: &'a str,
+    kind: &'a SpanKind,
+    times: [SystemTime; 2],
+    attributes: &'a [KeyValue],
+    /// Those that come after them and are bytes already.
+    encoded_attributes: [&'a [u8]; 3],
+    outcome: Option<KeyValue>,
+    more: Option<More<'a>>,
+}
+
+/// What few spans have.
+struct More<'a> {
+    dropped_attributes: u32,
+    events: &'a [Event],
+    dropped_events: u32,
+    links: &'a [Link],
+    dropped_links: u32,
+    status: &'a Status,
+}
+
+impl<'a> From<&'a SpanData> for Span<'a> {
+    fn from(span: &'a SpanData) -> Self {
+        let context = &span.span_context;
+        Span {
+            trace_id: context.trace_id(),
+            span_id: context.span_id(),
+            flags: context.trace_flags(),
+            trace_state: Some(context.trace_state()),
+            parent: span.parent_span_id,
+            parent_is_remote: span.parent_span_is_remote,
+            name: &span.name,
+            kind: &span.span_kind,
+            times: [span.start_time, span.end_time],
+            attributes: &span.attributes,
+            encoded_attributes: [&[]; 3],
+            outcome: None,
+            more: Some(More {
+                dropped_attributes: span.dropped_attributes_count,
+                events: &span.events.events,
+                dropped_events: span.events.dropped_count,
+                links: &span.links.links,
+                dropped_links: span.links.dropped_count,
+                status: &span.status,
+            }),
+        }
+    }
+}
+
+/// The attributes of a site, written once: [`OfSite`] in bytes.
+struct SiteBytes {
+    code: Vec<u8>,
+    component: Vec<u8>,
+    tracing: Vec<u8>,
+}
+
+/// Writes spans as fields of a `ScopeSpans`.
+#[derive(Default)]
+pub(super) struct ToBytes {
+    /// By the address of the site.
+    sites: HashMap<usize, SiteBytes>,
+}
+
+fn attributes_alone<'a>(pairs: impl IntoIterator<Item = &'a KeyValue>) -> Vec<u8> {
+    let mut message = Message::default();
+    for pair in pairs {
+        message.attribute(ATTRIBUTES, pair.key.as_str(), &pair.value);
+    }
+    message.0
+}
+
+impl SiteBytes {
+    fn new(site: &CallSite) -> Self {
+        let OfSite { code, component, tracing } = OfSite::new(site);
+        SiteBytes {
+            code: attributes_alone(&code),
+            component: attributes_alone(&component),
+            tracing: attributes_alone(&tracing),
+        }
+    }
+}
+
+impl Encoder for ToBytes {
+    fn encode(&mut self, record: &Record, times: [SystemTime; 2], bytes: &mut Vec<u8>) {
+        let Live { parent, site, attributes, extra, kind, parent_is_remote, .. } = &record.live;
+        let mut encoded_attributes: [&[u8]; 3] = [&[]; 3];
+        if let Some(site) = *site {
+            let sites = self.sites.entry(std::ptr::from_ref(site).addr());
+            let SiteBytes { code, component, tracing } =
+                sites.or_insert_with(|| SiteBytes::new(site));
+            let said = !component.is_empty() && says_component(attributes);
+            encoded_attributes = [code, if said { &[] } else { component }, tracing];
+        }
+        let extra = extra.as_deref();
+        let span = Span {
+            trace_id: record.trace_id,
+            span_id: record.span_id,
+            flags: record.flags,
+            trace_state: extra.map(|extra| &extra.trace_state),
+            parent: *parent,
+            parent_is_remote: *parent_is_remote,
+            name: record.live.name(),
+            kind,
+            times,
+            attributes,
+            encoded_attributes,
+            outcome: record.outcome(),
+            more: extra.map(|extra| More {
+                dropped_attributes: extra.dropped_attributes,
+                events: &extra.events,
+                dropped_events: extra.dropped_events,
+                links: &extra.links,
+                dropped_links: extra.dropped_links,
+                status: &extra.status,
+            }),
+        };
+        let mut message = Message(std::mem::take(bytes));
+        message.message(SPANS, Size::Medium, |held| held.span(&span));
+        *bytes = message.0;
+    }
+}
+
+/// The fields of a `ResourceSpans` and a `ScopeSpans` that have what they are about, what is below them, and
+/// its schema.
+const ABOUT: u32 = 1;
+const SPANS: u32 = 2;
+const SCHEMA: u32 = 3;
+
+/// The scopes among those of the spans, and which of them each span has.
+fn scopes<T: PartialEq>(of: impl Iterator<Item = T>) -> (Vec<T>, Vec<usize>) {
     // Few: redspan's own, and those of libraries that make spans themselves.
-    let mut scopes: Vec<&InstrumentationScope> = Vec::new();
-    let mut of_scope = Vec::with_capacity(spans.len());
-    for span in spans {
-        let scope = &span.instrumentation_scope;
+    let mut scopes = Vec::new();
+    let mut of_span = Vec::with_capacity(of.size_hint().0);
+    for scope in of {
         let known = scopes.iter().position(|known| *known == scope);
-        of_scope.push(known.unwrap_or(scopes.len()));
+        of_span.push(known.unwrap_or(scopes.len()));
         if known.is_none() {
             scopes.push(scope);
         }
     }
+    (scopes, of_span)
+}
+
+/// An `ExportTraceServiceRequest` of one resource; `spans` writes those of each of its scopes.
+fn request_of(
+    resource: &Resource,
+    scopes: &[&InstrumentationScope],
+    expected: usize,
+    spans: impl Fn(&mut Message, usize),
+) -> Vec<u8> {
+    let mut request = Message(Vec::with_capacity(expected));
     request.message(1, Size::Large, |of_resource| {
-        of_resource.message(1, Size::Medium, |held| {
+        of_resource.message(ABOUT, Size::Medium, |held| {
             for (key, value) in resource {
                 held.attribute(1, key.as_str(), value);
             }
         });
         for (index, scope) in scopes.iter().enumerate() {
-            of_resource.message(2, Size::Large, |of_scope_only| {
-                of_scope_only.message(1, Size::Small, |held| held.scope(scope));
-                for (span, _) in spans.iter().zip(&of_scope).filter(|(_, of)| **of == index) {
-                    of_scope_only.message(2, Size::Medium, |held| held.span(span));
-                }
-                of_scope_only.some_text(3, scope.schema_url().unwrap_or_default());
+            of_resource.message(SPANS, Size::Large, |of_scope| {
+                of_scope.message(ABOUT, Size::Small, |held| held.scope(scope));
+                spans(of_scope, index);
+                of_scope.some_text(SCHEMA, scope.schema_url().unwrap_or_default());
             });
         }
-        of_resource.some_text(3, resource.schema_url().unwrap_or_default());
+        of_resource.some_text(SCHEMA, resource.schema_url().unwrap_or_default());
     });
     request.0
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use opentelemetry::trace::{SpanContext, TraceFlags, TraceId, TraceState};
-    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-    use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
-    use prost::Message as _;
-    use std::time::Duration;
-
-    /// Random, and the same in each run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn up_to(&mut self, most: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (self.0 >> 33) % (most + 1)
+/// The request of spans in data. `expected` bytes are reserved.
+pub(super) fn request(spans: &[SpanData], resource: &Resource, expected: usize) -> Vec<u8> {
+    let (scopes, of_span) = scopes(spans.iter().map(|span| &span.instrumentation_scope));
+    request_of(resource, &scopes, expected, |request, scope| {
+        for (span, _) in spans.iter().zip(&of_span).filter(|(_, of)| **of == scope) {
+            request.message(SPANS, Size::Medium, |held| held.span(&span.into()));
         }
-
-        fn text(&mut self) -> String {
-            // Around the lengths where a length takes another byte.
-            let most = [0, 3, 130, 20_000][self.up_to(3) as usize];
-            "aé€𝄞\0 \u{7f}".chars().cycle().take(self.up_to(most) as usize).collect()
-        }
-
-        fn list<T>(&mut self, one: impl Fn(&mut Dice) -> T) -> Vec<T> {
-            (0..self.up_to(3)).map(|_| one(self)).collect()
-        }
-
-        fn value(&mut self) -> Value {
-            match self.up_to(9) {
-                0 => Value::Bool(self.up_to(1) == 1),
-                1 => Value::I64(-(self.up_to(1 << 30) as i64)),
-                2 => Value::I64(self.up_to(300) as i64),
-                3 => Value::F64(self.up_to(3) as f64 / 2.0),
-                4 => Value::Array(Array::Bool(self.list(|dice| dice.up_to(1) == 1))),
-                5 => Value::Array(Array::I64(self.list(|dice| dice.up_to(1 << 20) as i64 - 9))),
-                6 => Value::Array(Array::F64(self.list(|dice| dice.up_to(9) as f64))),
-                7 => Value::Array(Array::String(self.list(|dice| dice.text().into()))),
-                _ => Value::String(self.text().into()),
-            }
-        }
-
-        fn pairs(&mut self) -> Vec<KeyValue> {
-            self.list(|dice| KeyValue::new(dice.text(), dice.value()))
-        }
-
-        fn context(&mut self) -> SpanContext {
-            let state = match self.up_to(2) {
-                0 => "a=b,c=d".parse().expect("a trace state"),
-                _ => TraceState::NONE,
-            };
-            SpanContext::new(
-                TraceId::from(u128::from(self.up_to(1 << 31)) << 70 | 1),
-                SpanId::from(self.up_to(1 << 31) << 20 | 1),
-                TraceFlags::new(self.up_to(3) as u8),
-                self.up_to(1) == 1,
-                state,
-            )
-        }
-
-        fn time(&mut self) -> SystemTime {
-            UNIX_EPOCH + Duration::from_nanos(self.up_to(1) * (1 << 60 | self.up_to(1 << 31)))
-        }
-
-        fn scope(&mut self) -> InstrumentationScope {
-            let builder = InstrumentationScope::builder(["a", "b", ""][self.up_to(2) as usize]);
-            match self.up_to(2) {
-                0 => builder.build(),
-                1 => builder.with_version("1").with_schema_url("https://x").build(),
-                _ => builder.with_attributes([KeyValue::new("k", 1)]).build(),
-            }
-        }
-
-        fn span(&mut self) -> SpanData {
-            let mut events = SpanEvents::default();
-            events.events = self.list(|dice| {
-                Event::new(dice.text(), dice.time(), dice.pairs(), dice.up_to(2) as u32)
-            });
-            events.dropped_count = self.up_to(1) as u32;
-            let mut links = SpanLinks::default();
-            links.links =
-                self.list(|dice| Link::new(dice.context(), dice.pairs(), dice.up_to(2) as u32));
-            links.dropped_count = self.up_to(200) as u32;
-            SpanData {
-                span_context: self.context(),
-                parent_span_id: SpanId::from(self.up_to(1)),
-                parent_span_is_remote: self.up_to(1) == 1,
-                span_kind: match self.up_to(4) {
-                    0 => SpanKind::Client,
-                    1 => SpanKind::Server,
-                    2 => SpanKind::Producer,
-                    3 => SpanKind::Consumer,
-                    _ => SpanKind::Internal,
-                },
-                name: self.text().into(),
-                start_time: self.time(),
-                end_time: self.time(),
-                attributes: self.pairs(),
-                dropped_attributes_count: self.up_to(2) as u32,
-                events,
-                links,
-                status: match self.up_to(2) {
-                    0 => Status::Unset,
-                    1 => Status::Ok,
-                    _ => Status::Error { description: self.text().into() },
-                },
-                instrumentation_scope: self.scope(),
-            }
-        }
-    }
-
-    #[test]
-    fn the_bytes_are_those_of_the_messages() {
-        let mut dice = Dice(17);
-        for _ in 0..60 {
-            let spans: Vec<SpanData> = (0..dice.up_to(5)).map(|_| dice.span()).collect();
-            let resource = Resource::builder_empty().with_attributes(dice.pairs()).build();
-            let written = request(&spans, &resource, 0);
-            let resource_spans = group_spans_by_resource_and_scope(spans, &(&resource).into());
-            let messages = ExportTraceServiceRequest { resource_spans };
-            assert!(written == messages.encode_to_vec(), "{messages:?}");
-        }
-    }
+    })
 }
+
+/// The request of spans that [`ToBytes`] wrote.
+pub(super) fn request_of_bytes(batch: &mut Encoded, resource: &Resource) -> Vec<u8> {
+    let bytes: &[u8] = batch.bytes.make_contiguous();
+    let own = own_scope();
+    let (scopes, of_span) =
+        scopes(batch.spans.iter().map(|span| span.scope.as_deref().unwrap_or(own)));
+    request_of(resource, &scopes, bytes.len() + ROOM, |request, scope| {
+        if scopes.len() == 1 {
+            return request.0.extend_from_slice(bytes);
+        }
+        let mut rest = bytes;
+        for (span, of) in batch.spans.iter().zip(&of_span) {
+            let (one, after) = rest.split_at(span.length.min(rest.len()));
+            rest = after;
+            if *of == scope {
+                request.0.extend_from_slice(one);
+            }
+        }
+    })
+}
+
+/// For the resource and the scopes.
+const ROOM: usize = 2048;
+
+#[cfg(test)]
+mod tests;

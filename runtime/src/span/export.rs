@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Takes finished spans away, a batch at a time.
 ///
 /// It runs on redspan's export thread and nowhere else, so it may block there up to the time it is
-/// given; callers never wait for it. Any [`opentelemetry_sdk::trace::SpanExporter`] is one through
+/// given; callers never wait for it. Any [`SpanExporter`](https://docs.rs/opentelemetry_sdk/0.33/opentelemetry_sdk/trace/trait.SpanExporter.html) of the OpenTelemetry SDK is one through
 /// [`from_sdk`].
 pub trait SpanSink: Send + 'static {
     /// What it is and where it sends to, for people; without credentials.

@@ -1,5 +1,6 @@
 //! Spans out: one recording span behind three doors, and the way to the exporter.
 
+pub(crate) mod batch;
 mod buffer;
 mod chain;
 pub(crate) mod console;

@@ -1,5 +1,6 @@
 //! Spans to an OTLP receiver.
 
+use super::batch::{BytesSink, Encoded, Encoder};
 use super::encode;
 use super::export::{ExportError, SpanSink};
 use crate::config::ConfigError;
@@ -70,23 +71,40 @@ impl SpanSink for OtlpSink {
             drop(batch);
             self.exporter.send_encoded(body, timeout)
         };
-        match sent {
-            Sent::Taken => Ok(()),
-            Sent::Partly { rejected: 0, message } => {
-                tracing::debug!(target: "redspan", message, "the receiver has something to say");
-                Ok(())
-            }
-            Sent::Partly { rejected, message } => {
-                let text = format!("{rejected} of {spans} spans were rejected: {message}");
-                Err(ExportError::new("rejected", text).losing(rejected.min(spans)))
-            }
-            Sent::Failed(failure) => Err(ExportError::new(failure.kind, failure.message)),
-        }
+        result(sent, spans)
     }
 
     fn shutdown(&mut self, _timeout: Duration) {
         // It holds nothing back.
         self.exporter.shutdown();
+    }
+}
+
+impl BytesSink for OtlpSink {
+    fn encoder(&self) -> Option<Box<dyn Encoder>> {
+        let encoder: fn() -> Box<dyn Encoder> = || Box::new(encode::ToBytes::default());
+        (!self.exporter.speaks_json()).then(encoder)
+    }
+
+    fn export_bytes(&mut self, batch: &mut Encoded, timeout: Duration) -> Result<(), ExportError> {
+        let spans = batch.spans.len();
+        let body = encode::request_of_bytes(batch, &self.resource);
+        result(self.exporter.send_encoded(body, timeout), spans)
+    }
+}
+
+fn result(sent: Sent, spans: usize) -> Result<(), ExportError> {
+    match sent {
+        Sent::Taken => Ok(()),
+        Sent::Partly { rejected: 0, message } => {
+            tracing::debug!(target: "redspan", message, "the receiver has something to say");
+            Ok(())
+        }
+        Sent::Partly { rejected, message } => {
+            let text = format!("{rejected} of {spans} spans were rejected: {message}");
+            Err(ExportError::new("rejected", text).losing(rejected.min(spans)))
+        }
+        Sent::Failed(failure) => Err(ExportError::new(failure.kind, failure.message)),
     }
 }
 

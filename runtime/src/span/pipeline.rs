@@ -8,18 +8,17 @@ mod warn;
 
 pub(crate) use warn::Pace;
 
+use super::batch::{Batch, Exporter, Filling};
 use super::buffer::{Added, Buffers};
-use super::export::SpanSink;
 use super::fan_out::FanOut;
 use super::hooks::Hooks;
-use super::record::{Pending, Record};
+use super::record::Record;
 use super::stats::{ExporterStats, SpanStats, Stats, reason};
 use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
 use crate::config::settings::{Batching, WhenFull};
 use crate::quiet;
-use opentelemetry_sdk::trace::SpanData;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
@@ -40,7 +39,7 @@ const LAST_TRY: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 struct Queue {
-    spans: VecDeque<(SpanData, Pending)>,
+    spans: Batch,
     /// When the oldest of them came.
     since: Option<Instant>,
     /// Spans that ever entered the queue, and those that have left it for good.
@@ -95,7 +94,7 @@ impl Shared {
 /// Where spans go, and how.
 pub(crate) struct Plan {
     /// Whose resource is set.
-    pub(crate) sinks: Vec<Box<dyn SpanSink>>,
+    pub(crate) sinks: Vec<Exporter>,
     pub(crate) hooks: Hooks,
     pub(crate) batching: Batching,
     pub(crate) tail: Option<TailPolicy>,
@@ -124,30 +123,38 @@ impl Pipeline {
         let Plan { sinks, hooks, batching, tail, exemplars, pace } = plan;
         let shared =
             Arc::new(Shared { exemplars, voice: Voice::at(pace), ..Shared::new(batching) });
-        let described = sinks.iter().map(|sink| Arc::new(ExporterStats::new(sink.describe())));
+        let described =
+            sinks.iter().map(|sink| Arc::new(ExporterStats::new(sink.sink().describe())));
         let exporters: Vec<_> = described.collect();
         shared.stats.exported_by(exporters.clone());
         let mut sinks = sinks.into_iter().zip(exporters);
         let Some((first, own)) = sinks.next() else {
             return Ok(Pipeline { shared, collector: None, rounds: 0 });
         };
-        let others: Vec<_> = sinks.collect();
-        let sink: Box<dyn SpanSink> = match others.is_empty() {
-            true => first,
-            false => Box::new(FanOut::start(first, others, batching.queue)?),
+        let others: Vec<_> = sinks.map(|(sink, own)| (sink.of_data(), own)).collect();
+        let sink = match first {
+            _ if !others.is_empty() => {
+                Exporter::Data(Box::new(FanOut::start(first.of_data(), others, batching.queue)?))
+            }
+            // Who looks at spans on their way needs more than bytes.
+            _ if !hooks.0.is_empty() => Exporter::Data(first.of_data()),
+            first => first,
         };
+        let filling = Filling::new(sink.encoder());
+        shared.queue().spans = filling.empty();
+        let sending = filling.empty();
         // The tail policy decides about a root a round later.
         let rounds = if tail.is_some() { 2 } else { 1 };
         let collector = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name("redspan-collect".into())
-                .spawn(move || collect(&shared, tail.map(Tail::new), hooks))?
+                .spawn(move || collect(&shared, tail.map(Tail::new), hooks, filling))?
         };
         let exporter = Arc::clone(&shared);
         let spawned = thread::Builder::new()
             .name("redspan-export".into())
-            .spawn(move || export(&exporter, sink, &own));
+            .spawn(move || export(&exporter, sink, sending, &own));
         let collector = collector.thread().clone();
         if let Err(error) = spawned {
             shared.queue().stop = true;
@@ -197,7 +204,10 @@ impl Pipeline {
         // Added after the last round began: nobody else may come for it.
         if self.shared.last_round.load(SeqCst) {
             let mut late = 0;
-            let dropped = self.shared.buffers.drain(|_| late += 1);
+            let dropped = self.shared.buffers.drain(|record| {
+                late += 1;
+                Some(record)
+            });
             self.shared.stats.dropped(reason::SHUTDOWN, late + dropped);
         }
     }
@@ -302,7 +312,7 @@ impl Pipeline {
         }
         // The exporter may still be sending. Whatever comes of it, the numbers are read now.
         let unsent = queue.spans.len() as u64 + std::mem::take(&mut queue.in_flight);
-        queue.spans.clear();
+        queue.spans.truncate(0);
         queue.left += unsent;
         self.shared.stats.dropped(reason::SHUTDOWN, unsent);
         drop(queue);
@@ -337,13 +347,21 @@ impl Shared {
 
 /// From the collector to the queue.
 struct Way<'a> {
-    converted: &'a mut Vec<(SpanData, Pending)>,
+    filling: &'a mut Filling,
+    /// How many find room; for more it is not worth converting them.
+    room: usize,
+    /// Why they find none.
+    full: &'static str,
     dropped: BTreeMap<&'static str, u64>,
 }
 
 impl Outlet for Way<'_> {
-    fn keep(&mut self, record: Record) {
-        self.converted.push(record.into_data());
+    fn keep(&mut self, record: &mut Record) {
+        if self.filling.batch.len() < self.room {
+            self.filling.add(record);
+        } else {
+            self.drop(self.full);
+        }
     }
 
     fn drop(&mut self, reason: &'static str) {
@@ -352,24 +370,39 @@ impl Outlet for Way<'_> {
 }
 
 /// The collector's thread.
-fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
+fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut filling: Filling) {
     let _quiet = quiet::settle();
-    let mut converted = Vec::new();
     loop {
-        let (wanted, closing, stop, flush_hooks) = {
+        let (wanted, closing, stop, flush_hooks, waiting) = {
             let mut queue = shared.queue();
             let flush_hooks = std::mem::take(&mut queue.flush_hooks);
-            (queue.rounds_wanted, queue.closing || queue.stop, queue.stop, flush_hooks)
+            let closing = queue.closing || queue.stop;
+            (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len())
         };
+        let room = match shared.batching.when_full {
+            // Nobody but the exporter sees them, and it will not.
+            WhenFull::DropNewest if hooks.0.is_empty() && stop => 0,
+            WhenFull::DropNewest if hooks.0.is_empty() => {
+                shared.batching.queue.saturating_sub(waiting)
+            }
+            _ => usize::MAX,
+        };
+        let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
         clock::settle();
         if stop {
             shared.last_round.store(true, SeqCst);
         }
         let now = Instant::now();
-        let mut way = Way { converted: &mut converted, dropped: BTreeMap::new() };
-        let dropped = shared.buffers.drain(|record| match &mut tail {
-            Some(tail) => tail.take(record, now, &mut way),
-            None => way.keep(record),
+        let mut way = Way { filling: &mut filling, room, full: why, dropped: BTreeMap::new() };
+        let dropped = shared.buffers.drain(|mut record| {
+            match &mut tail {
+                Some(tail) => tail.take(record, now, &mut way),
+                None => {
+                    way.keep(&mut record);
+                    return Some(record);
+                }
+            }
+            None
         });
         if let Some(tail) = &mut tail {
             tail.round(now, closing, &mut way);
@@ -378,7 +411,8 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
             shared.stats.dropped(why, spans);
         }
         shared.stats.dropped(reason::BUFFER_FULL, dropped);
-        converted.iter_mut().for_each(|(span, _)| hooks.ended(span));
+        let converted = &mut filling.batch;
+        converted.each(|span| hooks.ended(span));
         if flush_hooks {
             hooks.flush();
         }
@@ -391,10 +425,10 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
         if !queue.stop && shared.batching.when_full == WhenFull::DropOldest {
             // The oldest make room; what is more than the whole queue is older than the rest of it.
             let older = refused.min(queue.spans.len());
-            queue.spans.drain(..older);
+            queue.spans.drop_first(older);
             queue.left += older as u64;
             let more = refused - older;
-            converted.drain(..more);
+            converted.drop_first(more);
             shared.stats.dropped(why, older as u64);
             refused = more;
         } else {
@@ -405,7 +439,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
             queue.since.get_or_insert_with(Instant::now);
             queue.stuck_since.get_or_insert_with(Instant::now);
         }
-        queue.spans.extend(converted.drain(..));
+        queue.spans.append(converted);
         queue.rounds_done = queue.rounds_done.max(wanted);
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
         let until = queue.flush_until;
@@ -428,7 +462,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks) {
 }
 
 /// The exporter's thread.
-fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
+fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &ExporterStats) {
     let _quiet = quiet::settle();
     let Batching { delay, batch, timeout, .. } = shared.batching;
     let mut well = true;
@@ -452,20 +486,13 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
         if queue.flushes_done < wanted {
             drop(queue);
             let left = until.map_or(timeout, |it| it.saturating_duration_since(Instant::now()));
-            let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(left)));
+            let _ = catch_unwind(AssertUnwindSafe(|| sink.sink_mut().flush(left)));
             shared.queue().flushes_done = wanted;
             shared.progress.notify_all();
             continue;
         }
-        let count = queue.spans.len().min(batch.max(1));
-        let (spans, pending): (Vec<_>, Vec<_>) = queue
-            .spans
-            .drain(..count)
-            .map(|(span, pending)| {
-                let ids = (span.span_context.trace_id(), span.span_context.span_id());
-                (span, (ids, pending))
-            })
-            .unzip();
+        queue.spans.move_first(batch.max(1), &mut sending);
+        let count = sending.len();
         queue.since = (!queue.spans.is_empty()).then(Instant::now);
         queue.in_flight = count as u64;
         own.sending(count as u64);
@@ -476,15 +503,16 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
 
         // A sink may be somebody else's: its panic costs a batch, not the exporter.
         let start = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| sink.export(spans, timeout)));
+        let result = catch_unwind(AssertUnwindSafe(|| sink.export(&mut sending.spans, timeout)));
         own.done(count as u64, &result, start.elapsed());
         well = matches!(result, Ok(Ok(())));
         if well && shared.exemplars {
             // Before anybody who flushed looks at them.
-            for ((trace_id, span_id), pending) in pending {
+            for ((trace_id, span_id), pending) in sending.pending.drain(..) {
                 pending.publish(trace_id, span_id, None);
             }
         }
+        sending.truncate(0);
         let mut queue = shared.queue();
         let sent = std::mem::take(&mut queue.in_flight);
         // Else a shutdown has given the batch up, and counted it.
@@ -509,7 +537,7 @@ fn export(shared: &Shared, mut sink: Box<dyn SpanSink>, own: &ExporterStats) {
             shared.voice.failed(error);
         }
     }
-    let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
+    let _ = catch_unwind(AssertUnwindSafe(|| sink.sink_mut().shutdown(timeout)));
     shared.queue().exporter_gone = true;
     shared.progress.notify_all();
 }

@@ -6,7 +6,7 @@ use crate::metrics::candidate::Candidate;
 use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
-use crate::redact::{self, Redaction};
+use crate::redact;
 use crate::span::scoped::ScopedSpans;
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
@@ -106,85 +106,113 @@ pub(crate) struct Record {
     pub(crate) end: End,
 }
 
-static OWN_SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
-    InstrumentationScope::builder("redspan").with_version(env!("CARGO_PKG_VERSION")).build()
-});
+/// Who makes our own spans.
+pub(super) fn own_scope() -> &'static InstrumentationScope {
+    static OWN: LazyLock<InstrumentationScope> = LazyLock::new(|| {
+        InstrumentationScope::builder("redspan").with_version(env!("CARGO_PKG_VERSION")).build()
+    });
+    &OWN
+}
 
 impl Record {
     pub(crate) fn duration(&self) -> Duration {
         self.end.tick.saturating_duration_since(self.live.start)
     }
 
-    /// Turns the record into what exporters take. Runs on the pipeline's thread: the attributes
-    /// which every span of a site has cost the caller nothing.
-    pub(crate) fn into_data(self) -> (SpanData, Pending) {
+    /// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
+    pub(super) fn clean(&mut self) {
+        let redaction = redact::current();
+        self.live.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+        let Some(extra) = &mut self.live.extra else { return };
+        for event in &mut extra.events {
+            redaction.clean_cow(&mut event.name);
+            event.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+        }
+        for link in &mut extra.links {
+            link.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
+        }
+        if let Status::Error { description } = &mut extra.status {
+            redaction.clean_cow(description);
+        }
+    }
+
+    /// When it started and ended, by the wall clock.
+    pub(super) fn times(&self) -> [SystemTime; 2] {
+        let extra = self.live.extra.as_ref();
+        let said = |at: fn(&Extra) -> Option<SystemTime>| extra.and_then(|extra| at(extra));
+        let start = said(|extra| extra.started_at);
+        let start = start.unwrap_or_else(|| clock::system_time(self.live.start));
+        let end = said(|extra| extra.ended_at);
+        let end = end.unwrap_or_else(|| clock::system_time(self.end.tick));
+        // A wall clock that was set meanwhile must not make it end before it started.
+        [start, end.max(start)]
+    }
+
+    /// What its call's outcome says, beyond its status.
+    pub(super) fn outcome(&self) -> Option<KeyValue> {
+        let outcome = self.end.outcome?;
+        let told = matches!(outcome, Outcome::Panic | Outcome::Cancelled);
+        told.then(|| KeyValue::new("redspan.outcome", outcome.as_str()))
+    }
+
+    /// What becomes true when the span is handed over. Takes the candidates out.
+    pub(super) fn pending(&mut self, [_, ended_at]: [SystemTime; 2]) -> Pending {
         let duration = self.duration();
-        let Record { trace_id, span_id, flags, live, end } = self;
-        let mut extra = live.extra.map_or_else(Extra::default, |extra| *extra);
-        let mut attributes = live.attributes;
-        let start_time = extra.started_at.unwrap_or_else(|| clock::system_time(live.start));
-        let end_time = extra.ended_at.unwrap_or_else(|| clock::system_time(end.tick));
-        if let Some(site) = live.site {
-            // https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
-            // In memory of this thread's: what the caller allocated goes back to it now and not when the
-            // exporter is done, or its next spans would need ever more while a queue fills.
-            let own = std::mem::take(&mut attributes);
-            attributes = Vec::with_capacity(own.len() + 4);
-            attributes.extend(own);
-            attributes.extend([
-                KeyValue::new("code.function.name", site.qualified_name()),
-                KeyValue::new("code.file.path", site.file()),
-                KeyValue::new("code.line.number", i64::from(site.line())),
-            ]);
-            // The word of OpenTracing's conventions for the part of a program that makes a span:
-            // OpenTelemetry has none.
-            // https://opentracing.io/specification/conventions/
-            let said = |held: &KeyValue| held.key.as_str() == "component";
-            if let Some(component) = site.component()
-                && !attributes.iter().any(said)
-            {
-                attributes.push(KeyValue::new("component", component));
-            }
-            if site.follows_tracing() {
-                // The names that tracing-opentelemetry has for them: dashboards ask for those.
-                attributes.extend([
-                    KeyValue::new("code.module.name", site.module()),
-                    KeyValue::new("target", site.target()),
-                ]);
-            }
-        }
-        if let Some(outcome @ (Outcome::Panic | Outcome::Cancelled)) = end.outcome {
-            attributes.push(KeyValue::new("redspan.outcome", outcome.as_str()));
-        }
-        clean(redact::current(), &mut attributes, &mut extra);
-        let error_type = attributes.iter().find(|pair| pair.key.as_str() == "error.type");
-        let error_type = error_type.filter(|_| end.outcome == Some(Outcome::Error));
-        let pending = Pending {
-            red: live.site.zip(end.outcome).map(|(site, outcome)| Counted {
+        let failed = self.end.outcome == Some(Outcome::Error);
+        let own = self.live.attributes.iter().filter(|_| failed);
+        let error_type = own.into_iter().find(|pair| pair.key.as_str() == "error.type");
+        let counted = self.live.site.zip(self.end.outcome);
+        Pending {
+            red: counted.map(|(site, outcome)| Counted {
                 site,
-                place: end.place,
+                place: self.end.place,
                 outcome,
                 error_type: error_type.map(|pair| pair.value.clone()),
                 duration,
             }),
-            ended_at: end_time,
-            candidates: extra.candidates,
-        };
+            ended_at,
+            candidates: match &mut self.live.extra {
+                Some(extra) => std::mem::take(&mut extra.candidates),
+                None => Candidates::default(),
+            },
+        }
+    }
+
+    /// As exporters for the SDK take it. Takes what it can out of the record.
+    pub(super) fn data(&mut self, [start_time, end_time]: [SystemTime; 2]) -> SpanData {
+        let outcome = self.outcome();
+        let live = &mut self.live;
+        let mut extra = live.extra.as_deref_mut().map(std::mem::take).unwrap_or_default();
+        // In memory of this thread's: what the caller allocated goes back to it now and not when the
+        // exporter is done, or its next spans would need ever more while a queue fills.
+        let mut attributes = Vec::with_capacity(live.attributes.len() + 4);
+        attributes.append(&mut live.attributes);
+        if let Some(site) = live.site {
+            let OfSite { code, component, tracing } = OfSite::new(site);
+            let component = component.filter(|_| !says_component(&attributes));
+            attributes.extend(code.into_iter().chain(component).chain(tracing));
+        }
+        attributes.extend(outcome);
         let mut events = SpanEvents::default();
         events.events = extra.events;
         events.dropped_count = extra.dropped_events;
         let mut links = SpanLinks::default();
         links.links = extra.links;
         links.dropped_count = extra.dropped_links;
-        let data = SpanData {
-            span_context: SpanContext::new(trace_id, span_id, flags, false, extra.trace_state),
+        SpanData {
+            span_context: SpanContext::new(
+                self.trace_id,
+                self.span_id,
+                self.flags,
+                false,
+                std::mem::take(&mut extra.trace_state),
+            ),
             parent_span_id: live.parent,
             parent_span_is_remote: live.parent_is_remote,
-            span_kind: live.kind,
+            span_kind: live.kind.clone(),
             name: extra.name.unwrap_or(Cow::Borrowed(live.site.map_or("", CallSite::name))),
             start_time,
-            // A wall clock that was set meanwhile must not make it end before it started.
-            end_time: end_time.max(start_time),
+            end_time,
             attributes,
             dropped_attributes_count: extra.dropped_attributes,
             events,
@@ -192,25 +220,57 @@ impl Record {
             status: extra.status,
             instrumentation_scope: match extra.scope {
                 Some(scope) => (*scope).clone(),
-                None => OWN_SCOPE.clone(),
+                None => own_scope().clone(),
             },
-        };
-        (data, pending)
+        }
+    }
+
+    /// Whether dropping it frees memory.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.live.attributes.capacity() > 0 || self.live.extra.is_some()
     }
 }
 
-/// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
-fn clean(redaction: &Redaction, attributes: &mut [KeyValue], extra: &mut Extra) {
-    attributes.iter_mut().for_each(|pair| redaction.clean(pair));
-    for event in &mut extra.events {
-        redaction.clean_cow(&mut event.name);
-        event.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
-    }
-    for link in &mut extra.links {
-        link.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
-    }
-    if let Status::Error { description } = &mut extra.status {
-        redaction.clean_cow(description);
+/// Whether the attributes say which part of the program this is.
+pub(super) fn says_component(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|pair| pair.key.as_str() == COMPONENT)
+}
+
+/// The word of OpenTracing's conventions for the part of a program that makes a span: OpenTelemetry has
+/// none. <https://opentracing.io/specification/conventions/>
+const COMPONENT: &str = "component";
+
+/// The attributes that each span of a site has: they cost the caller nothing.
+pub(super) struct OfSite {
+    /// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/>
+    pub(super) code: [KeyValue; 3],
+    /// Unless the span says one itself.
+    pub(super) component: Option<KeyValue>,
+    /// What those have that follow tracing, as tracing-opentelemetry names it: dashboards ask for that.
+    pub(super) tracing: Vec<KeyValue>,
+}
+
+impl OfSite {
+    pub(super) fn new(site: &CallSite) -> Self {
+        let code = [
+            KeyValue::new("code.function.name", site.qualified_name()),
+            KeyValue::new("code.file.path", site.file()),
+            KeyValue::new("code.line.number", i64::from(site.line())),
+        ];
+        let component = site.component().map(|component| KeyValue::new(COMPONENT, component));
+        let tracing = match site.follows_tracing() {
+            true => vec![
+                KeyValue::new("code.module.name", site.module()),
+                KeyValue::new("target", site.target()),
+            ],
+            false => Vec::new(),
+        };
+        let mut of_site = OfSite { code, component, tracing };
+        let OfSite { code, component, tracing } = &mut of_site;
+        let all = code.iter_mut().chain(component).chain(tracing);
+        let redaction = redact::current();
+        all.for_each(|pair| redaction.clean(pair));
+        of_site
     }
 }
 

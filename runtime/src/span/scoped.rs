@@ -37,12 +37,12 @@ impl ScopedSpans {
         }
     }
 
-    pub(super) fn take(&self, record: Record) {
-        let (data, pending) = record.into_data();
+    pub(super) fn take(&self, mut record: Record) {
+        record.clean();
+        let times = record.times();
         // The scope is this span's exporter: handed over means kept here.
-        let (trace_id, span_id) = (data.span_context.trace_id(), data.span_context.span_id());
-        pending.publish(trace_id, span_id, Some(&self.store));
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(data);
+        record.pending(times).publish(record.trace_id, record.span_id, Some(&self.store));
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.data(times));
     }
 }
 

@@ -214,7 +214,7 @@ fn key(trace_id: TraceId, span_id: SpanId) -> u64 {
 
 /// What comes of spans: kept, or dropped for a reason.
 pub(super) trait Outlet {
-    fn keep(&mut self, record: Record);
+    fn keep(&mut self, record: &mut Record);
     fn drop(&mut self, reason: &'static str);
 }
 
@@ -403,11 +403,11 @@ impl Tail {
         let sealed = known.is_some() && (self.kept.has(trace) || self.given_up.has(trace));
         let book = if kept { &mut self.kept } else { &mut self.dropped };
         self.waiting = self.waiting.saturating_sub(all.len() as u64);
-        for record in all.drain(..) {
+        for mut record in all.drain(..) {
             if !sealed {
                 book.halves[1].insert(key(trace_id, record.span_id));
             }
-            if kept { out.keep(record) } else { out.drop(reason::NOT_KEPT) }
+            if kept { out.keep(&mut record) } else { out.drop(reason::NOT_KEPT) }
         }
         all.shrink_to(1024);
         self.scratch = all;
@@ -427,8 +427,8 @@ impl Tail {
         let kept = trace.before.unwrap_or_else(|| self.policy.why(trace_id, &all).is_some());
         let book = if kept { &mut self.kept } else { &mut self.given_up };
         book.halves[1].insert(key(trace_id, SpanId::INVALID));
-        for record in all {
-            if kept { out.keep(record) } else { out.drop(unless) }
+        for mut record in all {
+            if kept { out.keep(&mut record) } else { out.drop(unless) }
         }
     }
 }

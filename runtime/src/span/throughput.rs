@@ -4,6 +4,7 @@
 //! cargo test --release -p redspan --features otlp --lib -- --ignored --nocapture bytes_of_requests
 //! ```
 
+use super::batch::{Batch, Filling, Form};
 use super::encode;
 use super::record::{End, Live, Record};
 use crate::callsite::{CallSite, REST};
@@ -57,20 +58,20 @@ fn spans_of_a_core_to_bytes_of_requests() {
     const BATCH: u64 = 512;
     let resource = Resource::builder().with_service_name("bench").build();
     for fields in [false, true] {
+        let mut filling = Filling::new(Some(Box::new(encode::ToBytes::default())));
         let mut took: Vec<Duration> = (0..2_000)
             .map(|round| {
-                let records: Vec<_> =
-                    (0..BATCH).map(|at| record(round * BATCH + at + 1, fields)).collect();
+                let records = (0..BATCH).map(|at| record(round * BATCH + at + 1, fields));
+                let mut records: Vec<_> = records.collect();
                 let start = Instant::now();
-                let (spans, pending): (Vec<_>, Vec<_>) =
-                    records.into_iter().map(Record::into_data).unzip();
-                let body = encode::request(&spans, &resource, 1 << 17);
-                for (span, pending) in spans.iter().zip(pending) {
-                    let ids = &span.span_context;
-                    pending.publish(ids.trace_id(), ids.span_id(), None);
+                records.iter_mut().for_each(|record| filling.add(record));
+                let Batch { spans, pending } = &mut filling.batch;
+                let Form::Bytes(spans) = spans else { unreachable!("it was given an encoder") };
+                black_box(encode::request_of_bytes(spans, &resource));
+                for ((trace_id, span_id), pending) in pending.drain(..) {
+                    pending.publish(trace_id, span_id, None);
                 }
-                drop(spans);
-                black_box(body);
+                filling.batch.truncate(0);
                 start.elapsed()
             })
             .collect();

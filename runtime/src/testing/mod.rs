@@ -1,6 +1,7 @@
 //! Scopes for tests: what ran inside, and nothing else.
 //!
-//! A scope follows the current context, so tests that run in parallel do not see each other, also
+//! Every span is recorded, whatever its level; [`sampled_by`] asks a sampler. A scope follows the
+//! current context, so tests that run in parallel do not see each other, also
 //! when their work moves between the threads of a runtime. Nothing needs to be installed.
 //!
 #![cfg_attr(feature = "instrument", doc = "```")]

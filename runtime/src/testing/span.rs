@@ -72,7 +72,9 @@ impl SeenSpan {
         })
     }
 
-    /// The whole span, as an exporter gets it.
+    /// The whole span, with links and times, as an exporter gets it: an `opentelemetry_sdk::trace::SpanData` of
+    /// version 0.33. What the other methods return is of the crate `opentelemetry` of that version: `Value`,
+    /// `KeyValue`, and of its `trace` `SpanKind`, `Status`, `Event`, `TraceId` and `SpanId`.
     pub fn data(&self) -> &SpanData {
         &self.0
     }

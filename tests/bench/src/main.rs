@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! cd tests/bench
-//! cargo run --release                            the table, in about one minute
+//! cargo run --release                            the table, in about two minutes
+//! cargo run --release -- ratios                  the rows that the promised ratios are made of
 //! cargo run --release -- table --rounds 9 --seconds 1 --only root
 //! cargo run --release -- redspan-sampled-root --threads 4 --seconds 2
 //! cargo run --release -- redspan-sampled-root --allocations
@@ -33,8 +34,11 @@
 //! * **allocs**: calls into the allocator, on the calling thread; in brackets those of the whole
 //!   process. Counted in a run of its own.
 //! * **lost**: spans that were recorded and never reached the exporter, though no policy dropped them.
-//! * **ratio**: caller CPU against that of the peer named in the row, with one and with four
-//!   threads, from the same rounds. Below 1 is less than the peer.
+//! * **ratio**: caller CPU (of rows that export: process CPU) against that of the peer named in the
+//!   row, with one and with four threads, from the same rounds. Below 1 is less than the peer.
+//!
+//! After the rows stand the ratios that are promised, computed from them: what each may be at most, and
+//! whether it was held in this run. Those without a promise show the same against other forms of the peer.
 //!
 //! Spans are recorded in bursts of 2,000 calls a thread (500 of async ones);
 //! between bursts the threads wait until everything has left. So no queue overflows, and nobody looks
@@ -50,20 +54,32 @@
 //! A sampled span goes through the peer's own pipeline to an exporter that throws it away. What a
 //! peer leaves out is said in its file (`src/scenario/`).
 //!
+//! The rows that export send OTLP over HTTP to a receiver that is a process of its own, and whose CPU is
+//! not counted; a burst is over when it has answered for all of it.
+//!
+//! Each scenario's process is told to keep glibc from its AVX-512 text functions (`table.rs` says why): by
+//! hand, set `GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512VL` to see what the table shows.
+//!
 //! # What is not compared
 //!
-//! * Encoding and sending (OTLP, `/metrics`): every exporter here discards.
+//! * Encoding and sending, but for the rows that say so: elsewhere every exporter discards. gRPC,
+//!   compression, TLS, a receiver that is slow or gone. The page of `/metrics`: `-- render`.
 //! * Events in a call, propagation over the network.
 //! * Peers' tail sampling: redspan's rows with a policy are taken to its own without one.
-//! * RED through the OpenTelemetry SDK, through `metrics`, or through autometrics; single handles of
-//!   theirs are (`--only metric`).
+//! * autometrics' other backends, and its spans: it makes none.
 //! * Cold caches: a burst hammers one function. A service's calls cost more, with any peer.
 //! * A whole service: `cargo run --release -p service`. Build times: `-p compile`.
 
 mod allocator;
+#[path = "../service/src/control.rs"]
+#[allow(dead_code, reason = "the services' rounds need more of it")]
+mod control;
 mod discard;
 mod instructions;
 mod measure;
+mod ratios;
+#[path = "../service/src/receiver.rs"]
+mod receiver;
 mod render;
 mod scenario;
 mod table;
@@ -73,6 +89,7 @@ use measure::Load;
 use scenario::{Group, Scenario};
 use std::process::ExitCode;
 use std::time::Duration;
+use table::Rows;
 
 /// What the command line says.
 struct Options {
@@ -130,16 +147,37 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 }
 
 fn main() -> ExitCode {
-    let done = Options::read(std::env::args().skip(1)).and_then(|options| {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [what, control] = &*arguments
+        && what == "receive"
+    {
+        // Beside a scenario that exports.
+        return match receiver::run(control) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let done = Options::read(arguments.into_iter()).and_then(|options| {
         match options.what.as_str() {
             "list" => list(),
-            "table" => table::print(options.rounds, options.seconds, &options.only)?,
+            "table" => {
+                table::print(options.rounds, options.seconds, Rows::Named(&options.only))?;
+            }
+            "ratios" => table::print(options.rounds, options.seconds, Rows::Promised)?,
             "render" => render::print()?,
             "instructions" => instructions::print(&options.only, options.hold)?,
             name => {
                 let all = || scenario::all();
                 let scenario = all().find(|scenario| scenario.name == name);
                 let scenario = scenario.ok_or(format!("no scenario {name}; try `list`"))?;
+                if let Some(package) = scenario.package {
+                    return Err(format!(
+                        "the program of package `{package}` runs it, from the table"
+                    ));
+                }
                 println!("{}", run(scenario, &options));
             }
         }
@@ -195,26 +233,13 @@ fn run(scenario: &Scenario, options: &Options) -> String {
     let took = load.run();
     (running.drain)();
 
-    let calls = took.calls * scenario.deep;
-    let each = |total: u64| total as f64 / calls as f64;
-    let spans = if scenario.exports { took.all_calls * scenario.deep } else { 0 };
-    let arrived = discard::taken();
+    let spans = match running.recorded {
+        Some(recorded) => recorded(),
+        None if scenario.exports => took.all_calls * scenario.deep,
+        None => 0,
+    };
+    let arrived = (running.arrived)();
     assert!(arrived <= spans, "{arrived} spans arrived where {spans} were recorded");
-    let mut line = format!("scenario={} threads={} calls={calls}", scenario.name, options.threads);
-    // Counting costs time: a run shows one or the other.
-    if options.allocations {
-        line += &format!(
-            " allocations={:.4} process_allocations={:.4}",
-            each(took.caller_allocations),
-            each(took.process_allocations),
-        );
-    } else {
-        line += &format!(
-            " caller_ns={:.2} process_ns={:.2} wall_ns={:.2}",
-            each(took.caller_ns),
-            each(took.process_ns),
-            each(took.wall_ns),
-        );
-    }
+    let line = took.line(scenario.name, options.threads, scenario.deep, options.allocations);
     line + &format!(" spans={spans} lost={}", spans - arrived)
 }

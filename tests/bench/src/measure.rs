@@ -99,6 +99,22 @@ impl Load<'_> {
 }
 
 impl Took {
+    /// What a scenario's process prints: pairs for one of the calls that a turn makes `deep` of. Counting
+    /// allocations costs time: a run shows one or the other.
+    pub(crate) fn line(&self, name: &str, threads: usize, deep: u64, allocations: bool) -> String {
+        let calls = self.calls * deep;
+        let each = |total: u64| total as f64 / calls as f64;
+        let line = format!("scenario={name} threads={threads} calls={calls}");
+        if allocations {
+            let (caller, process) = (self.caller_allocations, self.process_allocations);
+            let (caller, process) = (each(caller), each(process));
+            format!("{line} allocations={caller:.4} process_allocations={process:.4}")
+        } else {
+            let [caller, process, wall] = [self.caller_ns, self.process_ns, self.wall_ns].map(each);
+            format!("{line} caller_ns={caller:.2} process_ns={process:.2} wall_ns={wall:.2}")
+        }
+    }
+
     fn add(&mut self, more: Took) {
         self.calls += more.calls;
         self.all_calls += more.all_calls;

@@ -1,13 +1,19 @@
 //! What is compared with what.
 
+mod autometrics_calls;
 mod bare;
+mod exporting;
 mod fastrace_spans;
 mod log_lines;
 mod metric_handles;
 mod otel_api;
 mod red_by_hand;
+mod red_by_handles;
 mod redspan_calls;
+mod redspan_elsewhere;
 mod tracing_spans;
+
+use crate::discard;
 
 /// One way to instrument a function, in one situation.
 pub(crate) struct Scenario {
@@ -23,6 +29,8 @@ pub(crate) struct Scenario {
     pub(crate) exports: bool,
     /// The peer that its ratio is taken to.
     pub(crate) against: Option<&'static str>,
+    /// Another package of this workspace, whose program runs it.
+    pub(crate) package: Option<&'static str>,
     pub(crate) set_up: fn() -> Running,
 }
 
@@ -37,6 +45,7 @@ pub(crate) enum Group {
     Fields,
     Errors,
     Async,
+    Exporting,
     Counter,
     Labelled,
     Histogram,
@@ -45,7 +54,7 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 13] = [
+    pub(crate) const ALL: [Group; 14] = [
         Group::NoSpan,
         Group::UnsampledRoot,
         Group::UnsampledNested,
@@ -54,6 +63,7 @@ impl Group {
         Group::Fields,
         Group::Errors,
         Group::Async,
+        Group::Exporting,
         Group::Counter,
         Group::Labelled,
         Group::Histogram,
@@ -71,6 +81,10 @@ impl Group {
             Group::Fields => "a sampled root with fields",
             Group::Errors => "a sampled root whose call fails",
             Group::Async => "a sampled root, async",
+            Group::Exporting => {
+                "a sampled root, sent to a receiver in a process of its own, OTLP over HTTP: compare \
+                 what the process takes"
+            }
             Group::Counter => "a counter, its handle at hand",
             Group::Labelled => "a counter with two labels, found by their values",
             Group::Histogram => "a histogram, its handle at hand",
@@ -86,11 +100,16 @@ pub(crate) struct Running {
     pub(crate) burst: fn(u64),
     /// Waits until the spans recorded so far have left.
     pub(crate) drain: Box<dyn Fn() + Sync>,
+    /// Spans that were recorded, where that is not one for each call.
+    pub(crate) recorded: Option<fn() -> u64>,
+    /// Spans that arrived so far, or that a policy has decided to drop.
+    pub(crate) arrived: Box<dyn Fn() -> u64>,
 }
 
 impl Running {
     fn new(burst: fn(u64), drain: impl Fn() + Sync + 'static) -> Self {
-        Running { burst, drain: Box::new(drain) }
+        let arrived = Box::new(discard::taken);
+        Running { burst, drain: Box::new(drain), recorded: None, arrived }
     }
 
     fn without_spans(burst: fn(u64)) -> Self {
@@ -103,10 +122,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         bare::SCENARIOS,
         redspan_calls::SCENARIOS,
+        redspan_elsewhere::SCENARIOS,
         red_by_hand::SCENARIOS,
+        red_by_handles::SCENARIOS,
+        autometrics_calls::SCENARIOS,
         fastrace_spans::SCENARIOS,
         otel_api::SCENARIOS,
         tracing_spans::SCENARIOS,
+        exporting::SCENARIOS,
         metric_handles::SCENARIOS,
         log_lines::SCENARIOS,
     ]
@@ -126,5 +149,6 @@ const ROOT: Scenario = Scenario {
     deep: 1,
     exports: true,
     against: None,
+    package: None,
     set_up: || unreachable!("every scenario has a set-up of its own"),
 };

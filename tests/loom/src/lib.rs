@@ -3,16 +3,67 @@
 //!
 //! The files are the runtime's own, built of loom's atomics.
 
+#[path = "../../../runtime/src/sharded/busy.rs"]
+#[cfg(test)]
+mod busy;
 #[path = "../../../runtime/src/sharded/leases.rs"]
 #[cfg(test)]
 mod leases;
+#[path = "../../../runtime/src/in_flight/seat.rs"]
+#[cfg(test)]
+mod seat;
+#[path = "../../../runtime/src/sharded/spread.rs"]
+#[cfg(test)]
+mod spread;
 #[path = "../../../runtime/src/sharded/together.rs"]
 #[cfg(test)]
 mod together;
 
+/// The standard library's, with what it promises of order told to the model.
+#[cfg(test)]
+mod once {
+    use loom::sync::Mutex;
+    use loom::sync::atomic::AtomicBool;
+    use loom::sync::atomic::Ordering::{Acquire, Release};
+
+    pub(crate) struct OnceLock<T> {
+        held: std::sync::OnceLock<T>,
+        is_held: AtomicBool,
+        making: Mutex<()>,
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) fn new() -> Self {
+            let held = std::sync::OnceLock::new();
+            OnceLock { held, is_held: AtomicBool::new(false), making: Mutex::new(()) }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            if self.is_held.load(Acquire) { self.held.get() } else { None }
+        }
+
+        pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+            let _alone = self.making.lock().unwrap();
+            let held = self.held.get_or_init(make);
+            self.is_held.store(true, Release);
+            held
+        }
+    }
+}
+
+/// Fewer than threads in a model, and all threads begin at the same one: they meet as often as they can.
+#[cfg(test)]
+const SHARDS: usize = 1;
+
+#[cfg(test)]
+fn shard_of_this_thread() -> usize {
+    0
+}
+
 #[cfg(test)]
 mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use crate::once::OnceLock;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
     // A model must be told where it may turn to another thread.
     pub(crate) use loom::thread::yield_now as pause;
     pub(crate) use loom::thread::yield_now as spin;
@@ -20,10 +71,13 @@ mod atomic {
 
 #[cfg(test)]
 mod tests {
+    use super::busy::Busy;
     use super::leases::{LEASES, Leases};
+    use super::seat::Seat;
+    use super::spread::Spread;
     use super::together::Together;
     use loom::sync::Arc;
-    use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
     use loom::thread;
 
     type Numbers = Together<2>;
@@ -118,6 +172,102 @@ mod tests {
                 .collect();
             let counted: u64 = holders.into_iter().map(|holder| holder.join().unwrap()).sum();
             assert_eq!(cell.load(Relaxed), counted);
+        });
+    }
+
+    /// What a histogram's shard is: numbers that are not atomic together.
+    #[derive(Default)]
+    struct Shard {
+        busy: Busy,
+        calls: AtomicU64,
+        sum: AtomicU64,
+    }
+
+    impl Shard {
+        fn add(&self) -> bool {
+            let Some(_inside) = self.busy.try_enter() else { return false };
+            self.calls.store(self.calls.load(Relaxed) + 1, Relaxed);
+            self.sum.store(self.sum.load(Relaxed) + 5, Relaxed);
+            true
+        }
+
+        fn read(&self) -> u64 {
+            let _inside = self.busy.enter();
+            let calls = self.calls.load(Relaxed);
+            assert_eq!(self.sum.load(Relaxed), calls * 5);
+            calls
+        }
+    }
+
+    #[test]
+    fn one_at_a_time_is_inside_and_sees_what_the_one_before_has_written() {
+        check(|| {
+            let shard = Arc::new(Shard::default());
+            let writers: Vec<_> = (0..2)
+                .map(|_| {
+                    let shard = Arc::clone(&shard);
+                    thread::spawn(move || u64::from(shard.add()))
+                })
+                .collect();
+            let reader = {
+                let shard = Arc::clone(&shard);
+                thread::spawn(move || assert!(shard.read() <= 2))
+            };
+            reader.join().unwrap();
+            let added: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+            assert_eq!(shard.read(), added);
+        });
+    }
+
+    #[test]
+    fn writers_that_meet_go_to_another_shard_and_lose_nothing() {
+        check(|| {
+            let spread = Arc::new(Spread::new(Shard::default()));
+            let writers: Vec<_> = (0..2)
+                .map(|_| {
+                    let spread = Arc::clone(&spread);
+                    thread::spawn(move || spread.add(Shard::default, Shard::add))
+                })
+                .collect();
+            let read = |spread: &Spread<Shard>| spread.each().map(Shard::read).sum::<u64>();
+            assert!(read(&spread) <= 2);
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            assert_eq!(read(&spread), 2);
+        });
+    }
+
+    #[test]
+    fn a_seat_tells_of_one_call_or_of_none() {
+        /// Two functions, and when their calls began.
+        static FUNCTIONS: [u64; 2] = [10, 20];
+        check(|| {
+            let free = AtomicPtr::new(std::ptr::null_mut());
+            let seat = Arc::new(Seat::of(free, AtomicU64::new(0)));
+            let calls: Vec<_> = FUNCTIONS
+                .iter()
+                .map(|function| {
+                    let seat = Arc::clone(&seat);
+                    thread::spawn(move || {
+                        let seated = seat.sit(function, || *function);
+                        if seated {
+                            seat.leave();
+                        }
+                        seated
+                    })
+                })
+                .collect();
+            let reader = {
+                let seat = Arc::clone(&seat);
+                thread::spawn(move || {
+                    if let Some((function, since)) = seat.read() {
+                        assert_eq!(*function, since, "the time is another call's");
+                    }
+                })
+            };
+            reader.join().unwrap();
+            let seated = calls.into_iter().map(|call| call.join().unwrap());
+            assert!(seated.fold(false, |any, seated| any | seated));
+            assert!(seat.read().is_none());
         });
     }
 }

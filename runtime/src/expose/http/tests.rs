@@ -55,7 +55,8 @@ fn each_format_is_served_to_those_who_ask_for_it() {
         open.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
     assert!(
-        open.contains("service_name=\"shop\",version=\"\"} 1.0\n") && open.ends_with("# EOF\n")
+        open.contains("service_name=\"shop\",version=\"\"} 1.0\n")
+            && open.ends_with("# EOF\n\r\n0\r\n\r\n")
     );
     for accept in ["text/plain", "*/*"] {
         let plain = ask(&listener, &format!("GET /metrics HTTP/1.1\r\nAccept: {accept}"));

@@ -59,7 +59,7 @@ impl Drop for Loan {
 }
 
 /// A connection whose queries are spans: `&mut Connection` is an
-/// [`Executor`](sqlx_core::executor::Executor).
+/// [`Executor`](https://docs.rs/sqlx/0.9/sqlx/trait.Executor.html).
 pub struct Connection<H: Held> {
     pub(super) held: H,
     pub(super) described: Arc<Described>,

@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! One call wraps the pool; everything that takes an [`Executor`](sqlx_core::executor::Executor) goes on as before: the
+//! One call wraps the pool; everything that takes an [`Executor`](https://docs.rs/sqlx/0.9/sqlx/trait.Executor.html) goes on as before: the
 //! functions and macros `query…`, `QueryBuilder`, streams, and functions that are generic over it.
 //!
 //! # Spans

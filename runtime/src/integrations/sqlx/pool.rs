@@ -28,7 +28,7 @@ pub fn traced<DB: Database>(pool: pool::Pool<DB>) -> Pool<DB> {
     Pool { inner: pool, described }
 }
 
-/// A pool whose queries are spans: `&Pool` is an [`Executor`](sqlx_core::executor::Executor). Made by
+/// A pool whose queries are spans: `&Pool` is an [`Executor`](https://docs.rs/sqlx/0.9/sqlx/trait.Executor.html). Made by
 /// [`traced`]; clones are the same pool.
 pub struct Pool<DB: Database> {
     pub(super) inner: pool::Pool<DB>,
@@ -66,10 +66,10 @@ impl<DB: Database> Pool<DB> {
         Pool { inner: self.inner, described: Arc::new(described) }
     }
 
-    /// Borrows a connection, as [`sqlx_core::pool::Pool::acquire`] does.
+    /// Borrows a connection, as [`sqlx::Pool::acquire`](https://docs.rs/sqlx/0.9/sqlx/struct.Pool.html#method.acquire) does.
     ///
     /// # Errors
-    /// Those of sqlx, such as [`Error::PoolTimedOut`].
+    /// Those of sqlx, such as [`Error::PoolTimedOut`](https://docs.rs/sqlx/0.9/sqlx/enum.Error.html#variant.PoolTimedOut).
     pub fn acquire(
         &self,
     ) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + Send + 'static {

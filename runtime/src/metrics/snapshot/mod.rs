@@ -3,27 +3,28 @@
 #![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
 
 mod identity;
+mod order;
 pub(crate) mod sites;
 
 pub(crate) use identity::Identity;
+pub(crate) use order::{Idle, Now, Order, Ordered};
 
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::collect::collect_all;
-use crate::metrics::conventions::{self, Convention};
-use crate::metrics::histogram::Distribution;
+use crate::metrics::histogram::{self, Distribution};
 use crate::metrics::labels::{self, Labels};
 use crate::metrics::names;
-use crate::metrics::series::{Identified, Number};
+use crate::metrics::series::Number;
 use crate::metrics::store::{Kind, Store};
 use crate::metrics::typed;
 use crate::metrics::unit;
 use crate::metrics::views::Views;
-use metrics::{Key, KeyName, Label};
+use metrics::{Key, Label};
 use opentelemetry::KeyValue;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// All families, sorted by name.
 #[derive(Debug)]
@@ -52,10 +53,25 @@ pub(crate) struct Family {
 }
 
 impl Family {
+    pub(crate) fn head(&self) -> Head<'_> {
+        Head { name: &self.name, kind: self.kind, unit: &self.unit, help: &self.help }
+    }
+}
+
+/// What is said before a family's series.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: Kind,
+    unit: &'a str,
+    pub(crate) help: &'a str,
+}
+
+impl Head<'_> {
     /// The unit in Prometheus' words; only if the name ends in it, as OpenMetrics wants it.
     pub(crate) fn unit_words(&self) -> Option<Cow<'static, str>> {
-        let words = Some(unit::words(&self.unit)).filter(|words| !words.is_empty())?;
-        names::ends_in(&self.name, &words).then_some(words)
+        let words = Some(unit::words(self.unit)).filter(|words| !words.is_empty())?;
+        names::ends_in(self.name, &words).then_some(words)
     }
 }
 
@@ -92,28 +108,6 @@ pub(crate) struct Buckets {
     pub(crate) exemplars: Vec<Slot>,
 }
 
-/// A family before it is known how it is called.
-struct Draft {
-    /// The name that the user wrote.
-    raw: KeyName,
-    kind: Kind,
-    series: Vec<Series>,
-}
-
-impl Draft {
-    /// A gauge that is a sum which rises and sinks: the `metrics` crate has none.
-    fn become_sum(&mut self) {
-        self.kind = Kind::UpDown;
-        for series in &mut self.series {
-            if let Value::Gauge(value) = series.value {
-                let whole = value.fract() == 0.0;
-                let sum = if whole { Number::Signed(value as i64) } else { Number::Real(value) };
-                series.value = Value::UpDown(sum);
-            }
-        }
-    }
-}
-
 const OVERFLOWED: &str = "redspan_metric_overflow";
 const OVERFLOWED_HELP: &str =
     "How often a label set found no room and was sent to its metric's overflow series.";
@@ -138,32 +132,99 @@ static GATHERING: Mutex<()> = Mutex::new(());
 impl Snapshot {
     /// Reads everything that `store` holds.
     pub(crate) fn gather(store: &Store, identity: &Identity) -> Snapshot {
-        // One after the other: what collectors give for one reading is not to be mixed with the next.
-        let _alone = store.is_global().then(|| {
-            let alone = GATHERING.lock().unwrap_or_else(PoisonError::into_inner);
-            collect_all();
-            alone
-        });
         let time = SystemTime::now();
-        let idle = Views::look(|views| views.idle);
-        let mut page = Page { store, families: Vec::new(), idle: idle.map(|idle| (idle, time)) };
-        page.add_sites(identity);
-        let refused = page.add_metrics();
-        page.add_losses(refused);
-        page.families.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(idle) = idle {
-            typed::forget_idle(idle, time);
-            store.forget_idle(idle, time);
-        }
-        Snapshot { families: page.families, time }
+        let families = gather(store, identity, time, |page| page.add_metrics());
+        Snapshot { families, time }
     }
+}
+
+/// What a page shows. Its histograms are read when they are written: what they hold is more than the page.
+pub(crate) struct Reading {
+    /// redspan's own families, sorted by name.
+    pub(crate) own: Vec<Family>,
+    pub(crate) order: Arc<Order>,
+    /// The values of all other series in `order`, by family.
+    pub(crate) values: Vec<Vec<Option<Now>>>,
+    pub(crate) idle: Idle,
+}
+
+impl Reading {
+    pub(crate) fn open(store: &Store, identity: &Identity) -> Reading {
+        let mut read = None;
+        let own = gather(store, identity, SystemTime::now(), |page| {
+            let order = page.store.order();
+            let now = |family: &Ordered| match family.kind {
+                Kind::Histogram => Vec::new(),
+                _ => {
+                    let each = family.series.iter();
+                    each.map(|shown| family.read(shown, page.idle, |_, now| now)).collect()
+                }
+            };
+            let values = order.families.iter().map(now).collect();
+            read = Some((order, values, page.idle));
+        });
+        let (order, values, idle) = read.unwrap_or_default();
+        Reading { own, order, values, idle }
+    }
+
+    /// About as many bytes as a page takes.
+    pub(crate) fn size(&self) -> usize {
+        let own = self.own.iter().map(|family| {
+            let series = family.series.first();
+            let labels = series.map_or(0, |series| labels::text(&series.labels).len());
+            let lines = series.map_or(0, |series| match &series.value {
+                Value::Histogram(buckets) => buckets.held.lines(),
+                _ => 1,
+            });
+            (family.name.len() + family.help.len(), family.series.len(), lines, labels)
+        });
+        let ordered = self.order.families.iter().map(|family| {
+            let labels = family.series.last().map_or(0, |shown| shown.labels.len());
+            let lines = family.series.first().and_then(|shown| {
+                family.read(shown, None, |_, now| match now {
+                    Now::Histogram(series) => series.read().lines(),
+                    _ => 1,
+                })
+            });
+            let head = family.name.len() + family.help.len();
+            (head, family.series.len(), lines.unwrap_or_default(), labels)
+        });
+        let size =
+            |(head, series, lines, labels)| 256 + head + series * lines * (head + labels + 32);
+        own.chain(ordered).map(size).sum()
+    }
+}
+
+/// redspan's own families, sorted, with those that `add` adds.
+fn gather(
+    store: &Store,
+    identity: &Identity,
+    time: SystemTime,
+    add: impl FnOnce(&mut Page<'_>),
+) -> Vec<Family> {
+    // One after the other: what collectors give for one reading is not to be mixed with the next.
+    let _alone = store.is_global().then(|| {
+        let alone = GATHERING.lock().unwrap_or_else(PoisonError::into_inner);
+        collect_all();
+        alone
+    });
+    let idle = Views::look(|views| views.idle);
+    let mut page = Page { store, families: Vec::new(), idle: idle.map(|idle| (idle, time)) };
+    page.add_sites(identity);
+    add(&mut page);
+    page.add_losses();
+    page.families.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(idle) = idle {
+        typed::forget_idle(idle, time);
+        store.forget_idle(idle, time);
+    }
+    page.families
 }
 
 struct Page<'a> {
     store: &'a Store,
     families: Vec<Family>,
-    /// Series that have not changed for so long are left out.
-    idle: Option<(Duration, SystemTime)>,
+    idle: Idle,
 }
 
 impl Page<'_> {
@@ -191,78 +252,47 @@ impl Page<'_> {
         });
     }
 
-    /// Adds the user's metrics; says how many values of which were refused.
-    fn add_metrics(&mut self) -> BTreeMap<String, u64> {
-        let mut refused = BTreeMap::new();
-        let mut drafts = Drafts::default();
-        let idle = |series: &dyn crate::metrics::series::Series| {
-            let is_idle = |(idle, now)| series.id().is_idle(series.activity(), idle, now);
-            self.idle.is_some_and(is_idle)
-        };
-        self.store.counters.visit(|series| {
-            if !idle(&**series) {
-                let value = Value::Counter { value: series.value(), exemplar: series.exemplar() };
-                drafts.add(Kind::Counter, &series.id, value);
+    /// Adds the user's metrics.
+    fn add_metrics(&mut self) {
+        let order = self.store.order();
+        for family in &order.families {
+            let read = |shown| {
+                family.read(shown, self.idle, |id, now| {
+                    let attributes = match &id.attributes {
+                        Some(typed) => Attributes::Typed(id.key.clone(), typed.clone()),
+                        None => Attributes::Key(id.key.clone()),
+                    };
+                    let value = match now {
+                        Now::Counter(value, exemplar) => {
+                            Value::Counter { value, exemplar: exemplar.map(|exemplar| *exemplar) }
+                        }
+                        Now::UpDown(value) => Value::UpDown(value),
+                        Now::Gauge(value) => Value::Gauge(value),
+                        Now::Histogram(series) => Value::Histogram(Buckets {
+                            held: series.read(),
+                            exemplars: series.exemplars(),
+                        }),
+                    };
+                    Series { labels: id.labels.clone(), attributes, since: Some(id.since), value }
+                })
+            };
+            let series: Vec<Series> = family.series.iter().filter_map(read).collect();
+            if series.is_empty() {
+                continue;
             }
-        });
-        self.store.up_downs.visit(|series| {
-            if !idle(&**series) {
-                drafts.add(Kind::UpDown, &series.id, Value::UpDown(series.value()));
-            }
-        });
-        self.store.gauges.visit(|series| {
-            if !idle(&**series) {
-                drafts.add(Kind::Gauge, &series.id, Value::Gauge(series.value()));
-            }
-        });
-        self.store.histograms.visit(|series| {
-            if series.refused() > 0 {
-                *refused.entry(series.id.key.name().to_owned()).or_default() += series.refused();
-            }
-            if !idle(&**series) {
-                let buckets = Buckets { held: series.read(), exemplars: series.exemplars() };
-                drafts.add(Kind::Histogram, &series.id, Value::Histogram(buckets));
-            }
-        });
-        for draft in drafts.drafts {
-            self.add_draft(draft);
+            self.families.push(Family {
+                name: family.name.clone(),
+                otel_name: family.raw.clone().into(),
+                kind: family.kind,
+                unit: family.unit.clone(),
+                help: family.help.clone(),
+                observed: family.observed,
+                series,
+            });
         }
-        refused
     }
 
-    fn add_draft(&mut self, mut draft: Draft) {
-        let of = draft.raw.clone();
-        let raw = of.as_str();
-        let Some(name) = self.store.named(draft.kind, raw, |named| named.shown.clone()) else {
-            return;
-        };
-        draft.series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        let before = draft.series.len();
-        draft.series.dedup_by(|a, b| a.labels == b.labels);
-        if draft.series.len() < before && self.store.warn_once(&format!("{raw} labels")) {
-            tracing::warn!(
-                target: "redspan",
-                metric = raw,
-                "two series of metric {raw:?} have the same labels once their names are made \
-                 valid: one is left out"
-            );
-        }
-        let described = self.store.description(draft.kind, &draft.raw).unwrap_or_default();
-        if conventions::find(raw, draft.kind).is_some_and(Convention::sinks) {
-            draft.become_sum();
-        }
-        self.families.push(Family {
-            name,
-            otel_name: raw.to_owned().into(),
-            kind: draft.kind,
-            unit: described.unit.to_string().into(),
-            help: described.help.to_string(),
-            observed: described.observed,
-            series: draft.series,
-        });
-    }
-
-    fn add_losses(&mut self, refused: BTreeMap<String, u64>) {
+    fn add_losses(&mut self) {
         let counters = |counts: &mut dyn Iterator<Item = (String, u64)>| {
             counts
                 .map(|(metric, value)| Series {
@@ -276,35 +306,23 @@ impl Page<'_> {
         let overflowed = counters(&mut self.store.overflowed().into_iter());
         let otel = ("redspan.metric.overflow", "{measurement}");
         self.add_own(OVERFLOWED, otel, OVERFLOWED_HELP, Kind::Counter, overflowed);
-        let refused = counters(&mut refused.into_iter());
+        let refused = counters(&mut self.refused().into_iter());
         let otel = ("redspan.metric.refused", "{measurement}");
         self.add_own(REFUSED, otel, REFUSED_HELP, Kind::Counter, refused);
     }
-}
 
-/// The series, by kind and metric.
-#[derive(Default)]
-struct Drafts {
-    drafts: Vec<Draft>,
-    by_name: HashMap<(Kind, KeyName), usize>,
-}
-
-impl Drafts {
-    fn add(&mut self, kind: Kind, id: &Identified, value: Value) {
-        let raw = id.key.name_shared();
-        let drafts = &mut self.drafts;
-        let at = *self.by_name.entry((kind, raw.clone())).or_insert_with(|| {
-            drafts.push(Draft { raw, kind, series: Vec::new() });
-            drafts.len() - 1
-        });
-        let attributes = match &id.attributes {
-            Some(typed) => Attributes::Typed(id.key.clone(), typed.clone()),
-            None => Attributes::Key(id.key.clone()),
-        };
-        if let Some(draft) = drafts.get_mut(at) {
-            let since = Some(id.since);
-            draft.series.push(Series { labels: id.labels.clone(), attributes, since, value });
+    /// How many values of which metric were refused.
+    fn refused(&self) -> BTreeMap<String, u64> {
+        let mut refused = BTreeMap::new();
+        if histogram::any_refused() {
+            self.store.histograms.visit(|series| {
+                if series.refused() > 0 {
+                    let name = series.id.key.name().to_owned();
+                    *refused.entry(name).or_default() += series.refused();
+                }
+            });
         }
+        refused
     }
 }
 

@@ -9,6 +9,7 @@ use crate::metrics::recorder::{self, OF_SITES};
 use crate::metrics::series::Number;
 use crate::metrics::store::Kind;
 use crate::outcome::Outcome;
+use crate::red::callers::Names;
 use crate::red::elsewhere::Handles;
 use crate::red::labelled::{self, Place};
 use crate::red::{self, Red};
@@ -35,6 +36,7 @@ pub(crate) fn handles(site: &'static CallSite, place: Place) -> Handles {
     let service = SharedString::from(ELSEWHERE.service_name.clone());
     let function = Function::of(site);
     let (given, returned) = site.table().values(place);
+    let caller = site.table().caller_names(place);
     let mut labels = function.labels(&service);
     labels.extend(shown(&function.given, given));
     metrics::with_recorder(|recorder| {
@@ -43,6 +45,7 @@ pub(crate) fn handles(site: &'static CallSite, place: Place) -> Handles {
         labels.extend(shown(function.returned, returned));
         let calls = Outcome::ALL.map(|outcome| {
             let mut labels = labels.clone();
+            labels.extend(of_caller(caller));
             labels.extend(function.success());
             labels.extend(of_outcome(outcome));
             // Exporters that add the suffix themselves do not add it twice.
@@ -64,6 +67,7 @@ pub(crate) fn errors(site: &'static CallSite, place: Place, error_type: &'static
     let mut labels = function.labels(&service);
     labels.extend(shown(&function.given, given));
     labels.extend(shown(function.returned, returned));
+    labels.extend(of_caller(site.table().caller_names(place)));
     labels.extend(function.success());
     labels.extend(of_outcome(Outcome::Error));
     labels.push(Label::from_static_parts("error_type", error_type));
@@ -76,6 +80,15 @@ fn of_outcome(outcome: Outcome) -> [Label; 2] {
         Label::from_static_parts("result", outcome.result()),
         Label::from_static_parts("outcome", outcome.as_str()),
     ]
+}
+
+/// Who called: the counter's labels, and only its, as autometrics has them. Where nobody did there are none.
+fn of_caller(names: Names) -> impl Iterator<Item = Label> {
+    let labels = names.map(|[function, module]| {
+        [("caller_function", function), ("caller_module", module)]
+            .map(|(key, value)| Label::from_static_parts(key, value))
+    });
+    labels.into_iter().flatten()
 }
 
 /// `build_info` at the recorder that is current on this thread.
@@ -173,8 +186,18 @@ fn shown(names: &[&'static str], values: Vec<labelled::Value>) -> impl Iterator<
     pairs.map(|(&name, value)| Label::new(name, value))
 }
 
-/// The numbers of a function, by the values of its labels.
-type Sets = BTreeMap<[Vec<labelled::Value>; 2], Red>;
+/// The numbers of a function, by the values of its labels, and by who called.
+type Sets = BTreeMap<[Vec<labelled::Value>; 2], BTreeMap<Names, Red>>;
+
+/// The calls of all callers.
+fn together(by_caller: &BTreeMap<Names, Red>) -> Option<Cow<'_, Red>> {
+    let mut all = by_caller.values();
+    let first = Cow::Borrowed(all.next()?);
+    Some(all.fold(first, |mut sum, more| {
+        sum.to_mut().merge(more);
+        sum
+    }))
+}
 
 /// What is shown of functions.
 #[derive(Default)]
@@ -188,7 +211,8 @@ impl Shown {
     fn add(&mut self, function: &Function, sets: Sets, service: &SharedString) {
         // What a call returns is not known while it is in flight.
         let mut in_flight: Vec<(Vec<Label>, u64, u64)> = Vec::new();
-        for ([given, returned], red) in sets {
+        for ([given, returned], by_caller) in sets {
+            let Some(red) = together(&by_caller) else { continue };
             let mut labels = function.labels(service);
             labels.extend(shown(&function.given, given));
             match in_flight.last_mut() {
@@ -199,7 +223,11 @@ impl Shown {
                 _ => in_flight.push((labels.clone(), red.started(), red.finished())),
             }
             labels.extend(shown(function.returned, returned));
-            self.add_ended(function, labels, &red);
+            for (caller, red) in &by_caller {
+                let labels = labels.iter().cloned().chain(of_caller(*caller)).collect();
+                self.add_calls(function, labels, red);
+            }
+            self.add_durations(function, labels, &red);
         }
         for (labels, started, finished) in in_flight {
             let value = Value::Gauge(started.saturating_sub(finished) as f64);
@@ -207,7 +235,7 @@ impl Shown {
         }
     }
 
-    fn add_ended(&mut self, function: &Function, mut labels: Vec<Label>, red: &Red) {
+    fn add_calls(&mut self, function: &Function, labels: Vec<Label>, red: &Red) {
         for outcome in Outcome::ALL {
             let mut labels = labels.clone();
             labels.extend(function.success());
@@ -231,6 +259,9 @@ impl Shown {
             let value = Number::Whole(count);
             self.calls.push(series(labels, Value::Counter { value, exemplar }));
         }
+    }
+
+    fn add_durations(&mut self, function: &Function, mut labels: Vec<Label>, red: &Red) {
         labels.extend(function.latency());
         let with_exemplars = red.by_bucket().iter().any(|slot| slot.get().is_some());
         let bounds = match red.bounds() == red::BOUNDS {
@@ -254,8 +285,8 @@ impl Page<'_> {
         let mut functions: BTreeMap<Function, Sets> = BTreeMap::new();
         for (site, all) in self.store.by_labels() {
             let sets = functions.entry(Function::of(site)).or_default();
-            for labelled::Series { given, returned, red } in all {
-                let set = sets.entry([given, returned]);
+            for labelled::Series { given, returned, caller, red } in all {
+                let set = sets.entry([given, returned]).or_default().entry(caller);
                 set.and_modify(|sum| sum.merge(&red)).or_insert(red);
             }
         }

@@ -4,6 +4,7 @@ use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use metrics::{CounterFn, HistogramFn, Key, Unit};
 use opentelemetry::trace::{SpanId, TraceId};
+use std::time::Duration;
 
 static FIRST: CallSite = site("charge");
 static SECOND: CallSite = site("charge");
@@ -55,7 +56,7 @@ fn sites_with_the_same_labels_are_one_series() {
     let durations = family(&snapshot, "function_calls_duration_seconds");
     let Value::Histogram(buckets) = &durations.series[0].value else { panic!() };
     assert_eq!(buckets.held.count(), 2);
-    assert_eq!(durations.unit_words().as_deref(), Some("seconds"));
+    assert_eq!(durations.head().unit_words().as_deref(), Some("seconds"));
 }
 
 #[test]
@@ -127,9 +128,9 @@ fn a_unit_is_shown_if_the_name_ends_in_it() {
         store.histogram(&key).unwrap().record(f64::NAN);
     }
     let snapshot = gather(&store);
-    assert_eq!(family(&snapshot, "wait_seconds").unit_words().as_deref(), Some("seconds"));
+    assert_eq!(family(&snapshot, "wait_seconds").head().unit_words().as_deref(), Some("seconds"));
     assert_eq!(family(&snapshot, "wait_seconds").help, "help");
-    assert_eq!(family(&snapshot, "wait").unit_words().as_deref(), None);
-    assert_eq!(family(&snapshot, "bytes").unit_words().as_deref(), None);
+    assert_eq!(family(&snapshot, "wait").head().unit_words().as_deref(), None);
+    assert_eq!(family(&snapshot, "bytes").head().unit_words().as_deref(), None);
     assert_eq!(family(&snapshot, "redspan_metric_refused").series.len(), 3);
 }

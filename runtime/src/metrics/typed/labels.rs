@@ -1,7 +1,5 @@
 //! Label sets with a type.
 
-use crate::label::Label;
-
 /// The labels of a metric, as a struct: each a closed set ([`Label`](trait@crate::Label)), or a text
 /// of which only so many are told apart.
 ///
@@ -80,9 +78,4 @@ impl<L: Labels + ?Sized> Labels for &L {
     fn value(&self, at: usize) -> &str {
         L::value(self, at)
     }
-}
-
-/// How many values a closed label has.
-pub const fn values<T: Label>() -> usize {
-    T::VALUES.len()
 }

@@ -13,5 +13,3 @@ pub use labels::Labels;
 #[doc(hidden)]
 pub use definition::Registered;
 pub(crate) use family::forget_idle;
-#[doc(hidden)]
-pub use labels::values;

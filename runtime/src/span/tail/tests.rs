@@ -31,7 +31,7 @@ struct Out {
 }
 
 impl Outlet for Out {
-    fn keep(&mut self, record: Record) {
+    fn keep(&mut self, record: &mut Record) {
         self.kept.push(u64::from_be_bytes(record.span_id.to_bytes()));
     }
 

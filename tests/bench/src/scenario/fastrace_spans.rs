@@ -115,7 +115,10 @@ fn set_up(burst: fn(u64)) -> Running {
 }
 
 #[inline(never)]
-fn root(order: u64, body: impl Fn(u64) -> Result<u64, Declined>) -> Result<u64, Declined> {
+pub(super) fn root(
+    order: u64,
+    body: impl Fn(u64) -> Result<u64, Declined>,
+) -> Result<u64, Declined> {
     let root = Span::root("charge", SpanContext::random());
     let _current = root.set_local_parent();
     body(order)
@@ -157,12 +160,12 @@ fn below_one_root(burst: impl FnOnce()) {
 }
 
 #[inline]
-fn charge(order: u64) -> Result<u64, Declined> {
+pub(super) fn charge(order: u64) -> Result<u64, Declined> {
     work(order)
 }
 
 #[inline]
-fn charge_counted(order: u64) -> Result<u64, Declined> {
+pub(super) fn charge_counted(order: u64) -> Result<u64, Declined> {
     counted(|| work(order))
 }
 

@@ -3,6 +3,7 @@
 //! could. Histograms have redspan's 17 bounds; metrics-exporter-prometheus is given them too, and keeps
 //! the values one by one until somebody reads, so its histogram is emptied between bursts.
 
+use super::red_by_hand::BOUNDS;
 use super::{Group, ROOT, Running, Scenario};
 use crate::work::repeat;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -226,11 +227,6 @@ fn peer_placed(turn: u64) -> PeerPlaced {
     PeerPlaced { region, express }
 }
 
-const BOUNDS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0, 2.5, 5.0, 10.0,
-];
-
 struct Peer {
     counter: prometheus_client::metrics::counter::Counter,
     orders: Family<PeerPlaced, prometheus_client::metrics::counter::Counter>,
@@ -255,7 +251,7 @@ static MACROS: LazyLock<Macros> = LazyLock::new(|| Macros {
 
 static EXPORTER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-fn exporter_running(burst: fn(u64)) -> Running {
+pub(super) fn exporter_running(burst: fn(u64)) -> Running {
     EXPORTER.get_or_init(|| {
         let builder = PrometheusBuilder::new().set_buckets(&BOUNDS).expect("bounds");
         let recorder = builder.build_recorder();

@@ -2,13 +2,15 @@
 //! throws the spans away: a span is started below the current context, attached, and ended.
 
 use super::red_by_hand::counted;
+use super::redspan_elsewhere::{below_remote_parent, tracestate};
 use super::{DEEP, Group, ROOT, Running, Scenario};
 use crate::discard::Discard;
 use crate::work::{Declined, repeat, work};
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanExporter,
 };
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -44,6 +46,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..ROOT
     },
     Scenario {
+        name: "otel-api-tracestate",
+        says: "otel-api-root below a remote parent with a tracestate of two members",
+        set_up: || {
+            set_up(Sampler::AlwaysOn, |calls| {
+                below_remote_parent(tracestate(), || repeat(calls, charge));
+            })
+        },
+        ..ROOT
+    },
+    Scenario {
         name: "otel-api-5-deep",
         group: Group::SampledNested,
         says: "five such spans, each below the last",
@@ -56,6 +68,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// What redspan's pipeline does by default: 512 spans a batch, at the latest after a second, and
 /// room for 65,536. The SDK's own queue of 2,048 would drop most of a burst of four threads.
 pub(super) fn provider(sampler: Sampler) -> SdkTracerProvider {
+    exporting_provider(Discard, Resource::builder_empty().build(), sampler)
+}
+
+pub(super) fn exporting_provider(
+    exporter: impl SpanExporter + 'static,
+    resource: Resource,
+    sampler: Sampler,
+) -> SdkTracerProvider {
     let batch = BatchConfigBuilder::default()
         .with_max_queue_size(65_536)
         .with_max_export_batch_size(512)
@@ -63,7 +83,8 @@ pub(super) fn provider(sampler: Sampler) -> SdkTracerProvider {
         .build();
     SdkTracerProvider::builder()
         .with_sampler(Sampler::ParentBased(Box::new(sampler)))
-        .with_span_processor(BatchSpanProcessor::builder(Discard).with_batch_config(batch).build())
+        .with_resource(resource)
+        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batch).build())
         .build()
 }
 

@@ -15,23 +15,36 @@ use prometheus_client::registry::Registry;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "red-by-hand",
-    group: Group::NoSpan,
-    says: "prometheus-client: counter by outcome, histogram, gauge; handles resolved once",
-    red: true,
-    exports: false,
-    set_up: || Running::without_spans(|calls| repeat(calls, charge)),
-    ..ROOT
-}];
+const ALONE: Scenario = Scenario { group: Group::NoSpan, red: true, exports: false, ..ROOT };
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "red-by-hand",
+        says: "prometheus-client: counter by outcome, histogram, gauge; handles resolved once",
+        set_up: || Running::without_spans(|calls| repeat(calls, charge)),
+        ..ALONE
+    },
+    Scenario {
+        name: "red-by-hand+exemplars",
+        says: "the same with an exemplar in the histogram, whose ids somebody else has made",
+        set_up: || Running::without_spans(|calls| repeat(calls, charge_with_exemplar)),
+        ..ALONE
+    },
+];
 
 #[inline(never)]
 fn charge(order: u64) -> Result<u64, Declined> {
     counted(|| work(order))
 }
 
+#[inline(never)]
+fn charge_with_exemplar(order: u64) -> Result<u64, Declined> {
+    let ids = || Some([format!("{:032x}", u128::from(order) + 1), format!("{:016x}", order + 1)]);
+    counted_with_exemplar(|| work(order), ids)
+}
+
 /// The bounds of redspan's histogram.
-const BOUNDS: [f64; 17] = [
+pub(super) const BOUNDS: [f64; 17] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 2.5, 5.0, 10.0,
 ];

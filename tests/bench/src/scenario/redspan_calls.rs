@@ -142,7 +142,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 static TELEMETRY: OnceLock<redspan::Telemetry> = OnceLock::new();
 
-fn keep(installed: Result<redspan::Telemetry, redspan::InitError>) {
+pub(super) fn keep(installed: Result<redspan::Telemetry, redspan::InitError>) {
     let telemetry = installed.expect("redspan could not be installed");
     TELEMETRY.set(telemetry).expect("a process runs one scenario");
 }
@@ -152,9 +152,14 @@ fn install(sampler: impl Sampler, burst: fn(u64)) -> Running {
     Running::new(burst, flush)
 }
 
-fn flush() {
+pub(super) fn flush() {
     let telemetry = TELEMETRY.get().expect("installed above");
     assert!(telemetry.flush(Duration::from_secs(10)), "the flush took too long");
+}
+
+/// Spans that were sampled so far.
+pub(super) fn sampled_count() -> u64 {
+    TELEMETRY.get().expect("installed above").spans().sampled
 }
 
 /// Everything is recorded, and dropped by the policy but for a hundredth.
@@ -168,7 +173,7 @@ fn under_policy(burst: fn(u64)) -> Running {
     })
 }
 
-fn sampled(burst: fn(u64)) -> Running {
+pub(super) fn sampled(burst: fn(u64)) -> Running {
     install(parent_based(AlwaysOn), burst)
 }
 
@@ -178,7 +183,7 @@ fn unsampled(burst: fn(u64)) -> Running {
 
 #[instrumented]
 #[inline(never)]
-fn charge(order: u64) -> Result<u64, Declined> {
+pub(super) fn charge(order: u64) -> Result<u64, Declined> {
     work(order)
 }
 

@@ -7,10 +7,13 @@ use super::red_by_hand::{counted, counted_async};
 use super::{DEEP, Group, ROOT, Running, Scenario};
 use crate::work::{Declined, failing_work, poll_to_end, repeat, work, work_in_polls};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::trace::Sampler;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::instrument;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
+
+const UNSAMPLED_NESTED: Scenario =
+    Scenario { group: Group::UnsampledNested, exports: false, ..ROOT };
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -30,12 +33,30 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..ROOT
     },
     Scenario {
+        name: "tracing-otel-unsampled-nested",
+        says: "tracing-opentelemetry's defaults",
+        set_up: || set_up(Sampler::AlwaysOff, Layer::Default, below_one_root),
+        ..UNSAMPLED_NESTED
+    },
+    Scenario {
         name: "tracing-otel-lean-unsampled-nested",
-        group: Group::UnsampledNested,
         says: "at its leanest",
-        exports: false,
         set_up: || set_up(Sampler::AlwaysOff, Layer::Lean, below_one_root),
-        ..ROOT
+        ..UNSAMPLED_NESTED
+    },
+    Scenario {
+        name: "tracing-otel+red-unsampled-nested",
+        says: "tracing-opentelemetry's defaults, and RED by hand",
+        red: true,
+        set_up: || set_up(Sampler::AlwaysOff, Layer::Default, counted_below_one_root),
+        ..UNSAMPLED_NESTED
+    },
+    Scenario {
+        name: "tracing-otel-lean+red-unsampled-nested",
+        says: "at its leanest, and RED by hand",
+        red: true,
+        set_up: || set_up(Sampler::AlwaysOff, Layer::Lean, counted_below_one_root),
+        ..UNSAMPLED_NESTED
     },
     Scenario {
         name: "tracing-otel-root",
@@ -47,6 +68,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "tracing-otel-lean-root",
         says: "at its leanest",
         set_up: || set_up(Sampler::AlwaysOn, Layer::Lean, |calls| repeat(calls, charge)),
+        ..ROOT
+    },
+    Scenario {
+        name: "tracing-otel+red-root",
+        says: "tracing-opentelemetry's defaults, and RED by hand",
+        red: true,
+        set_up: || set_up(Sampler::AlwaysOn, Layer::Default, |calls| repeat(calls, charge_counted)),
         ..ROOT
     },
     Scenario {
@@ -98,13 +126,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-enum Layer {
+pub(super) enum Layer {
     Default,
     Lean,
 }
 
 fn set_up(sampler: Sampler, layer: Layer, burst: fn(u64)) -> Running {
     let provider = provider(sampler);
+    install(&provider, layer);
+    Running::new(burst, move || provider.force_flush().expect("the flush failed"))
+}
+
+pub(super) fn install(provider: &SdkTracerProvider, layer: Layer) {
     let bridge = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
     let bridge = match layer {
         Layer::Default => bridge,
@@ -117,24 +150,28 @@ fn set_up(sampler: Sampler, layer: Layer, burst: fn(u64)) -> Running {
     };
     tracing::subscriber::set_global_default(Registry::default().with(bridge))
         .expect("a process runs one scenario");
-    Running::new(burst, move || provider.force_flush().expect("the flush failed"))
 }
 
 #[instrument(skip_all)]
 #[inline(never)]
-fn charge(order: u64) -> Result<u64, Declined> {
+pub(super) fn charge(order: u64) -> Result<u64, Declined> {
     work(order)
 }
 
 #[instrument(skip_all)]
 #[inline(never)]
-fn charge_counted(order: u64) -> Result<u64, Declined> {
+pub(super) fn charge_counted(order: u64) -> Result<u64, Declined> {
     counted(|| work(order))
 }
 
 #[instrument]
 fn below_one_root(calls: u64) {
     repeat(calls, charge);
+}
+
+#[instrument]
+fn counted_below_one_root(calls: u64) {
+    repeat(calls, charge_counted);
 }
 
 #[instrument(skip_all)]

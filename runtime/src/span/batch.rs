@@ -1,0 +1,274 @@
+//! Spans that wait for the exporter, in the form that it takes.
+
+mod waiting;
+
+use super::export::{ExportError, SpanSink};
+use super::record::{Pending, Record};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use waiting::Waiting;
+
+/// Writes spans as the bytes that its exporter sends.
+pub(crate) trait Encoder: Send {
+    /// Appends the span, which started and ended at `times`, to `bytes`.
+    fn encode(&mut self, record: &Record, times: [SystemTime; 2], bytes: &mut Vec<u8>);
+}
+
+/// An exporter that takes spans as bytes.
+pub(crate) trait BytesSink: SpanSink {
+    /// What writes them; none if it is to be given their data all the same.
+    fn encoder(&self) -> Option<Box<dyn Encoder>>;
+
+    /// As [`SpanSink::export`].
+    fn export_bytes(&mut self, batch: &mut Encoded, timeout: Duration) -> Result<(), ExportError>;
+}
+
+/// An exporter, and in what form it takes spans.
+pub(crate) enum Exporter {
+    Data(Box<dyn SpanSink>),
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody else takes bytes"))]
+    Bytes(Box<dyn BytesSink>),
+}
+
+impl Exporter {
+    /// The same as one that takes their data.
+    pub(super) fn of_data(self) -> Box<dyn SpanSink> {
+        match self {
+            Exporter::Data(sink) => sink,
+            Exporter::Bytes(sink) => sink,
+        }
+    }
+
+    pub(super) fn encoder(&self) -> Option<Box<dyn Encoder>> {
+        match self {
+            Exporter::Data(_) => None,
+            Exporter::Bytes(sink) => sink.encoder(),
+        }
+    }
+
+    pub(crate) fn sink(&self) -> &dyn SpanSink {
+        match self {
+            Exporter::Data(sink) => &**sink,
+            Exporter::Bytes(sink) => &**sink,
+        }
+    }
+
+    pub(crate) fn sink_mut(&mut self) -> &mut dyn SpanSink {
+        match self {
+            Exporter::Data(sink) => &mut **sink,
+            Exporter::Bytes(sink) => &mut **sink,
+        }
+    }
+
+    pub(super) fn export(
+        &mut self,
+        spans: &mut Form,
+        timeout: Duration,
+    ) -> Result<(), ExportError> {
+        match (self, spans) {
+            (Exporter::Bytes(sink), Form::Bytes(spans)) => sink.export_bytes(spans, timeout),
+            (sink, Form::Data(spans)) => {
+                let spans = std::iter::from_fn(|| spans.take()).collect();
+                sink.sink_mut().export(spans, timeout)
+            }
+            (Exporter::Data(_), Form::Bytes(_)) => {
+                Err(ExportError::new("other", "bytes were made for an exporter that takes none"))
+            }
+        }
+    }
+}
+
+/// Spans as bytes, one after the other: none of them has memory of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: VecDeque<u8>,
+    pub(crate) spans: VecDeque<Piece>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) length: usize,
+    /// Who made it; none for our own.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "for those who take bytes"))]
+    pub(crate) scope: Option<Arc<InstrumentationScope>>,
+}
+
+/// A queue that is empty gives back what it has above this; one that is larger does not double.
+const KEPT: usize = 1 << 20;
+
+impl Encoded {
+    fn append(&mut self, others: &mut Encoded) {
+        let more = others.bytes.len();
+        if self.bytes.capacity() - self.bytes.len() < more {
+            self.bytes.reserve_exact(more.max(KEPT.min(self.bytes.capacity())));
+        }
+        self.bytes.append(&mut others.bytes);
+        self.spans.append(&mut others.spans);
+    }
+
+    fn length(&self, count: usize) -> usize {
+        self.spans.iter().take(count).map(|span| span.length).sum()
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.bytes.truncate(self.length(count));
+        self.bytes.shrink_to(KEPT.max(self.bytes.len()));
+        self.spans.truncate(count);
+    }
+
+    /// Moves the first `count` behind those of `to`.
+    fn move_first(&mut self, count: usize, to: &mut Encoded) {
+        let length = self.length(count);
+        let (front, back) = self.bytes.as_slices();
+        let (front, _) = front.split_at(length.min(front.len()));
+        let (back, _) = back.split_at(length - front.len());
+        to.bytes.extend(front);
+        to.bytes.extend(back);
+        to.spans.extend(self.spans.drain(..count));
+        self.drop_bytes(length);
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        let length = self.length(count);
+        self.spans.drain(..count);
+        self.drop_bytes(length);
+    }
+
+    fn drop_bytes(&mut self, length: usize) {
+        self.bytes.drain(..length);
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(KEPT);
+        }
+    }
+}
+
+pub(super) enum Form {
+    Data(Waiting<SpanData>),
+    Bytes(Encoded),
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Form::Data(Waiting::default())
+    }
+}
+
+/// Spans in one form, and what becomes true when they are handed over.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) spans: Form,
+    pub(super) pending: VecDeque<((TraceId, SpanId), Pending)>,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Moves all of `other` behind its own.
+    pub(super) fn append(&mut self, other: &mut Batch) {
+        match (&mut self.spans, &mut other.spans) {
+            (Form::Data(own), Form::Data(others)) => own.append(others),
+            (Form::Bytes(own), Form::Bytes(others)) => own.append(others),
+            // A pipeline's spans are all of one form.
+            _ => return,
+        }
+        self.pending.append(&mut other.pending);
+    }
+
+    /// Shows each span to those who want to see it on its way.
+    pub(super) fn each(&mut self, see: impl FnMut(&mut SpanData)) {
+        if let Form::Data(spans) = &mut self.spans {
+            spans.iter_mut().for_each(see);
+        }
+    }
+
+    /// Leaves the first `count`.
+    pub(super) fn truncate(&mut self, count: usize) {
+        match &mut self.spans {
+            Form::Data(spans) => spans.drop_newest(spans.len().saturating_sub(count)),
+            Form::Bytes(spans) => spans.truncate(count),
+        }
+        self.pending.truncate(count);
+    }
+
+    pub(super) fn drop_first(&mut self, count: usize) {
+        let count = count.min(self.len());
+        match &mut self.spans {
+            Form::Data(spans) => spans.drop_oldest(count),
+            Form::Bytes(spans) => spans.drop_first(count),
+        }
+        self.pending.drain(..count);
+    }
+
+    /// Moves the first `count`, or all if there are fewer, into `to`, which is empty: the same memory
+    /// serves each time.
+    pub(super) fn move_first(&mut self, count: usize, to: &mut Batch) {
+        if count >= self.len() {
+            return std::mem::swap(self, to);
+        }
+        match (&mut self.spans, &mut to.spans) {
+            (Form::Data(own), Form::Data(to)) => {
+                (0..count).map_while(|_| own.take()).for_each(|span| to.push(span));
+            }
+            (Form::Bytes(own), Form::Bytes(to)) => own.move_first(count, to),
+            // A pipeline's spans are all of one form.
+            _ => return,
+        }
+        to.pending.extend(self.pending.drain(..count));
+    }
+}
+
+/// What makes a batch of ended spans.
+pub(super) struct Filling {
+    pub(super) batch: Batch,
+    /// For bytes.
+    encoder: Option<Box<dyn Encoder>>,
+    scratch: Vec<u8>,
+}
+
+impl Filling {
+    pub(super) fn new(encoder: Option<Box<dyn Encoder>>) -> Self {
+        let mut filling = Filling { batch: Batch::default(), encoder, scratch: Vec::new() };
+        filling.batch = filling.empty();
+        filling
+    }
+
+    /// A batch of the same form.
+    pub(super) fn empty(&self) -> Batch {
+        let spans = match &self.encoder {
+            Some(_) => Form::Bytes(Encoded::default()),
+            None => Form::default(),
+        };
+        Batch { spans, ..Batch::default() }
+    }
+
+    /// Adds the span; what memory is left to it may go back to its thread.
+    pub(super) fn add(&mut self, record: &mut Record) {
+        record.clean();
+        let times = record.times();
+        // Before the attributes are moved, at which it looks.
+        let ids = (record.trace_id, record.span_id);
+        self.batch.pending.push_back((ids, record.pending(times)));
+        match (&mut self.batch.spans, &mut self.encoder) {
+            (Form::Bytes(spans), Some(encoder)) => {
+                self.scratch.clear();
+                encoder.encode(record, times, &mut self.scratch);
+                spans.bytes.extend(&self.scratch);
+                let scope = record.live.extra.as_ref().and_then(|extra| extra.scope.clone());
+                spans.spans.push_back(Piece { length: self.scratch.len(), scope });
+            }
+            (Form::Data(spans), _) => spans.push(record.data(times)),
+            (Form::Bytes(_), None) => {}
+        }
+    }
+}

@@ -1,0 +1,11 @@
+use redspan::compat::instrument;
+
+struct S;
+#[instrument]
+impl S {
+    fn f(&self) {}
+}
+
+fn main() {
+    S.f();
+}

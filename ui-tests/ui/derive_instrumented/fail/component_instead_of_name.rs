@@ -1,0 +1,7 @@
+#[derive(redspan::Instrumented)]
+#[instrumented(component = "pay")]
+struct S;
+
+fn main() {
+    let _ = S;
+}

@@ -1,0 +1,9 @@
+#[derive(redspan::Instrumented)]
+struct S {
+    #[instrumented(field)]
+    a: u8,
+}
+
+fn main() {
+    let _ = S { a: 1 }.a;
+}

@@ -1,0 +1,9 @@
+#[derive(redspan::ErrorType)]
+enum E {
+    #[error_type(name = "sold_out")]
+    A,
+}
+
+fn main() {
+    let _ = E::A;
+}

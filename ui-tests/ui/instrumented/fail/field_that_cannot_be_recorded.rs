@@ -1,0 +1,9 @@
+use redspan::instrumented;
+
+struct Order;
+#[instrumented(fields(order))]
+fn f(order: Order) {
+    drop(order);
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use redspan::instrumented;
+
+#[instrumented(labels(size = |r| r.len()))]
+fn f() -> Vec<u8> {
+    vec![]
+}
+
+fn main() {}

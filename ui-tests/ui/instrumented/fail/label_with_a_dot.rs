@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(labels(order.tier = true))]
+fn f() {}
+
+fn main() {}

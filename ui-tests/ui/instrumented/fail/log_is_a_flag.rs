@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(log = true)]
+fn f() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(name = "pay")]
+struct S;
+
+fn main() {}

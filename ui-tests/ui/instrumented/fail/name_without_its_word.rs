@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented("charge")]
+fn f() {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use redspan::instrumented;
+
+fn main() {
+    let f = #[instrumented]
+    |x: u8| x;
+    f(1);
+}

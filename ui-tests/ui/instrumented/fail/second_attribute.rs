@@ -1,0 +1,7 @@
+use redspan::instrumented;
+
+#[instrumented]
+#[instrumented(level = "debug")]
+fn f() {}
+
+fn main() {}

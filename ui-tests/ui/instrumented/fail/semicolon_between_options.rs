@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(name = "a"; level = "debug")]
+fn f() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use redspan::instrumented;
+
+#[instrumented(kind = Kind::Sever)]
+fn f() {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(redspan::Labels)]
+struct S {
+    #[label("region")]
+    a: bool,
+}
+
+fn main() {}

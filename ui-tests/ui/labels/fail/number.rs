@@ -1,0 +1,6 @@
+#[derive(redspan::Labels)]
+struct S {
+    a: u64,
+}
+
+fn main() {}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = redspan::measured!("x", if true { 1 } else { 2 });
+}

@@ -1,0 +1,7 @@
+fn main() {
+    loop {
+        redspan::measured!("x", {
+            break;
+        });
+    }
+}

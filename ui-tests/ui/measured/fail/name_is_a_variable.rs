@@ -1,0 +1,4 @@
+fn main() {
+    let n = "x";
+    let _ = redspan::measured!(n, { 1 });
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = redspan::measured!("x", { 1 }, { 2 });
+}

@@ -1,0 +1,7 @@
+#[derive(redspan::Metrics)]
+struct S {
+    #[metric(description = "x")]
+    a: redspan::metrics::Histogram,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use redspan::instrumented;
+
+struct S;
+#[instrumented]
+impl S {
+    #[redspan::instrumented(none = "error")]
+    fn f(&self) -> u8 {
+        1
+    }
+}
+
+fn main() {}
