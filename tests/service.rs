@@ -336,3 +336,59 @@ async fn what_is_polled_later_says_what_its_service_and_its_options_said() {
     assert_eq!(calls(&[("function", "Payments::half"), ("tenant", "acme")]), Some(1));
     assert_eq!(calls(&[("function", "Payments::detached"), ("region", "us")]), Some(1));
 }
+
+/// As a framework hands over what a handler works with.
+struct State<T>(T);
+
+#[instrumented(service = payments, labels(plan))]
+async fn handler(State(payments): State<std::sync::Arc<Payments>>, plan: Plan) -> usize {
+    payments.charges.len()
+}
+
+#[instrumented(service = payments)]
+fn later(payments: &Payments) -> impl Future<Output = usize> + Send + use<> {
+    std::future::ready(payments.charges.len())
+}
+
+#[instrumented(service = payments)]
+fn block(payments: &Payments) -> impl Future<Output = u8> + Send + use<> {
+    async move { 1 }
+}
+
+#[instrumented]
+impl Payments {
+    #[instrumented(off)]
+    async fn batch(&self) -> u64 {
+        let first = redspan::measured!("batch.first", service = self, { self.charges[0] });
+        let second = async move { self.charges[1] };
+        first
+            + redspan::measured!("batch.second", service = self, async move { second.await }).await
+    }
+
+    #[instrumented(service = other)]
+    fn of_another(&self, other: &Payments) -> u64 {
+        self.sum() - other.sum()
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_method_takes_over_what_the_service_says_that_it_names() {
+    let ((), seen) = testing::scope_async(async {
+        let payments = std::sync::Arc::new(Payments::open(Region::Us));
+        assert_eq!(handler(State(payments.clone()), Plan::Paid).await, 2);
+        assert_eq!((later(&payments).await, block(&payments).await), (2, 1));
+        assert_eq!(payments.batch().await, 60);
+        assert_eq!(payments.of_another(&Payments::open(Region::Eu)), 0);
+    })
+    .await;
+    for name in ["handler", "later", "block", "batch.first", "batch.second"] {
+        let span = seen.span(name);
+        assert_eq!(line(&span), format!("{name} cloud.region=us component=payments shard=3"));
+        let labels = [("function", name), ("region", "us")];
+        assert_eq!(seen.counter("function_calls_total", &labels), Some(1), "{name}");
+    }
+    let region = seen.span("Payments::of_another").attribute("cloud.region");
+    assert_eq!(region, Some("eu".into()), "the one that is named");
+    let labels = [("function", "handler"), ("plan", "paid"), ("region", "us")];
+    assert_eq!(seen.counter("function_calls_total", &labels), Some(1));
+}

@@ -227,6 +227,7 @@ use off as instrumented;
 /// | `sample = 0.01` | a number from `0.0` to `1.0`, `"always"`, `"never"` | the share of traces to record among those that begin here: a hint, for samplers that follow it (`redspan::sample::hinted`, and what `init!` sets up by itself) |
 /// | `root` | | each call begins a trace, linked to the span around it |
 /// | `links(a, b)` | `SpanContext`, `redspan::context::Captured`, `Context`, `Link`; options and lists of them | spans that have to do with the call |
+/// | `service = app.payments` | what has `#[derive(Instrumented)]`, or a reference, `Box`, `Rc` or `Arc` of it | the service whose attributes and labels the call takes over; a method in an instrumented block has its receiver |
 /// | `busy` | where a future or a stream is measured | how long the future was polled, how long it waited, and how often: `busy_ns`, `idle_ns`, `redspan.polls` on the span |
 /// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning, and one whose error says how loud it is, as an `ErrorType` does, has that error's level. It is no event of the span, which says the same itself |
 /// | `metrics = false` | | no metrics, only a span |
@@ -314,7 +315,7 @@ pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The options see what is in scope where the expression stands, and the parameters of a closure. `busy` is for
 /// what is polled: `async` blocks and closures that end in one. Of a service in whose method it stands a block
-/// takes nothing over: `fields(component = "payments", shard = self.shard)` says so where it matters.
+/// takes over what `service = self` asks for.
 ///
 /// With the feature `instrument` off only the expression is left, and means the same.
 ///
@@ -477,7 +478,8 @@ pub fn metrics(input: TokenStream) -> TokenStream {
 ///
 /// A number, a boolean or a text is an attribute as it is; of other types the `Label` is taken, or else
 /// the `Display`. An attribute or a label that a method's own `fields(…)` or `labels(…)` names is the
-/// method's. A body in a trait itself does not know which type it is in, and takes nothing over.
+/// method's. A body in a trait itself does not know which type it is in, and takes nothing over. What is no
+/// method, a handler or a [`measured!`](macro@measured), asks for it: `service = app.payments`.
 ///
 /// `component` is no label of the metrics: their label `function` begins with the type's name.
 #[proc_macro_derive(Instrumented, attributes(instrumented))]

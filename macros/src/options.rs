@@ -64,6 +64,7 @@ pub(crate) const INSTRUMENTED: &[Known] = &[
     Known::new("sample", "sample = 0.1", "sample = [3]").needs(SPAN),
     Known::new("root", "root", "root = 3").needs(SPAN),
     Known::new("links", "links(message.span_context)", "links = 3").needs(SPAN),
+    Known::new("service", "service = self", "service(3)"),
     Known::new("busy", "busy", "busy = 3").needs(SPAN),
     Known::new("log", "log", "log = 3"),
     Known::new("metrics", "metrics = false", "metrics = 3"),

@@ -32,7 +32,7 @@ pub mod service {
     pub use crate::red::sets::Choice;
     pub use crate::service::{
         Attributes, Field, Info, Named, Of, Service, Shared, ViaDisplay, ViaLabel, ViaNobody,
-        ViaNothing, ViaPlain, ViaService,
+        ViaNothing, ViaPlain, ViaService, of,
     };
 }
 

@@ -22,7 +22,9 @@
 //! Where an attribute is written with its path, `#[tracing::instrument(…)]` becomes
 //! `#[redspan::compat::instrument(…)]`; everything else of `tracing` stays. Every argument of
 //! tracing-attributes 0.1.31 is taken: `level`, `name`, `target`, `parent`, `follows_from`, `skip`,
-//! `skip_all`, `fields`, `err` and `ret`, with their forms.
+//! `skip_all`, `fields`, `err` and `ret`, with their forms. What is said of a `const fn`, and of an `async fn`
+//! whose body is not of the type that it promises, is what tracing's users know, in the same place; mistakes in the
+//! arguments have messages of redspan's own, each at its word.
 //!
 //! It stands apart from [`instrumented`](macro@crate::instrumented) because its privacy is the opposite:
 //! **arguments are recorded unless they are skipped.** For new code prefer the other one.

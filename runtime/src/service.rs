@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What is known of a service without one of its values.
@@ -34,9 +35,39 @@ pub trait Shared {
 }
 
 /// A service: the derive implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no service, which other calls could take something over from",
+    label = "no service",
+    note = "write `#[derive(redspan::Instrumented)]` on it"
+)]
 pub trait Service: Shared {
     /// What is known without a value.
     const INFO: &'static Info;
+}
+
+macro_rules! pointers {
+    ($($pointer:ty),*) => {$(
+        impl<T: Shared + ?Sized> Shared for $pointer {
+            fn attributes(&self, to: &mut Attributes) {
+                T::attributes(self, to);
+            }
+
+            fn labels(&self, to: &mut dyn FnMut(&[Choice<'_>])) {
+                T::labels(self, to);
+            }
+        }
+
+        impl<T: Service + ?Sized> Service for $pointer {
+            const INFO: &'static Info = T::INFO;
+        }
+    )*};
+}
+
+pointers!(&T, &mut T, Box<T>, Arc<T>, Rc<T>);
+
+/// For `service = expr`.
+pub fn of<T: Service>(value: &T) -> Option<Held<'_>> {
+    Some(Held { info: T::INFO, this: Some(value) })
 }
 
 /// What the calls of one site take over from their service: learned from the first of them.

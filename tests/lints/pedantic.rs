@@ -326,6 +326,17 @@ impl Orders {
         self.open.len()
     }
 
+    // What is polled holds neither the receiver nor the arguments as they came.
+    #[instrumented(labels(plan, tenant = capped(tenant, 3)))]
+    fn ready(&self, plan: bool, tenant: String) -> impl Future<Output = usize> + Send + use<> {
+        std::future::ready(self.open.len() + usize::from(plan) + tenant.into_bytes().len())
+    }
+
+    fn detached(&self) -> impl Future<Output = usize> + Send + use<> {
+        let count = self.count();
+        async move { count }
+    }
+
     fn add(&mut self, id: u64) -> &mut Self {
         self.open.push(id);
         self
@@ -425,6 +436,7 @@ fn main() -> Result<(), OrderError> {
     println!("{:?} {:?}", now(with_attribute(1)), now(pinned(1, "a")));
     let mut orders = Orders::new(Region::Eu);
     println!("{}", orders.add(1).add(2).count());
+    println!("{:?} {:?}", now(orders.ready(true, String::new())), now(orders.detached()));
     println!("{:?} {:?}", orders.ship_all(&[1]), now(orders.close(1)).transpose()?);
     println!("{:?}", orders.into_open());
     println!("{}", Arc::new(Orders::new(Region::Us)).shared());

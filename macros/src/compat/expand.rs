@@ -8,6 +8,7 @@ use super::fields;
 use super::model::{Event, Mode, Model};
 use super::tail::Tail;
 use crate::instrumented::model::{Model as Plain, Output};
+use crate::instrumented::parse::Function;
 use crate::instrumented::{body, expand as plain};
 use crate::paths;
 
@@ -28,6 +29,19 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #statics #rest));
     block.set_span(model.braces);
     quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig #block)
+}
+
+/// A `const fn`, with what tracing says of it: word for word, and in the same place, for who replaces the
+/// import may look for that. Its callers find the function all the same.
+pub(crate) fn refused(function: &Function) -> TokenStream {
+    // As tracing writes it, without a semicolon, which the compiler has another message about.
+    const MESSAGE: &str = "the `#[instrument]` attribute may not be used with `const fn`s";
+    let at = Span::call_site();
+    let Function { attrs, vis, default, sig, .. } = function;
+    quote_spanned!(at=>
+        ::core::compile_error!(#MESSAGE)
+        #(#attrs)* #[allow(unused)] #vis #default #sig { loop {} }
+    )
 }
 
 fn synchronous(model: &Model) -> TokenStream {

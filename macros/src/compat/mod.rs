@@ -27,6 +27,9 @@ pub(crate) fn expand(
         return None;
     }
     let function = item::function_of(tokens, diag)?;
+    if function.sig.constness.is_some() {
+        return Some(expand::refused(&function));
+    }
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))
 }

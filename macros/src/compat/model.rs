@@ -1,6 +1,6 @@
 //! Judges the options and joins them with the function.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::Parser;
@@ -244,6 +244,18 @@ fn event(entry: attrs::Entry, diag: &mut Diag) -> Option<Event> {
     Some(event)
 }
 
+/// An async body that ends in a semicolon in the attribute's place: where it should have had a value,
+/// tracing's users are told so there. Its edition is of no matter, since that is the last expression's.
+fn without_a_value(body: Group) -> Group {
+    let last = body.stream().into_iter().last();
+    if !matches!(last, Some(TokenTree::Punct(punct)) if punct.as_char() == ';') {
+        return body;
+    }
+    let mut body = Group::new(Delimiter::Brace, body.stream());
+    body.set_span(Span::call_site());
+    body
+}
+
 /// Joins the options and the function, or notes why this function has no instrumented form.
 pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
     let arguments = fields::arguments(&function.sig);
@@ -278,6 +290,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
                 arguments.iter().filter_map(|field| field.value.tokens()).cloned().collect();
             let given: Vec<_> = given.iter().collect();
             let params = params::take(&mut sig, &recorded, Some(&given));
+            let body = if sig.asyncness.is_some() { without_a_value(body) } else { body };
             (params, body, function::output(&sig.output), true)
         }
     };

@@ -133,7 +133,8 @@ fn ending(model: &Model, tail: &Tail, later: &Later) -> TokenStream {
         });
     let output = returns::without_impl(later.output.clone());
     let future = |first| body::block(block, &output, first);
-    let (kept, shared) = match (shared(model), holds_receiver(model, tail)) {
+    let holds = model.options.service.is_none() && holds_receiver(model, tail);
+    let (kept, shared) = match (shared(model), holds) {
         (Some(shared), false) => {
             let private = paths::private();
             let kept = quote_spanned!(at=>
@@ -148,9 +149,9 @@ fn ending(model: &Model, tail: &Tail, later: &Later) -> TokenStream {
         Some(pin) => {
             let mut pinned = Group::new(Delimiter::Parenthesis, driven);
             pinned.set_span(pin.span());
-            quote_spanned!(at=> #kept #bound #(#before)* #pinned)
+            quote_spanned!(at=> #bound #kept #(#before)* #pinned)
         }
-        None => quote_spanned!(at=> #kept #bound #(#before)* #driven),
+        None => quote_spanned!(at=> #bound #kept #(#before)* #driven),
     }
 }
 
@@ -391,6 +392,11 @@ fn begin_of(
 /// receiver may be anything that leads to it.
 fn shared(model: &Model) -> Option<TokenStream> {
     let at = Span::mixed_site();
+    if let Some(service) = &model.options.service {
+        let place = at.located_at(service.span());
+        let private = paths::private_at(place);
+        return Some(quote_spanned!(place=> #private::service::of(&(#service))));
+    }
     let private = paths::private();
     let this = Token![Self](model.sig.ident.span());
     match (model.shared, receiver(model)) {

@@ -36,6 +36,8 @@ pub(crate) struct Options {
     /// Starts a trace of its own.
     pub(crate) root: bool,
     pub(crate) links: Vec<TokenStream>,
+    /// The value whose attributes and labels the call takes over, where it is no method's receiver.
+    pub(crate) service: Option<TokenStream>,
     /// The place of the option `busy`, if it is asked for.
     pub(crate) busy: Option<Span>,
     /// The level of the line that says how a call ended.
@@ -154,6 +156,10 @@ pub(crate) fn options(entries: Vec<Entry>, place: Place, diag: &mut Diag) -> Opt
             "links" => {
                 let list = attrs::list_of(entry, INSTRUMENTED, diag);
                 options.links = list.map(|list| exprs(&list, diag)).unwrap_or_default();
+            }
+            "service" => {
+                let value = attrs::value_of(entry, INSTRUMENTED, diag);
+                options.service = value.map(ToTokens::into_token_stream);
             }
             "slo" => {
                 if let Some(list) = attrs::list_of(entry, INSTRUMENTED, diag) {
@@ -353,7 +359,7 @@ impl Options {
     pub(crate) fn reads(&self) -> Vec<TokenStream> {
         let fields = self.fields.iter().filter_map(|field| field.value.tokens());
         let labels = self.labels.iter().filter_map(Label::given);
-        fields.chain(labels).chain(&self.links).cloned().collect()
+        fields.chain(labels).chain(&self.links).chain(&self.service).cloned().collect()
     }
 
     pub(crate) fn level(&self) -> Ident {

@@ -1,8 +1,14 @@
 use redspan::compat::instrument;
 
-#[instrument]
-const fn charge() {}
+struct Prices;
+
+impl Prices {
+    #[instrument]
+    pub const fn charge(cents: u64) -> u64 {
+        cents
+    }
+}
 
 fn main() {
-    charge();
+    Prices::charge(1);
 }

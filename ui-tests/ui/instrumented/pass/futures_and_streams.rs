@@ -63,6 +63,41 @@ impl Store for Memory {
     }
 }
 
+#[derive(redspan::Instrumented)]
+struct Service {
+    #[instrumented(attribute, label)]
+    open: bool,
+}
+
+// What is polled holds nothing of them, and may live longer.
+#[instrumented]
+impl Service {
+    #[instrumented(labels(tier = first.0 > 1, tenant = capped(tenant, 2)), links(cause))]
+    fn made<T: Send + 'static>(
+        &self,
+        first: (u8, T),
+        tenant: String,
+        cause: Option<redspan::SpanContext>,
+    ) -> impl Future<Output = u8> + Send + use<T> {
+        drop((tenant, cause));
+        ready(first.0)
+    }
+
+    fn literal(&self) -> Pin<Box<dyn Future<Output = u8> + Send>> {
+        Box::pin(ready(1))
+    }
+
+    fn detached(self) -> impl Future<Output = u8> + Send {
+        async move { 1 }
+    }
+
+    #[instrumented(labels(tier))]
+    fn text<'a>(&self, (tier, text): (bool, &'a str)) -> Pin<Box<dyn Future<Output = &'a str> + Send + 'a>> {
+        let _ = tier;
+        Box::pin(ready(text))
+    }
+}
+
 #[instrumented]
 #[must_use]
 async fn must_be_used() -> u8 {
@@ -86,4 +121,9 @@ async fn main() {
     assert_eq!(assert_send(memory.get(0)).await, Some(&7));
     assert_eq!(memory.boxed(0).await, Some(&7));
     assert_eq!(must_be_used().await, 1);
+    let service = Service { open: true };
+    let made = assert_send(service.made((1, 'c'), String::new(), None));
+    let (literal, text) = (service.literal(), service.text((service.open, "abc")));
+    assert_eq!((made.await, literal.await, text.await), (1, 1, "abc"));
+    assert_eq!(service.detached().await, 1);
 }
