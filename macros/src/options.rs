@@ -108,6 +108,16 @@ pub(crate) const GUESSED: &[(&[&str], &str)] = &[
          `#[derive(redspan::Instrumented)]` on the type names the component; `fields` is for this call",
     ),
     (
+        &["enabled", "enable", "disabled", "disable", "no_span", "no_metrics"],
+        "`span = false` and `metrics = false` leave out one of both; without the feature `instrument` there is \
+         nothing of it, anywhere",
+    ),
+    (
+        &["target"],
+        "the target is the function's module, which nothing changes; a promise's is in `slo`: \
+         `slo(success, target = 99.95)`",
+    ),
+    (
         &["track_concurrency"],
         "calls in flight are always counted, unless `metrics` are off: remove it",
     ),

@@ -122,6 +122,10 @@ fn said(attrs: &[Attribute], diag: &mut Diag) -> Said {
             diag.at(attr.meta.span(), message);
             continue;
         };
+        if list.tokens.is_empty() {
+            let message = "this says nothing: `#[error_type(\"card_declined\", client)]`";
+            diag.at(attr.path().span(), message);
+        }
         let (names, rest) = names(list.tokens.clone());
         for name in names {
             if said.name.is_some() {

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Expr, Ident, Lit, LitStr, Token};
+use syn::{Expr, Ident, Lit, LitStr, Token, token};
 
 use crate::attrs;
 use crate::diag::Diag;
@@ -84,13 +84,18 @@ fn raw(input: ParseStream) -> syn::Result<Raw> {
         let (name, span, expr) = dotted(input)?;
         (name, span, Some(expr))
     };
+    if input.peek(Token![:]) || input.peek(Token![=>]) {
+        return Err(input.error(format!("a field's value stands behind `=`: {FORMS}")));
+    }
     if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         let value = value(input, &name, span)?;
         return Ok(Raw { span, field: Field { name, value } });
     }
-    if input.peek(Token![:]) {
-        return Err(input.error(format!("a field's value stands behind `=`: {FORMS}")));
+    // `name.len()`, `id as u32`
+    if shorthand.is_some() && (input.peek(token::Paren) || input.peek(Token![as])) {
+        let message = format!("what is more than a name needs one in front: {FORMS}");
+        return Err(input.error(message));
     }
     match shorthand {
         Some(expr) => Ok(Raw { span, field: Field { name, value: Value::Plain(expr) } }),

@@ -87,8 +87,7 @@ fn label(input: ParseStream) -> syn::Result<Label> {
         return Ok(Label { name, value, cap: None });
     }
     if input.peek(Token![.]) {
-        let message =
-            format!("a label's name has no dot, which Prometheus does not know: `{name}_… = …`");
+        let message = format!("a label needs a name without a dot: {FORMS}");
         return Err(input.error(message));
     }
     if !input.peek(Token![=]) {

@@ -256,7 +256,9 @@ fn share(value: &Expr, diag: &mut Diag) -> Option<f64> {
             "never" => Some(0.0),
             other => {
                 let hint = attrs::hint(other, &["always", "never"]);
-                diag.at(text.span(), format!("unknown share `{other}`; {hint}"));
+                let number = if hint.ends_with('?') { "" } else { ", or a number from 0.0 to 1.0" };
+                let message = format!("unknown share `{other}`; {hint}{number}");
+                diag.at(text.span(), message);
                 return None;
             }
         },

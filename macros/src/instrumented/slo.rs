@@ -24,8 +24,16 @@ pub(crate) struct Objectives {
 pub(crate) fn add(objectives: &mut Objectives, key: &Ident, list: Group, diag: &mut Diag) {
     let (mut success, mut latency, mut target) = (None, None, None);
     let before = diag.len();
-    for entry in attrs::judge_keys(attrs::entries(list.stream(), "target = 99.9", diag), SLO, diag)
-    {
+    let entries = attrs::entries(list.stream(), "latency = \"250ms\"", diag);
+    let names: Vec<&str> = SLO.iter().map(|option| option.name).collect();
+    let hint = |key: &str| match key {
+        "percentile" | "percent" | "objective" | "p90" | "p95" | "p99" => {
+            "the percentage of calls is the `target`: `target = 99`".to_owned()
+        }
+        "threshold" | "duration" | "time" => "it is `latency`: `latency = \"250ms\"`".to_owned(),
+        key => attrs::hint(key, &names),
+    };
+    for entry in attrs::judge_keys_with(entries, SLO, hint, diag) {
         let at = entry.key.clone();
         if at == "success" {
             success = attrs::flag_of(entry, SLO, diag).map(|_| at);

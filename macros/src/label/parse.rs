@@ -2,8 +2,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, Fields, Generics, Ident, LitStr, Meta};
+use syn::{Attribute, Data, Fields, Generics, Ident, LitStr, Meta, Token};
 
 use crate::attrs::{self, Entry};
 use crate::diag::Diag;
@@ -76,9 +78,20 @@ fn attributes(attrs: &[Attribute], diag: &mut Diag) -> (Option<LitStr>, Vec<Entr
             diag.at(attr.meta.span(), "`label` takes what it changes: `#[label(\"name\")]`");
             continue;
         };
-        match syn::parse2::<LitStr>(list.tokens.clone()) {
-            Ok(literal) if name.is_none() => name = Some(literal),
-            Ok(literal) => diag.at(literal.span(), "a second name; keep one of them"),
+        if list.tokens.is_empty() {
+            diag.at(attr.path().span(), "this says nothing: `#[label(\"name\")]`");
+        }
+        let names = Punctuated::<LitStr, Token![,]>::parse_terminated;
+        match names.parse2(list.tokens.clone()) {
+            Ok(names) => {
+                for literal in names {
+                    if name.is_none() {
+                        name = Some(literal);
+                    } else {
+                        diag.at(literal.span(), "a second name; keep one of them");
+                    }
+                }
+            }
             Err(_) => {
                 entries.extend(attrs::entries(list.tokens.clone(), "rename = \"name\"", diag))
             }

@@ -10,6 +10,7 @@ use syn::{Ident, LitStr, Token};
 
 use crate::attrs::brace;
 use crate::diag::Diag;
+use crate::options::INSTRUMENTED;
 
 #[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "only the body is emitted then"))]
 pub(crate) struct Input {
@@ -84,7 +85,7 @@ fn read(input: ParseStream) -> syn::Result<Input> {
             }
         }
     }
-    let start = if input.is_empty() { name.span() } else { input.span() };
+    let start = if input.is_empty() { last_of(&options, &name)? } else { input.span() };
     let mut rest: Vec<TokenTree> = input.parse::<TokenStream>()?.into_iter().collect();
     if matches!(rest.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ',') {
         rest.pop();
@@ -98,6 +99,25 @@ fn read(input: ParseStream) -> syn::Result<Input> {
         None => syn::Error::new(start, format!("expected {ACCEPTED}")),
     })?;
     Ok(Input { name, options, body })
+}
+
+/// Where there is an expression to be, if nothing is left for it: what comes last is none, or lacks the comma
+/// behind an option.
+fn last_of(options: &TokenStream, name: &LitStr) -> syn::Result<Span> {
+    let options: Vec<TokenTree> = options.clone().into_iter().collect();
+    let Some(last) = options.rsplit(|token| is_punct(token, ',')).find(|part| !part.is_empty())
+    else {
+        return Ok(name.span());
+    };
+    // `level = "debug" { … }`, `fields(a) { … }`, but not `if (a) { … }`.
+    if let [TokenTree::Ident(word), next, .., block] = last
+        && INSTRUMENTED.iter().any(|option| word == option.name)
+        && (is_punct(next, '=') || matches!(next, TokenTree::Group(_)))
+        && brace(block).is_some()
+    {
+        return Err(syn::Error::new(block.span(), "expected `,` in front of this"));
+    }
+    Ok(last[0].span())
 }
 
 /// The first token of what stands behind the expression, if there is one in front of a comma.

@@ -1,0 +1,9 @@
+#[derive(redspan::ErrorType)]
+enum E {
+    #[error_type()]
+    A,
+}
+
+fn main() {
+    let _ = E::A;
+}

@@ -1,0 +1,9 @@
+use redspan::instrumented;
+
+#[instrumented(sample = "10%")]
+fn charge(id: u64, name: String) -> Result<u64, String> {
+    drop(name);
+    Ok(id)
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use redspan::instrumented;
+
+#[instrumented(slo(250ms))]
+fn charge(id: u64, name: String) -> Result<u64, String> {
+    drop(name);
+    Ok(id)
+}
+
+fn main() {}

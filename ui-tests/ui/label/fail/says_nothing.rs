@@ -1,0 +1,9 @@
+#[derive(redspan::Label)]
+enum E {
+    #[label()]
+    A,
+}
+
+fn main() {
+    let _ = E::A;
+}

@@ -1,0 +1,3 @@
+fn main() {
+    redspan::measured!("x", fields(a = 1) { 1 });
+}
