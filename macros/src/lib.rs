@@ -223,7 +223,7 @@ use off as instrumented;
 /// |---|---|---|
 /// | `ok_if = …` | as `error_if` | which returned values are a success; excludes `error_if` |
 /// | `none = "error"` | `error`, `ok` | a returned `None`, or `Ok(None)`, is an error, with the `error.type` `none` |
-/// | `err = "type"` | `type`, `message` | how much of an error goes on the span: with `type` its `Display` is not called |
+/// | `err = "type"` | `type`, `message` | how much of an error goes on the span: with `type` its `Display` is not called, so that the status has no description, and there is no event `exception`; `error.type` stays |
 /// | `sample = 0.01` | a number from `0.0` to `1.0`, `"always"`, `"never"` | the share of traces to record among those that begin here: a hint, for samplers that follow it (`redspan::sample::hinted`, and what `init!` sets up by itself) |
 /// | `root` | | each call begins a trace, linked to the span around it |
 /// | `links(a, b)` | `SpanContext`, `redspan::context::Captured`, `Context`, `Link`; options and lists of them | spans that have to do with the call |
@@ -276,7 +276,7 @@ pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a block, an `async` block or each call of a closure a call: where the attribute
 /// [`instrumented`](macro@instrumented) cannot stand.
 ///
-/// First the name, for the span and the label `function`; then the attribute's options, but `name`; last the
+/// First the name, for the span and the label `function` (and, with the module, `code.function.name`); then the attribute's options, but `name`; last the
 /// expression, of which the value is that of the macro.
 ///
 /// ```
