@@ -1,63 +1,173 @@
 //! Handles of metrics, kept as long as their recorder is the one that is installed.
 
+use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
 use metrics::Recorder;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 
 /// How many handles are kept. What lies beyond is registered each time, and bounded by the recorder.
 const KEPT: usize = 2_000;
 
+#[derive(Clone)]
 struct Cache<K, V> {
     /// Whose handles these are: a recorder may be installed at any time.
     recorder: usize,
-    by_place: HashMap<Box<str>, Vec<(K, V)>>,
+    /// Those that have no place.
+    nowhere: Vec<(K, V)>,
+    by_place: HashMap<Arc<str>, Arc<Vec<(K, V)>>>,
     kept: usize,
 }
 
-/// Handles, by a name such as a route, and by what else tells them apart.
-pub(super) struct Kept<K, V>(RwLock<Option<Cache<K, V>>>);
+/// Handles, by a name such as a route (which may be empty), and by what else tells them apart.
+///
+/// Read by all threads at once, and nearly never written: readers share nothing that they write.
+pub(super) struct Kept<K, V>(ArcSwapOption<Cache<K, V>>);
 
 fn address(recorder: &dyn Recorder) -> usize {
     std::ptr::from_ref(recorder).cast::<()>().addr()
 }
 
-impl<K, V> Cache<K, V>
-where
-    K: Clone + PartialEq,
-    V: Clone,
-{
-    fn find(&self, place: &str, key: &K) -> Option<V> {
-        let mut of_place = self.by_place.get(place)?.iter();
-        of_place.find(|(known, _)| known == key).map(|(_, handle)| handle.clone())
+impl<K: Clone + PartialEq, V: Clone> Cache<K, V> {
+    fn new(recorder: usize) -> Self {
+        Cache { recorder, nowhere: Vec::new(), by_place: HashMap::new(), kept: 0 }
+    }
+
+    fn find(&self, place: &str, key: &K) -> Option<&V> {
+        let of_place = match place {
+            "" => &self.nowhere,
+            place => &**self.by_place.get(place)?,
+        };
+        of_place.iter().find(|(known, _)| known == key).map(|(_, handle)| handle)
+    }
+
+    fn add(&mut self, place: &str, key: &K, handle: &V) {
+        if self.kept >= KEPT || self.find(place, key).is_some() {
+            return;
+        }
+        self.kept += 1;
+        let of_place = match place {
+            "" => &mut self.nowhere,
+            place => Arc::make_mut(self.by_place.entry(place.into()).or_default()),
+        };
+        of_place.push((key.clone(), handle.clone()));
     }
 }
 
 impl<K: Clone + PartialEq, V: Clone> Kept<K, V> {
     pub(super) const fn new() -> Self {
-        Kept(RwLock::new(None))
+        Kept(ArcSwapOption::const_empty())
     }
 
-    /// The handle of `place` and `key`, which `make` registers when it is first asked for.
-    pub(super) fn get(&self, place: &str, key: &K, make: impl FnOnce(&dyn Recorder) -> V) -> V {
+    /// Runs `with` on the handle of `place` and `key`, which `make` registers when it is first asked for.
+    pub(super) fn with<T>(
+        &self,
+        place: &str,
+        key: &K,
+        make: impl FnOnce(&dyn Recorder) -> V,
+        with: impl FnOnce(&V) -> T,
+    ) -> T {
         metrics::with_recorder(|recorder| {
             let now = address(recorder);
-            let cache = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            let of_now = cache.as_ref().filter(|cache| cache.recorder == now);
+            let cache = self.0.load();
+            let of_now = cache.as_deref().filter(|cache| cache.recorder == now);
             if let Some(handle) = of_now.and_then(|cache| cache.find(place, key)) {
-                return handle;
+                return with(handle);
             }
             drop(cache);
             let handle = make(recorder);
-            let mut cache = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            if cache.as_ref().is_none_or(|cache| cache.recorder != now) {
-                *cache = Some(Cache { recorder: now, by_place: HashMap::new(), kept: 0 });
-            }
-            if let Some(cache) = cache.as_mut().filter(|cache| cache.kept < KEPT) {
-                cache.kept += 1;
-                let of_place = cache.by_place.entry(place.into()).or_default();
-                of_place.push((key.clone(), handle.clone()));
-            }
-            handle
+            self.0.rcu(|cache| {
+                let of_now = cache.as_deref().filter(|cache| cache.recorder == now);
+                let mut cache = of_now.map_or_else(|| Cache::new(now), Cache::clone);
+                cache.add(place, key, &handle);
+                Some(Arc::new(cache))
+            });
+            with(&handle)
         })
+    }
+
+    /// The handle, to be held.
+    pub(super) fn get(&self, place: &str, key: &K, make: impl FnOnce(&dyn Recorder) -> V) -> V {
+        self.with(place, key, make, V::clone)
+    }
+}
+
+/// Whether two words are the same: those of one program mostly lie in one place.
+pub(super) fn same(one: &'static str, other: &'static str) -> bool {
+    std::ptr::eq(one, other) || one == other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics::NoopRecorder;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_handle_is_made_once_for_each_place_and_key_and_recorder() {
+        let kept: Kept<u8, String> = Kept::new();
+        let made = Cell::new(0);
+        let ask = |place: &str, key: u8| {
+            let make = |_: &dyn Recorder| {
+                made.set(made.get() + 1);
+                format!("{place}{key}")
+            };
+            assert_eq!(kept.get(place, &key, make), format!("{place}{key}"));
+            made.get()
+        };
+        assert_eq!([ask("", 1), ask("", 2), ask("/a", 1), ask("/a", 2)], [1, 2, 3, 4]);
+        assert_eq!([ask("", 1), ask("", 2), ask("/a", 1), ask("/a", 2)], [4; 4]);
+        // Not of size zero, so that it has an address of its own.
+        struct Other(#[expect(dead_code, reason = "for its size")] u64, NoopRecorder);
+        impl Recorder for Other {
+            fn describe_counter(
+                &self,
+                _: metrics::KeyName,
+                _: Option<metrics::Unit>,
+                _: metrics::SharedString,
+            ) {
+            }
+            fn describe_gauge(
+                &self,
+                _: metrics::KeyName,
+                _: Option<metrics::Unit>,
+                _: metrics::SharedString,
+            ) {
+            }
+            fn describe_histogram(
+                &self,
+                _: metrics::KeyName,
+                _: Option<metrics::Unit>,
+                _: metrics::SharedString,
+            ) {
+            }
+            fn register_counter(
+                &self,
+                key: &metrics::Key,
+                metadata: &metrics::Metadata<'_>,
+            ) -> metrics::Counter {
+                self.1.register_counter(key, metadata)
+            }
+            fn register_gauge(
+                &self,
+                key: &metrics::Key,
+                metadata: &metrics::Metadata<'_>,
+            ) -> metrics::Gauge {
+                self.1.register_gauge(key, metadata)
+            }
+            fn register_histogram(
+                &self,
+                key: &metrics::Key,
+                metadata: &metrics::Metadata<'_>,
+            ) -> metrics::Histogram {
+                self.1.register_histogram(key, metadata)
+            }
+        }
+        metrics::with_local_recorder(&Other(1, NoopRecorder), || assert_eq!(ask("", 1), 5));
+        for key in 0..u8::MAX {
+            for place in 0..12 {
+                ask(&format!("/{place}"), key);
+            }
+        }
+        assert_eq!(kept.0.load().as_ref().map(|cache| cache.kept), Some(KEPT));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use opentelemetry::{Context, ContextGuard};
@@ -50,7 +50,8 @@ pub fn add(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> bool {
     let Some(Some(held)) = current::with(|cx| cx.get::<Held>().cloned()) else { return false };
     let (key, value) = (key.into(), value.into());
     let mut fits = true;
-    held.0.rcu(|pairs| {
+    let Pairings { bound, now } = &*held.0;
+    now.get_or_init(|| ArcSwap::from_pointee(bound.clone())).rcu(|pairs| {
         let mut pairs = Pairs::clone(pairs);
         fits = set(&mut pairs, key.clone(), value.clone());
         pairs
@@ -91,7 +92,7 @@ impl Scope {
 
     /// The context with this scope in it, around which there may be others.
     pub(crate) fn within(self, context: &Context) -> Context {
-        let mut pairs = context.get::<Held>().map(|outer| Pairs::clone(&outer.0.load()));
+        let mut pairs = context.get::<Held>().map(|outer| outer.with(Pairs::clone));
         match &mut pairs {
             None => pairs = Some(self.0),
             Some(pairs) => {
@@ -100,8 +101,8 @@ impl Scope {
                 }
             }
         }
-        let pairs = ArcSwap::from_pointee(pairs.unwrap_or_default());
-        context.with_value(Held(Arc::new(pairs)))
+        let bound = pairs.unwrap_or_default();
+        context.with_value(Held(Arc::new(Pairings { bound, now: OnceLock::new() })))
     }
 
     /// Enters the scope on this thread until the guard is dropped. Not for async code: a guard held
@@ -119,12 +120,29 @@ pub struct Entered(#[expect(dead_code, reason = "held to be dropped")] Option<Co
 
 /// The fields of a scope, those of the scopes around it included.
 #[derive(Clone, Debug)]
-struct Held(Arc<ArcSwap<Pairs>>);
+struct Held(Arc<Pairings>);
+
+#[derive(Debug)]
+struct Pairings {
+    /// With which it began.
+    bound: Pairs,
+    /// With those that were added; few scopes have such, and their making costs more than all the rest.
+    now: OnceLock<ArcSwap<Pairs>>,
+}
+
+impl Held {
+    fn with<T>(&self, with: impl FnOnce(&Pairs) -> T) -> T {
+        match self.0.now.get() {
+            Some(now) => with(&now.load()),
+            None => with(&self.0.bound),
+        }
+    }
+}
 
 /// Hands each field of the context's scope to `take`.
 #[inline]
 pub(super) fn each(context: &Context, mut take: impl FnMut(&Cow<'static, str>, &Value)) {
     if let Some(held) = context.get::<Held>() {
-        held.0.load().iter().for_each(|(key, value)| take(key, value));
+        held.with(|pairs| pairs.iter().for_each(|(key, value)| take(key, value)));
     }
 }

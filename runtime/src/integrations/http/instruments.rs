@@ -1,7 +1,7 @@
 //! The conventions' metrics of HTTP, in whatever recorder is installed.
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>
 
-use crate::integrations::kept::Kept;
+use crate::integrations::kept::{Kept, same};
 use crate::outcome::Outcome;
 use metrics::{Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use std::sync::{Arc, OnceLock};
@@ -37,7 +37,7 @@ static METADATA: Metadata<'static> =
     Metadata::new("redspan::http", Level::INFO, Some(module_path!()));
 
 /// What the labels of one request say, but for its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Labels {
     pub(crate) method: &'static str,
     pub(crate) scheme: &'static str,
@@ -47,6 +47,21 @@ pub(crate) struct Labels {
     pub(crate) status: Option<u16>,
     /// How it failed, where the status does not say so.
     pub(crate) error: Option<&'static str>,
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        let both = |one: Option<&'static str>, other: Option<&'static str>| match (one, other) {
+            (Some(one), Some(other)) => same(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.status == other.status
+            && self.port == other.port
+            && same(self.method, other.method)
+            && same(self.scheme, other.scheme)
+            && both(self.version, other.version)
+            && both(self.error, other.error)
+    }
 }
 
 impl Labels {
@@ -124,14 +139,8 @@ impl Instruments {
         request_bytes: Option<u64>,
         response_bytes: Option<u64>,
     ) {
-        let handles = self.handles(place.unwrap_or_default(), labels);
-        handles.duration.record(took.as_secs_f64());
-        handles.sized(&handles.request_size, self.names.request_size, request_bytes);
-        handles.sized(&handles.response_size, self.names.response_size, response_bytes);
-    }
-
-    fn handles(&self, place: &str, labels: Labels) -> Arc<Handles> {
-        self.ended.get(place, &labels, |recorder| {
+        let place = place.unwrap_or_default();
+        let make = |recorder: &dyn Recorder| {
             let key = self.labels(place, labels);
             let duration = Key::from_parts(self.names.duration, key.clone());
             Arc::new(Handles {
@@ -140,7 +149,12 @@ impl Instruments {
                 request_size: OnceLock::new(),
                 response_size: OnceLock::new(),
             })
-        })
+        };
+        self.ended.with(place, &labels, make, |handles| {
+            handles.duration.record(took.as_secs_f64());
+            handles.sized(&handles.request_size, self.names.request_size, request_bytes);
+            handles.sized(&handles.response_size, self.names.response_size, response_bytes);
+        });
     }
 
     fn labels(&self, place: &str, of: Labels) -> Vec<Label> {

@@ -54,7 +54,7 @@ impl Drop for Loan {
         let pooled = self.described.pooled();
         pooled.lent(-1);
         let took = clock::now().saturating_duration_since(self.since);
-        pooled.metrics().use_time.record(took.as_secs_f64());
+        pooled.with_metrics(|metrics| metrics.use_time.record(took.as_secs_f64()));
     }
 }
 

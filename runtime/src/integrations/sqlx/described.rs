@@ -4,7 +4,7 @@ use super::pooled::{Ask, Pooled, ask};
 use super::text::{Dialect, Shown, shown};
 use crate::integrations::interned::word;
 use crate::integrations::kept::Kept;
-use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Unit};
+use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use opentelemetry::KeyValue;
 use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;
@@ -56,7 +56,9 @@ pub(super) struct Described {
     /// `db.client.connection.pool.name`, if no other pool has it.
     pool_name: String,
     /// How a wait for a connection is called.
-    pub(super) waits: String,
+    waits: String,
+    /// What each wait has from the beginning.
+    of_waits: OnceLock<Vec<KeyValue>>,
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
     statements: RwLock<HashMap<Box<str>, Arc<Statement>>>,
@@ -140,6 +142,7 @@ impl Described {
             codes,
             pool_name,
             waits,
+            of_waits: OnceLock::new(),
             slow: None,
             shows_text: true,
             statements: RwLock::default(),
@@ -167,6 +170,7 @@ impl Described {
         self.waits = format!("acquire {name}");
         self.pool_name = name;
         self.pooled = Arc::default();
+        self.of_waits = OnceLock::new();
     }
 
     pub(super) fn step(&self, step: Step) -> Arc<Statement> {
@@ -210,8 +214,23 @@ impl Described {
         attributes
     }
 
+    /// The name of a wait for a connection.
+    pub(super) fn name_of_wait(&self) -> Cow<'static, str> {
+        word(&self.waits)
+    }
+
+    pub(super) fn attributes_of_wait(&self) -> Vec<KeyValue> {
+        let known = self.of_waits.get_or_init(|| {
+            let mut attributes = self.place();
+            let name = word(&self.pooled().name);
+            attributes.push(KeyValue::new("db.client.connection.pool.name", name));
+            attributes
+        });
+        known.clone()
+    }
+
     /// Where the database is.
-    pub(super) fn place(&self) -> Vec<KeyValue> {
+    fn place(&self) -> Vec<KeyValue> {
         let mut place = Vec::with_capacity(10);
         place.push(KeyValue::new("db.system.name", self.system));
         let known = |name: &'static str, value: &Option<String>| {
@@ -223,9 +242,9 @@ impl Described {
         place
     }
 
-    /// The histogram of an operation that ended in this way.
-    pub(super) fn duration(&self, statement: &Statement, ended: &Ended) -> Histogram {
-        statement.durations.get("", ended, |recorder| {
+    /// Records how long an operation took that ended in this way.
+    pub(super) fn took(&self, took: Duration, statement: &Statement, ended: &Ended) {
+        let make = |recorder: &dyn Recorder| {
             recorder.describe_histogram(
                 KeyName::from_const_str("db.client.operation.duration"),
                 Some(Unit::Seconds),
@@ -247,7 +266,9 @@ impl Described {
             optional("db.response.status_code", &ended.status_code);
             let key = Key::from_parts("db.client.operation.duration", labels);
             recorder.register_histogram(&key, &METADATA)
-        })
+        };
+        let record = |histogram: &Histogram| histogram.record(took.as_secs_f64());
+        statement.durations.with("", ended, make, record);
     }
 
     /// The connections of the pool, counted since they were first asked for.

@@ -132,11 +132,10 @@ impl Operation {
         }
         self.span.set_attributes(attributes);
         let took = clock::now().saturating_duration_since(self.started);
-        let duration = self.described.duration(&self.statement, &ended);
         let (described, statement) = (&self.described, &self.statement);
         // In the span: its exemplar, its line in the log.
         self.span.inside(|| {
-            duration.record(took.as_secs_f64());
+            described.took(took, statement, &ended);
             if described.slow.is_some_and(|slow| took >= slow) {
                 let text = described.shows_text.then_some(&*statement.shown.text);
                 tracing::warn!(

@@ -5,7 +5,6 @@ use super::described::{Described, Step};
 use super::operation::{METADATA, codes, failed, once};
 use crate::call::owned::OwnedSpan;
 use crate::clock;
-use crate::integrations::interned::word;
 use crate::outcome::Outcome;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -133,12 +132,8 @@ async fn acquire<DB: Database>(
     metrics.pending.increment(1.0);
     let waiting = Waiting(metrics.pending.clone());
     let started = clock::now();
-    let attributes = || {
-        let mut attributes = described.place();
-        attributes.push(KeyValue::new("db.client.connection.pool.name", word(&pooled.name)));
-        attributes
-    };
-    let name = || word(&described.waits);
+    let name = || described.name_of_wait();
+    let attributes = || described.attributes_of_wait();
     let mut span = OwnedSpan::below_current(&METADATA, SpanKind::Internal, name, attributes);
     let mut acquiring = pin!(pool.acquire());
     let result = poll_fn(|context| span.inside(|| acquiring.as_mut().poll(context))).await;

@@ -95,14 +95,19 @@ impl Pooled {
     }
 
     pub(super) fn metrics(&self) -> Arc<PoolMetrics> {
-        self.metrics.get("", &(), |recorder| Arc::new(PoolMetrics::new(recorder, &self.name)))
+        self.with_metrics(Arc::clone)
+    }
+
+    pub(super) fn with_metrics<T>(&self, with: impl FnOnce(&Arc<PoolMetrics>) -> T) -> T {
+        let make = |recorder: &dyn Recorder| Arc::new(PoolMetrics::new(recorder, &self.name));
+        self.metrics.with("", &(), make, with)
     }
 
     /// A connection was lent out (1) or given back (-1).
     pub(super) fn lent(&self, change: i64) {
         let lent = self.lent.fetch_add(change, Relaxed) + change;
         // Who asks the pool gets numbers of one moment: they are not to be written over one by one.
-        if self.metrics().is_asked && Store::of_scope().is_none() {
+        if self.with_metrics(|metrics| metrics.is_asked) && Store::of_scope().is_none() {
             return;
         }
         let state = (self.ask)();
