@@ -239,8 +239,24 @@ fn what_is_exported_is_what_tracing_opentelemetry_exports() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
 }
 
+/// What the comparison above leaves out is told to the users, each with its reason.
+#[test]
+fn the_docs_name_every_attribute_that_is_not_compared() {
+    let docs = include_str!("../runtime/src/compat.rs");
+    let table = docs.split("# With `init!`").nth(1).and_then(|it| it.split("# Futures").next());
+    let rows: Vec<_> = table.unwrap().lines().filter(|line| line.starts_with("//! |")).collect();
+    for key in DIFFERENT.iter().chain(&["target", "code.*", ".chain"]) {
+        assert!(rows.iter().any(|row| row.contains(key)), "{key} is in no row of {rows:#?}");
+    }
+    let (_, differences) = rows.split_at(2);
+    assert!(
+        differences.iter().all(|row| row.matches(" | ").count() == 4),
+        "a row without a reason"
+    );
+}
+
 mod deliberate {
-    use super::{Status, Value, described, with_redspan, with_tracing};
+    use super::{SpanData, Status, Value, described, with_redspan, with_tracing};
 
     macro_rules! twins {
         ($($item:tt)*) => {
@@ -261,6 +277,18 @@ mod deliberate {
         #[instrument]
         fn number(n: u64) { let _ = n; }
         pub(super) fn takes_number() { number(7); }
+        #[instrument(fields(step))]
+        pub(super) fn records_twice() {
+            tracing::Span::current().record("step", 1);
+            tracing::Span::current().record("step", 2);
+        }
+        #[instrument]
+        async fn waits() { std::future::pending::<()>().await }
+        pub(super) fn is_dropped() {
+            let mut future = Box::pin(waits());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(std::future::Future::poll(future.as_mut(), &mut context).is_pending());
+        }
     }
 
     fn same_but_for_status(theirs: fn(), ours: fn(), their_status: Status, our_status: Status) {
@@ -286,12 +314,40 @@ mod deliberate {
         same_but_for_status(theirs::overcomes, ours::overcomes, theirs, Status::Unset);
     }
 
+    /// The values of an attribute of the first span.
+    fn all(spans: &[SpanData], key: &str) -> Vec<Value> {
+        let pairs = spans[0].attributes.iter().filter(|kv| kv.key.as_str() == key);
+        pairs.map(|kv| kv.value.clone()).collect()
+    }
+
     #[test]
     fn an_unsigned_number_stays_a_number() {
-        let of = |spans: Vec<opentelemetry_sdk::trace::SpanData>| {
-            spans[0].attributes.iter().find(|kv| kv.key.as_str() == "n").unwrap().value.clone()
-        };
-        assert_eq!(of(with_tracing(theirs::takes_number)), Value::from("7"));
-        assert_eq!(of(with_redspan(ours::takes_number)), Value::from(7));
+        assert_eq!(all(&with_tracing(theirs::takes_number), "n"), [Value::from("7")]);
+        assert_eq!(all(&with_redspan(ours::takes_number), "n"), [Value::from(7)]);
+    }
+
+    #[test]
+    fn of_a_key_that_is_recorded_twice_the_last_value_stays() {
+        let both = [Value::from(1), Value::from(2)];
+        assert_eq!(all(&with_tracing(theirs::records_twice), "step"), both);
+        assert_eq!(all(&with_redspan(ours::records_twice), "step"), [Value::from(2)]);
+    }
+
+    #[test]
+    fn a_call_that_is_cancelled_says_so() {
+        let (theirs, ours) = (with_tracing(theirs::is_dropped), with_redspan(ours::is_dropped));
+        assert_eq!(described(&theirs, true), described(&ours, true));
+        assert_eq!(all(&theirs, "redspan.outcome"), []);
+        assert_eq!(all(&ours, "redspan.outcome"), [Value::from("cancelled")]);
+    }
+
+    #[test]
+    fn spans_of_tracings_macros_do_not_say_where_they_stand() {
+        let run = || tracing::info_span!("s", a = 1).in_scope(|| ());
+        let (theirs, ours) = (with_tracing(run), with_redspan(run));
+        assert_eq!([all(&theirs, "a"), all(&ours, "a")], [[Value::from(1)], [Value::from(1)]]);
+        for key in ["target", "code.module.name", "code.file.path", "code.line.number"] {
+            assert_eq!([all(&theirs, key).len(), all(&ours, key).len()], [1, 0], "{key}");
+        }
     }
 }

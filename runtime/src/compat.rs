@@ -62,7 +62,8 @@
 //! | a key that is recorded twice | two attributes of one key | the last value | OpenTelemetry's keys are unique |
 //! | `thread.id`, `thread.name`, `busy_ns`, `idle_ns` | on every span | not | two clock reads at each poll, for a number that few look at |
 //! | `code.function.name`, `redspan.outcome` | no | yes | the conventions' name for where the code is |
-//! | code locations on events | yes | no | they repeat what `target` says |
+//! | `target`, `code.*` on spans that tracing's own macros make | yes | not | four attributes a span, for libraries' spans that their names tell apart |
+//! | code locations on events (`code.*`) | yes | no | they repeat what `target` says |
 //! | `exception.stacktrace` with the sources of an error | on spans and events | `….chain` alone | a chain of sources is no stack trace |
 //! | `….chain` of an error without sources | an empty list | not | it says nothing |
 //! | when a span ends | when it is last left | when the call ends | its duration is the histogram's |
