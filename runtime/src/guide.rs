@@ -50,6 +50,9 @@ pub mod from_autometrics {}
 #[doc = include_str!("guide/names.md")]
 pub mod own_names {}
 
+#[doc = include_str!("guide/compile_time.md")]
+pub mod compile_time {}
+
 #[doc = include_str!("guide/cost.md")]
 pub mod cost {}
 
