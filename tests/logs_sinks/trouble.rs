@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     Fills,
     /// An OTLP receiver that is gone.
     Gone,
+    /// None: what the measure itself makes of two healthy sinks.
+    Control,
 }
 
 pub(crate) const TROUBLES: [Trouble; 4] =
@@ -33,6 +35,7 @@ impl Trouble {
             Trouble::Fails => "/dev/full",
             Trouble::Fills => "a file that may not grow",
             Trouble::Gone => "a receiver that is gone",
+            Trouble::Control => "no trouble",
         }
     }
 }
@@ -42,7 +45,7 @@ static STANDS: AtomicUsize = AtomicUsize::new(0);
 /// A destination, and the hand that gets it into trouble and out of it.
 pub(crate) enum Stand {
     Blocks { writer: Option<PipeWriter>, reader: Reader },
-    Fails { bad: Arc<AtomicBool>, good: PathBuf },
+    Fails { bad: Arc<AtomicBool>, good: PathBuf, fails: bool },
     Fills { directory: PathBuf },
     Gone { receiver: Receiver, arrived: u64 },
 }
@@ -109,7 +112,8 @@ impl Stand {
                 let (reader, writer) = io::pipe().expect("a pipe");
                 Stand::Blocks { writer: Some(writer), reader: Reader::start(reader) }
             }
-            Trouble::Fails => Stand::Fails { bad: Arc::default(), good: at },
+            Trouble::Fails => Stand::Fails { bad: Arc::default(), good: at, fails: true },
+            Trouble::Control => Stand::Fails { bad: Arc::default(), good: at, fails: false },
             Trouble::Fills => Stand::Fills { directory: at },
             Trouble::Gone => Stand::Gone { receiver: Receiver::start(), arrived: 0 },
         }
@@ -118,7 +122,7 @@ impl Stand {
     pub(crate) fn sink(&mut self) -> Sink {
         match self {
             Stand::Blocks { writer, .. } => log::to(writer.take().expect("asked for once")),
-            Stand::Fails { bad, good } => log::to(Switch {
+            Stand::Fails { bad, good, .. } => log::to(Switch {
                 bad: bad.clone(),
                 good: File::create(good).expect("a file"),
                 full: File::options().write(true).open("/dev/full").expect("Linux has it"),
@@ -136,7 +140,7 @@ impl Stand {
     pub(crate) fn begin(&mut self) {
         match self {
             Stand::Blocks { reader, .. } => reader.reads.send(false).expect("it listens"),
-            Stand::Fails { bad, .. } => bad.store(true, SeqCst),
+            Stand::Fails { bad, fails, .. } => bad.store(*fails, SeqCst),
             // In the middle of a line, as it happens on a disk.
             Stand::Fills { directory } => {
                 let length = fs::metadata(only_file(directory)).expect("it is there").len();
@@ -152,6 +156,15 @@ impl Stand {
             Stand::Fails { bad, .. } => bad.store(false, SeqCst),
             Stand::Fills { .. } => limit(None),
             Stand::Gone { receiver, .. } => receiver.restart(),
+        }
+    }
+
+    /// Puts a file's end where no other file of this process comes: the limit is the process's.
+    pub(crate) fn goes_ahead(&self) {
+        if let Stand::Fills { directory } = self {
+            let mut file =
+                File::options().append(true).open(only_file(directory)).expect("it is there");
+            file.set_len(64 << 20).and_then(|()| file.write_all(b"\n")).expect("there is room");
         }
     }
 

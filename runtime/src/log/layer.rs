@@ -13,13 +13,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::clock::Seconds;
 use super::fields::{Fields, MAX_RECORD, Recorder, Rendering};
+use super::handle::LogHandle;
 use super::limit::{Limit, Limiter, Verdict};
 use super::line::Line;
 use super::record::{LogRecord, ScopedLogs};
 use super::sink::{Format, Sink};
 use super::span_ids::{self, Bridge, Ids};
 use super::value::Unit;
-use super::writer::LogHandle;
 use super::{keys, pretty, scope, sink};
 use crate::context::propagation::baggage;
 use crate::context::{current, scope as testing_scope};

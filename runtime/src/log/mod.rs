@@ -19,6 +19,7 @@ mod clock;
 pub(crate) mod fields;
 mod file;
 mod filter;
+mod handle;
 mod json;
 mod keys;
 mod layer;
@@ -40,6 +41,7 @@ mod writer;
 
 pub use file::{Rotation, file};
 pub use filter::filter;
+pub use handle::LogHandle;
 pub use keys::{Json, Key, json};
 pub use layer::LogLayer;
 pub use limit::{Limit, limit};
@@ -55,12 +57,13 @@ pub use sink::otlp;
 pub(crate) use sink::otlp_in;
 pub use sink::{Format, Sink, stderr, stdout, to};
 pub use value::{Unit, Value, ms};
-pub use writer::LogHandle;
 
 /// A layer that writes each event as one line to stdout: pretty on a terminal, JSON elsewhere.
 ///
 /// It works over any subscriber, with or without `redspan::init!`. It never blocks and never fails: lines
 /// wait for a thread of its own, and those that do not fit are dropped and [counted](LogHandle::dropped).
+/// That thread writes a line at once where lines are rare, and within a millisecond where they keep coming;
+/// [`flush`](LogHandle::flush) before a `process::exit`, which waits for no thread.
 /// Give it a filter of its own, so that spans stay off where only lines are wanted.
 ///
 /// ```

@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 use tracing_core::{Level, LevelFilter};
 
 use super::clock::Seconds;
+use super::handle::{LogHandle, Out};
 use super::json;
 use super::keys::{self, Json};
 use super::line::Line;
 #[cfg(feature = "otlp")]
 use super::otlp::{Batches, Queue};
 use super::pretty::{self, Pretty};
-use super::writer::{LogHandle, Out, Writer};
+use super::writer::Writer;
 
 /// A destination with a format and a level of its own; made by [`stdout`], [`stderr`], [`to`] or
 /// [`file`](super::file). A [layer](super::layer) has one, and takes [more](super::LogLayer::also).

@@ -7,25 +7,26 @@
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing_core::LevelFilter;
-
-use super::limit::Limiter;
-use super::sink::number;
-
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
 
-/// When lines come faster than this, they are gathered for as long: waking the thread costs more than
-/// writing a line.
+/// While lines keep coming, the thread looks for them by itself this often: waking it costs a caller more
+/// than the line. So this is the longest that a line waits before it is written. A sink that fails is no
+/// exception: it must not cost its callers more than a healthy one, and larger batches are colder memory.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// So many bytes are not gathered for longer.
 const ENOUGH: usize = 64 * 1024;
+
+/// How often the thread looks again for each time that it found lines, and at most. After that it sleeps,
+/// and the next line wakes it at once.
+const LOOKS: u32 = 8;
+const MOST_LOOKS: u32 = 32;
 
 /// A batch's memory is given back if it is larger than this.
 const KEPT: usize = 256 * 1024;
@@ -36,48 +37,21 @@ type Sink = Box<dyn Write + Send>;
 #[derive(Debug)]
 pub(crate) struct Writer(Arc<Shared>);
 
-/// What became of the lines of a [log layer](crate::log::layer), and a way to wait for them.
-#[derive(Clone, Debug)]
-pub struct LogHandle {
-    sinks: Arc<[(Out, Arc<AtomicU8>)]>,
-    limiter: Option<Arc<Limiter>>,
-}
-
-/// What became of the lines of one sink.
-#[derive(Clone, Debug)]
-pub(super) enum Out {
-    Lines(Lines),
-    #[cfg(feature = "otlp")]
-    Otlp(Arc<super::otlp::Shared>),
-}
-
-/// Those of a [`Writer`].
+/// What became of the lines of a [`Writer`].
 #[derive(Clone, Debug)]
 pub(super) struct Lines(Arc<Shared>);
 
-impl Out {
-    fn written(&self) -> u64 {
-        match self {
-            Out::Lines(Lines(lines)) => lines.written.load(Relaxed),
-            #[cfg(feature = "otlp")]
-            Out::Otlp(records) => records.written(),
-        }
+impl Lines {
+    pub(super) fn written(&self) -> u64 {
+        self.0.written.load(Relaxed)
     }
 
-    fn dropped(&self) -> u64 {
-        match self {
-            Out::Lines(Lines(lines)) => lines.dropped.load(Relaxed),
-            #[cfg(feature = "otlp")]
-            Out::Otlp(records) => records.dropped(),
-        }
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.dropped.load(Relaxed)
     }
 
-    fn flush(&self, deadline: Instant) -> bool {
-        match self {
-            Out::Lines(Lines(lines)) => lines.flush(deadline),
-            #[cfg(feature = "otlp")]
-            Out::Otlp(records) => records.flush(deadline),
-        }
+    pub(super) fn flush(&self, deadline: Instant) -> bool {
+        self.0.flush(deadline)
     }
 }
 
@@ -93,7 +67,6 @@ struct Shared {
     dropped: AtomicU64,
 }
 
-#[derive(Default)]
 struct State {
     /// Lines, each with its newline.
     pending: Vec<u8>,
@@ -101,8 +74,12 @@ struct State {
     accepted: u64,
     /// Of those, the ones written or dropped.
     finished: u64,
-    /// The thread looks again by itself, within [`GATHER`].
-    gathering: bool,
+    /// Up to which line somebody wants them written without delay, and how many wait for that.
+    wanted: u64,
+    flushing: u32,
+    /// With so many bytes pending, the thread is to be woken: 1 while it sleeps, none while it looks by
+    /// itself.
+    enough: usize,
     /// Until the thread starts.
     sink: Option<Sink>,
     closed: bool,
@@ -121,7 +98,16 @@ impl Writer {
 
     fn with_limit(sink: impl Write + Send + 'static, limit: usize) -> Writer {
         Writer(Arc::new(Shared {
-            state: Mutex::new(State { sink: Some(Box::new(sink)), ..State::default() }),
+            state: Mutex::new(State {
+                pending: Vec::new(),
+                accepted: 0,
+                finished: 0,
+                wanted: 0,
+                flushing: 0,
+                enough: usize::MAX,
+                sink: Some(Box::new(sink)),
+                closed: false,
+            }),
             work: Condvar::new(),
             done: Condvar::new(),
             limit,
@@ -143,13 +129,13 @@ impl Writer {
             self.drop_line();
             return;
         }
-        let before = state.pending.len();
         state.pending.extend_from_slice(line);
-        let wakes = match state.gathering {
-            false => before == 0,
-            true => before < ENOUGH && state.pending.len() >= ENOUGH,
-        };
         state.accepted += 1;
+        let wakes = state.pending.len() >= state.enough;
+        if wakes {
+            // Once is enough.
+            state.enough = usize::MAX;
+        }
         let sink = state.sink.take();
         drop(state);
         if let Some(sink) = sink {
@@ -186,80 +172,6 @@ impl Drop for Writer {
     }
 }
 
-impl LogHandle {
-    pub(super) fn one(out: Out, level: Arc<AtomicU8>) -> LogHandle {
-        LogHandle { sinks: [(out, level)].into(), limiter: None }
-    }
-
-    /// One for several.
-    pub(super) fn of(
-        handles: impl Iterator<Item = LogHandle>,
-        limiter: Option<Arc<Limiter>>,
-    ) -> LogHandle {
-        let sinks = handles.flat_map(|handle| handle.sinks.to_vec()).collect();
-        LogHandle { sinks, limiter }
-    }
-
-    fn outs(&self) -> impl Iterator<Item = &Out> {
-        self.sinks.iter().map(|(out, _)| out)
-    }
-
-    /// From the next line on, the sinks that this is the handle of take lines of this level and above. A
-    /// handle of one sink is [`Sink::handle`](super::Sink::handle). What the filter in front of the layer
-    /// refuses, no sink gets: that one is changed by
-    /// [`Telemetry::set_log_filter`](crate::Telemetry::set_log_filter).
-    ///
-    /// ```
-    /// use redspan::log;
-    /// use tracing::Level;
-    ///
-    /// let errors = log::stderr().level(Level::ERROR);
-    /// let about_errors = errors.handle();
-    /// let layer = log::layer().also(errors);
-    /// // Later, when somebody looks for something:
-    /// about_errors.set_level(Level::DEBUG);
-    /// # let _ = layer;
-    /// ```
-    pub fn set_level(&self, level: impl Into<LevelFilter>) {
-        let level = number(level.into());
-        self.sinks.iter().for_each(|(_, held)| held.store(level, Relaxed));
-    }
-
-    /// How many lines were dropped: too many waiting, the destination failed, or an event whose `Debug`
-    /// logs itself without end. A line that two sinks drop counts twice.
-    pub fn dropped(&self) -> u64 {
-        self.outs().map(Out::dropped).sum()
-    }
-
-    /// How many lines the destinations have taken.
-    pub fn written(&self) -> u64 {
-        self.outs().map(Out::written).sum()
-    }
-
-    /// How many lines a [limit](super::limit) has suppressed. They are neither written nor dropped.
-    pub fn suppressed(&self) -> u64 {
-        self.limiter.as_ref().map_or(0, |limiter| limiter.suppressed())
-    }
-
-    /// Says what a limit has suppressed and no line has told.
-    pub(crate) fn say_suppressed(&self) {
-        if let Some(limiter) = &self.limiter {
-            limiter.say();
-        }
-    }
-
-    /// Waits until the lines logged so far are written or dropped; `false` if `timeout` passes first.
-    ///
-    /// Nothing is stopped: lines after it are written as before. Call it at the end of `main`.
-    pub fn flush(&self, timeout: Duration) -> bool {
-        // A timeout beyond the clock's range waits a century instead.
-        let now = Instant::now();
-        let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000));
-        // All of them, also those behind one that hangs.
-        self.outs().filter(|sink| !sink.flush(deadline)).count() == 0
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -268,51 +180,71 @@ impl Shared {
     fn flush(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         let target = state.accepted;
-        // It may be gathering.
+        state.wanted = state.wanted.max(target);
+        state.flushing += 1;
         self.work.notify_one();
         while state.finished < target {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return false;
+                break;
             }
             state = self.done.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
+        state.flushing -= 1;
+        state.finished >= target
+    }
+
+    /// Waits for lines as long as it may take, by looking and then asleep; there are none left when it
+    /// returns without.
+    fn wait<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        looks: &mut u32,
+    ) -> MutexGuard<'s, State> {
+        while *looks > 0 {
+            state.enough = ENOUGH;
+            let goes_on = |state: &mut State| {
+                state.pending.len() < ENOUGH && !state.closed && state.finished >= state.wanted
+            };
+            let waited = self.work.wait_timeout_while(state, GATHER, goes_on);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.closed || !state.pending.is_empty() {
+                break;
+            }
+            *looks -= 1;
+        }
+        while state.pending.is_empty() && !state.closed {
+            state.enough = 1;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.enough = usize::MAX;
+        *looks = (*looks + LOOKS).min(MOST_LOOKS);
+        state
     }
 
     fn run(&self, sink: Sink) {
         let mut out = Output { sink: Some(sink), torn: false };
         let mut batch = Vec::new();
-        // When the last batch was taken, and whether it came soon after the one before.
-        let (mut taken, mut busy) = (None::<Instant>, false);
+        let (mut looks, mut finished) = (0, 0);
         loop {
-            let mut state = self.lock();
-            if busy && !state.closed {
-                state.gathering = true;
-                let woken = self.work.wait_timeout(state, GATHER);
-                state = woken.unwrap_or_else(PoisonError::into_inner).0;
-                state.gathering = false;
-            }
-            while state.pending.is_empty() {
-                if state.closed {
-                    return;
-                }
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
             batch.clear();
             batch.shrink_to(KEPT);
+            let mut state = self.lock();
+            state.finished += finished;
+            if state.flushing > 0 {
+                self.done.notify_all();
+            }
+            state = self.wait(state, &mut looks);
+            if state.pending.is_empty() {
+                return;
+            }
             std::mem::swap(&mut state.pending, &mut batch);
             drop(state);
-            busy = taken.is_some_and(|taken| taken.elapsed() < 2 * GATHER);
-            taken = Some(Instant::now());
 
-            let all = lines(&batch);
+            finished = lines(&batch);
             let written = out.write(&batch);
             self.written.fetch_add(written, Relaxed);
-            self.dropped.fetch_add(all - written, Relaxed);
-
-            self.lock().finished += all;
-            self.done.notify_all();
+            self.dropped.fetch_add(finished - written, Relaxed);
         }
     }
 }
@@ -381,6 +313,7 @@ fn lines(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::handle::{LogHandle, Out};
     use std::sync::mpsc;
 
     const LONG: Duration = Duration::from_secs(60);

@@ -114,6 +114,9 @@ struct State {
     finished: u64,
     /// Up to which record somebody wants them sent without delay.
     wanted: u64,
+    /// With so many records waiting, the thread is to be woken: 1 while it sleeps, a batch while it
+    /// gathers, none while it sends.
+    enough: usize,
     /// Until the thread starts.
     exporter: Option<Exporter<ExportLogsServiceRequest>>,
     closed: bool,
@@ -136,6 +139,7 @@ impl Queue {
                 accepted: 0,
                 finished: 0,
                 wanted: 0,
+                enough: usize::MAX,
                 exporter: Some(exporter),
                 closed: false,
             }),
@@ -169,7 +173,11 @@ impl Queue {
         state.waiting.push_back(record);
         state.bytes += bytes;
         state.accepted += 1;
-        let wake = state.waiting.len() == 1 || state.waiting.len() == state.batches.batch;
+        let wake = state.waiting.len() >= state.enough;
+        if wake {
+            // Once is enough.
+            state.enough = usize::MAX;
+        }
         let exporter = state.exporter.take();
         drop(state);
         if let Some(exporter) = exporter {
@@ -244,28 +252,31 @@ impl Shared {
         true
     }
 
-    /// Waits until there is a batch: full, old enough, or wanted.
+    /// Waits until there is a batch: full, old enough, or wanted. While records keep coming the delay is the
+    /// thread's own and no caller wakes it for less than a batch; after a delay without any, it sleeps.
     fn next(&self) -> Option<(Vec<Record>, Batches)> {
         let mut state = self.lock();
-        let mut since = None;
         loop {
             let batches = state.batches;
+            let full = batches.batch.max(1);
+            let goes_on = |state: &mut State| {
+                state.waiting.len() < full && !state.closed && state.wanted <= state.finished
+            };
+            state.enough = full;
+            let waited = self.work.wait_timeout_while(state, batches.delay, goes_on);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.waiting.is_empty() {
                 if state.closed {
                     return None;
                 }
-                since = None;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.enough = 1;
+                let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+                let woken = self.work.wait_while(state, idle);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let waited = since.get_or_insert_with(Instant::now).elapsed();
-            let wanted = state.closed || state.wanted > state.finished;
-            if !wanted && state.waiting.len() < batches.batch && waited < batches.delay {
-                let wait = self.work.wait_timeout(state, batches.delay - waited);
-                state = wait.unwrap_or_else(PoisonError::into_inner).0;
-                continue;
-            }
-            let count = state.waiting.len().min(batches.batch.max(1));
+            state.enough = usize::MAX;
+            let count = state.waiting.len().min(full);
             let batch: Vec<Record> = state.waiting.drain(..count).collect();
             let bytes: usize = batch.iter().map(Record::bytes).sum();
             state.bytes = state.bytes.saturating_sub(bytes);
