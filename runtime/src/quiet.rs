@@ -17,6 +17,19 @@ pub(crate) fn settle() -> ContextGuard {
     Context::enter_telemetry_suppressed_scope()
 }
 
+/// Does something that is to be told, on a thread of redspan's own.
+pub(crate) fn aloud<T>(work: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            QUIET.set(self.0);
+        }
+    }
+    let _restore = Restore(QUIET.replace(false));
+    let _root = Context::new().attach();
+    work()
+}
+
 /// Whether this thread is one of redspan's own.
 pub(crate) fn is_here() -> bool {
     QUIET.try_with(Cell::get).unwrap_or(false)

@@ -17,6 +17,7 @@ use super::handle::LogHandle;
 use super::limit::{Limit, Limiter, Verdict};
 use super::line::Line;
 use super::record::{LogRecord, ScopedLogs};
+use super::reminder::Reminder;
 use super::sink::{Format, Sink};
 use super::span_ids::{self, Bridge, Ids};
 use super::value::Unit;
@@ -175,6 +176,14 @@ impl LogLayer {
         std::iter::once(&self.first).chain(&self.more)
     }
 
+    /// Has the sinks' threads tell what was suppressed, should the place become quiet.
+    fn remind(&self) {
+        let limiter = self.limiter.as_ref().filter(|limiter| limiter.wants_reminders());
+        if let Some(reminder) = limiter.and_then(Reminder::of) {
+            self.sinks().for_each(|sink| sink.remind(&reminder));
+        }
+    }
+
     fn settle(mut self) -> Self {
         self.settled = OnceLock::new();
         self
@@ -234,6 +243,9 @@ where
 {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         self.bridge.register(dispatch);
+        if let Some(limiter) = &self.limiter {
+            limiter.register(dispatch);
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, layers: layer::Context<'_, S>) {
@@ -249,7 +261,7 @@ where
                 return;
             }
             match self.limiter.as_ref().map(|limiter| limiter.judge(event, metadata)) {
-                Some(Verdict::Suppress) => return,
+                Some(Verdict::Suppress) => return self.remind(),
                 Some(Verdict::Write(suppressed)) => before = suppressed,
                 None => {}
             }

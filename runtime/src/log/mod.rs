@@ -30,6 +30,7 @@ mod logger;
 pub(crate) mod otlp;
 mod pretty;
 mod record;
+mod reminder;
 mod scope;
 mod sink;
 pub(crate) mod span_ids;

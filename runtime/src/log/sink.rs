@@ -14,6 +14,7 @@ use super::line::Line;
 #[cfg(feature = "otlp")]
 use super::otlp::{Batches, Queue};
 use super::pretty::{self, Pretty};
+use super::reminder::Reminder;
 use super::writer::Writer;
 
 /// A destination with a format and a level of its own; made by [`stdout`], [`stderr`], [`to`] or
@@ -238,6 +239,15 @@ impl Sink {
             Some(Rendering::Pretty(pretty)) => pretty::write(out, line, pretty),
             // A layer settles its sinks before it writes.
             None => {}
+        }
+    }
+
+    /// Its thread rings it, in time; the last one counts.
+    pub(super) fn remind(&self, reminder: &Reminder) {
+        match &self.to {
+            Destination::Lines(writer) => writer.remind(reminder.clone()),
+            #[cfg(feature = "otlp")]
+            Destination::Otlp(queue) => queue.remind(reminder.clone()),
         }
     }
 

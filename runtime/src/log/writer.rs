@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::reminder::Reminder;
+
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
 
@@ -82,6 +84,7 @@ struct State {
     enough: usize,
     /// Until the thread starts.
     sink: Option<Sink>,
+    reminder: Option<Reminder>,
     closed: bool,
 }
 
@@ -106,6 +109,7 @@ impl Writer {
                 flushing: 0,
                 enough: usize::MAX,
                 sink: Some(Box::new(sink)),
+                reminder: None,
                 closed: false,
             }),
             work: Condvar::new(),
@@ -132,6 +136,19 @@ impl Writer {
         state.pending.extend_from_slice(line);
         state.accepted += 1;
         let wakes = state.pending.len() >= state.enough;
+        self.wake(state, wakes);
+    }
+
+    /// The thread rings it, in time.
+    pub(super) fn remind(&self, reminder: Reminder) {
+        let mut state = self.0.lock();
+        if !state.closed {
+            state.reminder = Some(reminder);
+            self.wake(state, true);
+        }
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>, wakes: bool) {
         if wakes {
             // Once is enough.
             state.enough = usize::MAX;
@@ -194,8 +211,8 @@ impl Shared {
         state.finished >= target
     }
 
-    /// Waits for lines as long as it may take, by looking and then asleep; there are none left when it
-    /// returns without.
+    /// Waits for lines as long as it may take, by looking and then asleep, or until a reminder is due; there
+    /// are none left when it returns without any of that.
     fn wait<'s>(
         &'s self,
         mut state: MutexGuard<'s, State>,
@@ -215,7 +232,14 @@ impl Shared {
         }
         while state.pending.is_empty() && !state.closed {
             state.enough = 1;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match state.reminder.as_ref().map(Reminder::left) {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let woken = self.work.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         state.enough = usize::MAX;
         *looks = (*looks + LOOKS).min(MOST_LOOKS);
@@ -235,6 +259,15 @@ impl Shared {
                 self.done.notify_all();
             }
             state = self.wait(state, &mut looks);
+            if state.reminder.as_ref().is_some_and(|it| it.left().is_zero()) {
+                let reminder = state.reminder.take();
+                drop(state);
+                finished = 0;
+                if let Some(next) = reminder.and_then(Reminder::ring) {
+                    self.lock().reminder = Some(next);
+                }
+                continue;
+            }
             if state.pending.is_empty() {
                 return;
             }

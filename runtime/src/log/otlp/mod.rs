@@ -16,6 +16,7 @@ use tracing_core::Level;
 
 use super::fields::Fields;
 use super::line::Line;
+use super::reminder::Reminder;
 use super::span_ids::Ids;
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
@@ -119,7 +120,14 @@ struct State {
     enough: usize,
     /// Until the thread starts.
     exporter: Option<Exporter<ExportLogsServiceRequest>>,
+    reminder: Option<Reminder>,
     closed: bool,
+}
+
+/// What the thread is to do.
+enum Next {
+    Send(Vec<Record>, Batches),
+    Ring(Reminder),
 }
 
 impl Queue {
@@ -141,6 +149,7 @@ impl Queue {
                 wanted: 0,
                 enough: usize::MAX,
                 exporter: Some(exporter),
+                reminder: None,
                 closed: false,
             }),
         })))
@@ -173,8 +182,21 @@ impl Queue {
         state.waiting.push_back(record);
         state.bytes += bytes;
         state.accepted += 1;
-        let wake = state.waiting.len() >= state.enough;
-        if wake {
+        let wakes = state.waiting.len() >= state.enough;
+        self.wake(state, wakes);
+    }
+
+    /// The thread rings it, in time.
+    pub(super) fn remind(&self, reminder: Reminder) {
+        let mut state = self.0.lock();
+        if !state.closed {
+            state.reminder = Some(reminder);
+            self.wake(state, true);
+        }
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>, wakes: bool) {
+        if wakes {
             // Once is enough.
             state.enough = usize::MAX;
         }
@@ -182,7 +204,7 @@ impl Queue {
         drop(state);
         if let Some(exporter) = exporter {
             self.start(exporter);
-        } else if wake {
+        } else if wakes {
             self.0.work.notify_one();
         }
     }
@@ -254,9 +276,12 @@ impl Shared {
 
     /// Waits until there is a batch: full, old enough, or wanted. While records keep coming the delay is the
     /// thread's own and no caller wakes it for less than a batch; after a delay without any, it sleeps.
-    fn next(&self) -> Option<(Vec<Record>, Batches)> {
+    fn next(&self) -> Option<Next> {
         let mut state = self.lock();
         loop {
+            if let Some(due) = state.reminder.take_if(|it| it.left().is_zero()) {
+                return Some(Next::Ring(due));
+            }
             let batches = state.batches;
             let full = batches.batch.max(1);
             let goes_on = |state: &mut State| {
@@ -270,9 +295,13 @@ impl Shared {
                     return None;
                 }
                 state.enough = 1;
-                let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
-                let woken = self.work.wait_while(state, idle);
-                state = woken.unwrap_or_else(PoisonError::into_inner);
+                state = match state.reminder.as_ref().map(Reminder::left) {
+                    None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    Some(left) => {
+                        let woken = self.work.wait_timeout(state, left);
+                        woken.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
                 continue;
             }
             state.enough = usize::MAX;
@@ -280,7 +309,7 @@ impl Shared {
             let batch: Vec<Record> = state.waiting.drain(..count).collect();
             let bytes: usize = batch.iter().map(Record::bytes).sum();
             state.bytes = state.bytes.saturating_sub(bytes);
-            return Some((batch, batches));
+            return Some(Next::Send(batch, batches));
         }
     }
 
@@ -288,7 +317,16 @@ impl Shared {
         let _quiet = quiet::settle();
         let resource = encode::resource(mem::take(&mut self.lock().resource).as_ref());
         let mut failing = false;
-        while let Some((batch, batches)) = self.next() {
+        while let Some(next) = self.next() {
+            let (batch, batches) = match next {
+                Next::Send(batch, batches) => (batch, batches),
+                Next::Ring(reminder) => {
+                    if let Some(next) = quiet::aloud(|| reminder.ring()) {
+                        self.lock().reminder = Some(next);
+                    }
+                    continue;
+                }
+            };
             let count = batch.len() as u64;
             let request = encode::request(&resource, batch);
             let lost = match exporter.send(&request, batches.timeout) {

@@ -314,6 +314,71 @@ fn limited() {
 }
 
 #[test]
+fn what_was_suppressed_is_told_once_its_place_is_quiet() {
+    let name = "what_was_suppressed_is_told_once_its_place_is_quiet";
+    super::harm::in_own_process(&format!("log::tests::bound::{name}"), told_when_quiet);
+}
+
+fn told_when_quiet() {
+    let output = Output::default();
+    let limit = log::limit(1).every(Duration::from_millis(20));
+    let stuck = log::to(Stuck);
+    let layer = log::layer().to(stuck).also(log::to(output.clone()));
+    let layer = layer.limit(limit.told_after(Duration::from_millis(50)));
+    let handle = layer.handle();
+    // Nothing is told where the thread that logged has its subscriber: the sink's thread has to bring it.
+    let dispatch = tracing::Dispatch::new(registry().with(layer));
+    let (mut logged, mut told) = (0, 0);
+    for _ in 0..3 {
+        tracing::dispatcher::with_default(&dispatch, || {
+            (0..100).for_each(|n| warn!(n, "often"));
+        });
+        logged += 100;
+        let start = std::time::Instant::now();
+        loop {
+            assert!(start.elapsed() < LONG, "nobody tells: {}", output.seen());
+            std::thread::sleep(Duration::from_millis(5));
+            let lines = parse(&output.seen());
+            let of = |line: &super::Object, key: &str| line.get(key).and_then(|it| it.as_u64());
+            let written =
+                lines.iter().filter(|it| it.get("message") == Some(&json!("often"))).count() as u64;
+            let said: u64 = lines.iter().filter_map(|it| of(it, "suppressed")).sum();
+            let last: Vec<_> = lines.iter().filter(|it| of(it, "lines").is_some()).collect();
+            told = last.iter().filter_map(|it| of(it, "lines")).sum::<u64>();
+            for line in &last {
+                let message = line.get("message").unwrap().as_str().unwrap();
+                assert!(message.starts_with(&format!("suppressed of {} at ", module_path!())));
+                assert!(message.contains("bound.rs:"), "{message}");
+                assert_eq!(line.get("severity"), Some(&json!("WARN")));
+            }
+            if written + said + told == logged {
+                break;
+            }
+        }
+    }
+    assert!(told > 0 && handle.suppressed() >= told);
+    // Told once: nothing follows.
+    let lines = output.seen();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(output.seen(), lines);
+}
+
+/// Takes nothing, ever.
+struct Stuck;
+
+impl std::io::Write for Stuck {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
 fn files_hold_the_lines() {
     let directory = std::env::temp_dir().join(format!("redspan-log-{}", std::process::id()));
     let sink = log::file(&directory, "shop", log::Rotation::Daily, 2).unwrap();

@@ -46,6 +46,10 @@ impl Output {
         (layer, handle)
     }
 
+    fn seen(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
     fn take(&self, handle: &LogHandle) -> String {
         assert!(handle.flush(LONG));
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
