@@ -18,6 +18,7 @@ pub(crate) fn settle() -> ContextGuard {
 }
 
 /// Does something that is to be told, on a thread of redspan's own.
+#[cfg(feature = "otlp")]
 pub(crate) fn aloud<T>(work: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
