@@ -1,9 +1,7 @@
 //! A million distinct label values: bounded in memory, visible, and no other metric notices.
 
 use redspan::metrics::{Counter, Histogram, Metrics};
-use redspan_tests::process;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use redspan_tests::{Lines, process};
 
 #[derive(redspan::Labels)]
 struct Of {
@@ -24,21 +22,6 @@ struct Crowd {
 }
 
 const MILLION: u64 = 1_000_000;
-
-/// Keeps what is written.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[test]
 fn a_million_values_are_bounded_visible_and_disturb_nobody() {
@@ -96,7 +79,7 @@ fn a_million_values_are_bounded_visible_and_disturb_nobody() {
         assert_eq!(value("crowd_size_count"), MILLION);
         // One warning for each metric, which names the metric and the label.
         drop(telemetry);
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = lines.text();
         let warned: Vec<_> = lines.lines().filter(|line| line.contains("too many")).collect();
         assert_eq!(warned.len(), 2, "{warned:#?}");
         for (line, metric) in warned.iter().zip([["crowd.seen", "user"], ["requests", "user"]]) {

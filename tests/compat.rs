@@ -4,9 +4,7 @@
 use opentelemetry::trace::Status;
 use redspan::compat::instrument;
 use redspan::testing;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-use tracing_subscriber::fmt::MakeWriter;
+use redspan_tests::Lines;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 const NAME: &str = "placed";
@@ -53,29 +51,6 @@ fn may_panic(panics: bool) {
     }
 }
 
-/// Lines of an application's own subscriber.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Lines;
-
-    fn make_writer(&'a self) -> Lines {
-        self.clone()
-    }
-}
-
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
@@ -86,12 +61,12 @@ fn written(work: impl FnOnce()) -> Vec<String> {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_span_events(FmtSpan::NEW)
-        .with_writer(lines.clone())
+        .with_writer(lines.for_each())
         .with_ansi(false)
         .without_time()
         .finish();
     tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.text();
     text.lines().map(|line| line.trim().to_owned()).collect()
 }
 

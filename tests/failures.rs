@@ -17,26 +17,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_sdk::trace::SpanData;
 use redspan::{Telemetry, instrumented};
-use redspan_tests::Kept;
-use std::io::{self, Write};
-use std::sync::{Arc, LazyLock, Mutex};
+use redspan_tests::{Kept, Lines};
+use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 struct Installed {
     telemetry: Telemetry,
@@ -75,7 +61,7 @@ fn said_of(function: &str) -> Said {
     // Without the exemplar.
     let counted: Vec<_> = counted.map(|line| line.split(" # ").next().unwrap()).collect();
     let [counted] = counted[..] else { panic!("{counted:?}") };
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.text();
     let mut of_function = text
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())

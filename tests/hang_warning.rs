@@ -3,9 +3,7 @@
 use redspan::export::{OtlpSettings, OtlpSink};
 use redspan::instrumented;
 use redspan_tests::process::alone;
-use redspan_tests::{Behaviour, Receiver};
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use redspan_tests::{Behaviour, Lines, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,27 +14,11 @@ const AGAIN: Duration = Duration::from_millis(900);
 /// Only a warning that never comes takes so long.
 const LONG: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    /// The warnings that nothing has left.
-    fn warnings(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let said = text.lines().filter(|line| line.contains("no span has left this process"));
-        said.map(str::to_owned).collect()
-    }
+/// The warnings that nothing has left.
+fn warnings(lines: &Lines) -> Vec<String> {
+    let text = lines.text();
+    let said = text.lines().filter(|line| line.contains("no span has left this process"));
+    said.map(str::to_owned).collect()
 }
 
 #[instrumented]
@@ -59,23 +41,23 @@ fn that_nothing_leaves_is_said_after_a_while_and_again_only_after_another() {
             .unwrap();
         // A while without any spans is no hang.
         thread::sleep(2 * AFTER);
-        assert_eq!(lines.warnings(), [""; 0]);
+        assert_eq!(warnings(&lines), [""; 0]);
 
         let start = Instant::now();
         work();
         for times in 1..=3 {
-            while lines.warnings().len() < times {
-                assert!(start.elapsed() < LONG, "{times}: {:?}", lines.warnings());
+            while warnings(&lines).len() < times {
+                assert!(start.elapsed() < LONG, "{times}: {:?}", warnings(&lines));
                 thread::sleep(Duration::from_millis(5));
             }
             let earliest = AFTER + AGAIN * (times as u32 - 1);
             assert!(start.elapsed() > earliest, "{times} after {:?}", start.elapsed());
-            println!("{times} after {:?}: {}", start.elapsed(), lines.warnings()[times - 1]);
+            println!("{times} after {:?}: {}", start.elapsed(), warnings(&lines)[times - 1]);
         }
         // The span is on its way, or waits.
-        assert!(lines.warnings()[0].contains("\"waiting\":1"), "{:?}", lines.warnings());
+        assert!(warnings(&lines)[0].contains("\"waiting\":1"), "{:?}", warnings(&lines));
         telemetry.shutdown(Duration::from_millis(100));
         let all = start.elapsed().saturating_sub(AFTER).as_millis() / AGAIN.as_millis() + 1;
-        assert!(lines.warnings().len() as u128 <= all, "{:?}", lines.warnings());
+        assert!(warnings(&lines).len() as u128 <= all, "{:?}", warnings(&lines));
     });
 }

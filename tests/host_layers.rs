@@ -5,14 +5,11 @@
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::{Status, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use redspan_tests::process;
+use redspan_tests::{Lines, process};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use tracing_error::{ErrorLayer, SpanTrace};
 use tracing_mock::{expect, subscriber};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -81,43 +78,15 @@ macro_rules! program {
 program!(theirs, tracing::instrument);
 program!(ours, redspan::compat::instrument);
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    /// What was written, without times and lines of code.
-    fn take(&self) -> Vec<String> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        let text = String::from_utf8(bytes).unwrap();
-        text.lines()
-            .map(|line| {
-                let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-                let fields = line["fields"].as_object_mut().unwrap();
-                fields.remove("time.busy");
-                fields.remove("time.idle");
-                line.to_string()
-            })
-            .collect()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Lines;
-
-    fn make_writer(&'a self) -> Lines {
-        self.clone()
-    }
+/// What was written, without times and lines of code.
+fn timeless(lines: &Lines) -> Vec<String> {
+    let without = |mut line: serde_json::Value| {
+        let fields = line["fields"].as_object_mut().unwrap();
+        fields.remove("time.busy");
+        fields.remove("time.idle");
+        line.to_string()
+    };
+    lines.take_json().into_iter().map(without).collect()
 }
 
 /// fmt and tracing-opentelemetry, as the application's own subscriber of the process.
@@ -131,7 +100,7 @@ fn set_up() -> (Lines, InMemorySpanExporter) {
         .json()
         .without_time()
         .with_span_events(FmtSpan::FULL)
-        .with_writer(lines.clone());
+        .with_writer(lines.for_each());
     let opentelemetry = tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
@@ -213,10 +182,10 @@ fn same(ours: Vec<String>, theirs: Vec<String>) {
 
 fn both_alike(lines: &Lines, exporter: &InMemorySpanExporter) {
     theirs::run();
-    let (lines_of_theirs, spans_of_theirs) = (lines.take(), shown(exporter));
+    let (lines_of_theirs, spans_of_theirs) = (timeless(lines), shown(exporter));
     ours::run();
     same(shown(exporter), spans_of_theirs);
-    same(lines.take(), lines_of_theirs);
+    same(timeless(lines), lines_of_theirs);
 }
 
 #[test]
@@ -330,7 +299,7 @@ fn a_program_that_keeps_its_subscriber_for_a_while_only_is_counted_throughout() 
     let page = PrometheusBuilder::new().install_recorder().unwrap();
     ours::run();
     let lines = Lines::default();
-    let fmt = tracing_subscriber::fmt::layer().json().with_writer(lines.clone());
+    let fmt = tracing_subscriber::fmt::layer().json().with_writer(lines.for_each());
     tracing::subscriber::with_default(tracing_subscriber::registry().with(fmt), ours::run);
     ours::run();
     assert_eq!(counted(&page), expected(3));

@@ -5,32 +5,13 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use redspan::instrumented;
 use redspan::log::LogHandle;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use redspan_tests::Lines;
 use std::time::Duration;
 use tracing_subscriber::layer::SubscriberExt;
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn take(&self, handle: &LogHandle) -> Vec<serde_json::Value> {
-        assert!(handle.flush(Duration::from_secs(5)));
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        let text = String::from_utf8(bytes).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn taken(lines: &Lines, handle: &LogHandle) -> Vec<serde_json::Value> {
+    assert!(handle.flush(Duration::from_secs(5)));
+    lines.take_json()
 }
 
 #[instrumented]
@@ -57,7 +38,7 @@ fn lines_have_the_ids_of_the_applications_own_spans() {
         .with(layer);
     tracing::subscriber::with_default(own, outer);
     let spans = exporter.get_finished_spans().unwrap();
-    let lines = lines.take(&handle);
+    let lines = taken(&lines, &handle);
     let expected = [("in outer", "outer"), ("by hand", "by hand"), ("in inner", "inner")];
     assert_eq!((lines.len(), spans.len()), (expected.len(), expected.len()));
     for (line, (message, name)) in lines.iter().zip(expected) {
@@ -76,7 +57,7 @@ fn without_any_spans_of_opentelemetry_lines_have_no_ids() {
     let handle = layer.handle();
     let own = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(own, outer);
-    let lines = lines.take(&handle);
+    let lines = taken(&lines, &handle);
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|line| line.get("trace_id").is_none()), "{lines:?}");
     assert_eq!(lines[2]["severity"], "WARN");

@@ -9,30 +9,15 @@ use opentelemetry::{Context, KeyValue, global};
 use redspan::context::{Follow, carry};
 use redspan::export::{OtlpSettings, OtlpSink, Signal};
 use redspan::{instrumented, log, sample, tail};
-use redspan_tests::{Receiver, Record, Span, Value, process};
+use redspan_tests::{Lines, Receiver, Record, Span, Value, process};
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(120);
 
 /// How many kinds of work there are, each with spans of another kind.
 const KINDS: u64 = 12;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Two lines of the span `n`: one by `tracing`, one by a bound logger.
 fn say(n: u64) {
@@ -148,7 +133,7 @@ fn run(configure: impl FnOnce(redspan::Builder) -> redspan::Builder, grpc: bool)
         assert!(telemetry.flush(LONG));
     }
     drop(telemetry);
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let lines = lines.text();
     let lines: Vec<Json> = lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -2,35 +2,17 @@
 //!
 //! `REDSPAN_LOG_LINES` is the number of lines a thread logs; 20,000 by default.
 
+use redspan::export::{OtlpSettings, Signal};
 use redspan::log;
+use redspan_tests::process::alone;
+use redspan_tests::{Lines, Receiver, Value as Told};
 use serde_json::Value;
-use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tracing::Level;
+use std::time::{Duration, Instant};
+use tracing::{Dispatch, Level};
+use tracing_subscriber::layer::SubscriberExt;
 
 const THREADS: u64 = 8;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn take(&self) -> Vec<Value> {
-        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// One place in the code.
 fn place(n: u64) {
@@ -78,7 +60,7 @@ fn limits_levels_and_a_changed_filter_hold_under_load() {
     place(each);
     often.fetch_add(1, SeqCst);
     assert!(telemetry.flush(Duration::from_secs(60)));
-    let (lines, only_errors) = (all.take(), errors.take());
+    let (lines, only_errors) = (all.take_json(), errors.take_json());
     let fatal = fatal.into_inner();
     assert_eq!(of(&lines, "fatal").count() as u64, fatal);
     assert_eq!(only_errors.len() as u64, fatal);
@@ -104,7 +86,7 @@ fn limits_levels_and_a_changed_filter_hold_under_load() {
     telemetry.set_log_filter("logs_load=debug").unwrap();
     tracing::debug!("heard");
     assert!(telemetry.flush(Duration::from_secs(60)));
-    let lines = all.take();
+    let lines = all.take_json();
     assert_eq!(of(&lines, "unheard").count(), 0);
     assert_eq!(of(&lines, "heard").count(), 1);
 
@@ -112,7 +94,7 @@ fn limits_levels_and_a_changed_filter_hold_under_load() {
     telemetry.set_log_filter("info").unwrap();
     (0..1_000).for_each(place);
     assert!(telemetry.shutdown(Duration::from_secs(60)));
-    let lines = all.take();
+    let lines = all.take_json();
     let written = of(&lines, "often").count() as u64;
     let said: u64 = of(&lines, "often").filter_map(|line| line["suppressed"].as_u64()).sum();
     let last = lines.iter().filter(|line| {
@@ -125,4 +107,35 @@ fn limits_levels_and_a_changed_filter_hold_under_load() {
     assert_eq!(last.len(), 1, "{lines:#?}");
     assert_eq!(last[0]["severity"], "INFO");
     assert_eq!(written + said + last[0]["lines"].as_u64().unwrap(), 1_000);
+}
+
+#[test]
+fn a_receiver_that_is_the_only_sink_is_told_of_a_quiet_places_lines_too() {
+    alone("a_receiver_that_is_the_only_sink_is_told_of_a_quiet_places_lines_too", &[], || {
+        let receiver = Receiver::start();
+        let sink = log::otlp(OtlpSettings::http_for(Signal::Logs, &receiver.http())).unwrap();
+        let limit = log::limit(1).every(Duration::from_millis(20));
+        let layer = log::layer().to(sink).limit(limit.told_after(Duration::from_millis(50)));
+        let handle = layer.handle();
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+        tracing::dispatcher::with_default(&dispatch, || (0..100).for_each(place));
+        let (start, mut records) = (Instant::now(), Vec::new());
+        let number = |told: Option<&Told>| match told {
+            Some(Told::Int(number)) => number.unsigned_abs(),
+            _ => 0,
+        };
+        let mut accounted = 0;
+        while accounted < 100 {
+            assert!(start.elapsed() < Duration::from_secs(60), "{records:?}");
+            std::thread::sleep(Duration::from_millis(5));
+            records.extend(receiver.take_records());
+            let tells = |key: &str| -> u64 {
+                records.iter().map(|record| number(record.attributes.get(key))).sum()
+            };
+            let often = records.iter().filter(|it| it.body == "often");
+            accounted = often.count() as u64 + tells("suppressed") + tells("lines");
+        }
+        assert_eq!(accounted, 100);
+        assert_eq!(handle.dropped(), 0);
+    });
 }

@@ -5,9 +5,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use redspan::export::not_exported;
 use redspan::{Builder, Telemetry, instrumented};
-use redspan_tests::{Kept, process};
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use redspan_tests::{Kept, Lines, process};
 use std::time::Duration;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
@@ -19,26 +17,6 @@ macro_rules! alone {
             return;
         }
     };
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn count(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[instrumented]
@@ -105,7 +83,7 @@ fn with_the_filter_each_span_is_exported_once() {
     assert_eq!(theirs, ["detailed", "detailed"]);
     let outer = both.ours.0.lock().unwrap().iter().find(|span| span.name == "outer").cloned();
     assert!(outer.unwrap().attributes.iter().any(|pair| pair.key.as_str() == "written"));
-    assert_eq!(both.lines.count(WARNING), 0);
+    assert_eq!(both.lines.text().matches(WARNING).count(), 0);
 }
 
 #[test]
@@ -117,7 +95,7 @@ fn without_the_filter_other_crates_spans_are_theirs_nothing_panics_and_it_is_sai
     assert_eq!(ours, ["inner", "inner", "outer", "outer"]);
     let expected = ["detailed", "detailed", "inner", "inner", "others", "others", "outer", "outer"];
     assert_eq!(theirs, expected);
-    assert_eq!(both.lines.count(WARNING), 1);
+    assert_eq!(both.lines.text().matches(WARNING).count(), 1);
 }
 
 #[test]
@@ -134,5 +112,5 @@ fn where_redspan_exports_nothing_theirs_has_all_and_nothing_is_amiss() {
     assert_eq!(of("others").parent_span_id, of("outer").span_context.span_id());
     assert_eq!(of("inner").parent_span_id, of("others").span_context.span_id());
     assert!(of("outer").attributes.iter().any(|pair| pair.key.as_str() == "written"));
-    assert_eq!(both.lines.count(WARNING), 0);
+    assert_eq!(both.lines.text().matches(WARNING).count(), 0);
 }

@@ -6,11 +6,9 @@ use redspan::context::{Captured, link_to};
 use redspan::propagation::{Extract, Inject, Propagator, caller, extract, inject};
 use redspan::testing;
 use redspan::{instrumented, log, sample};
-use redspan_tests::Kept;
 use redspan_tests::process::{is_alone, run};
+use redspan_tests::{Kept, Lines};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -127,20 +125,6 @@ fn a_b3_caller_that_has_not_decided_leaves_it_to_the_root_sampler() {
     assert_eq!(below_b3("1", sample::AlwaysOn)[0].parent_id(), None);
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn only_baggage_on_the_list_is_copied() {
     if !is_alone("only_baggage_on_the_list_is_copied") {
@@ -166,7 +150,7 @@ fn only_baggage_on_the_list_is_copied() {
     assert_eq!(copied(0).map(|pair| pair.value.clone()), Some("a\nb".into()));
     assert_eq!(copied(1), None);
     assert!(spans.iter().all(|span| span.attributes.iter().all(|it| it.key.as_str() != "secret")));
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let lines = lines.text();
     let tenants = lines.lines().filter(|line| line.contains(r#""tenant":"a\nb""#)).count();
     assert_eq!((tenants, lines.contains("secret")), (1, false), "{lines}");
 }

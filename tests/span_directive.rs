@@ -1,25 +1,11 @@
 //! `RUST_LOG` names a span in brackets: its site is let through, and only what it changes changes.
 
 use redspan::instrumented;
-use redspan_tests::Kept;
-use std::io::Write;
+use redspan_tests::{Kept, Lines};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer, reload};
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[instrumented(fields(n, late = Empty))]
 fn charge(n: u8, inside: impl FnOnce()) {
@@ -80,7 +66,7 @@ fn a_directive_with_a_span_reaches_inside_the_call_and_nowhere_else() {
     });
 
     assert!(telemetry.flush(Duration::from_secs(20)));
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.text();
     let times = |what: &str| text.lines().filter(|line| line.contains(what)).count();
     assert_eq!(times("debug in charge"), 3, "{text}");
     assert_eq!(times("debug in other"), 1, "{text}");

@@ -4,10 +4,9 @@ use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 use redspan::{instrumented, tail};
-use redspan_tests::Kept;
+use redspan_tests::{Kept, Lines};
 use std::collections::{HashMap, HashSet};
 use std::panic::{catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,23 +88,13 @@ fn kept_because(span: &SpanData) -> Option<String> {
 /// One process, one policy, so one test: ten thousand traces of every fate.
 #[test]
 fn grave_traces_are_kept_whole_and_a_share_of_the_others() {
-    let lines = Arc::new(Mutex::new(Vec::<u8>::new()));
-    struct To(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for To {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    let lines = Lines::default();
     let kept = Kept::default();
     let policy = tail::policy().slower_than(Duration::from_millis(30)).ratio(0.01);
     let telemetry = redspan::builder()
         .tail(policy)
         .spans_to(kept.clone())
-        .logs(redspan::log::layer().with_writer(To(Arc::clone(&lines))))
+        .logs(redspan::log::layer().with_writer(lines.clone()))
         .install()
         .unwrap();
 
@@ -171,6 +160,6 @@ fn grave_traces_are_kept_whole_and_a_share_of_the_others() {
         }
     }
     drop(telemetry);
-    let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    let lines = lines.text();
     assert!(!lines.contains(r#""sampled":true"#), "nobody claims that a pending trace exists");
 }

@@ -7,9 +7,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use redspan::export::{ExportError, OtlpSettings, OtlpSink, SpanSink};
 use redspan_tests::certificate::{Authority, Certificate};
 use redspan_tests::process::alone;
-use redspan_tests::{Files, Front, Receiver, Transport};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use redspan_tests::{Files, Front, Lines, Receiver, Transport};
 use std::time::{Duration, SystemTime};
 
 const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Grpc];
@@ -148,19 +146,6 @@ fn a_port_that_speaks_no_tls_is_named() {
     }
 }
 
-/// Keeps what is written.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn certificates_come_from_the_files_that_the_environment_names_and_credentials_show_nowhere() {
     let test =
@@ -191,7 +176,7 @@ fn certificates_come_from_the_files_that_the_environment_names_and_credentials_s
         let shown =
             format!("{telemetry:?} {} {}", telemetry.describe(), telemetry.health().to_json());
         telemetry.shutdown(LONG);
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = lines.text();
         assert!(lines.contains("OTEL_EXPORTER_OTLP_HEADERS"), "the bad pair is named: {lines}");
         for text in [shown, lines] {
             assert!(!text.contains("s3cret") && !text.contains("PRIVATE"), "{text}");

@@ -12,11 +12,13 @@ pub mod prometheus;
 pub mod receiver;
 
 pub use front::{Fault, Files, Front};
+pub use lines::Lines;
 pub use metric::{Exemplar, Point};
 pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
 pub use span::{Event, Link, Span, Transport, Value};
 
+mod lines;
 mod metric;
 mod record;
 mod span;
