@@ -44,7 +44,11 @@ async fn charge(id: u64) -> u8 {
             async move {
                 let id = id;
                 if false {
-                    return ::redspan::__private::typed::<u8>();
+                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
+                        u8,
+                    >::None {
+                        return __redspan_typed;
+                    }
                 }
                 {
                     pay(id).await

@@ -7,9 +7,10 @@ use syn::ext::IdentExt;
 use super::fields;
 use super::model::{Event, Mode, Model};
 use super::tail::Tail;
+use crate::instrumented::body::{self, Says};
+use crate::instrumented::expand as plain;
 use crate::instrumented::model::{Model as Plain, Output};
 use crate::instrumented::parse::Function;
-use crate::instrumented::{body, expand as plain};
 use crate::paths;
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -68,7 +69,7 @@ fn asynchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let begin = begin(model);
-    let future = body::future(&model.function, None);
+    let future = body::future(&model.function, None, Says::AsTracing);
     if let Output::Never = model.function.output {
         return quote_spanned!(at=>
             #begin

@@ -122,7 +122,7 @@ fn returns_early(tokens: TokenStream) -> bool {
 /// itself writes an `async fn`: unused parameters move in, live as long and drop in the same order.
 ///
 /// `first` runs before all else, and sees the parameters as they came.
-pub(crate) fn future(model: &Model, first: Option<TokenStream>) -> TokenStream {
+pub(crate) fn future(model: &Model, first: Option<TokenStream>, says: Says) -> TokenStream {
     let at = Span::mixed_site();
     // What is captured in another order is dropped in another order, if nobody polls the future.
     let first = first.map(|first| {
@@ -141,11 +141,22 @@ pub(crate) fn future(model: &Model, first: Option<TokenStream>) -> TokenStream {
         Output::Never => (quote_spanned!(at=> ::core::convert::Infallible), model.sig.ident.span()),
         Output::Type(ty) => (ty.clone(), ty.span()),
     };
-    let returns = returns(&output, place);
+    let returns = match says {
+        Says::Shortly => returns(&output, place),
+        Says::AsTracing => returns_as_tracing(&output, place),
+    };
     let body = tail(&model.body);
     // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
     // before the parameters bound above, as in a bare function of any edition.
     quote_spanned!(at=> async move { #first #before #returns #body })
+}
+
+/// How the compiler speaks of a body whose value has another type.
+pub(crate) enum Says {
+    /// In the way that costs it least.
+    Shortly,
+    /// Word for word as below `#[tracing::instrument]`.
+    AsTracing,
 }
 
 /// An `async` block of the user's, in which `first` runs before all else.
@@ -172,6 +183,20 @@ fn returns(output: &TokenStream, place: Span) -> TokenStream {
     let private = paths::private_at(there);
     // Behind `if false`, so that no code is written for it.
     quote_spanned!(there=> if false { return #private::typed::<#output>(); })
+}
+
+/// As [`returns`], by a name: a call is shown as part of a macro, with two lines more.
+fn returns_as_tracing(output: &TokenStream, place: Span) -> TokenStream {
+    let typed = Ident::new("__redspan_typed", place);
+    // To name a value of an uninhabited type makes the compiler call what follows unreachable: hence the
+    // `Option`.
+    quote_spanned!(Span::mixed_site()=>
+        if false {
+            if let ::core::option::Option::Some(#typed) = ::core::option::Option::<#output>::None {
+                return #typed;
+            }
+        }
+    )
 }
 
 /// The body as the last expression of another block. Its braces stay, for they carry the user's

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ReturnType, Token, Type};
 
-use super::body::typed;
+use super::body::{Says, typed};
 use super::form::{self, Form};
 use super::model::{self, Judge, Model, Options, Output, Shared};
 use super::params::{Param, Shape};
@@ -89,7 +89,7 @@ fn driven(model: &Model) -> TokenStream {
         Output::Never => quote_spanned!(at=> match *__redspan_out {}),
         _ => verdict(model, &quote_spanned!(at=> __redspan_out)),
     };
-    let future = |first| body::future(model, first);
+    let future = |first| body::future(model, first, Says::Shortly);
     drive(begin(model, &peeks(model)), future, &verdict)
 }
 
