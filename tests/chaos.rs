@@ -75,8 +75,8 @@ fn troubles_pass(transport: Transport) {
         take(&receiver, &mut seen);
         trouble.end(&mut receiver, &front);
         let (start, had) = (Instant::now(), telemetry.spans().exported);
-        receiver.clear();
-        // What comes now was sent after it was over.
+        // What came since, and then what was sent after it was over.
+        take(&receiver, &mut seen);
         while receiver.count() == 0 || telemetry.spans().exported == had {
             assert!(start.elapsed() < RECOVERY, "{trouble:?}: {}", telemetry.health());
             thread::sleep(Duration::from_millis(5));
