@@ -3,7 +3,7 @@
 /// From autometrics: what each of its options and settings is here.
 ///
 /// The function metrics have autometrics' names and labels: `function_calls_total` with `function`, `module`,
-/// `service_name` and `result`, which is `ok` or `error`; `function_calls_duration_seconds`;
+/// `service_name` and `result`, which is `ok`, `error` or `cancelled`; `function_calls_duration_seconds`;
 /// `function_calls_concurrent`; `build_info`; the `objective_*` labels. Its dashboards, recording rules and alerts
 /// work as they are. `caller_function` and `caller_module` are there on request, on `function_calls_total` as in
 /// autometrics: [`label_callers`](crate::metrics::label_callers). Without [`init!`](crate::init) they go to whatever recorder of the `metrics` crate is
@@ -56,14 +56,15 @@ pub mod compile_time {}
 #[doc = include_str!("guide/cost.md")]
 pub mod cost {}
 
-/// Two programs side by side, as `examples/` and `tests/logs_by_hand/` have them.
+/// Two programs side by side, as `examples/` and `tests/logs_by_hand/` have them: by links, of which a package of
+/// this crate alone has the contents.
 macro_rules! side_by_side {
     ($program:literal) => {
         concat!(
             "<table><tr><th>redspan</th><th>by hand</th></tr><tr><td>\n\n```rust,ignore\n",
-            include_str!(concat!("../../examples/", $program, ".rs")),
+            include_str!(concat!("guide/logging/", $program, ".redspan.txt")),
             "```\n\n</td><td>\n\n```rust,ignore\n",
-            include_str!(concat!("../../tests/logs_by_hand/", $program, ".rs")),
+            include_str!(concat!("guide/logging/", $program, ".by_hand.txt")),
             "```\n\n</td></tr></table>\n"
         )
     };
