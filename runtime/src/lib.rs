@@ -26,10 +26,10 @@
 //! | where | what |
 //! |---|---|
 //! | span | the function's name (`charge`, of a block's method `Payments::charge`) or the option `name`; the attributes below; the status `Error` after an error or a panic; otherwise it is unset; its description the error's `Display`, `panic`, or nothing where there is no `Display` |
-//! | event `exception` of the span | where an error that has a `Display` first leaves a call, and not again in its callers: `exception.type` (the path of the error's type), `exception.message` (its `Display`), `redspan.exception.chain` (a list of the texts of its sources, the innermost last, if it has any), `level` (of an [`ErrorType`]: `INFO`, `WARN`, `ERROR`) |
-//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, on request `caller_function` and `caller_module` ([`metrics::label_callers`]), and your own. At zero before the first call, without your own labels; from then on with each set of those that are closed, if there are at most 64 (each label counted with one value more) |
-//! | `function_calls_duration_seconds` | a histogram in seconds, from 50 µs to 10 s, with `function`, `module`, `service_name` and your own labels, but not by outcome |
-//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body: not those of the returned value, nor an objective's |
+//! | event `exception` of the span | where an error that has a `Display` first leaves a call, and not again in its callers, which have its `error.type` and its description all the same: `exception.type` (the path of the error's type), `exception.message` (its `Display`), `redspan.exception.chain` (a list of the texts of its sources, the innermost last, if it has any), `level` (of an [`ErrorType`]: `INFO`, `WARN`, `ERROR`) |
+//! | `function_calls_total` | labels `function`, `module`, `service_name`, `result` (`ok`, `error`, which a panic is too, `cancelled`), `outcome` (the four words), after an error (not a panic) `error_type`, on request `caller_function` and `caller_module` ([`metrics::label_callers`]), and your own. At zero, of all four outcomes, before the first call without your own labels; from then on in its place with each combination of the values of those that are closed, if there are at most 64 (a label of three values counts as four: it may be missing). After an error it stays beside those with an `error_type` |
+//! | `function_calls_duration_seconds` | a histogram in seconds, with the bounds 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 and 10 and those of its objectives, with `function`, `module`, `service_name` and your own labels, but not by outcome; at zero as the counter is |
+//! | `function_calls_concurrent` | calls in flight, with `function`, `module`, `service_name`, and the labels that are known before the body: not those of the returned value, nor an objective's; at zero as the counter is |
 //! | log lines | `trace_id`, `span_id`, `sampled` |
 //!
 //! | span attribute | is there |
@@ -38,7 +38,8 @@
 //! | `component`, and fields marked `attribute` | on methods of a service with `#[derive(Instrumented)]`; on its associated functions `component` alone |
 //! | `code.function.name` (`shop::Payments::charge`, whatever `name` says), `code.file.path` (as `file!()` says it), `code.line.number` (of the word `fn`'s line, whatever attributes stand above) | always |
 //! | `error.type` | after an error: what [`ErrorType`] says, or the path of the error's type (`core::num::error::ParseIntError`), `none` of a `None`, `_OTHER` of what only `error_if` knows; `panic` after a panic |
-//! | `redspan.error.blame`, `redspan.error.retryable` | after an error with an [`ErrorType`] |
+//! | `redspan.error.blame` | after an error with an [`ErrorType`] |
+//! | `redspan.error.retryable` | `true`, after an error whose [`ErrorType`] says so |
 //! | `redspan.outcome` | `panic` or `cancelled`, if it is one of these |
 //! | `busy_ns`, `idle_ns`, `redspan.polls` | with the option `busy` |
 //!

@@ -24,6 +24,11 @@ impl Builder {
     /// Serves `/metrics`, `/health` and `/in-flight` there. Environment:
     /// `OTEL_METRICS_EXPORTER=prometheus` with `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; `127.0.0.1:9464` by default. Port 0 takes a free
     /// one ([`Telemetry::metrics_address`](crate::Telemetry::metrics_address)).
+    ///
+    /// On a loopback address only requests to `localhost` or to an IP address are answered, others with 421: a
+    /// page that a browser shows must not read it by a name of its own. On any other address names do not matter.
+    ///
+    /// Numbers that are floating-point ones have a point (gauges: `1.0`), counts have none.
     pub fn metrics_at(mut self, address: SocketAddr) -> Self {
         self.admin.address = Some(address);
         self

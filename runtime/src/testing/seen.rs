@@ -179,7 +179,9 @@ impl Seen {
 
     /// Every series that is above zero, sorted, as `name{key="value",…} number`: by its name on the page,
     /// and of a histogram, as `…_count`, how many values it holds. For a test that lists all there is;
-    /// redspan's own, `build_info` and `redspan_…`, are among them, and `service_name` is empty.
+    /// redspan's own are among them: `build_info`, and what the scope's sampler decided about each root
+    /// (`redspan_sampler_decisions_total{decision="sample",reason="always_on"}`, unless it has another).
+    /// Labels are in alphabetical order; those that tell of the service are there, and empty.
     pub fn series(&self) -> Vec<String> {
         let snapshot = Snapshot::gather(&self.store, &Identity::default());
         let mut lines = Vec::new();
