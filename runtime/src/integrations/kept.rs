@@ -84,16 +84,6 @@ impl<K: Clone + PartialEq, V: Clone> Kept<K, V> {
             with(&handle)
         })
     }
-
-    /// The handle, to be held.
-    pub(super) fn get(&self, place: &str, key: &K, make: impl FnOnce(&dyn Recorder) -> V) -> V {
-        self.with(place, key, make, V::clone)
-    }
-}
-
-/// Whether two words are the same: those of one program mostly lie in one place.
-pub(super) fn same(one: &'static str, other: &'static str) -> bool {
-    std::ptr::eq(one, other) || one == other
 }
 
 #[cfg(test)]
@@ -111,7 +101,7 @@ mod tests {
                 made.set(made.get() + 1);
                 format!("{place}{key}")
             };
-            assert_eq!(kept.get(place, &key, make), format!("{place}{key}"));
+            assert_eq!(kept.with(place, &key, make, String::clone), format!("{place}{key}"));
             made.get()
         };
         assert_eq!([ask("", 1), ask("", 2), ask("/a", 1), ask("/a", 2)], [1, 2, 3, 4]);

@@ -1,7 +1,7 @@
 //! The conventions' metrics of HTTP, in whatever recorder is installed.
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>
 
-use crate::integrations::kept::{Kept, same};
+use crate::integrations::kept::Kept;
 use crate::outcome::Outcome;
 use metrics::{Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use std::sync::{Arc, OnceLock};
@@ -47,6 +47,11 @@ pub(crate) struct Labels {
     pub(crate) status: Option<u16>,
     /// How it failed, where the status does not say so.
     pub(crate) error: Option<&'static str>,
+}
+
+/// Whether two words are the same: those of one program mostly lie in one place.
+fn same(one: &'static str, other: &'static str) -> bool {
+    std::ptr::eq(one, other) || one == other
 }
 
 impl PartialEq for Labels {
@@ -123,11 +128,12 @@ impl Instruments {
     /// where they go.
     pub(crate) fn active(&self, host: Option<&str>, labels: Labels) -> Gauge {
         let place = host.unwrap_or_default();
-        self.active.get(place, &labels, |recorder| {
+        let make = |recorder: &dyn Recorder| {
             self.describe(recorder);
             let key = Key::from_parts(self.names.active, self.labels(place, labels));
             recorder.register_gauge(&key, &METADATA)
-        })
+        };
+        self.active.with(place, &labels, make, Gauge::clone)
     }
 
     /// Records a request that has ended. `place` is a server's route or a client's `server.address`.
