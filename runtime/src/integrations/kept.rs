@@ -89,7 +89,7 @@ impl<K: Clone + PartialEq, V: Clone> Kept<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metrics::NoopRecorder;
+    use crate::metrics::recorder::recorder;
     use std::cell::Cell;
 
     #[test]
@@ -106,53 +106,7 @@ mod tests {
         };
         assert_eq!([ask("", 1), ask("", 2), ask("/a", 1), ask("/a", 2)], [1, 2, 3, 4]);
         assert_eq!([ask("", 1), ask("", 2), ask("/a", 1), ask("/a", 2)], [4; 4]);
-        // Not of size zero, so that it has an address of its own.
-        struct Other(#[expect(dead_code, reason = "for its size")] u64, NoopRecorder);
-        impl Recorder for Other {
-            fn describe_counter(
-                &self,
-                _: metrics::KeyName,
-                _: Option<metrics::Unit>,
-                _: metrics::SharedString,
-            ) {
-            }
-            fn describe_gauge(
-                &self,
-                _: metrics::KeyName,
-                _: Option<metrics::Unit>,
-                _: metrics::SharedString,
-            ) {
-            }
-            fn describe_histogram(
-                &self,
-                _: metrics::KeyName,
-                _: Option<metrics::Unit>,
-                _: metrics::SharedString,
-            ) {
-            }
-            fn register_counter(
-                &self,
-                key: &metrics::Key,
-                metadata: &metrics::Metadata<'_>,
-            ) -> metrics::Counter {
-                self.1.register_counter(key, metadata)
-            }
-            fn register_gauge(
-                &self,
-                key: &metrics::Key,
-                metadata: &metrics::Metadata<'_>,
-            ) -> metrics::Gauge {
-                self.1.register_gauge(key, metadata)
-            }
-            fn register_histogram(
-                &self,
-                key: &metrics::Key,
-                metadata: &metrics::Metadata<'_>,
-            ) -> metrics::Histogram {
-                self.1.register_histogram(key, metadata)
-            }
-        }
-        metrics::with_local_recorder(&Other(1, NoopRecorder), || assert_eq!(ask("", 1), 5));
+        metrics::with_local_recorder(&recorder(), || assert_eq!(ask("", 1), 5));
         for key in 0..u8::MAX {
             for place in 0..12 {
                 ask(&format!("/{place}"), key);

@@ -109,6 +109,13 @@ impl Encoded {
         }
         self.bytes.append(&mut others.bytes);
         self.spans.append(&mut others.spans);
+        others.give_back();
+    }
+
+    fn give_back(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(KEPT);
+        }
     }
 
     fn length(&self, count: usize) -> usize {
@@ -117,8 +124,8 @@ impl Encoded {
 
     fn truncate(&mut self, count: usize) {
         self.bytes.truncate(self.length(count));
-        self.bytes.shrink_to(KEPT.max(self.bytes.len()));
         self.spans.truncate(count);
+        self.give_back();
     }
 
     /// Moves the first `count` behind those of `to`.
@@ -141,9 +148,7 @@ impl Encoded {
 
     fn drop_bytes(&mut self, length: usize) {
         self.bytes.drain(..length);
-        if self.bytes.is_empty() {
-            self.bytes.shrink_to(KEPT);
-        }
+        self.give_back();
     }
 }
 

@@ -397,4 +397,4 @@ pub(super) fn request_of_bytes(batch: &mut Encoded, resource: &Resource) -> Vec<
 const ROOM: usize = 2048;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -431,7 +431,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut fillin
             converted.drop_first(more);
             shared.stats.dropped(why, older as u64);
             refused = more;
-        } else {
+        } else if refused > 0 {
             converted.truncate(converted.len() - refused);
         }
         queue.entered += converted.len() as u64;

@@ -6,8 +6,8 @@
 
 use super::batch::{Batch, Filling, Form};
 use super::encode;
+use super::encode::tests::SITE;
 use super::record::{End, Live, Record};
-use crate::callsite::{CallSite, REST};
 use crate::clock;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
@@ -16,16 +16,6 @@ use opentelemetry::trace::{SpanId, SpanKind, TraceFlags, TraceId};
 use opentelemetry_sdk::Resource;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-
-static SITE: CallSite = CallSite {
-    name: "charge",
-    function: "charge",
-    module: "shop::payments",
-    file: "src/payments.rs",
-    line: 17,
-    fields: &[],
-    rest: REST,
-};
 
 fn record(number: u64, fields: bool) -> Record {
     let tick = clock::now();

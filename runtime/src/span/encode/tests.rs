@@ -113,7 +113,7 @@ impl Dice {
     }
 }
 
-static SITE: CallSite = CallSite {
+pub(in crate::span) static SITE: CallSite = CallSite {
     name: "charge",
     function: "charge",
     module: "shop::payments",
