@@ -11,6 +11,8 @@
 //!
 //! What a service holds after an hour of this is shown in `soak.rs`.
 
+#[path = "chaos/calls.rs"]
+mod calls;
 #[path = "chaos/flood.rs"]
 mod flood;
 #[path = "chaos/load.rs"]

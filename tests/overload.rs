@@ -5,8 +5,11 @@
 //! seconds; `REDSPAN_OVERLOAD_SECONDS=60 cargo test --release -p redspan-tests --test overload -- --nocapture`
 //! goes on for longer.
 
+#[path = "chaos/calls.rs"]
+mod calls;
+
+use calls::outer;
 use redspan::export::{OtlpSettings, OtlpSink};
-use redspan::instrumented;
 use redspan_tests::counting::{self, Counting};
 use redspan_tests::process::{self, Beside, is_alone};
 use redspan_tests::{Receiver, Transport};
@@ -29,16 +32,6 @@ const BOUND: u64 = THREADS * 2 * 8_192 * 128 + 65_536 * 768 + 8 * 1024 * 1024;
 
 /// How long the receiver takes for a request of 512 spans: five thousand a second.
 const PAUSE: Duration = Duration::from_millis(100);
-
-#[instrumented(fields(number))]
-fn outer(number: u64) -> u64 {
-    inner(number)
-}
-
-#[instrumented]
-fn inner(number: u64) -> u64 {
-    std::hint::black_box(number)
-}
 
 /// The service: calls as fast as it can, until it is told to rest.
 fn serve(transport: Transport) {

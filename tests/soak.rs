@@ -12,6 +12,8 @@
 //!
 //! `REDSPAN_CHAOS_SECONDS=3600 cargo test -p redspan-tests --test soak -- --nocapture`
 
+#[path = "chaos/calls.rs"]
+mod calls;
 #[path = "soak/heap.rs"]
 mod heap;
 #[path = "chaos/load.rs"]

@@ -1,22 +1,12 @@
 //! Many spans, and a receiver that is well.
 
+use crate::calls::outer;
 use redspan::export::{OtlpSettings, OtlpSink};
-use redspan::instrumented;
 use redspan_tests::{Receiver, Transport};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const THREADS: u64 = 4;
-
-#[instrumented(fields(number))]
-fn outer(number: u64) -> u64 {
-    inner(number)
-}
-
-#[instrumented]
-fn inner(number: u64) -> u64 {
-    std::hint::black_box(number)
-}
 
 /// `rate` spans a second for so long: none is dropped, and as many come as were sampled.
 pub(crate) fn run(transport: Transport, rate: u64, lasts: Duration) {

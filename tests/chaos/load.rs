@@ -1,20 +1,10 @@
 //! Calls at a steady rate, and how much work each was for its caller.
 
-use redspan::instrumented;
+use crate::calls::outer;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-#[instrumented(fields(number))]
-fn outer(number: u64) -> u64 {
-    inner(number)
-}
-
-#[instrumented]
-fn inner(number: u64) -> u64 {
-    std::hint::black_box(number)
-}
 
 /// What this thread has worked so far: waiting for a core is not the caller's doing.
 fn cpu() -> Duration {
