@@ -1,7 +1,7 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
-use crate::clock;
-use crate::context::current::{self, Attached, View};
+use crate::clock::{self, Tick};
+use crate::context::current::{self, Attached, Hidden, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::span::engine::{self, Start};
@@ -49,7 +49,7 @@ impl OwnedSpan {
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
-        OwnedSpan::described(parent, Attaches::Always, metadata, kind, name, attributes)
+        OwnedSpan::described(parent, Attaches::Always, metadata, kind, None, name, attributes)
     }
 
     /// Starts the span of an integration below the current one. `metadata` is what
@@ -62,7 +62,20 @@ impl OwnedSpan {
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
         let here = current::with(Context::clone).unwrap_or_default();
-        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, name, attributes)
+        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, None, name, attributes)
+    }
+
+    /// As [`OwnedSpan::below_current`], of what began at a moment that was read already.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn below_current_since(
+        began: Tick,
+        metadata: &'static Metadata<'static>,
+        kind: SpanKind,
+        name: impl FnOnce() -> Cow<'static, str>,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Self {
+        let (here, began) = (current::with(Context::clone).unwrap_or_default(), Some(began));
+        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
     }
 
     #[cfg(feature = "_spans")]
@@ -71,6 +84,7 @@ impl OwnedSpan {
         attaches: Attaches,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
+        began: Option<Tick>,
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
@@ -96,7 +110,7 @@ impl OwnedSpan {
         let start = Start {
             name: name(),
             kind,
-            tick: clock::now(),
+            tick: began.unwrap_or_else(clock::now),
             at: None,
             site: None,
             scope: None,
@@ -135,7 +149,7 @@ impl OwnedSpan {
     /// asks for it again and again, and does nothing with it that the context does not do.
     #[cfg(feature = "sqlx")]
     pub(crate) fn unseen(mut self) -> Self {
-        (self.metadata, self.attaches) = (None, Attaches::Always);
+        self.metadata = None;
         self
     }
 
@@ -149,7 +163,7 @@ impl OwnedSpan {
     }
 
     #[cfg(feature = "_spans")]
-    pub(crate) fn set_attributes(&self, attributes: Vec<KeyValue>) {
+    pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if self.recording {
             self.context.span().set_attributes(attributes);
         }
@@ -168,7 +182,8 @@ impl OwnedSpan {
             Some(metadata) => current::attach(self.context.clone(), metadata, self.view.take()),
             None => current::attach_foreign(self.context.clone()),
         };
-        Current { span: self, attached }
+        let hidden = (!attaches && self.metadata.is_none()).then(current::hide);
+        Current { span: self, attached, _hidden: hidden }
     }
 
     /// Whether what is current has the same span as our context.
@@ -192,6 +207,16 @@ impl OwnedSpan {
 
     /// Ends the span.
     pub(crate) fn finish(&mut self, outcome: Outcome, failed: Option<Failed>) {
+        self.finish_at(outcome, failed, None);
+    }
+
+    /// Ends the span at a moment that was read already.
+    pub(crate) fn finish_at(
+        &mut self,
+        outcome: Outcome,
+        failed: Option<Failed>,
+        ended: Option<Tick>,
+    ) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -201,7 +226,7 @@ impl OwnedSpan {
                 &self.context,
                 Ending {
                     outcome,
-                    end: clock::now(),
+                    end: ended.unwrap_or_else(clock::now),
                     failed: failed.map(Box::new),
                     place: Place::default(),
                 },
@@ -221,6 +246,7 @@ impl Drop for OwnedSpan {
 pub(crate) struct Current<'a> {
     span: &'a mut OwnedSpan,
     attached: Attached,
+    _hidden: Option<Hidden>,
 }
 
 impl Drop for Current<'_> {

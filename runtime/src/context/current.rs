@@ -8,6 +8,7 @@
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::{Dispatch, Metadata, span};
 
@@ -233,6 +234,21 @@ pub(crate) fn exited() {
         let mut frames = frames.borrow_mut();
         frames.iter_mut().rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
     });
+}
+
+/// While it lives, tracing's users are shown nothing of ours on this thread.
+pub(crate) struct Hidden(PhantomData<*const ()>);
+
+/// As if a tracing span of somebody else were entered: costs less than a frame that shows nothing.
+pub(crate) fn hide() -> Hidden {
+    entered();
+    Hidden(PhantomData)
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        exited();
+    }
 }
 
 /// What [`innermost`] found.

@@ -2,6 +2,7 @@
 
 use super::described::{Described, Step};
 use super::operation::once;
+use super::pooled::PoolMetrics;
 use crate::clock::{self, Tick};
 use sqlx_core::database::Database;
 use sqlx_core::error::Error;
@@ -36,25 +37,34 @@ impl<DB: Database> Held for transaction::Transaction<'_, DB> {
     }
 }
 
-/// A loan from the pool: how long it lasts is measured.
-pub(super) struct Loan {
-    described: Arc<Described>,
-    since: Tick,
+/// What describes a connection, and how long it is lent out, if it is a loan of its own.
+pub(super) struct Loan<D: Deref<Target = Described>> {
+    pub(super) described: D,
+    since: Option<Tick>,
 }
 
-impl Loan {
-    pub(super) fn begin(described: &Arc<Described>) -> Self {
-        described.pooled().lent(1);
-        Loan { described: described.clone(), since: clock::now() }
+impl<D: Deref<Target = Described>> Loan<D> {
+    /// What was lent out now: how long that lasts is measured.
+    pub(super) fn begin(described: D, now: Tick, metrics: &PoolMetrics) -> Self {
+        described.pooled().lent(1, metrics);
+        Loan { described, since: Some(now) }
+    }
+
+    /// What belongs to a loan.
+    fn within(described: D) -> Self {
+        Loan { described, since: None }
     }
 }
 
-impl Drop for Loan {
+impl<D: Deref<Target = Described>> Drop for Loan<D> {
     fn drop(&mut self) {
+        let Some(since) = self.since else { return };
         let pooled = self.described.pooled();
-        pooled.lent(-1);
-        let took = clock::now().saturating_duration_since(self.since);
-        pooled.with_metrics(|metrics| metrics.use_time.record(took.as_secs_f64()));
+        pooled.with_metrics(|metrics| {
+            pooled.lent(-1, metrics);
+            let took = clock::now().saturating_duration_since(since);
+            metrics.use_time.record(took.as_secs_f64());
+        });
     }
 }
 
@@ -62,14 +72,13 @@ impl Drop for Loan {
 /// [`Executor`](https://docs.rs/sqlx/0.9/sqlx/trait.Executor.html).
 pub struct Connection<H: Held> {
     pub(super) held: H,
-    pub(super) described: Arc<Described>,
     // Given back after the connection.
-    _loan: Option<Loan>,
+    pub(super) loan: Loan<Arc<Described>>,
 }
 
 impl<H: Held> Connection<H> {
-    pub(super) fn new(held: H, described: Arc<Described>, loan: Option<Loan>) -> Self {
-        Connection { held, described, _loan: loan }
+    pub(super) fn new(held: H, loan: Loan<Arc<Described>>) -> Self {
+        Connection { held, loan }
     }
 
     /// Begins a transaction, or a savepoint within one.
@@ -77,10 +86,10 @@ impl<H: Held> Connection<H> {
     /// # Errors
     /// Those of sqlx.
     pub async fn begin(&mut self) -> Result<Transaction<'_, H::Database>, Error> {
-        let described = self.described.clone();
+        let described = &self.loan.described;
         let begins = transaction::Transaction::begin(self.held.held(), None);
-        let begun = once(&described, described.step(Step::Begin), begins, None).await?;
-        Ok(Transaction(Connection::new(begun, described, None)))
+        let begun = once(described, described.step(Step::Begin), begins, None).await?;
+        Ok(Transaction(Connection::new(begun, Loan::within(described.clone()))))
     }
 }
 
@@ -122,8 +131,9 @@ impl<DB: Database> Transaction<'_, DB> {
     /// # Errors
     /// Those of sqlx, such as a serialization failure.
     pub async fn commit(self) -> Result<(), Error> {
-        let Connection { held, described, _loan } = self.0;
-        once(&described, described.step(Step::Commit), held.commit(), None).await
+        let Connection { held, loan } = self.0;
+        let described = &loan.described;
+        once(described, described.step(Step::Commit), held.commit(), None).await
     }
 
     /// Undoes what was done.
@@ -131,8 +141,9 @@ impl<DB: Database> Transaction<'_, DB> {
     /// # Errors
     /// Those of sqlx.
     pub async fn rollback(self) -> Result<(), Error> {
-        let Connection { held, described, _loan } = self.0;
-        once(&described, described.step(Step::Rollback), held.rollback(), None).await
+        let Connection { held, loan } = self.0;
+        let described = &loan.described;
+        once(described, described.step(Step::Rollback), held.rollback(), None).await
     }
 
     /// How many transactions and savepoints are open, this one included.

@@ -1,49 +1,21 @@
 //! The database behind a pool, and what was learnt of its queries.
 
 use super::pooled::{Ask, Pooled, ask};
+use super::statements::{Ended, Found, Statement, Statements, shared};
 use super::text::{Dialect, Shown, shown};
 use crate::integrations::interned::word;
-use crate::integrations::kept::Kept;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use opentelemetry::KeyValue;
 use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 static METADATA: Metadata<'static> =
     Metadata::new("redspan::sqlx", Level::INFO, Some(module_path!()));
-
-/// Queries whose text was read are remembered, up to this many: programs have few, unless they put
-/// values into their texts.
-const REMEMBERED: usize = 1_000;
-
-/// A query, or a step of a transaction.
-pub(super) struct Statement {
-    pub(super) shown: Shown,
-    pub(super) name: Cow<'static, str>,
-    /// What each of its spans has from the beginning.
-    attributes: OnceLock<Vec<KeyValue>>,
-    durations: Kept<Ended, Histogram>,
-}
-
-/// How an operation ended, as labels say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
-    pub(super) error_type: Option<String>,
-    pub(super) status_code: Option<String>,
-}
-
-impl Statement {
-    fn new(shown: Shown) -> Arc<Self> {
-        let name = word(&shown.summary());
-        Arc::new(Statement { name, shown, attributes: OnceLock::new(), durations: Kept::new() })
-    }
-}
 
 /// What the pool, its connections and their transactions share.
 pub(super) struct Described {
@@ -57,12 +29,12 @@ pub(super) struct Described {
     pool_name: String,
     /// How a wait for a connection is called.
     waits: String,
-    /// What each wait has from the beginning.
-    of_waits: OnceLock<Vec<KeyValue>>,
+    /// Its name in spans, and what each has from the beginning.
+    of_waits: OnceLock<(Cow<'static, str>, Vec<KeyValue>)>,
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
-    statements: RwLock<HashMap<Box<str>, Arc<Statement>>>,
-    steps: [Arc<Statement>; 3],
+    statements: Statements,
+    steps: [Statement; 3],
     ask: Ask,
     /// Shared by all who describe this pool under this name.
     pooled: Arc<OnceLock<Arc<Pooled>>>,
@@ -145,7 +117,7 @@ impl Described {
             of_waits: OnceLock::new(),
             slow: None,
             shows_text: true,
-            statements: RwLock::default(),
+            statements: Statements::new(),
             steps: [step("BEGIN"), step("COMMIT"), step("ROLLBACK")],
             ask: ask(pool.clone()),
             pooled: Arc::default(),
@@ -173,23 +145,13 @@ impl Described {
         self.of_waits = OnceLock::new();
     }
 
-    pub(super) fn step(&self, step: Step) -> Arc<Statement> {
-        self.steps[step as usize].clone()
+    pub(super) fn step(&self, step: Step) -> Found<'_> {
+        Found::Remembered(&self.steps[step as usize])
     }
 
     /// What was learnt of a query when it was first seen.
-    pub(super) fn statement(&self, query: &str) -> Arc<Statement> {
-        let known = self.statements.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(statement) = known.get(query) {
-            return statement.clone();
-        }
-        drop(known);
-        let statement = Statement::new(shown(query, self.dialect));
-        let mut known = self.statements.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < REMEMBERED {
-            known.insert(query.into(), statement.clone());
-        }
-        statement
+    pub(super) fn statement(&self, query: &str) -> Found<'_> {
+        self.statements.find(query, |query| Statement::new(shown(query, self.dialect)))
     }
 
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
@@ -203,30 +165,33 @@ impl Described {
 
     fn attributes_of(&self, statement: &Statement) -> Vec<KeyValue> {
         let mut attributes = self.place();
-        attributes.push(KeyValue::new("db.operation.name", word(&statement.shown.operation)));
+        attributes.push(KeyValue::new("db.operation.name", shared(&statement.shown.operation)));
         attributes.push(KeyValue::new("db.query.summary", statement.name.clone()));
         if let Some(collection) = &statement.shown.collection {
-            attributes.push(KeyValue::new("db.collection.name", word(collection)));
+            attributes.push(KeyValue::new("db.collection.name", shared(collection)));
         }
         if self.shows_text {
-            attributes.push(KeyValue::new("db.query.text", word(&statement.shown.text)));
+            attributes.push(KeyValue::new("db.query.text", shared(&statement.shown.text)));
         }
         attributes
     }
 
+    fn of_wait(&self) -> &(Cow<'static, str>, Vec<KeyValue>) {
+        self.of_waits.get_or_init(|| {
+            let mut attributes = self.place();
+            let name = shared(&self.pooled().name);
+            attributes.push(KeyValue::new("db.client.connection.pool.name", name));
+            (word(&self.waits), attributes)
+        })
+    }
+
     /// The name of a wait for a connection.
     pub(super) fn name_of_wait(&self) -> Cow<'static, str> {
-        word(&self.waits)
+        self.of_wait().0.clone()
     }
 
     pub(super) fn attributes_of_wait(&self) -> Vec<KeyValue> {
-        let known = self.of_waits.get_or_init(|| {
-            let mut attributes = self.place();
-            let name = word(&self.pooled().name);
-            attributes.push(KeyValue::new("db.client.connection.pool.name", name));
-            attributes
-        });
-        known.clone()
+        self.of_wait().1.clone()
     }
 
     /// Where the database is.
@@ -234,7 +199,7 @@ impl Described {
         let mut place = Vec::with_capacity(10);
         place.push(KeyValue::new("db.system.name", self.system));
         let known = |name: &'static str, value: &Option<String>| {
-            value.as_ref().map(|value| KeyValue::new(name, word(value)))
+            value.as_ref().map(|value| KeyValue::new(name, shared(value)))
         };
         place.extend(known("db.namespace", &self.namespace));
         place.extend(known("server.address", &self.address));
@@ -272,7 +237,7 @@ impl Described {
     }
 
     /// The connections of the pool, counted since they were first asked for.
-    pub(super) fn pooled(&self) -> &Pooled {
+    pub(super) fn pooled(&self) -> &Arc<Pooled> {
         self.pooled.get_or_init(|| Pooled::begin(&self.pool_name, self.ask.clone()))
     }
 }

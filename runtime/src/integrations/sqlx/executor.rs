@@ -1,20 +1,19 @@
 //! What makes pools and connections executors.
 
 use super::connection::{Connection, Held};
+use super::described::Described;
 use super::operation::{Rows, Steps, once};
 use super::pool::Pool;
 use crate::context::current;
 use async_stream::try_stream;
-use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use opentelemetry::Context;
+use sqlx_core::Either;
 use sqlx_core::database::Database;
 use sqlx_core::describe::Describe;
 use sqlx_core::error::{BoxDynError, Error};
 use sqlx_core::executor::{Execute, Executor};
 use sqlx_core::sql_str::SqlStr;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::Future;
 
 /// A query whose text was looked at: sqlx gives it only for the whole query.
 struct Seen<DB: Database> {
@@ -54,17 +53,75 @@ impl<DB: Database> Execute<'_, DB> for Seen<DB> {
 }
 
 /// Makes a stream of sqlx's: it asks for tracing's current span, which costs more than all else there, to be
-/// polled inside of it; and [`Rows`] polls it inside the query's.
+/// polled inside of it; and an operation polls it inside the query's.
 fn unseen<T>(make: impl FnOnce() -> T) -> T {
-    let here = current::with(Context::clone).unwrap_or_default();
-    let _unseen = current::attach_foreign(here);
+    let _unseen = current::hide();
     make()
 }
 
+type DoneOf<DB> = <DB as Database>::QueryResult;
+type RowOf<DB> = <DB as Database>::Row;
 type ManyOf<'e, DB> = Steps<'e, <DB as Database>::QueryResult, <DB as Database>::Row>;
+type RowsOf<'e, DB> = Rows<'e, <DB as Database>::QueryResult, <DB as Database>::Row>;
 
 fn one_if_some<R>(row: &Option<R>) -> u64 {
     u64::from(row.is_some())
+}
+
+// Where sqlx's provided methods lay one boxed stream over another, there is one piece of memory here.
+
+/// A query's steps, on a connection.
+fn many<'e, 'q: 'e, DB: Database>(
+    described: &'e Described,
+    held: &'e mut DB::Connection,
+    query: impl Execute<'q, DB> + 'q,
+) -> RowsOf<'e, DB>
+where
+    &'e mut DB::Connection: Executor<'e, Database = DB>,
+{
+    let query = Seen::of(query);
+    let statement = described.statement(query.sql.as_str());
+    let steps = unseen(|| held.fetch_many(query));
+    Rows::new(described, statement, steps)
+}
+
+/// A query's first row, on a connection.
+fn first<'e, 'q: 'e, DB: Database>(
+    described: &'e Described,
+    held: &'e mut DB::Connection,
+    query: impl Execute<'q, DB> + 'q,
+) -> impl Future<Output = Result<Option<DB::Row>, Error>> + Send + 'e
+where
+    &'e mut DB::Connection: Executor<'e, Database = DB>,
+{
+    let query = Seen::of(query);
+    let statement = described.statement(query.sql.as_str());
+    let answer = unseen(|| held.fetch_optional(query));
+    once(described, statement, answer, Some(one_if_some))
+}
+
+fn existing<R>(row: Option<R>) -> Result<R, Error> {
+    row.ok_or(Error::RowNotFound)
+}
+
+/// What a query did.
+async fn done<Q: Default + Extend<Q>, R>(steps: &mut Rows<'_, Q, R>) -> Result<Q, Error> {
+    let mut done = Q::default();
+    while let Some(step) = steps.next().await {
+        if let Either::Left(result) = step? {
+            done.extend([result]);
+        }
+    }
+    Ok(done)
+}
+
+/// All of a query's rows.
+async fn all<Q, R>(steps: &mut Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
+    let mut all = Vec::new();
+    while let Some(step) = steps.next().await {
+        all.extend(step?.right());
+    }
+    Ok(all)
 }
 
 impl<'c, H: Held> Executor<'c> for &'c mut Connection<H>
@@ -73,31 +130,53 @@ where
 {
     type Database = H::Database;
 
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DoneOf<H::Database>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, H::Database>,
+    {
+        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
+        Box::pin(async move { done(&mut steps).await })
+    }
+
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> ManyOf<'e, H::Database>
     where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let query = Seen::of(query);
-        let statement = self.described.statement(query.sql.as_str());
-        let held = self.held.held();
-        let steps = unseen(|| held.fetch_many(query));
-        Box::pin(Rows::new(&self.described, statement, steps))
+        Box::pin(many::<H::Database>(&self.loan.described, self.held.held(), query))
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Vec<RowOf<H::Database>>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, H::Database>,
+    {
+        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
+        Box::pin(async move { all(&mut steps).await })
+    }
+
+    fn fetch_one<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<RowOf<H::Database>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, H::Database>,
+    {
+        let first = first::<H::Database>(&self.loan.described, self.held.held(), query);
+        Box::pin(async move { existing(first.await?) })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
         self,
         query: E,
-    ) -> BoxFuture<'e, Result<Option<<H::Database as Database>::Row>, Error>>
+    ) -> BoxFuture<'e, Result<Option<RowOf<H::Database>>, Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let query = Seen::of(query);
-        let statement = self.described.statement(query.sql.as_str());
-        let held = self.held.held();
-        let answer = unseen(|| held.fetch_optional(query));
-        once(&self.described, statement, answer, Some(one_if_some))
+        Box::pin(first::<H::Database>(&self.loan.described, self.held.held(), query))
     }
 
     fn prepare_with<'e>(
@@ -131,10 +210,9 @@ where
         E: 'q + Execute<'q, DB>,
     {
         let pool = self.clone();
-        // Without the stream in between that `fetch_many` needs.
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            (&mut *connection).execute(query).await
+            let mut lent = pool.lend().await?;
+            done(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
 
@@ -145,11 +223,35 @@ where
     {
         let pool = self.clone();
         Box::pin(try_stream! {
-            let mut connection = pool.acquire().await?;
-            let mut steps = (&mut *connection).fetch_many(query);
-            while let Some(step) = next(&mut steps).await {
+            let mut lent = pool.lend().await?;
+            let mut steps = many::<DB>(&pool.described, &mut lent.held, query);
+            while let Some(step) = steps.next().await {
                 yield step?;
             }
+        })
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        let pool = self.clone();
+        Box::pin(async move {
+            let mut lent = pool.lend().await?;
+            all(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
+        })
+    }
+
+    fn fetch_one<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<DB::Row, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, DB>,
+    {
+        let pool = self.clone();
+        Box::pin(async move {
+            let mut lent = pool.lend().await?;
+            existing(first::<DB>(&pool.described, &mut lent.held, query).await?)
         })
     }
 
@@ -163,8 +265,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            (&mut *connection).fetch_optional(query).await
+            let mut lent = pool.lend().await?;
+            first::<DB>(&pool.described, &mut lent.held, query).await
         })
     }
 
@@ -178,8 +280,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            (&mut *connection).prepare_with(sql, parameters).await
+            let mut lent = pool.lend().await?;
+            lent.held.prepare_with(sql, parameters).await
         })
     }
 
@@ -189,12 +291,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            (&mut *connection).describe(sql).await
+            let mut lent = pool.lend().await?;
+            lent.held.describe(sql).await
         })
     }
-}
-
-async fn next<S: Stream + ?Sized>(stream: &mut Pin<Box<S>>) -> Option<S::Item> {
-    poll_fn(|context| stream.as_mut().poll_next(context)).await
 }

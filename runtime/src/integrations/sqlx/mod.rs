@@ -63,6 +63,7 @@ mod executor;
 mod operation;
 mod pool;
 mod pooled;
+mod statements;
 mod text;
 
 pub use connection::{Connection, Held, PoolConnection, Transaction};

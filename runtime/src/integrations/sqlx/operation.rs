@@ -1,13 +1,13 @@
 //! One operation of a database: its span and its numbers.
 
-use super::described::{Codes, Described, Ended, Statement};
+use super::described::{Codes, Described};
+use super::statements::{Ended, Found};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
-use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -16,7 +16,6 @@ use sqlx_core::error::Error;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{self, Poll};
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::metadata::Kind;
@@ -33,14 +32,26 @@ pub(super) static METADATA: Metadata<'static> = tracing_core::metadata! {
 };
 
 /// An operation that has begun. Dropped before it was ended, it was cancelled.
-struct Operation {
+struct Operation<'a> {
     span: OwnedSpan,
-    described: Arc<Described>,
-    statement: Arc<Statement>,
-    started: Tick,
-    rows: u64,
-    counts_rows: bool,
+    about: About<'a>,
+    /// Those that it has answered with, if it is one that answers with rows.
+    rows: Option<u64>,
     ended: bool,
+}
+
+struct About<'a> {
+    described: &'a Described,
+    statement: Found<'a>,
+    started: Tick,
+}
+
+/// How an operation has ended.
+struct Verdict {
+    outcome: Outcome,
+    now: Tick,
+    status_code: Option<String>,
+    failed: Option<Failed>,
 }
 
 /// `error.type` and `db.response.status_code`.
@@ -89,19 +100,10 @@ pub(super) fn failed(error: &Error, said: Codes) -> Failed {
     Failed { error_type, ..classify::described("", error) }
 }
 
-impl Operation {
-    fn begin(described: Arc<Described>, statement: Arc<Statement>, counts_rows: bool) -> Self {
-        let started = clock::now();
-        let name = || statement.name.clone();
-        let attributes = || described.attributes(&statement);
-        let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
-        // Each of sqlx's streams asks for tracing's current span when it is made.
-        let span = span.unseen();
-        Operation { span, described, statement, started, rows: 0, counts_rows, ended: false }
-    }
-
-    fn end(&mut self, outcome: Outcome, error: Option<&Error>) {
-        self.ended = true;
+impl About<'_> {
+    /// Judges, and measures: in the span, of which the numbers have exemplars, and a line in the log its ids.
+    fn judge(&self, outcome: Outcome, error: Option<&Error>) -> Verdict {
+        let About { described, statement, started } = self;
         // The query was answered: there is no such row.
         let error = error.filter(|error| !matches!(error, Error::RowNotFound));
         let outcome = match outcome {
@@ -111,7 +113,7 @@ impl Operation {
         let mut ended = Ended { error_type: None, status_code: None };
         match (outcome, error) {
             (Outcome::Error, Some(error)) => {
-                let (error_type, status_code) = codes(error, self.described.codes);
+                let (error_type, status_code) = codes(error, described.codes);
                 ended = Ended { error_type: Some(error_type.into_owned()), status_code };
             }
             (Outcome::Cancelled | Outcome::Panic, _) => {
@@ -119,75 +121,110 @@ impl Operation {
             }
             _ => {}
         }
-        let mut attributes = Vec::new();
-        if self.counts_rows && outcome == Outcome::Ok {
-            let rows = i64::try_from(self.rows).unwrap_or(i64::MAX);
-            attributes.push(KeyValue::new("db.response.returned_rows", rows));
+        let now = clock::now();
+        let took = now.saturating_duration_since(*started);
+        described.took(took, statement, &ended);
+        if described.slow.is_some_and(|slow| took >= slow) {
+            let text = described.shows_text.then_some(&*statement.shown.text);
+            tracing::warn!(
+                target: "redspan::sqlx",
+                {
+                    db.query.summary = &*statement.name,
+                    db.query.text = text,
+                    duration = took.as_secs_f64(),
+                },
+                "slow query"
+            );
         }
-        if let Some(code) = &ended.status_code {
-            attributes.push(KeyValue::new("db.response.status_code", code.clone()));
-        }
-        if outcome == Outcome::Cancelled {
-            attributes.push(KeyValue::new("error.type", outcome.as_str()));
-        }
-        self.span.set_attributes(attributes);
-        let took = clock::now().saturating_duration_since(self.started);
-        let (described, statement) = (&self.described, &self.statement);
-        // In the span: its exemplar, its line in the log.
-        self.span.inside(|| {
-            described.took(took, statement, &ended);
-            if described.slow.is_some_and(|slow| took >= slow) {
-                let text = described.shows_text.then_some(&*statement.shown.text);
-                tracing::warn!(
-                    target: "redspan::sqlx",
-                    {
-                        db.query.summary = &*statement.name,
-                        db.query.text = text,
-                        duration = took.as_secs_f64(),
-                    },
-                    "slow query"
-                );
-            }
-        });
-        let said = self.described.codes;
-        self.span.finish(outcome, error.map(|error| failed(error, said)));
+        let failed = error.map(|error| failed(error, described.codes));
+        Verdict { outcome, now, status_code: ended.status_code, failed }
     }
 }
 
-impl Drop for Operation {
+impl<'a> Operation<'a> {
+    fn begin(described: &'a Described, statement: Found<'a>, counts_rows: bool) -> Self {
+        let started = clock::now();
+        let name = || statement.name.clone();
+        let attributes = || described.attributes(&statement);
+        let kind = SpanKind::Client;
+        let span = OwnedSpan::below_current_since(started, &METADATA, kind, name, attributes);
+        // Each of sqlx's streams asks for tracing's current span when it is made.
+        let span = span.unseen();
+        let about = About { described, statement, started };
+        Operation { span, about, rows: counts_rows.then_some(0), ended: false }
+    }
+
+    /// Polls sqlx in the span. `ends` says of the answer whether it is the last, and of which outcome.
+    fn poll<T>(
+        &mut self,
+        poll: impl FnOnce() -> Poll<T>,
+        ends: impl for<'t> FnOnce(&'t T, &mut Option<u64>) -> Option<Result<(), &'t Error>>,
+    ) -> Poll<T> {
+        let (about, rows) = (&self.about, &mut self.rows);
+        let (polled, verdict) = self.span.inside(|| {
+            let polled = poll();
+            let Poll::Ready(answer) = &polled else { return (polled, None) };
+            let verdict = match ends(answer, rows) {
+                None => None,
+                Some(Ok(())) => Some(about.judge(Outcome::Ok, None)),
+                Some(Err(error)) => Some(about.judge(Outcome::Error, Some(error))),
+            };
+            (polled, verdict)
+        });
+        if let Some(verdict) = verdict {
+            self.end(verdict);
+        }
+        polled
+    }
+
+    fn end(&mut self, verdict: Verdict) {
+        self.ended = true;
+        let Verdict { outcome, now, status_code, failed } = verdict;
+        let rows = self.rows.filter(|_| outcome == Outcome::Ok);
+        let rows = rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
+        let rows = rows.map(|rows| KeyValue::new("db.response.returned_rows", rows));
+        let code = status_code.map(|code| KeyValue::new("db.response.status_code", code));
+        let cancelled =
+            (outcome == Outcome::Cancelled).then(|| KeyValue::new("error.type", outcome.as_str()));
+        if rows.is_some() || code.is_some() || cancelled.is_some() {
+            self.span.set_attributes([rows, code, cancelled].into_iter().flatten());
+        }
+        self.span.finish_at(outcome, failed, Some(now));
+    }
+}
+
+impl Drop for Operation<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.end(self.span.if_dropped, None);
+            let (about, outcome) = (&self.about, self.span.if_dropped);
+            let verdict = self.span.inside(|| about.judge(outcome, None));
+            self.end(verdict);
         }
     }
 }
 
-/// An operation that answers once.
-pub(super) fn once<'e, T, F>(
-    described: &Arc<Described>,
-    statement: Arc<Statement>,
-    future: F,
+/// An operation that answers once. It begins when it is first polled.
+pub(super) async fn once<T>(
+    described: &Described,
+    statement: Found<'_>,
+    future: impl Future<Output = Result<T, Error>>,
     rows: Option<fn(&T) -> u64>,
-) -> BoxFuture<'e, Result<T, Error>>
-where
-    T: Send + 'e,
-    F: Future<Output = Result<T, Error>> + Send + 'e,
-{
-    let described = described.clone();
-    Box::pin(async move {
-        let mut operation = Operation::begin(described, statement, rows.is_some());
-        let mut future = pin!(future);
-        let result =
-            poll_fn(|context| operation.span.inside(|| future.as_mut().poll(context))).await;
-        match &result {
-            Ok(value) => {
-                operation.rows = rows.map_or(0, |rows| rows(value));
-                operation.end(Outcome::Ok, None);
-            }
-            Err(error) => operation.end(Outcome::Error, Some(error)),
-        }
-        result
-    })
+) -> Result<T, Error> {
+    let mut operation = Operation::begin(described, statement, rows.is_some());
+    let mut future = pin!(future);
+    let polled = |context: &mut task::Context<'_>| {
+        operation.poll(
+            || future.as_mut().poll(context),
+            |result, counted| match result {
+                Ok(value) => {
+                    *counted = rows.map(|rows| rows(value));
+                    Some(Ok(()))
+                }
+                Err(error) => Some(Err(error)),
+            },
+        )
+    };
+    poll_fn(polled).await
 }
 
 /// The steps of an operation that answers row by row.
@@ -197,18 +234,22 @@ pub(super) type Steps<'e, Q, R> = BoxStream<'e, Result<Either<Q, R>, Error>>;
 pub(super) struct Rows<'e, Q, R> {
     // None once it is over: what it holds is dropped while the span is current.
     steps: Option<Steps<'e, Q, R>>,
-    begins: Option<(Arc<Described>, Arc<Statement>)>,
-    operation: Option<Operation>,
+    begins: Option<(&'e Described, Found<'e>)>,
+    operation: Option<Operation<'e>>,
 }
 
 impl<'e, Q, R> Rows<'e, Q, R> {
     pub(super) fn new(
-        described: &Arc<Described>,
-        statement: Arc<Statement>,
+        described: &'e Described,
+        statement: Found<'e>,
         steps: Steps<'e, Q, R>,
     ) -> Self {
-        let begins = Some((described.clone(), statement));
-        Rows { steps: Some(steps), begins, operation: None }
+        Rows { steps: Some(steps), begins: Some((described, statement)), operation: None }
+    }
+
+    /// The next step.
+    pub(super) async fn next(&mut self) -> Option<Result<Either<Q, R>, Error>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 }
 
@@ -225,18 +266,21 @@ impl<Q, R> Stream for Rows<'_, Q, R> {
             this.operation = Some(Operation::begin(described, statement, true));
         }
         let Some(operation) = &mut this.operation else { return steps.as_mut().poll_next(context) };
-        let polled = operation.span.inside(|| steps.as_mut().poll_next(context));
-        match &polled {
-            Poll::Pending => return polled,
-            Poll::Ready(Some(Ok(Either::Left(_)))) => return polled,
-            Poll::Ready(Some(Ok(Either::Right(_)))) => {
-                operation.rows += 1;
-                return polled;
-            }
-            Poll::Ready(Some(Err(error))) => operation.end(Outcome::Error, Some(error)),
-            Poll::Ready(None) => operation.end(Outcome::Ok, None),
+        let polled = operation.poll(
+            || steps.as_mut().poll_next(context),
+            |step, rows| match step {
+                None => Some(Ok(())),
+                Some(Err(error)) => Some(Err(error)),
+                Some(Ok(Either::Left(_))) => None,
+                Some(Ok(Either::Right(_))) => {
+                    *rows = rows.map(|rows| rows + 1);
+                    None
+                }
+            },
+        );
+        if operation.ended {
+            this.operation = None;
         }
-        this.operation = None;
         polled
     }
 }

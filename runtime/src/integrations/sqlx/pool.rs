@@ -3,8 +3,9 @@
 use super::connection::{Connection, Loan, PoolConnection, Transaction};
 use super::described::{Described, Step};
 use super::operation::{METADATA, codes, failed, once};
+use super::pooled::PoolMetrics;
 use crate::call::owned::OwnedSpan;
-use crate::clock;
+use crate::clock::{self, Tick};
 use crate::outcome::Outcome;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -18,6 +19,7 @@ use std::future::{Future, poll_fn};
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 /// Wraps a pool: its queries, transactions and connections are spans and metrics from now on. See
@@ -72,19 +74,21 @@ impl<DB: Database> Pool<DB> {
     pub fn acquire(
         &self,
     ) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + Send + 'static {
-        let (inner, described) = (self.inner.clone(), self.described.clone());
+        let Pool { inner, described } = self.clone();
         async move {
-            let held = acquire(&inner, &described).await?;
-            let loan = Loan::begin(&described);
-            Ok(PoolConnection(Connection::new(held, described, Some(loan))))
+            let (held, metrics, now) = acquire(&inner, &described).await?;
+            let loan = Loan::begin(described, now, &metrics);
+            Ok(PoolConnection(Connection::new(held, loan)))
         }
     }
 
     /// Borrows a connection if one is idle.
     pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
         let held = self.inner.try_acquire()?;
-        let loan = Loan::begin(&self.described);
-        Some(PoolConnection(Connection::new(held, self.described.clone(), Some(loan))))
+        let described = self.described.clone();
+        let metrics = described.pooled().metrics();
+        let loan = Loan::begin(described, clock::now(), &metrics);
+        Some(PoolConnection(Connection::new(held, loan)))
     }
 
     /// Borrows a connection and begins a transaction.
@@ -106,53 +110,77 @@ impl<DB: Database> Pool<DB> {
         self.begin_by(Some(statement.into_sql_str())).await
     }
 
+    /// Borrows a connection for one query.
+    pub(super) async fn lend(&self) -> Result<Lending<'_, DB>, Error> {
+        let (held, metrics, now) = acquire(&self.inner, &self.described).await?;
+        Ok(Lending { held, _loan: Loan::begin(&self.described, now, &metrics) })
+    }
+
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
         let described = &self.described;
-        let held = acquire(&self.inner, described).await?;
-        let loan = Loan::begin(described);
+        let (held, metrics, now) = acquire(&self.inner, described).await?;
+        let loan = Loan::begin(described.clone(), now, &metrics);
         let begins = transaction::Transaction::begin(held, statement);
         let begun = once(described, described.step(Step::Begin), begins, None).await?;
-        Ok(Transaction(Connection::new(begun, described.clone(), Some(loan))))
+        Ok(Transaction(Connection::new(begun, loan)))
     }
 }
+
+/// A connection for one query. It goes back when it is dropped.
+pub(super) struct Lending<'p, DB: Database> {
+    pub(super) held: pool::PoolConnection<DB>,
+    // Given back after the connection.
+    _loan: Loan<&'p Described>,
+}
+
+/// A connection, to whom its loan is told, and when it began.
+type Lent<DB> = (pool::PoolConnection<DB>, Arc<PoolMetrics>, Tick);
 
 /// Waits for a connection, in a span of its own.
 async fn acquire<DB: Database>(
     pool: &pool::Pool<DB>,
     described: &Described,
-) -> Result<pool::PoolConnection<DB>, Error> {
-    struct Waiting(metrics::Gauge);
-    impl Drop for Waiting {
+) -> Result<Lent<DB>, Error> {
+    struct Waiting<'a>(&'a metrics::Gauge);
+    impl Drop for Waiting<'_> {
         fn drop(&mut self) {
             self.0.decrement(1.0);
         }
     }
-    let pooled = described.pooled();
-    let metrics = pooled.metrics();
+    let metrics = described.pooled().metrics();
     metrics.pending.increment(1.0);
-    let waiting = Waiting(metrics.pending.clone());
+    let waiting = Waiting(&metrics.pending);
     let started = clock::now();
     let name = || described.name_of_wait();
     let attributes = || described.attributes_of_wait();
-    let mut span = OwnedSpan::below_current(&METADATA, SpanKind::Internal, name, attributes);
+    let kind = SpanKind::Internal;
+    let mut span = OwnedSpan::below_current_since(started, &METADATA, kind, name, attributes);
     let mut acquiring = pin!(pool.acquire());
-    let result = poll_fn(|context| span.inside(|| acquiring.as_mut().poll(context))).await;
+    let waited = |context: &mut task::Context<'_>| {
+        span.inside(|| {
+            let result = ready!(acquiring.as_mut().poll(context));
+            let now = clock::now();
+            let took = now.saturating_duration_since(started);
+            metrics.wait_time.record(took.as_secs_f64());
+            Poll::Ready((result, now))
+        })
+    };
+    let (result, now) = poll_fn(waited).await;
     drop(waiting);
-    let took = clock::now().saturating_duration_since(started);
-    span.inside(|| metrics.wait_time.record(took.as_secs_f64()));
-    match &result {
-        Ok(_) => span.finish(Outcome::Ok, None),
+    let (outcome, failed) = match &result {
+        Ok(_) => (Outcome::Ok, None),
         Err(error) => {
             if matches!(error, Error::PoolTimedOut) {
                 metrics.timeouts.increment(1);
             }
             if let (_, Some(code)) = codes(error, described.codes) {
-                span.set_attributes(vec![KeyValue::new("db.response.status_code", code)]);
+                span.set_attributes([KeyValue::new("db.response.status_code", code)]);
             }
-            span.finish(Outcome::Error, Some(failed(error, described.codes)));
+            (Outcome::Error, Some(failed(error, described.codes)))
         }
-    }
-    result
+    };
+    span.finish_at(outcome, failed, Some(now));
+    Ok((result?, metrics, now))
 }
 
 impl<DB: Database> Clone for Pool<DB> {

@@ -104,22 +104,27 @@ impl Pooled {
     }
 
     /// A connection was lent out (1) or given back (-1).
-    pub(super) fn lent(&self, change: i64) {
+    pub(super) fn lent(&self, change: i64, metrics: &PoolMetrics) {
         let lent = self.lent.fetch_add(change, Relaxed) + change;
         // Who asks the pool gets numbers of one moment: they are not to be written over one by one.
-        if self.with_metrics(|metrics| metrics.is_asked) && Store::of_scope().is_none() {
+        if metrics.is_asked && Store::of_scope().is_none() {
             return;
         }
         let state = (self.ask)();
         // One that is given back is idle only once its pool has looked at it.
-        self.show(lent, (state.size - lent).max(0), state.max);
+        metrics.show(lent, (state.size - lent).max(0), state.max);
     }
 
     fn show(&self, used: i64, idle: i64, max: u32) {
-        let metrics = self.metrics();
-        metrics.used.set(used as f64);
-        metrics.idle.set(idle as f64);
-        metrics.max.set(f64::from(max));
+        self.with_metrics(|metrics| metrics.show(used, idle, max));
+    }
+}
+
+impl PoolMetrics {
+    fn show(&self, used: i64, idle: i64, max: u32) {
+        self.used.set(used as f64);
+        self.idle.set(idle as f64);
+        self.max.set(f64::from(max));
     }
 }
 

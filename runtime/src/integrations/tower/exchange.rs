@@ -153,9 +153,8 @@ impl Exchange {
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
         if let Some(attributes) = attributes {
-            self.span.set_attributes(
-                std::iter::once(conventions::status(status)).chain(attributes).collect(),
-            );
+            self.span
+                .set_attributes(std::iter::once(conventions::status(status)).chain(attributes));
         }
         measured.answered_head_only
             || status.is_informational()
