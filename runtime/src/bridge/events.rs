@@ -3,11 +3,12 @@
 //! Instead of tracing-opentelemetry's own events, which go to the enclosing *tracing* span: inside a call
 //! of ours that is not the current span.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Array, Context, Key, KeyValue, StringValue, Value as Attribute};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value as Attribute};
 use tracing_core::{Dispatch, Event, Metadata, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
@@ -17,14 +18,34 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::callsite::line;
 use crate::context::current;
 use crate::log::Unit;
-use crate::log::fields::{Fields, Recorder, Rendering, Value};
+use crate::log::fields::{Fields, MAX_RECORD, Recorder, Rendering, Value};
+use crate::log::names::Reserved;
+use crate::log::scratch;
 use crate::log::span_ids::{self, Bridge};
+use crate::log::table::Table;
 use crate::redact;
 
 /// The attributes written beside the fields.
 const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
 
-static RESERVED: OnceLock<[Box<str>; 3]> = OnceLock::new();
+static RESERVED: OnceLock<Reserved> = OnceLock::new();
+
+/// The first message of each place in the code, most often its only one: kept for ever, so that no span
+/// needs a copy of its own, which another thread would have to free.
+static MESSAGES: Table<Box<str>> = Table::new();
+
+/// A longer one is copied each time.
+const LONGEST_KEPT: usize = 256;
+
+fn kept(message: &str, of: &'static Metadata<'static>) -> Cow<'static, str> {
+    if message.len() <= LONGEST_KEPT {
+        let first = MESSAGES.get(std::ptr::from_ref(of).addr(), || message.into());
+        if **first == *message {
+            return Cow::Borrowed(first);
+        }
+    }
+    Cow::Owned(message.to_owned())
+}
 
 /// Writes events to the current span if it records, or to the parent that the event names.
 ///
@@ -81,22 +102,25 @@ where
             return;
         }
         let Some(_rendering) = Rendering::begin() else { return };
-        let mut fields = Fields::default();
+        let mut scratch = scratch::take();
+        let fields = &mut scratch.fields;
+        fields.start(MAX_RECORD);
         let redaction = redact::current();
         let unit = Unit::default();
         let from_log = normalized.is_some();
-        let reserved = RESERVED.get_or_init(|| RESERVED_NAMES.map(Into::into));
-        let mut recorder = Recorder::new(&mut fields, reserved, redaction, unit, from_log);
+        let reserved = RESERVED.get_or_init(|| RESERVED_NAMES.into_iter().collect());
+        let mut recorder = Recorder::new(fields, reserved, redaction, unit, from_log);
         event.record(&mut recorder);
         recorder.finish();
         // All of the user's code has run: `add_event` locks the span.
         let name = match fields.message() {
-            Some(message) => message,
-            None if is_exception(&fields) => "exception",
-            None => event.metadata().name(),
+            Some(message) => kept(message, event.metadata()),
+            None if is_exception(fields) => Cow::Borrowed("exception"),
+            None => Cow::Borrowed(event.metadata().name()),
         };
-        let name = name.to_owned();
-        span.add_event_with_timestamp(name, time, attributes(event, metadata, &fields));
+        let attributes = attributes(event, metadata, fields);
+        scratch::keep(scratch);
+        span.add_event_with_timestamp(name, time, attributes);
     }
 }
 
@@ -120,12 +144,15 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
     } else {
         event.metadata().target().into()
     };
-    let mut attributes =
-        vec![KeyValue::new("level", metadata.level().as_str()), KeyValue::new("target", target)];
+    let fields_named = fields.named();
+    // One more for the convention's key.
+    let mut attributes = Vec::with_capacity(fields_named.len() + 3);
+    attributes.push(KeyValue::new("level", metadata.level().as_str()));
+    attributes.push(KeyValue::new("target", target));
     let is_exception = is_exception(fields);
     // What the event itself says under this name stands.
     let mut exception = fields.iter().any(|(name, _)| name == "exception.message");
-    for (name, value) in fields.iter() {
+    for (name, value) in fields_named {
         let text = |at| StringValue::from(fields.text(at).to_owned());
         let value: Attribute = match value {
             Value::Bool(value) => (*value).into(),
@@ -149,8 +176,11 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
                 Attribute::Array(Array::String(chain.iter().map(text).collect()))
             }
         };
-        let name = if is_exception && name == "error" { "exception.message" } else { name };
-        attributes.push(KeyValue::new(Key::from(name.to_owned()), value));
+        let name = match is_exception && name == "error" {
+            true => Cow::Borrowed("exception.message"),
+            false => name,
+        };
+        attributes.push(KeyValue::new(name, value));
     }
     attributes
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tracing_core::field::{Field, Visit};
 
 use super::logger;
+use super::names::{Glance, Reserved, Trait};
 use super::value::{Bound, Unit};
 use crate::redact::{REDACTED, Redaction};
 
@@ -93,6 +94,8 @@ pub(crate) struct Fields {
     text: String,
     message: Option<Range<usize>>,
     items: Vec<(Name, Value)>,
+    /// The names that are taken, by a sink or by a field.
+    taken: Glance,
     /// How many bytes of text may still be added.
     room: usize,
     left_out: u64,
@@ -104,6 +107,7 @@ impl Default for Fields {
             text: String::new(),
             message: None,
             items: Vec::new(),
+            taken: Glance::default(),
             room: MAX_RECORD,
             left_out: 0,
         }
@@ -130,6 +134,14 @@ impl Fields {
         self.items.iter().map(|(name, value)| (self.name(name), value))
     }
 
+    /// As [`iter`](Self::iter), with names that outlive the fields.
+    pub(crate) fn named(&self) -> impl ExactSizeIterator<Item = (Cow<'static, str>, &Value)> {
+        self.items.iter().map(|(name, value)| match name {
+            Name::Static(name) => (Cow::Borrowed(*name), value),
+            Name::Made(at) => (Cow::Owned(self.text(at).to_owned()), value),
+        })
+    }
+
     pub(crate) fn text(&self, at: &Range<usize>) -> &str {
         self.text.get(at.clone()).unwrap_or_default()
     }
@@ -153,7 +165,7 @@ impl Fields {
 pub(crate) struct Recorder<'a> {
     fields: &'a mut Fields,
     /// The names that a sink writes itself: no field may have them.
-    reserved: &'a [Box<str>],
+    reserved: &'a Reserved,
     redaction: &'a Redaction,
     unit: Unit,
     /// Whether the fields `log.*` are a `log` record's metadata and no fields of the user's.
@@ -165,11 +177,12 @@ pub(crate) struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     pub(crate) fn new(
         fields: &'a mut Fields,
-        reserved: &'a [Box<str>],
+        reserved: &'a Reserved,
         redaction: &'a Redaction,
         unit: Unit,
         from_log: bool,
     ) -> Self {
+        fields.taken = reserved.glance;
         Recorder { fields, reserved, redaction, unit, from_log, group: None }
     }
 
@@ -305,22 +318,29 @@ impl<'a> Recorder<'a> {
         Name::Made(start..self.fields.text.len())
     }
 
+    #[inline]
     fn push(&mut self, name: Name, value: Value) {
         if self.fields.items.len() >= MAX_FIELDS {
             self.fields.left_out += 1;
             return;
         }
-        let name = self.free_name(name);
+        let mut name = name;
+        let mut seen = Trait::of(self.fields.name(&name));
+        if self.fields.taken.sees(seen) {
+            name = self.free_name(name);
+            seen = Trait::of(self.fields.name(&name));
+        }
+        self.fields.taken.add(seen);
         self.fields.items.push((name, value));
     }
 
     /// A name already taken, by the sink or by a field before, gets the suffix `_2`, `_3`, …, so that no
     /// field can forge or repeat a key.
+    #[cold]
     fn free_name(&mut self, name: Name) -> Name {
         let fields = &*self.fields;
-        let reserved = self.reserved;
         let taken = |name: &str| {
-            reserved.iter().any(|other| **other == *name)
+            self.reserved.have(name)
                 || fields.items.iter().any(|(other, _)| fields.name(other) == name)
         };
         let wanted = fields.name(&name);
@@ -502,7 +522,7 @@ mod tests {
 
     fn record<T>(record: impl FnOnce(&mut Recorder<'_>) -> T, reserved: &[&str]) -> (T, Fields) {
         let mut fields = Fields::default();
-        let reserved: Vec<Box<str>> = reserved.iter().map(|&name| name.into()).collect();
+        let reserved: Reserved = reserved.iter().copied().collect();
         let redaction = Redaction::none();
         let unit = Unit::default();
         let mut recorder = Recorder::new(&mut fields, &reserved, &redaction, unit, false);
@@ -563,7 +583,8 @@ mod tests {
         let mut fields = Fields::default();
         let redaction = Redaction::none().pattern("hunter[0-9]+").unwrap();
         let unit = Unit::default();
-        let mut recorder = Recorder::new(&mut fields, &[], &redaction, unit, false);
+        let reserved = Reserved::default();
+        let mut recorder = Recorder::new(&mut fields, &reserved, &redaction, unit, false);
         let text = format!("{}hunter1234567890 and so on", "x".repeat(MAX_VALUE - 8));
         let at = recorder.text(&text);
         assert!(!fields.text(&at).contains("hunter"), "{}", &fields.text(&at)[MAX_VALUE - 20..]);

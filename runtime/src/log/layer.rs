@@ -1,6 +1,5 @@
 //! The layer that turns each event into a line of each sink.
 
-use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -11,13 +10,14 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::clock::Seconds;
-use super::fields::{Fields, MAX_RECORD, Recorder, Rendering};
+use super::fields::{MAX_RECORD, Recorder, Rendering};
 use super::handle::LogHandle;
 use super::limit::{Limit, Limiter, Verdict};
 use super::line::Line;
+use super::names::Reserved;
 use super::record::{LogRecord, ScopedLogs};
 use super::reminder::Reminder;
+use super::scratch::{self, Scratch};
 use super::sink::{Format, Sink};
 use super::span_ids::{self, Bridge, Ids};
 use super::value::Unit;
@@ -45,7 +45,7 @@ pub struct LogLayer {
 #[derive(Debug)]
 struct Settled {
     /// The names that no field may have.
-    reserved: Vec<Box<str>>,
+    reserved: Reserved,
     names_span: bool,
 }
 
@@ -198,28 +198,11 @@ impl LogLayer {
                 let builder = opentelemetry_sdk::Resource::builder_empty();
                 self.set_resource(&builder.with_attributes([name]).build());
             }
-            let mut reserved: Vec<Box<str>> = self.sinks().flat_map(Sink::settle).collect();
-            reserved.push("suppressed".into());
-            reserved.sort_unstable();
-            reserved.dedup();
+            let own = self.sinks().flat_map(|sink| sink.settle(self.service.as_deref()));
+            let reserved = own.chain(["suppressed".into()]).collect();
             Settled { reserved, names_span: self.sinks().any(Sink::names_span) }
         })
     }
-}
-
-/// Memory that a thread keeps from line to line.
-#[derive(Default)]
-struct Scratch {
-    fields: Fields,
-    line: Vec<u8>,
-    seconds: Seconds,
-}
-
-/// A line longer than this gives its memory back.
-const KEPT: usize = 64 * 1024;
-
-thread_local! {
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 /// What the current context says of a line.
@@ -271,9 +254,7 @@ where
             self.sinks().filter(|sink| sink.takes(level)).for_each(Sink::drop_line);
             return;
         };
-        // Taken, not borrowed: a user's `Debug` may log, and that line finds none and makes its own. Past
-        // the end of the thread there is none either.
-        let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        let mut scratch = scratch::take();
         let Scratch { fields, line: out, seconds } = &mut *scratch;
 
         fields.start(self.room);
@@ -319,7 +300,6 @@ where
                 true => None,
                 false => self.bridge.ids(event, &layers, here.ids, here.suppressed),
             },
-            service: self.service.as_deref(),
             #[cfg(feature = "otlp")]
             event: given_name(event.metadata()),
             span,
@@ -334,7 +314,6 @@ where
                 }
             }
         }
-        out.shrink_to(KEPT);
-        let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
+        scratch::keep(scratch);
     }
 }
