@@ -53,7 +53,8 @@ impl OwnedSpan {
     }
 
     /// Starts the span of an integration below the current one. `metadata` is what
-    /// `tracing::Span::current()` shows inside. Name and attributes are asked for if somebody wants them.
+    /// `tracing::Span::current()` shows inside. Name and attributes, of which no two have the same key, are
+    /// asked for if somebody wants them.
     #[cfg(feature = "_spans")]
     pub(crate) fn below_current(
         metadata: &'static Metadata<'static>,
@@ -108,7 +109,7 @@ impl OwnedSpan {
             return with(parent, false, attaches);
         };
         if let Some(attributes) = later.filter(|_| recording) {
-            context.span().set_attributes(attributes());
+            span::set_fields(&context, attributes());
         }
         with(context, recording, Attaches::Always)
     }
@@ -149,26 +150,38 @@ impl OwnedSpan {
     }
 
     #[cfg(feature = "_spans")]
-    pub(crate) fn set_attributes(&self, attributes: Vec<KeyValue>) {
+    pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if self.recording {
             self.context.span().set_attributes(attributes);
         }
     }
 
-    /// Makes the span current on this thread while the guard lives.
-    pub(crate) fn attach(&mut self) -> Current<'_> {
+    fn attached(&mut self) -> Attached {
         let attaches = match self.attaches {
             Attaches::Never => false,
             Attaches::Always => true,
             #[cfg(feature = "_spans")]
             Attaches::Elsewhere => !self.is_here(),
         };
-        let attached = match self.metadata {
+        match self.metadata {
             _ if !attaches => Attached::default(),
             Some(metadata) => current::attach(self.context.clone(), metadata, self.view.take()),
             None => current::attach_foreign(self.context.clone()),
-        };
-        Current { span: self, attached }
+        }
+    }
+
+    /// Makes the span current on this thread until [`OwnedSpan::leave`]; should that not be reached, since
+    /// something unwinds, the span ends as a panic.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Entered {
+        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
+        Entered { attached: self.attached(), otherwise }
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self, entered: Entered) {
+        self.view = entered.attached.detach().and_then(|(_, view)| view);
+        self.if_dropped = entered.otherwise;
     }
 
     /// Whether what is current has the same span as our context.
@@ -182,11 +195,9 @@ impl OwnedSpan {
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
-        let current = self.attach();
+        let entered = self.enter();
         let value = work();
-        drop(current);
-        self.if_dropped = otherwise;
+        self.leave(entered);
         value
     }
 
@@ -217,14 +228,8 @@ impl Drop for OwnedSpan {
     }
 }
 
-/// See [`OwnedSpan::attach`].
-pub(crate) struct Current<'a> {
-    span: &'a mut OwnedSpan,
+/// See [`OwnedSpan::enter`].
+pub(crate) struct Entered {
     attached: Attached,
-}
-
-impl Drop for Current<'_> {
-    fn drop(&mut self) {
-        self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
-    }
+    otherwise: Outcome,
 }
