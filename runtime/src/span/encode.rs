@@ -5,6 +5,7 @@
 use super::batch::{Encoded, Encoder};
 use super::record::{Live, OfSite, Record, own_scope, says_component};
 use crate::callsite::CallSite;
+use crate::clock::Wall;
 use crate::protobuf::{Message, Size};
 use hashbrown::HashMap;
 use opentelemetry::trace::{
@@ -13,7 +14,6 @@ use opentelemetry::trace::{
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bits of a span's flags beside those of W3C: whether it is known where the parent lives, and whether that
 /// is elsewhere.
@@ -35,8 +35,7 @@ impl Message {
         }
     }
 
-    fn time(&mut self, field: u32, time: SystemTime) {
-        let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    fn time(&mut self, field: u32, Wall(nanos): Wall) {
         if nanos != 0 {
             self.tag(field, 1);
             self.0.extend_from_slice(&nanos.to_le_bytes());
@@ -165,7 +164,7 @@ impl Message {
     }
 
     fn event(&mut self, event: &Event) {
-        self.time(1, event.timestamp);
+        self.time(1, event.timestamp.into());
         self.some_text(2, &event.name);
         self.attributes(3, &event.attributes);
         self.number(4, event.dropped_attributes_count);
@@ -196,7 +195,7 @@ struct Span<'a> {
     parent_is_remote: bool,
     name: &'a str,
     kind: &'a SpanKind,
-    times: [SystemTime; 2],
+    times: [Wall; 2],
     attributes: &'a [KeyValue],
     /// Those that come after them and are bytes already.
     encoded_attributes: [&'a [u8]; 3],
@@ -226,7 +225,7 @@ impl<'a> From<&'a SpanData> for Span<'a> {
             parent_is_remote: span.parent_span_is_remote,
             name: &span.name,
             kind: &span.span_kind,
-            times: [span.start_time, span.end_time],
+            times: [span.start_time.into(), span.end_time.into()],
             attributes: &span.attributes,
             encoded_attributes: [&[]; 3],
             outcome: None,
@@ -276,7 +275,7 @@ impl SiteBytes {
 }
 
 impl Encoder for ToBytes {
-    fn encode(&mut self, record: &Record, times: [SystemTime; 2], bytes: &mut Vec<u8>) {
+    fn encode(&mut self, record: &Record, times: [Wall; 2], bytes: &mut Vec<u8>) {
         let Live { parent, site, attributes, extra, kind, parent_is_remote, .. } = &record.live;
         let mut encoded_attributes: [&[u8]; 3] = [&[]; 3];
         if let Some(site) = *site {
