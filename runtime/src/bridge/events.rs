@@ -5,12 +5,10 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value as Attribute};
-use tracing_core::{Dispatch, Event, Metadata, Subscriber};
-use tracing_log::NormalizeEvent;
+use tracing_core::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -70,13 +68,18 @@ impl EventLayer {
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     {
-        let suppressed = current::with(Context::is_telemetry_suppressed)?;
-        if event.is_root() || suppressed {
+        if event.is_root() {
             return None;
         }
-        match event.parent() {
+        let parent = event.parent();
+        let (wanted, here) = current::with(|cx| {
+            let wanted = !cx.is_telemetry_suppressed();
+            let here = wanted && parent.is_none() && cx.has_active_span();
+            (wanted, here.then(|| cx.clone()))
+        })?;
+        match parent.filter(|_| wanted) {
             Some(parent) => self.bridge.context::<S>(parent),
-            None => current::with(|cx| cx.has_active_span().then(|| cx.clone()))?,
+            None => here,
         }
     }
 }
@@ -90,8 +93,8 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
-        let time = SystemTime::now();
-        let normalized = event.normalized_metadata();
+        let time = scratch::time();
+        let normalized = span_ids::of_log_record(event);
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         if span_ids::from_opentelemetry(metadata.target()) || repeats_its_span(metadata) {
             return;
@@ -103,8 +106,8 @@ where
         }
         let Some(_rendering) = Rendering::begin() else { return };
         let mut scratch = scratch::take();
+        scratch.start(MAX_RECORD);
         let fields = &mut scratch.fields;
-        fields.start(MAX_RECORD);
         let redaction = redact::current();
         let unit = Unit::default();
         let from_log = normalized.is_some();
@@ -118,7 +121,14 @@ where
             None if is_exception(fields) => Cow::Borrowed("exception"),
             None => Cow::Borrowed(event.metadata().name()),
         };
-        let attributes = attributes(event, metadata, fields);
+        let target = match from_log {
+            true => metadata.target().to_owned().into(),
+            false => event.metadata().target().into(),
+        };
+        let attributes = attributes(metadata.level(), target, fields);
+        if !from_log {
+            scratch.share();
+        }
         scratch::keep(scratch);
         span.add_event_with_timestamp(name, time, attributes);
     }
@@ -138,16 +148,11 @@ fn is_exception(fields: &Fields) -> bool {
         && fields_of_event.any(|(name, value)| name == "error" && matches!(value, Value::Text(_)))
 }
 
-fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Vec<KeyValue> {
-    let target: StringValue = if event.is_log() {
-        metadata.target().to_owned().into()
-    } else {
-        event.metadata().target().into()
-    };
+fn attributes(level: &Level, target: StringValue, fields: &Fields) -> Vec<KeyValue> {
     let fields_named = fields.named();
     // One more for the convention's key.
     let mut attributes = Vec::with_capacity(fields_named.len() + 3);
-    attributes.push(KeyValue::new("level", metadata.level().as_str()));
+    attributes.push(KeyValue::new("level", level.as_str()));
     attributes.push(KeyValue::new("target", target));
     let is_exception = is_exception(fields);
     // What the event itself says under this name stands.
@@ -188,9 +193,13 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::subscriber::Front;
+    use crate::log::LogLayer;
+    use crate::redact::Redaction;
     use std::io;
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use opentelemetry::trace::{Status, Tracer, TracerProvider};
     use opentelemetry_sdk::error::OTelSdkResult;
@@ -381,5 +390,112 @@ mod tests {
         let spans = in_span(|_| info!(value = ?Writes, "x"));
         assert_eq!(attributes_of(&spans[0], 0)[2].1, Attribute::String("written".into()));
         assert!(spans[0].attributes.iter().any(|kv| kv.key.as_str() == "rendered"));
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Runs `body` in a span under both layers, and answers the span and the lines.
+    fn both(
+        layer: impl FnOnce(LogLayer) -> LogLayer,
+        body: impl FnOnce(),
+    ) -> (SpanData, Vec<serde_json::Value>) {
+        let ended = Ended::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
+        let lines = Lines::default();
+        let layer = layer(crate::log::layer().with_writer(lines.clone()));
+        let handle = layer.handle();
+        let subscriber = Front::new(registry().with(EventLayer::new()).with(layer));
+        with_default(subscriber, || provider.tracer("test").in_span("span", |_| body()));
+        assert!(handle.flush(Duration::from_secs(60)));
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (ended.0.lock().unwrap().remove(0), lines)
+    }
+
+    #[test]
+    fn a_value_is_rendered_once_for_its_line_and_its_span_and_both_say_when() {
+        struct Counts(AtomicU8);
+        impl std::fmt::Debug for Counts {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "rendered {}", self.0.fetch_add(1, Relaxed) + 1)
+            }
+        }
+        let counts = Counts(AtomicU8::new(0));
+        let scope = || crate::log::scope().with("request_id", "r-1").with("value", "outer");
+        let (span, lines) = both(
+            |layer| layer,
+            || scope().in_scope(|| info!(value = ?counts, n = 1, "{}", "said")),
+        );
+        assert_eq!(counts.0.load(Relaxed), 1);
+        let attributes = attributes_of(&span, 0);
+        let keys: Vec<_> = attributes.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["level", "target", "value", "n"], "the scope is the line's alone");
+        assert_eq!(attributes[2].1, Attribute::String("rendered 1".into()));
+        let line = &lines[0];
+        for (key, value) in [
+            ("message", "said"),
+            ("value", "rendered 1"),
+            ("request_id", "r-1"),
+            ("value_2", "outer"),
+        ] {
+            assert_eq!(line[key], value);
+        }
+        assert_eq!(line["n"], 1);
+        let event = &span.events.events[0];
+        let at = event.timestamp.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let micros = format!(".{:06}Z", at.subsec_micros());
+        assert!(line["timestamp"].as_str().unwrap().ends_with(&micros), "{micros}: {line}");
+    }
+
+    #[test]
+    fn a_name_that_only_one_of_them_takes_is_free_in_the_other() {
+        let (span, lines) = both(
+            |layer| layer,
+            || {
+                info!(level = "high", "for the span");
+                info!(severity = "high", "for the line");
+            },
+        );
+        assert_eq!(attributes_of(&span, 0)[2].0, "level_2");
+        assert_eq!(lines[0]["level"], "high");
+        assert_eq!(attributes_of(&span, 1)[2].0, "severity");
+        assert_eq!(lines[1]["severity_2"], "high");
+    }
+
+    #[test]
+    fn lines_with_other_secrets_or_limits_have_values_of_their_own() {
+        let event = || info!(password = "hunter2", note = "long enough", "login");
+        let (span, lines) = both(|layer| layer.redact(Redaction::none()), event);
+        assert_eq!(attributes_of(&span, 0)[2].1, Attribute::String(redact::REDACTED.into()));
+        assert_eq!(lines[0]["password"], "hunter2");
+        let (span, lines) = both(|layer| layer.cut_at(5), event);
+        assert_eq!(attributes_of(&span, 0)[3].1, Attribute::String("long enough".into()));
+        assert!(lines[0]["note"].as_str().unwrap().ends_with("bytes cut]"), "{}", lines[0]);
+        let (span, lines) = both(|layer| layer, event);
+        assert_eq!(attributes_of(&span, 0)[2].1, Attribute::String(redact::REDACTED.into()));
+        assert_eq!(lines[0]["password"], redact::REDACTED);
+    }
+
+    #[test]
+    fn only_the_first_message_of_a_place_is_kept() {
+        let spans = in_span(|_| (0..3).for_each(|n| info!("message {}", n / 2)));
+        let names: Vec<_> = spans[0].events.iter().map(|event| event.name.clone()).collect();
+        assert_eq!(names, ["message 0", "message 0", "message 1"]);
+        let kept = |name: &Cow<'static, str>| matches!(name, Cow::Borrowed(_));
+        assert_eq!(names.iter().map(kept).collect::<Vec<_>>(), [true, true, false]);
+        let long = "x".repeat(LONGEST_KEPT + 1);
+        let spans = in_span(|_| info!("{long}"));
+        assert!(!kept(&spans[0].events.events[0].name));
     }
 }

@@ -157,9 +157,7 @@ impl Writer {
         }
         if self.plain {
             for (name, value) in line.fields.iter() {
-                out.push(b',');
-                string(out, name);
-                out.push(b':');
+                self::name(out, name);
                 self::value(out, line.fields, value);
             }
         } else {
@@ -204,9 +202,7 @@ impl Writer {
             return nested::write(out, fields, &own, &pairs);
         }
         for (name, value) in &pairs {
-            out.push(b',');
-            string(out, name);
-            out.push(b':');
+            self::name(out, name);
             value.write(out, fields);
         }
     }
@@ -382,15 +378,29 @@ const SPECIAL: [bool; 256] = {
 /// Writes a string. Beyond what JSON asks for, everything is escaped that might end a line or drive a
 /// terminal: a JSON line is also read by people, through `tail`.
 fn string(out: &mut Vec<u8>, text: &str) {
+    between(out, b"\"", text, b"\"");
+}
+
+/// A field's name, with what stands before it and after.
+fn name(out: &mut Vec<u8>, name: &str) {
+    between(out, b",\"", name, b"\":");
+}
+
+#[inline(always)]
+fn between<const A: usize, const B: usize>(
+    out: &mut Vec<u8>,
+    open: &[u8; A],
+    text: &str,
+    close: &[u8; B],
+) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
-    out.push(b'"');
+    out.extend_from_slice(open);
     if is_plain(bytes) {
         out.extend_from_slice(bytes);
     } else {
         escaped(out, bytes);
     }
-    out.push(b'"');
+    out.extend_from_slice(close);
 }
 
 /// Whether these bytes are surely what they will be in a JSON string: ASCII, and not special.
@@ -417,6 +427,7 @@ fn is_plain(bytes: &[u8]) -> bool {
 }
 
 /// Writes what stands between the quotes.
+#[inline(never)]
 fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut from = 0;
     let mut at = 0;

@@ -2,10 +2,8 @@
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use tracing_core::{Dispatch, Event, LevelFilter, Subscriber};
-use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -47,6 +45,8 @@ struct Settled {
     /// The names that no field may have.
     reserved: Reserved,
     names_span: bool,
+    /// Whether the fields of a span's event would be this layer's as well.
+    shares: bool,
 }
 
 impl LogLayer {
@@ -200,7 +200,10 @@ impl LogLayer {
             }
             let own = self.sinks().flat_map(|sink| sink.settle(self.service.as_deref()));
             let reserved = own.chain(["suppressed".into()]).collect();
-            Settled { reserved, names_span: self.sinks().any(Sink::names_span) }
+            // As the layer before has them, which makes the events of spans.
+            let shares =
+                self.redaction.is_none() && self.unit == Unit::default() && self.room == MAX_RECORD;
+            Settled { reserved, shares, names_span: self.sinks().any(Sink::names_span) }
         })
     }
 }
@@ -233,7 +236,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, layers: layer::Context<'_, S>) {
         let settled = self.settled();
-        let normalized = event.normalized_metadata();
+        let normalized = span_ids::of_log_record(event);
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         let level = *metadata.level();
         let own_message = span_ids::from_opentelemetry(metadata.target());
@@ -249,23 +252,29 @@ where
                 None => {}
             }
         }
-        let time = SystemTime::now();
+        let time = scratch::time();
         let Some(_rendering) = Rendering::begin() else {
             self.sinks().filter(|sink| sink.takes(level)).for_each(Sink::drop_line);
             return;
         };
         let mut scratch = scratch::take();
-        let Scratch { fields, line: out, seconds } = &mut *scratch;
+        let reserved = &settled.reserved;
+        // The span's event has been made of the same fields.
+        let rendered = settled.shares && scratch.take_shared() && scratch.fields.suit(reserved);
+        if !rendered {
+            scratch.start(self.room);
+        }
+        let Scratch { fields, line: out, seconds, .. } = &mut *scratch;
 
-        fields.start(self.room);
         let redaction = self.redaction.as_ref().unwrap_or_else(|| redact::current());
         let from_log = normalized.is_some();
-        let reserved = &settled.reserved;
         let mut recorder = Recorder::new(fields, reserved, redaction, self.unit, from_log);
         // A log record's target may be anything; an event's is in the program's text.
         let target = from_log.then(|| recorder.label(metadata.target()));
-        event.record(&mut recorder);
-        recorder.leave_group();
+        if !rendered {
+            event.record(&mut recorder);
+            recorder.leave_group();
+        }
         // All of the user's code has run: from here on the thread's context may be borrowed.
         let mut here = Here::default();
         if !own_message {

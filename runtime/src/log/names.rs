@@ -24,6 +24,11 @@ impl Trait {
 }
 
 impl Glance {
+    #[inline]
+    pub(super) fn add_all(&mut self, other: Glance) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
+    }
+
     /// Whether a name with this trait may be in the set.
     #[inline]
     pub(super) fn sees(&self, it: Trait) -> bool {
@@ -46,7 +51,13 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
+    #[inline]
     pub(super) fn have(&self, name: &str) -> bool {
+        self.glance.sees(Trait::of(name)) && self.have_surely(name)
+    }
+
+    #[cold]
+    fn have_surely(&self, name: &str) -> bool {
         self.names.iter().any(|own| **own == *name)
     }
 }
