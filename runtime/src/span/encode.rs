@@ -38,22 +38,51 @@ impl Message {
     fn time(&mut self, field: u32, Wall(nanos): Wall) {
         if nanos != 0 {
             self.tag(field, 1);
-            self.0.extend_from_slice(&nanos.to_le_bytes());
+            self.put(nanos.to_le_bytes());
         }
     }
 
     fn fixed32(&mut self, field: u32, value: u32) {
         if value != 0 {
             self.tag(field, 5);
-            self.0.extend_from_slice(&value.to_le_bytes());
+            self.put(value.to_le_bytes());
         }
     }
 
     fn attribute(&mut self, field: u32, key: &str, value: &Value) {
+        if self.short_attribute(field, key, value) {
+            return;
+        }
         self.message(field, Size::Small, |pair| {
             pair.some_text(1, key);
             pair.message(2, Size::Small, |held| held.value(value));
         });
+    }
+
+    /// An attribute whose lengths take a byte each, as those of nearly all do: they are known before it is
+    /// written. Of another one nothing is written; false.
+    #[inline]
+    fn short_attribute(&mut self, field: u32, key: &str, value: &Value) -> bool {
+        let mut digits = [0; 11];
+        let (number, text) = match value {
+            Value::String(text) => (None, text.as_str()),
+            Value::Bool(value) => (Some(number(&mut digits, 2, (*value).into())), ""),
+            Value::I64(value) => (Some(number(&mut digits, 3, value.cast_unsigned())), ""),
+            _ => return false,
+        };
+        let held = number.map_or(text.len() + 2, <[u8]>::len);
+        let pair = key.len() + held + 4;
+        if pair > 127 || field > 15 || key.is_empty() {
+            return false;
+        }
+        self.put([(field << 3 | 2) as u8, pair as u8, 1 << 3 | 2, key.len() as u8]);
+        self.0.extend_from_slice(key.as_bytes());
+        self.put([2 << 3 | 2, held as u8]);
+        match number {
+            Some(number) => self.0.extend_from_slice(number),
+            None => self.bytes(1, text.as_bytes()),
+        }
+        true
     }
 
     fn attributes(&mut self, field: u32, pairs: &[KeyValue]) {
@@ -104,37 +133,38 @@ impl Message {
     }
 
     fn span(&mut self, span: &Span<'_>) {
-        self.bytes(1, &span.trace_id.to_bytes());
-        self.bytes(2, &span.span_id.to_bytes());
+        self.put([1 << 3 | 2, 16]);
+        self.put(span.trace_id.to_bytes());
+        self.put([2 << 3 | 2, 8]);
+        self.put(span.span_id.to_bytes());
         if let Some(state) = span.trace_state {
             self.some_text(3, &state.header());
         }
         if span.parent != SpanId::INVALID {
-            self.bytes(4, &span.parent.to_bytes());
+            self.put([4 << 3 | 2, 8]);
+            self.put(span.parent.to_bytes());
         }
         self.some_text(5, span.name);
-        self.number(
-            6,
-            match span.kind {
-                SpanKind::Internal => 1,
-                SpanKind::Server => 2,
-                SpanKind::Client => 3,
-                SpanKind::Producer => 4,
-                SpanKind::Consumer => 5,
-            },
-        );
+        let kind = match span.kind {
+            SpanKind::Internal => 1,
+            SpanKind::Server => 2,
+            SpanKind::Client => 3,
+            SpanKind::Producer => 4,
+            SpanKind::Consumer => 5,
+        };
+        self.put([6 << 3, kind]);
         let [start, end] = span.times;
         self.time(7, start);
         self.time(8, end);
         self.attributes(ATTRIBUTES, span.attributes);
         span.encoded_attributes.iter().for_each(|encoded| self.0.extend_from_slice(encoded));
-        if let Some(outcome) = &span.outcome {
-            self.attribute(ATTRIBUTES, outcome.key.as_str(), &outcome.value);
+        if let Some((key, outcome)) = span.outcome {
+            self.attribute(ATTRIBUTES, key, &outcome.into());
         }
         if let Some(more) = &span.more {
             self.more(more);
         } else {
-            self.message(15, Size::Small, |_| ());
+            self.put([15 << 3 | 2, 0]);
         }
         let remote = if span.parent_is_remote { PARENT_IS_REMOTE } else { 0 };
         self.fixed32(16, u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote);
@@ -199,7 +229,7 @@ struct Span<'a> {
     attributes: &'a [KeyValue],
     /// Those that come after them and are bytes already.
     encoded_attributes: [&'a [u8]; 3],
-    outcome: Option<KeyValue>,
+    outcome: Option<(&'static str, &'static str)>,
     more: Option<More<'a>>,
 }
 
@@ -253,6 +283,24 @@ struct SiteBytes {
 pub(super) struct ToBytes {
     /// By the address of the site.
     sites: HashMap<usize, SiteBytes>,
+}
+
+/// A number as a field, written into `to`.
+#[inline]
+fn number(to: &mut [u8; 11], field: u8, mut value: u64) -> &[u8] {
+    let [tag, digits @ ..] = to;
+    *tag = field << 3;
+    let mut length = 1;
+    for digit in digits {
+        length += 1;
+        *digit = value as u8 & 0x7f;
+        value >>= 7;
+        if value == 0 {
+            break;
+        }
+        *digit |= 0x80;
+    }
+    to.get(..length).unwrap_or_default()
 }
 
 fn attributes_alone<'a>(pairs: impl IntoIterator<Item = &'a KeyValue>) -> Vec<u8> {

@@ -149,10 +149,11 @@ impl Record {
     }
 
     /// What its call's outcome says, beyond its status.
-    pub(super) fn outcome(&self) -> Option<KeyValue> {
+    #[inline]
+    pub(super) fn outcome(&self) -> Option<(&'static str, &'static str)> {
         let outcome = self.end.outcome?;
         let told = matches!(outcome, Outcome::Panic | Outcome::Cancelled);
-        told.then(|| KeyValue::new("redspan.outcome", outcome.as_str()))
+        told.then(|| ("redspan.outcome", outcome.as_str()))
     }
 
     /// What becomes true when the span is handed over. The values that were measured in it go to `values`.
@@ -194,7 +195,7 @@ impl Record {
             let component = component.filter(|_| !says_component(&attributes));
             attributes.extend(code.into_iter().chain(component).chain(tracing));
         }
-        attributes.extend(outcome);
+        attributes.extend(outcome.map(|(key, outcome)| KeyValue::new(key, outcome)));
         let mut events = SpanEvents::default();
         events.events = std::mem::take(&mut extra.events);
         events.dropped_count = extra.dropped_events;
