@@ -53,7 +53,8 @@ impl OwnedSpan {
     }
 
     /// Starts the span of an integration below the current one. `metadata` is what
-    /// `tracing::Span::current()` shows inside. Name and attributes are asked for if somebody wants them.
+    /// `tracing::Span::current()` shows inside. Name and attributes, of which no two have the same key, are
+    /// asked for if somebody wants them.
     #[cfg(feature = "_spans")]
     pub(crate) fn below_current(
         metadata: &'static Metadata<'static>,
@@ -122,7 +123,7 @@ impl OwnedSpan {
             return with(parent, false, attaches);
         };
         if let Some(attributes) = later.filter(|_| recording) {
-            context.span().set_attributes(attributes());
+            span::set_fields(&context, attributes());
         }
         with(context, recording, Attaches::Always)
     }
@@ -169,8 +170,11 @@ impl OwnedSpan {
         }
     }
 
-    /// Makes the span current on this thread while the guard lives.
-    pub(crate) fn attach(&mut self) -> Current<'_> {
+    /// Makes the span current on this thread until [`OwnedSpan::leave`]; should that not be reached, since
+    /// something unwinds, the span ends as a panic.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Entered {
+        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
         let attaches = match self.attaches {
             Attaches::Never => false,
             Attaches::Always => true,
@@ -183,7 +187,13 @@ impl OwnedSpan {
             None => current::attach_foreign(self.context.clone()),
         };
         let hidden = (!attaches && self.metadata.is_none()).then(current::hide);
-        Current { span: self, attached, _hidden: hidden }
+        Entered { attached, _hidden: hidden, otherwise }
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self, entered: Entered) {
+        self.view = entered.attached.detach().and_then(|(_, view)| view);
+        self.if_dropped = entered.otherwise;
     }
 
     /// Whether what is current has the same span as our context.
@@ -197,11 +207,9 @@ impl OwnedSpan {
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
-        let current = self.attach();
+        let entered = self.enter();
         let value = work();
-        drop(current);
-        self.if_dropped = otherwise;
+        self.leave(entered);
         value
     }
 
@@ -242,15 +250,9 @@ impl Drop for OwnedSpan {
     }
 }
 
-/// See [`OwnedSpan::attach`].
-pub(crate) struct Current<'a> {
-    span: &'a mut OwnedSpan,
+/// See [`OwnedSpan::enter`].
+pub(crate) struct Entered {
     attached: Attached,
     _hidden: Option<Hidden>,
-}
-
-impl Drop for Current<'_> {
-    fn drop(&mut self) {
-        self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
-    }
+    otherwise: Outcome,
 }

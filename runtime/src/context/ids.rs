@@ -48,6 +48,14 @@ pub(crate) fn span_id() -> SpanId {
     }
 }
 
+/// Writes bytes as lower-case hex digits, two for each: `out` is twice as long.
+pub(crate) fn write_hex(out: &mut [u8], bytes: &[u8]) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    for ([high, low], byte) in out.as_chunks_mut().0.iter_mut().zip(bytes) {
+        (*high, *low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

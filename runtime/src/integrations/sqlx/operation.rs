@@ -160,17 +160,17 @@ impl<'a> Operation<'a> {
         poll: impl FnOnce() -> Poll<T>,
         ends: impl for<'t> FnOnce(&'t T, &mut Option<u64>) -> Option<Result<(), &'t Error>>,
     ) -> Poll<T> {
-        let (about, rows) = (&self.about, &mut self.rows);
-        let (polled, verdict) = self.span.inside(|| {
-            let polled = poll();
-            let Poll::Ready(answer) = &polled else { return (polled, None) };
-            let verdict = match ends(answer, rows) {
-                None => None,
-                Some(Ok(())) => Some(about.judge(Outcome::Ok, None)),
-                Some(Err(error)) => Some(about.judge(Outcome::Error, Some(error))),
-            };
-            (polled, verdict)
+        let entered = self.span.enter();
+        let polled = poll();
+        let ended = match &polled {
+            Poll::Ready(answer) => ends(answer, &mut self.rows),
+            Poll::Pending => None,
+        };
+        let verdict = ended.map(|ended| match ended {
+            Ok(()) => self.about.judge(Outcome::Ok, None),
+            Err(error) => self.about.judge(Outcome::Error, Some(error)),
         });
+        self.span.leave(entered);
         if let Some(verdict) = verdict {
             self.end(verdict);
         }
