@@ -104,9 +104,10 @@ async fn send(
 /// The URL without what may be secret or personal: nobody named it.
 fn without_secrets(url: &Url) -> String {
     if url.username().is_empty() && url.password().is_none() {
-        // Both begin with signs that can stand nowhere before.
-        let shown = url.as_str().split(['?', '#']).next();
-        return shown.unwrap_or_default().to_owned();
+        // Both stand at the end, each after a sign of its own.
+        let after = |part: Option<&str>| part.map_or(0, |part| part.len() + 1);
+        let shown = url.as_str().len() - after(url.query()) - after(url.fragment());
+        return url.as_str()[..shown].to_owned();
     }
     let mut url = url.clone();
     // Refused where a URL cannot have them.
@@ -192,6 +193,9 @@ mod tests {
             ("http://[::1]:80/", "http://[::1]/"),
             ("http://host:81/a%3Fb?c#d?e", "http://host:81/a%3Fb"),
             ("http://host/a#b?c", "http://host/a"),
+            ("http://host/a?#", "http://host/a"),
+            ("http://host/a#", "http://host/a"),
+            ("http://host/é?ü#ß", "http://host/%C3%A9"),
             ("http://me@host/a?b", "http://host/a"),
             ("data:text/plain?x#y", "data:text/plain"),
         ] {

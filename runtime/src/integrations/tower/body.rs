@@ -15,7 +15,7 @@ pin_project! {
         // None once it was dropped: what it holds is dropped while the span is current.
         #[pin]
         inner: Option<R>,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 
     impl<R> PinnedDrop for ServerBody<R> {
@@ -36,7 +36,7 @@ impl<R> ServerBody<R> {
 }
 
 impl<R: Body> ServerBody<R> {
-    pub(super) fn new(inner: R, mut exchange: Exchange, is_head_only: bool) -> Self {
+    pub(super) fn new(inner: R, mut exchange: Box<Exchange>, is_head_only: bool) -> Self {
         if is_head_only || inner.is_end_stream() {
             exchange.end(exchange.completed());
             return ServerBody::over(inner);

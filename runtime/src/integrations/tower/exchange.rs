@@ -81,19 +81,21 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 impl Exchange {
-    /// Begins the span of a request, and counts it as active.
+    /// Begins the span of a request, and counts it as active. Boxed, since futures and answers that hold
+    /// it are moved about.
     pub(super) fn begin<B>(
         options: &Arc<Options>,
         request: &mut Request<B>,
         called: Called,
-    ) -> Self {
+    ) -> Box<Self> {
         let here = current::with(Context::clone).unwrap_or_default();
         if options.leaves_out(request.uri().path()) {
             // Functions that are called below are counted, and make no spans.
             let silent = here.with_telemetry_suppressed();
             let name = || Cow::Borrowed("");
             let span = OwnedSpan::start(silent, &METADATA, SpanKind::Server, name, Vec::new);
-            return Exchange { span, options: options.clone(), id: None, measured: None };
+            let options = options.clone();
+            return Box::new(Exchange { span, options, id: None, measured: None });
         }
         let started = clock::now();
         let parent = global::get_text_map_propagator(|propagator| {
@@ -132,7 +134,7 @@ impl Exchange {
             answered_head_only: *request.method() == Method::HEAD,
             told,
         };
-        Exchange { span, options: options.clone(), id, measured: Some(measured) }
+        Box::new(Exchange { span, options: options.clone(), id, measured: Some(measured) })
     }
 
     /// What counts the request's body, if its size is not known beforehand.
@@ -252,7 +254,7 @@ impl Measured {
         };
         // Nobody knows how large an answer would have become that never came.
         let answered = (outcome == Outcome::Ok || self.sent > 0).then_some(self.sent);
-        SERVER.record(self.route.as_deref(), self.labels, took, asked, answered);
+        SERVER.record(self.route.as_ref(), self.labels, took, asked, answered);
     }
 }
 
@@ -306,16 +308,18 @@ fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Ve
 }
 
 /// Host and port, as most are: without user, brackets or escapes.
-fn plain(host: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match host.split_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
-            (host, Some(port.parse().ok()?))
+fn plain(text: &str) -> Option<(&str, Option<u16>)> {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    let end = text.bytes().position(|b| !is_plain(&b)).unwrap_or(text.len());
+    let (host, rest) = text.split_at_checked(end)?;
+    let port = match rest.as_bytes() {
+        [] => None,
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            Some(rest.get(1..)?.parse().ok()?)
         }
-        Some(_) => return None,
-        None => (host, None),
+        _ => return None,
     };
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
-    (!host.is_empty() && host.bytes().all(is_plain)).then_some((host, port))
+    (!host.is_empty()).then_some((host, port))
 }
 
 #[cfg(test)]

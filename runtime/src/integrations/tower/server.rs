@@ -52,21 +52,22 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let called = self.route.with_route(&request, |route| Called::new(request.method(), route));
         let mut exchange = Exchange::begin(&self.options, &mut request, called);
-        let request = match exchange.count_body() {
-            Some(count) => request.map(|body| self.route.counted(body, count)),
-            None => request,
-        };
+        if let Some(count) = exchange.count_body() {
+            request = request.map(|body| self.route.counted(body, count));
+        }
         let inner = &mut self.inner;
+        let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
+        let mut response = ResponseFuture { stage: Stage::Panicked, exchange: None, limit };
         // What a panic leaves broken is the service's own; the next request meets it as it would on
         // the next connection.
-        let called =
-            catch_unwind(AssertUnwindSafe(|| exchange.span.inside(|| inner.call(request))));
-        let stage = match called {
-            Ok(future) => Stage::Runs { future },
-            Err(_) => Stage::Panicked,
-        };
-        let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
-        ResponseFuture { stage, exchange: Some(exchange), limit }
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let entered = exchange.span.enter();
+            // Where it stays: large futures are not moved more often than must be.
+            response.stage = Stage::Runs { future: inner.call(request) };
+            exchange.span.leave(entered);
+        }));
+        response.exchange = Some(exchange);
+        response
     }
 }
 
@@ -78,7 +79,7 @@ pin_project! {
         #[pin]
         stage: Stage<F>,
         // None once the answer has it.
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
         limit: Option<Pin<Box<Sleep>>>,
     }
 
@@ -199,7 +200,7 @@ where
 
 /// An empty answer in place of the service's.
 fn replaced<R: Default>(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     status: StatusCode,
     outcome: Outcome,
     failed: Failed,
