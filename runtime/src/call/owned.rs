@@ -165,7 +165,7 @@ impl OwnedSpan {
         };
         let attached = match self.metadata {
             _ if !attaches => Attached::default(),
-            Some(metadata) => current::attach(self.context.clone(), metadata, self.view.take()),
+            Some(metadata) => current::attach(&mut self.context.clone(), metadata, &mut self.view),
             None => current::attach_foreign(self.context.clone()),
         };
         Current { span: self, attached }
@@ -225,6 +225,8 @@ pub(crate) struct Current<'a> {
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
+        if self.attached.is_there() {
+            self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
+        }
     }
 }

@@ -33,7 +33,7 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
 pub(super) struct Running {
     pub(super) site: &'static CallSite,
     start: Tick,
-    /// The context to attach, if the call has one of its own, while it is not attached.
+    /// The context to attach, if the call has one of its own; empty while it is attached.
     context: Option<Context>,
     recording: bool,
     /// None: it has ended.
@@ -307,10 +307,10 @@ impl Running {
         if self.rare.is_some() {
             return self.attach_wanted();
         }
-        match self.context.take() {
+        match &mut self.context {
             None => Here::default(),
             Some(context) => {
-                let attached = current::attach(context, self.site.metadata(), None);
+                let attached = current::attach(context, self.site.metadata(), &mut None);
                 Here { attached, entered: None }
             }
         }
@@ -335,13 +335,13 @@ impl Running {
         // and would panic in the middle of it where nothing can be attached.
         let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
         let entered = wanted.and_then(Entered::enter).map(Box::new);
-        let view = rare
-            .view
-            .take()
-            .or_else(|| wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?);
-        let attached =
-            self.context.take().map(|context| current::attach(context, self.site.metadata(), view));
-        Here { attached: attached.unwrap_or_default(), entered }
+        let made = || wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?;
+        rare.view = rare.view.take().or_else(made);
+        let attached = match &mut self.context {
+            None => Attached::default(),
+            Some(context) => current::attach(context, self.site.metadata(), &mut rare.view),
+        };
+        Here { attached, entered }
     }
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
@@ -351,10 +351,12 @@ impl Running {
         if self.begun.is_known() {
             self.no_caller();
         }
-        if let Some((context, view)) = attached.detach() {
-            self.context = Some(context);
-            if view.is_some() {
-                self.rare.get_or_insert_default().view = view;
+        if attached.is_there() {
+            // None: others were forgotten in its favour, and the span ends with its last holder.
+            let (context, view) = attached.detach().unzip();
+            self.context = context;
+            if let Some(Some(view)) = view {
+                self.rare.get_or_insert_default().view = Some(view);
             }
         }
         drop(entered);

@@ -8,6 +8,7 @@
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::{Dispatch, Metadata, span};
 
@@ -53,7 +54,6 @@ struct Frame {
 thread_local! {
     static FRAMES: Frames = Frames::new();
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static SERIAL: Cell<u32> = const { Cell::new(0) };
     /// Frames that stood above one which ended before them: what they hold is their spans' only
     /// context, and given back when they end.
     static STRAYS: RefCell<VecDeque<Frame>> = const { RefCell::new(VecDeque::new()) };
@@ -62,8 +62,13 @@ thread_local! {
 /// Past that the oldest is forgotten, as one that was leaked: its span ends with its last holder.
 const MOST_STRAYS: usize = 64;
 
-/// `None` when the thread had lost its context before it first came here.
-struct Frames(Option<RefCell<Vec<Frame>>>);
+/// What this thread has attached.
+struct Frames {
+    /// False when the thread had lost its context before it first came here.
+    alive: bool,
+    stack: RefCell<Vec<Frame>>,
+    serial: Cell<u32>,
+}
 
 impl Frames {
     fn new() -> Self {
@@ -71,14 +76,14 @@ impl Frames {
         // as this one answers, that one does too. `Context::map_current` panics when it is gone, and
         // a destructor that panics ends the process.
         let alive = catch_unwind(|| Context::map_current(|_| ())).is_ok();
-        Frames(alive.then(|| RefCell::new(Vec::with_capacity(8))))
+        Frames { alive, stack: RefCell::new(Vec::with_capacity(8)), serial: Cell::new(0) }
     }
 }
 
 /// This thread's frames; `None` when the thread is ending.
 #[inline]
-fn frames<T>(f: impl FnOnce(&RefCell<Vec<Frame>>) -> T) -> Option<T> {
-    FRAMES.try_with(|frames| frames.0.as_ref().map(f)).ok()?
+fn frames<T>(f: impl FnOnce(&Frames) -> T) -> Option<T> {
+    FRAMES.try_with(|frames| frames.alive.then(|| f(frames))).ok()?
 }
 
 /// Runs `f` with the current context; `None` when the thread is ending.
@@ -90,12 +95,7 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
 
 /// A span of ours, current on this thread while this lives; or nothing.
 #[derive(Default)]
-pub(crate) struct Attached {
-    guard: Option<ContextGuard>,
-    serial: u32,
-    /// Kept for the next attachment, when this one could not be made.
-    unused: Option<Box<Given>>,
-}
+pub(crate) struct Attached(Option<(ContextGuard, u32)>);
 
 /// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
 /// and nothing tells beforehand.
@@ -109,22 +109,23 @@ pub(crate) fn can_attach() -> bool {
     with(Context::clone).and_then(attach_unless_borrowed).is_some()
 }
 
-/// Makes `context` current, and keeps it until [`Attached::detach`]. `view` is what an earlier
+/// Makes `context` current, and keeps it until [`Attached::detach`], and so `view`: what an earlier
 /// attachment of the same span left behind.
 ///
-/// Nothing happens when the thread is ending, or when somebody has its context borrowed.
+/// Nothing happens, and both stay where they are, when the thread is ending, or when somebody has its
+/// context borrowed.
 #[inline]
 pub(crate) fn attach(
-    context: Context,
+    context: &mut Context,
     metadata: &'static Metadata<'static>,
-    view: Option<Box<View>>,
+    view: &mut Option<Box<View>>,
 ) -> Attached {
     push(context, Some(metadata), view)
 }
 
 /// Makes `context` current, which holds no span of ours to show as tracing's.
-pub(crate) fn attach_foreign(context: Context) -> Attached {
-    push(context, None, None)
+pub(crate) fn attach_foreign(mut context: Context) -> Attached {
+    push(&mut context, None, &mut None)
 }
 
 /// Lays `context` over what is attached.
@@ -134,31 +135,33 @@ pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
 
 #[inline]
 fn push(
-    context: Context,
+    context: &mut Context,
     metadata: Option<&'static Metadata<'static>>,
-    view: Option<Box<View>>,
+    view: &mut Option<Box<View>>,
 ) -> Attached {
-    let mut held = Some((context, view));
     let attached = frames(|frames| {
         // One more holder, not two: what the frame has is the call's own.
-        let guard = attach_unless_borrowed(held.as_ref()?.0.clone())?;
-        let (context, view) = held.take()?;
-        let serial = SERIAL.get().wrapping_add(1);
-        SERIAL.set(serial);
-        let mut frames = frames.borrow_mut();
-        frames.push(Frame { serial, context, metadata, depth: DEPTH.get(), view });
-        Some(Attached { guard: Some(guard), serial, unused: None })
+        let guard = attach_unless_borrowed(context.clone())?;
+        let serial = frames.serial.get().wrapping_add(1);
+        frames.serial.set(serial);
+        let (context, view) = (mem::take(context), view.take());
+        let frame = Frame { serial, context, metadata, depth: DEPTH.get(), view };
+        frames.stack.borrow_mut().push(frame);
+        Some((guard, serial))
     });
-    match attached.flatten() {
-        Some(attached) => attached,
-        None => Attached { guard: None, serial: 0, unused: held.map(Box::new) },
-    }
+    Attached(attached.flatten())
 }
 
 /// What was given to an attachment.
 pub(crate) type Given = (Context, Option<Box<View>>);
 
 impl Attached {
+    /// Whether anything is attached.
+    #[inline]
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Ends the attachment and hands back what it was given, for the next one or for its end.
     #[inline]
     pub(crate) fn detach(mut self) -> Option<Given> {
@@ -167,52 +170,44 @@ impl Attached {
 
     #[inline]
     fn pop(&mut self) -> Option<Given> {
-        let Some(guard) = self.guard.take() else {
-            return self.unused.take().map(|unused| *unused);
-        };
-        let own = frames(|frames| {
-            let mut frames = frames.borrow_mut();
-            match frames.last() {
-                Some(last) if last.serial == self.serial => frames.pop(),
-                _ => None,
-            }
-        });
+        let (guard, serial) = self.0.take()?;
+        let own = frames(|frames| frames.stack.borrow_mut().pop_if(|last| last.serial == serial));
         drop(guard);
-        let Frame { context, view, .. } = own?.or_else(|| self.pop_below())?;
+        let Frame { context, view, .. } = own?.or_else(|| pop_below(serial))?;
         Some((context, view))
     }
+}
 
-    /// Frames above are of attachments that were leaked, or end later: they are frames no more.
-    #[cold]
-    fn pop_below(&self) -> Option<Frame> {
-        let is_own = |frame: &Frame| frame.serial == self.serial;
-        let (own, above) = frames(|frames| {
-            let mut frames = frames.borrow_mut();
-            let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
-            let above = frames.split_off(at + 1);
-            (frames.pop(), above)
-        })?;
-        // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
-        let mut forgotten = Vec::new();
-        let stray = STRAYS.try_with(|strays| {
-            let mut strays = strays.borrow_mut();
-            let stray = strays.iter().position(is_own).and_then(|at| strays.remove(at));
-            for frame in above {
-                if strays.len() >= MOST_STRAYS {
-                    forgotten.extend(strays.pop_front());
-                }
-                strays.push_back(frame);
+/// Frames above are of attachments that were leaked, or end later: they are frames no more.
+#[cold]
+fn pop_below(serial: u32) -> Option<Frame> {
+    let is_own = |frame: &Frame| frame.serial == serial;
+    let (own, above) = frames(|frames| {
+        let mut frames = frames.stack.borrow_mut();
+        let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
+        let above = frames.split_off(at + 1);
+        (frames.pop(), above)
+    })?;
+    // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
+    let mut forgotten = Vec::new();
+    let stray = STRAYS.try_with(|strays| {
+        let mut strays = strays.borrow_mut();
+        let stray = strays.iter().position(is_own).and_then(|at| strays.remove(at));
+        for frame in above {
+            if strays.len() >= MOST_STRAYS {
+                forgotten.extend(strays.pop_front());
             }
-            stray
-        });
-        own.or(stray.ok().flatten())
-    }
+            strays.push_back(frame);
+        }
+        stray
+    });
+    own.or(stray.ok().flatten())
 }
 
 impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
-        if self.guard.is_some() {
+        if self.is_there() {
             drop(self.pop());
         }
     }
@@ -230,7 +225,7 @@ pub(crate) fn exited() {
     // Usually the innermost, which was entered above all frames. But one may have been entered before
     // a call and left inside it.
     let _ = frames(|frames| {
-        let mut frames = frames.borrow_mut();
+        let mut frames = frames.stack.borrow_mut();
         frames.iter_mut().rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
     });
 }
@@ -248,7 +243,7 @@ pub(crate) enum Innermost {
 /// The innermost span that tracing's users should see.
 pub(crate) fn innermost() -> Innermost {
     let found = frames(|frames| {
-        let frames = frames.borrow();
+        let frames = frames.stack.borrow();
         match frames.last() {
             Some(Frame { context, metadata: Some(metadata), depth, view, .. })
                 if *depth == DEPTH.get() =>
@@ -267,7 +262,7 @@ pub(crate) fn innermost() -> Innermost {
 /// The name of the span of ours that is innermost, if tracing's users should see it.
 pub(crate) fn name() -> Option<&'static str> {
     let found = frames(|frames| {
-        let frames = frames.borrow();
+        let frames = frames.stack.borrow();
         let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
         Some(frame.metadata?.name())
     });
@@ -278,7 +273,7 @@ pub(crate) fn name() -> Option<&'static str> {
 /// it.
 pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
     let found = frames(|frames| {
-        let frames = frames.borrow();
+        let frames = frames.stack.borrow();
         let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
         Some((frame.context.clone(), frame.metadata?))
     });
@@ -289,7 +284,7 @@ pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
 pub(crate) fn keep(view: Box<View>) {
     let mut view = Some(view);
     let _ = frames(|frames| {
-        if let Some(frame) = frames.borrow_mut().last_mut()
+        if let Some(frame) = frames.stack.borrow_mut().last_mut()
             && frame.view.is_none()
         {
             frame.view = view.take();

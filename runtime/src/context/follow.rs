@@ -103,10 +103,10 @@ impl Captured {
         self.context.span().span_context().clone()
     }
 
-    fn enter(&self, view: Option<Box<View>>) -> Inside<'_> {
+    fn enter(&self, mut view: Option<Box<View>>) -> Inside<'_> {
         let entered = self.span.enter();
         let attached = match &self.own {
-            Some((context, metadata)) => current::attach(context.clone(), metadata, view),
+            Some((context, metadata)) => current::attach(&mut context.clone(), metadata, &mut view),
             None => current::attach_foreign(self.context.clone()),
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));

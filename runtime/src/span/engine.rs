@@ -128,6 +128,47 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// What a sampler is told of a span: name, kind, site, and its attributes at the start.
+type About<'a> = (&'a str, &'a SpanKind, Option<&'static CallSite>, &'a [KeyValue]);
+
+/// Where a new span stands.
+struct Placed {
+    parent: SpanId,
+    parent_is_remote: bool,
+    context: SpanContext,
+    recorded: bool,
+    scope: Option<Arc<ScopedSpans>>,
+}
+
+impl Placed {
+    /// What is known of it when it begins.
+    #[inline(always)]
+    fn live(
+        &self,
+        kind: SpanKind,
+        start: Tick,
+        site: Option<&'static CallSite>,
+        owned: bool,
+    ) -> Live {
+        Live {
+            parent: self.parent,
+            start,
+            site,
+            attributes: Vec::new(),
+            extra: None,
+            kind,
+            parent_is_remote: self.parent_is_remote,
+            owned,
+        }
+    }
+}
+
+/// `parent` with a span that is not recorded.
+fn with_unsampled(parent: &Context, span: SpanContext) -> Context {
+    // Not remote, whatever the method's name: it takes a context without a span to record.
+    parent.with_remote_span_context(span)
+}
+
 /// A sampler, and after how many changes it was the one.
 type Known = (u64, Arc<Box<dyn Sampler>>);
 
@@ -149,92 +190,96 @@ fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
     pub(crate) fn start(&self, parent: &Context, mut start: Start) -> Started {
-        if parent.is_telemetry_suppressed() {
+        let asked = (&*start.name, &start.kind, start.site, &*start.attributes);
+        let Some(placed) = self.place(parent, asked, &mut start.links) else {
             return Started::Followed;
+        };
+        if !placed.recorded {
+            return Started::Unsampled(placed.context);
         }
-        let span = parent.span();
-        let above = span.span_context();
-        let parent_context = above.is_valid().then_some(above);
+        let live = placed.live(start.kind, start.tick, start.site, start.owned);
+        let mut span = Span::recording(placed.context, live);
+        start.attributes.extend(baggage::copied(parent));
+        // Those without a site have a name to keep, and mostly more.
+        if placed.scope.is_some() || start.site.is_none() {
+            span.adopt_rare(|live| {
+                let extra = live.extra();
+                extra.name = start.site.is_none().then_some(start.name);
+                extra.started_at = start.at;
+                extra.scope = start.scope;
+                extra.to = placed.scope;
+            });
+        }
+        span.adopt(start.attributes, start.links);
+        Started::Recording(span)
+    }
+
+    /// Where a span below `parent` stands, and whether it is recorded. `None`: whatever is current stays so.
+    // Inlined, so that a call's span, of which little has to be said, does not carry the rest about.
+    #[inline(always)]
+    fn place(
+        &self,
+        parent: &Context,
+        (name, kind, site, attributes): About<'_>,
+        links: &mut Vec<Link>,
+    ) -> Option<Placed> {
+        if parent.is_telemetry_suppressed() {
+            return None;
+        }
+        let above = parent.span();
+        let above = above.span_context();
         let scope = scoped::of_context(parent);
         if self.aside && scope.is_none() {
-            return Started::Followed;
+            return None;
         }
         // What a local parent decides, nobody is asked about.
         let follows = match &scope {
             None => self.follows_parent.load(Relaxed),
             Some(scope) => scope.sampler.follows_local_parent(),
         };
-        let followed = parent_context.filter(|above| follows && !above.is_remote());
+        let above = above.is_valid().then_some(above);
+        let followed = above.filter(|above| follows && !above.is_remote());
         if followed.is_some_and(|above| !above.is_sampled()) {
-            return Started::Followed;
+            return None;
         }
-        let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
-        if parent_context.is_none() {
-            start.links.extend(follow::origin(parent));
+        let trace_id = above.map_or_else(ids::trace_id, SpanContext::trace_id);
+        if above.is_none() {
+            links.extend(follow::origin(parent));
         }
         let decision = match followed {
             Some(_) => Decision::Sample,
             None => {
-                let mut asked = Sampling::new(trace_id, &start.name);
+                let mut asked = Sampling::new(trace_id, name);
                 // A caller that leaves the decision to us is none to follow.
-                asked.parent = parent_context.filter(|above| propagation::decides(parent, above));
-                asked.kind = &start.kind;
-                asked.site = start.site;
-                asked.attributes = &start.attributes;
-                asked.links = &start.links;
-                match self.decide(scope.as_deref(), &asked) {
-                    Some(decision) => decision,
-                    None => return Started::Followed,
-                }
+                asked.parent = above.filter(|above| propagation::decides(parent, above));
+                asked.kind = kind;
+                asked.site = site;
+                asked.attributes = attributes;
+                asked.links = links;
+                self.decide(scope.as_deref(), &asked)?
             }
         };
-        // What is said of a trace's id is said once, where it was drawn.
-        let random = parent_context.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
-        let context = |flags: TraceFlags| {
-            let flags = flags | random;
-            let state = parent_context.map_or(TraceState::NONE, |p| p.trace_state().clone());
-            SpanContext::new(trace_id, ids::span_id(), flags, false, state)
-        };
-        if decision == Decision::Drop {
+        let recorded = decision == Decision::Sample;
+        if recorded {
+            if scope.is_none() {
+                self.pipeline.stats().sampled.add(1);
+            }
+        } else if let Some(above) = above {
+            // What is current must not claim to be recorded, and what is sent on must not claim to be
+            // the caller's; a process that exports nothing hands a stranger's trace on as it came.
             let exported = scope.is_some() || self.pipeline.is_connected();
-            return match parent_context {
-                // What is current must not claim to be recorded, and what is sent on must not claim to
-                // be the caller's.
-                Some(above) if (above.is_sampled() || above.is_remote()) && exported => {
-                    Started::Unsampled(context(TraceFlags::NOT_SAMPLED))
-                }
-                // A process that exports nothing hands a stranger's trace on as it came.
-                Some(_) => Started::Followed,
-                None => Started::Unsampled(context(TraceFlags::NOT_SAMPLED)),
-            };
+            if !(exported && (above.is_sampled() || above.is_remote())) {
+                return None;
+            }
         }
-        if scope.is_none() {
-            self.pipeline.stats().sampled.add(1);
-        }
-        let live = Live {
-            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
-            start: start.tick,
-            site: start.site,
-            attributes: Vec::new(),
-            extra: None,
-            kind: start.kind,
-            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
-            owned: start.owned,
-        };
-        let mut span = Span::recording(context(TraceFlags::SAMPLED), live);
-        start.attributes.extend(baggage::copied(parent));
-        // Those without a site have a name to keep, and mostly more.
-        if scope.is_some() || start.site.is_none() {
-            span.adopt_rare(|live| {
-                let extra = live.extra();
-                extra.name = start.site.is_none().then_some(start.name);
-                extra.started_at = start.at;
-                extra.scope = start.scope;
-                extra.to = scope;
-            });
-        }
-        span.adopt(start.attributes, start.links);
-        Started::Recording(span)
+        // What is said of a trace's id is said once, where it was drawn.
+        let random = above.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
+        let sampled = if recorded { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        let state = above.map_or(TraceState::NONE, |above| above.trace_state().clone());
+        let context = SpanContext::new(trace_id, ids::span_id(), sampled | random, false, state);
+        let parent_is_remote = above.is_some_and(SpanContext::is_remote);
+        let parent = above.map_or(SpanId::INVALID, SpanContext::span_id);
+        Some(Placed { parent, parent_is_remote, context, recorded, scope })
     }
 
     /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
@@ -341,26 +386,27 @@ impl Engine {
         links: &mut Vec<Link>,
         parent: &Context,
     ) -> Option<(Context, bool)> {
-        let start = Start {
-            name: Cow::Borrowed(site.name()),
-            kind: site.kind().into(),
-            tick,
-            at: None,
-            site: Some(site),
-            scope: None,
-            attributes: Vec::new(),
-            links: std::mem::take(links),
-            owned: true,
-        };
-        self.open(parent, start)
+        let kind = site.kind().into();
+        let placed = self.place(parent, (site.name(), &kind, Some(site), &[]), links)?;
+        if !placed.recorded {
+            return Some((with_unsampled(parent, placed.context), false));
+        }
+        let live = placed.live(kind, tick, Some(site), true);
+        let mut span = Span::recording(placed.context, live);
+        if placed.scope.is_some() {
+            span.adopt_rare(|live| live.extra().to = placed.scope);
+        }
+        if !links.is_empty() || baggage::copies() {
+            span.adopt(baggage::copied(parent).collect(), std::mem::take(links));
+        }
+        Some((parent.with_span(span), true))
     }
 
     /// As [`Engine::start`], with the context to attach and whether its span records.
     pub(crate) fn open(&self, parent: &Context, start: Start) -> Option<(Context, bool)> {
         match self.start(parent, start) {
             Started::Followed => None,
-            // Not remote, whatever the method's name: it takes a context without a span to record.
-            Started::Unsampled(context) => Some((parent.with_remote_span_context(context), false)),
+            Started::Unsampled(context) => Some((with_unsampled(parent, context), false)),
             Started::Recording(span) => Some((parent.with_span(span), true)),
         }
     }

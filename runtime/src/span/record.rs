@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact;
 use crate::span::scoped::ScopedSpans;
+use crate::span::spare;
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
@@ -83,7 +84,7 @@ impl Live {
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+        self.extra.get_or_insert_with(spare::extra)
     }
 }
 
