@@ -226,7 +226,8 @@ pub(crate) struct Current<'a> {
 impl Drop for Current<'_> {
     fn drop(&mut self) {
         if self.attached.is_there() {
-            self.span.view = std::mem::take(&mut self.attached).detach().and_then(|(_, view)| view);
+            let attached = std::mem::take(&mut self.attached);
+            self.span.view = attached.detach(&mut Context::new()).ok().flatten();
         }
     }
 }

@@ -152,8 +152,8 @@ fn push(
     Attached(attached.flatten())
 }
 
-/// What was given to an attachment.
-pub(crate) type Given = (Context, Option<Box<View>>);
+/// Too many stood above, and what this attachment was given was let go for others.
+pub(crate) struct Forgotten;
 
 impl Attached {
     /// Whether anything is attached.
@@ -162,19 +162,21 @@ impl Attached {
         self.0.is_some()
     }
 
-    /// Ends the attachment and hands back what it was given, for the next one or for its end.
+    /// Ends the attachment and puts back what it was given, for the next one or for its end: the context,
+    /// and the view that came of it. Nothing is put back where nothing was attached.
     #[inline]
-    pub(crate) fn detach(mut self) -> Option<Given> {
-        self.pop()
+    pub(crate) fn detach(mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
+        let Some(own) = self.pop() else { return Err(Forgotten) };
+        *context = own.context;
+        Ok(own.view)
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<Given> {
+    fn pop(&mut self) -> Option<Frame> {
         let (guard, serial) = self.0.take()?;
         let own = frames(|frames| frames.stack.borrow_mut().pop_if(|last| last.serial == serial));
         drop(guard);
-        let Frame { context, view, .. } = own?.or_else(|| pop_below(serial))?;
-        Some((context, view))
+        own?.or_else(|| pop_below(serial))
     }
 }
 

@@ -134,7 +134,8 @@ impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        std::mem::take(&mut self.attached).detach()?.1
+        let attached = std::mem::take(&mut self.attached);
+        attached.detach(&mut Context::new()).ok().flatten()
     }
 }
 

@@ -128,6 +128,18 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// What of its own a call has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Nothing: whatever is current stays so.
+    #[default]
+    Nothing,
+    /// A context which says that nothing is recorded.
+    Unrecorded,
+    /// A context with a span that records.
+    Recording,
+}
+
 /// What a sampler is told of a span: name, kind, site, and its attributes at the start.
 type About<'a> = (&'a str, &'a SpanKind, Option<&'static CallSite>, &'a [KeyValue]);
 
@@ -217,21 +229,36 @@ impl Engine {
     /// Where a span below `parent` stands, and whether it is recorded. `None`: whatever is current stays so.
     // Inlined, so that a call's span, of which little has to be said, does not carry the rest about.
     #[inline(always)]
-    fn place(
+    fn place(&self, parent: &Context, about: About<'_>, links: &mut Vec<Link>) -> Option<Placed> {
+        if scope::any_open() {
+            return self.place_in_scope(parent, about, links);
+        }
+        self.place_in(None, parent, about, links)
+    }
+
+    #[cold]
+    fn place_in_scope(
         &self,
+        parent: &Context,
+        about: About<'_>,
+        links: &mut Vec<Link>,
+    ) -> Option<Placed> {
+        self.place_in(scoped::of_context(parent), parent, about, links)
+    }
+
+    #[inline(always)]
+    fn place_in(
+        &self,
+        scope: Option<Arc<ScopedSpans>>,
         parent: &Context,
         (name, kind, site, attributes): About<'_>,
         links: &mut Vec<Link>,
     ) -> Option<Placed> {
-        if parent.is_telemetry_suppressed() {
+        if parent.is_telemetry_suppressed() || (self.aside && scope.is_none()) {
             return None;
         }
         let above = parent.span();
         let above = above.span_context();
-        let scope = scoped::of_context(parent);
-        if self.aside && scope.is_none() {
-            return None;
-        }
         // What a local parent decides, nobody is asked about.
         let follows = match &scope {
             None => self.follows_parent.load(Relaxed),
@@ -243,8 +270,10 @@ impl Engine {
             return None;
         }
         let trace_id = above.map_or_else(ids::trace_id, SpanContext::trace_id);
-        if above.is_none() {
-            links.extend(follow::origin(parent));
+        if above.is_none()
+            && let Some(origin) = follow::origin(parent)
+        {
+            links.push(origin);
         }
         let decision = match followed {
             Some(_) => Decision::Sample,
@@ -327,27 +356,30 @@ impl Engine {
         self.changes.fetch_add(1, Release);
     }
 
-    /// Starts the span of a call below the current context. `None`: the call attaches nothing.
+    /// Starts the span of a call below the current context, and puts what it is to attach into `context`.
+    // Not returned: an optional context has its bytes moved one by one.
     #[inline]
     pub(crate) fn start_call(
         &self,
         site: &'static CallSite,
         tick: Tick,
         links: &mut Vec<Link>,
-    ) -> Option<(Context, bool)> {
+        context: &mut Context,
+    ) -> Own {
         if !self.wants(site) {
-            return None;
+            return Own::Nothing;
         }
-        crate::context::current::with(|current| {
+        let own = crate::context::current::with(|current| {
             if site.is_root() {
                 let detached = follow::without_span(current);
-                return self.start_call_below(site, tick, links, &detached);
+                return self.start_call_below(site, tick, links, &detached, context);
             }
             if self.is_followed_unsampled(current) {
-                return None;
+                return Own::Nothing;
             }
-            self.start_call_below(site, tick, links, current)
-        })?
+            self.start_call_below(site, tick, links, current, context)
+        });
+        own.unwrap_or_default()
     }
 
     /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.
@@ -385,11 +417,15 @@ impl Engine {
         tick: Tick,
         links: &mut Vec<Link>,
         parent: &Context,
-    ) -> Option<(Context, bool)> {
+        context: &mut Context,
+    ) -> Own {
         let kind = site.kind().into();
-        let placed = self.place(parent, (site.name(), &kind, Some(site), &[]), links)?;
+        let Some(placed) = self.place(parent, (site.name(), &kind, Some(site), &[]), links) else {
+            return Own::Nothing;
+        };
         if !placed.recorded {
-            return Some((with_unsampled(parent, placed.context), false));
+            *context = with_unsampled(parent, placed.context);
+            return Own::Unrecorded;
         }
         let live = placed.live(kind, tick, Some(site), true);
         let mut span = Span::recording(placed.context, live);
@@ -399,7 +435,8 @@ impl Engine {
         if !links.is_empty() || baggage::copies() {
             span.adopt(baggage::copied(parent).collect(), std::mem::take(links));
         }
-        Some((parent.with_span(span), true))
+        *context = parent.with_span(span);
+        Own::Recording
     }
 
     /// As [`Engine::start`], with the context to attach and whether its span records.
