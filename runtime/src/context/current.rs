@@ -166,30 +166,44 @@ impl Attached {
     /// and the view that came of it. Nothing is put back where nothing was attached.
     #[inline]
     pub(crate) fn detach(mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
-        let Some(own) = self.pop() else { return Err(Forgotten) };
-        *context = own.context;
-        Ok(own.view)
+        let mut view = None;
+        self.pop(context, &mut view).map(|()| view)
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<Frame> {
-        let (guard, serial) = self.0.take()?;
-        let own = frames(|frames| frames.stack.borrow_mut().pop_if(|last| last.serial == serial));
+    fn pop(&mut self, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
+        let Some((guard, serial)) = self.0.take() else { return Err(Forgotten) };
+        // In place, and not as an optional frame: that has its bytes moved one by one.
+        let found = frames(|frames| {
+            let mut stack = frames.stack.borrow_mut();
+            let Some(last) = stack.last_mut().filter(|last| last.serial == serial) else {
+                return false;
+            };
+            (mem::swap(to, &mut last.context), mem::swap(view, &mut last.view));
+            let rest = stack.len() - 1;
+            stack.truncate(rest);
+            true
+        });
         drop(guard);
-        own?.or_else(|| pop_below(serial))
+        match found {
+            Some(true) => Ok(()),
+            Some(false) => pop_below(serial, to, view),
+            None => Err(Forgotten),
+        }
     }
 }
 
 /// Frames above are of attachments that were leaked, or end later: they are frames no more.
 #[cold]
-fn pop_below(serial: u32) -> Option<Frame> {
+fn pop_below(serial: u32, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
     let is_own = |frame: &Frame| frame.serial == serial;
-    let (own, above) = frames(|frames| {
+    let found = frames(|frames| {
         let mut frames = frames.stack.borrow_mut();
         let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
         let above = frames.split_off(at + 1);
         (frames.pop(), above)
-    })?;
+    });
+    let (own, above) = found.ok_or(Forgotten)?;
     // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
     let mut forgotten = Vec::new();
     let stray = STRAYS.try_with(|strays| {
@@ -203,14 +217,16 @@ fn pop_below(serial: u32) -> Option<Frame> {
         }
         stray
     });
-    own.or(stray.ok().flatten())
+    let own = own.or(stray.ok().flatten()).ok_or(Forgotten)?;
+    (*to, *view) = (own.context, own.view);
+    Ok(())
 }
 
 impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
         if self.is_there() {
-            drop(self.pop());
+            let _ = self.pop(&mut Context::new(), &mut None);
         }
     }
 }
