@@ -3,7 +3,7 @@
 use super::classify::{Failure, Verdict};
 use super::{compat, elsewhere, fields, labels};
 use crate::callers::{self, Above};
-use crate::callsite::CallSite;
+use crate::callsite::{CallSite, Line};
 use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, Forgotten, View};
 use crate::context::scope;
@@ -466,10 +466,7 @@ impl Running {
             }
         }
         if let Some(line) = self.site.line_of_ends() {
-            let here = self.attach();
-            let error = failed.as_deref().map(Failed::in_short);
-            line.say(self.site.function(), outcome, duration, error);
-            self.detach(here);
+            self.say_end(line, outcome, duration, failed.as_deref());
         }
         if others::are_told() && self.own == Own::Nothing {
             self.ended_elsewhere(place, outcome, error_type, duration, end);
@@ -485,19 +482,37 @@ impl Running {
             return;
         }
         if self.site.is_busy() {
-            let busy = polls.time;
-            context.span().set_attributes([
-                // As tracing-opentelemetry names them.
-                KeyValue::new("busy_ns", nanos(busy)),
-                KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
-                KeyValue::new("redspan.polls", i64::from(polls.count)),
-            ]);
+            self.say_polls(&context, duration, polls);
         }
         span::end(&context, Ending { outcome, end, failed, place });
     }
 }
 
 impl Running {
+    #[cold]
+    fn say_end(
+        &mut self,
+        line: &'static Line,
+        outcome: Outcome,
+        duration: Duration,
+        failed: Option<&Failed>,
+    ) {
+        let here = self.attach();
+        line.say(self.site.function(), outcome, duration, failed.map(Failed::in_short));
+        self.detach(here);
+    }
+
+    #[cold]
+    fn say_polls(&self, context: &Context, duration: Duration, polls: Polls) {
+        let busy = polls.time;
+        context.span().set_attributes([
+            // As tracing-opentelemetry names them.
+            KeyValue::new("busy_ns", nanos(busy)),
+            KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
+            KeyValue::new("redspan.polls", i64::from(polls.count)),
+        ]);
+    }
+
     /// In a span of the application's own tracer, which closes with the tracing span.
     #[cold]
     fn ended_elsewhere(

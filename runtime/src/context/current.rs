@@ -38,6 +38,7 @@ impl Drop for View {
     }
 }
 
+#[derive(Default)]
 struct Frame {
     /// Tells it from what stands in its place later.
     serial: u32,
@@ -93,9 +94,13 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
     Some(Context::map_current(f))
 }
 
-/// A span of ours, current on this thread while this lives; or nothing.
+/// A span of ours, current on this thread while this lives; or nothing. One word, so that it is handed on in
+/// a register.
 #[derive(Default)]
-pub(crate) struct Attached(Option<(ContextGuard, u32)>);
+pub(crate) struct Attached {
+    guard: Option<ContextGuard>,
+    serial: u32,
+}
 
 /// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
 /// and nothing tells beforehand.
@@ -147,9 +152,9 @@ fn push(
         let (context, view) = (mem::take(context), view.take());
         let frame = Frame { serial, context, metadata, depth: DEPTH.get(), view };
         frames.stack.borrow_mut().push(frame);
-        Some((guard, serial))
+        Some(Attached { guard: Some(guard), serial })
     });
-    Attached(attached.flatten())
+    attached.flatten().unwrap_or_default()
 }
 
 /// Too many stood above, and what this attachment was given was let go for others.
@@ -159,7 +164,7 @@ impl Attached {
     /// Whether anything is attached.
     #[inline]
     pub(crate) fn is_there(&self) -> bool {
-        self.0.is_some()
+        self.guard.is_some()
     }
 
     /// Ends the attachment and puts back what it was given, for the next one or for its end: the context,
@@ -172,7 +177,8 @@ impl Attached {
 
     #[inline]
     fn pop(&mut self, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
-        let Some((guard, serial)) = self.0.take() else { return Err(Forgotten) };
+        let Some(guard) = self.guard.take() else { return Err(Forgotten) };
+        let serial = self.serial;
         // In place, and not as an optional frame: that has its bytes moved one by one.
         let found = frames(|frames| {
             let mut stack = frames.stack.borrow_mut();

@@ -14,7 +14,7 @@ use crate::context::{ids, ids::RANDOM, scope};
 use crate::sample::{Decision, Reason, Sampler, Sampling};
 use arc_swap::ArcSwap;
 use opentelemetry::trace::{
-    Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState,
+    Link, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
@@ -143,35 +143,28 @@ pub(crate) enum Own {
 /// What a sampler is told of a span: name, kind, site, and its attributes at the start.
 type About<'a> = (&'a str, &'a SpanKind, Option<&'static CallSite>, &'a [KeyValue]);
 
-/// Where a new span stands.
+/// What is decided about a new span.
 struct Placed {
-    parent: SpanId,
-    parent_is_remote: bool,
-    context: SpanContext,
-    recorded: bool,
+    trace_id: TraceId,
+    flags: TraceFlags,
     scope: Option<Arc<ScopedSpans>>,
 }
 
 impl Placed {
-    /// What is known of it when it begins.
     #[inline(always)]
-    fn live(
-        &self,
-        kind: SpanKind,
-        start: Tick,
-        site: Option<&'static CallSite>,
-        owned: bool,
-    ) -> Live {
-        Live {
-            parent: self.parent,
-            start,
-            site,
-            attributes: Vec::new(),
-            extra: None,
-            kind,
-            parent_is_remote: self.parent_is_remote,
-            owned,
-        }
+    fn is_recorded(&self) -> bool {
+        self.flags.is_sampled()
+    }
+
+    /// The span's own ids and flags, below `above`.
+    #[inline(always)]
+    fn context(&self, above: &SpanContext) -> SpanContext {
+        // An invalid one has none.
+        let state = match above.is_valid() {
+            true => above.trace_state().clone(),
+            false => TraceState::NONE,
+        };
+        SpanContext::new(self.trace_id, ids::span_id(), self.flags, false, state)
     }
 }
 
@@ -206,11 +199,13 @@ impl Engine {
         let Some(placed) = self.place(parent, asked, &mut start.links) else {
             return Started::Followed;
         };
-        if !placed.recorded {
-            return Started::Unsampled(placed.context);
+        let above = parent.span();
+        let above = above.span_context();
+        if !placed.is_recorded() {
+            return Started::Unsampled(placed.context(above));
         }
-        let live = placed.live(start.kind, start.tick, start.site, start.owned);
-        let mut span = Span::recording(placed.context, live);
+        let live = Live::new(above, start.kind, start.tick, start.site, start.owned);
+        let mut span = Span::recording(placed.context(above), live);
         start.attributes.extend(baggage::copied(parent));
         // Those without a site have a name to keep, and mostly more.
         if placed.scope.is_some() || start.site.is_none() {
@@ -288,27 +283,27 @@ impl Engine {
                 self.decide(scope.as_deref(), &asked)?
             }
         };
-        let recorded = decision == Decision::Sample;
-        if recorded {
-            if scope.is_none() {
-                self.pipeline.stats().sampled.add(1);
-            }
-        } else if let Some(above) = above {
-            // What is current must not claim to be recorded, and what is sent on must not claim to be
-            // the caller's; a process that exports nothing hands a stranger's trace on as it came.
-            let exported = scope.is_some() || self.pipeline.is_connected();
-            if !(exported && (above.is_sampled() || above.is_remote())) {
-                return None;
-            }
-        }
         // What is said of a trace's id is said once, where it was drawn.
         let random = above.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
-        let sampled = if recorded { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
-        let state = above.map_or(TraceState::NONE, |above| above.trace_state().clone());
-        let context = SpanContext::new(trace_id, ids::span_id(), sampled | random, false, state);
-        let parent_is_remote = above.is_some_and(SpanContext::is_remote);
-        let parent = above.map_or(SpanId::INVALID, SpanContext::span_id);
-        Some(Placed { parent, parent_is_remote, context, recorded, scope })
+        let flags = match decision {
+            Decision::Sample => {
+                if scope.is_none() {
+                    self.pipeline.stats().sampled.add(1);
+                }
+                TraceFlags::SAMPLED | random
+            }
+            Decision::Drop => {
+                // What is current must not claim to be recorded, and what is sent on must not claim to be
+                // the caller's; a process that exports nothing hands a stranger's trace on as it came.
+                let exported = scope.is_some() || self.pipeline.is_connected();
+                let claims = |above: &SpanContext| above.is_sampled() || above.is_remote();
+                if above.is_some_and(|above| !(exported && claims(above))) {
+                    return None;
+                }
+                random
+            }
+        };
+        Some(Placed { trace_id, flags, scope })
     }
 
     /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
@@ -423,12 +418,14 @@ impl Engine {
         let Some(placed) = self.place(parent, (site.name(), &kind, Some(site), &[]), links) else {
             return Own::Nothing;
         };
-        if !placed.recorded {
-            *context = with_unsampled(parent, placed.context);
+        let above = parent.span();
+        let above = above.span_context();
+        if !placed.is_recorded() {
+            *context = with_unsampled(parent, placed.context(above));
             return Own::Unrecorded;
         }
-        let live = placed.live(kind, tick, Some(site), true);
-        let mut span = Span::recording(placed.context, live);
+        let live = Live::new(above, kind, tick, Some(site), true);
+        let mut span = Span::recording(placed.context(above), live);
         if placed.scope.is_some() {
             span.adopt_rare(|live| live.extra().to = placed.scope);
         }
