@@ -1,10 +1,10 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock;
-use crate::context::current::{self, Attached, View};
+use crate::context::current::{self, Attached, Forgotten, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
-use crate::span::engine::{self, Start};
+use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
 use opentelemetry::Context;
@@ -18,6 +18,7 @@ use tracing_core::Metadata;
 
 /// A span without a site. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
 pub(crate) struct OwnedSpan {
+    /// Empty while it is attached.
     context: Context,
     recording: bool,
     attaches: Attaches,
@@ -104,9 +105,12 @@ impl OwnedSpan {
             links: Vec::new(),
             owned: true,
         };
-        let Some((context, recording)) = engine.open(&parent, start) else {
+        let mut context = Context::new();
+        let own = engine.open(&parent, start, &mut context);
+        if own == Own::Nothing {
             return with(parent, false, attaches);
-        };
+        }
+        let recording = own == Own::Recording;
         if let Some(attributes) = later.filter(|_| recording) {
             context.span().set_attributes(attributes());
         }
@@ -123,10 +127,17 @@ impl OwnedSpan {
             Some(parent) => parent.clone(),
             None => current::with(Context::clone).unwrap_or_default(),
         };
-        let opened = engine::get().and_then(|engine| engine.open(&here, start));
-        let attaches =
-            if parent.is_some() || opened.is_some() { Attaches::Always } else { Attaches::Never };
-        let (context, recording) = opened.unwrap_or((here, false));
+        let mut context = Context::new();
+        let open = |engine: &engine::Engine| engine.open(&here, start, &mut context);
+        let own = engine::get().map(open).unwrap_or_default();
+        let attaches = match own {
+            Own::Nothing if parent.is_none() => Attaches::Never,
+            _ => Attaches::Always,
+        };
+        if own == Own::Nothing {
+            context = here;
+        }
+        let recording = own == Own::Recording;
         let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
         OwnedSpan { context, recording, attaches, metadata, view: None, if_dropped, ended: false }
     }
@@ -163,10 +174,9 @@ impl OwnedSpan {
             #[cfg(feature = "_spans")]
             Attaches::Elsewhere => !self.is_here(),
         };
-        let attached = match self.metadata {
-            _ if !attaches => Attached::default(),
-            Some(metadata) => current::attach(&mut self.context.clone(), metadata, &mut self.view),
-            None => current::attach_foreign(self.context.clone()),
+        let attached = match attaches {
+            true => current::attach(&mut self.context, self.metadata, &mut self.view),
+            false => Attached::default(),
         };
         Current { span: self, attached }
     }
@@ -226,8 +236,12 @@ pub(crate) struct Current<'a> {
 impl Drop for Current<'_> {
     fn drop(&mut self) {
         if self.attached.is_there() {
-            let attached = std::mem::take(&mut self.attached);
-            self.span.view = attached.detach(&mut Context::new()).ok().flatten();
+            let OwnedSpan { context, view, recording, .. } = &mut *self.span;
+            match std::mem::take(&mut self.attached).detach(context) {
+                Ok(kept) => *view = kept,
+                // Forgotten: the span ends with its last holder.
+                Err(Forgotten) => *recording = false,
+            }
         }
     }
 }

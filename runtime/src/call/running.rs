@@ -308,7 +308,7 @@ impl Running {
         if self.own == Own::Nothing {
             return Here::default();
         }
-        let attached = current::attach(&mut self.context, self.site.metadata(), &mut None);
+        let attached = current::attach(&mut self.context, Some(self.site.metadata()), &mut None);
         Here { attached, entered: None }
     }
 
@@ -336,7 +336,7 @@ impl Running {
         let attached = match self.own {
             Own::Nothing => Attached::default(),
             Own::Unrecorded | Own::Recording => {
-                current::attach(&mut self.context, self.site.metadata(), &mut rare.view)
+                current::attach(&mut self.context, Some(self.site.metadata()), &mut rare.view)
             }
         };
         Here { attached, entered }

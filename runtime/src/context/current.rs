@@ -67,8 +67,48 @@ const MOST_STRAYS: usize = 64;
 struct Frames {
     /// False when the thread had lost its context before it first came here.
     alive: bool,
-    stack: RefCell<Vec<Frame>>,
+    stack: RefCell<Stack>,
     serial: Cell<u32>,
+}
+
+/// Frames in slots that stay where they are, and are written and emptied word by word: to build a frame and
+/// move it in and out would cost more than what it holds.
+struct Stack {
+    slots: Vec<Frame>,
+    /// So many slots are taken, from below.
+    taken: usize,
+}
+
+impl Stack {
+    fn new() -> Self {
+        Stack { slots: std::iter::repeat_with(Frame::default).take(8).collect(), taken: 0 }
+    }
+
+    #[inline]
+    fn frames(&self) -> &[Frame] {
+        self.slots.get(..self.taken).unwrap_or_default()
+    }
+
+    #[inline]
+    fn frames_mut(&mut self) -> &mut [Frame] {
+        self.slots.get_mut(..self.taken).unwrap_or_default()
+    }
+
+    /// The next slot, which is empty.
+    #[inline]
+    fn push(&mut self) -> &mut Frame {
+        if self.taken == self.slots.len() {
+            self.slots.push(Frame::default());
+        }
+        self.taken += 1;
+        &mut self.slots[self.taken - 1]
+    }
+
+    /// Gives back the innermost slot, which was emptied.
+    #[inline]
+    fn pop(&mut self) {
+        self.taken = self.taken.saturating_sub(1);
+    }
 }
 
 impl Frames {
@@ -77,7 +117,7 @@ impl Frames {
         // as this one answers, that one does too. `Context::map_current` panics when it is gone, and
         // a destructor that panics ends the process.
         let alive = catch_unwind(|| Context::map_current(|_| ())).is_ok();
-        Frames { alive, stack: RefCell::new(Vec::with_capacity(8)), serial: Cell::new(0) }
+        Frames { alive, stack: RefCell::new(Stack::new()), serial: Cell::new(0) }
     }
 }
 
@@ -115,31 +155,12 @@ pub(crate) fn can_attach() -> bool {
 }
 
 /// Makes `context` current, and keeps it until [`Attached::detach`], and so `view`: what an earlier
-/// attachment of the same span left behind.
+/// attachment of the same span left behind. Without `metadata` it holds no span of ours to show as tracing's.
 ///
 /// Nothing happens, and both stay where they are, when the thread is ending, or when somebody has its
 /// context borrowed.
 #[inline]
 pub(crate) fn attach(
-    context: &mut Context,
-    metadata: &'static Metadata<'static>,
-    view: &mut Option<Box<View>>,
-) -> Attached {
-    push(context, Some(metadata), view)
-}
-
-/// Makes `context` current, which holds no span of ours to show as tracing's.
-pub(crate) fn attach_foreign(mut context: Context) -> Attached {
-    push(&mut context, None, &mut None)
-}
-
-/// Lays `context` over what is attached.
-pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
-    frames(|_| attach_unless_borrowed(context.clone())).flatten()
-}
-
-#[inline]
-fn push(
     context: &mut Context,
     metadata: Option<&'static Metadata<'static>>,
     view: &mut Option<Box<View>>,
@@ -149,12 +170,24 @@ fn push(
         let guard = attach_unless_borrowed(context.clone())?;
         let serial = frames.serial.get().wrapping_add(1);
         frames.serial.set(serial);
-        let (context, view) = (mem::take(context), view.take());
-        let frame = Frame { serial, context, metadata, depth: DEPTH.get(), view };
-        frames.stack.borrow_mut().push(frame);
+        let mut stack = frames.stack.borrow_mut();
+        let frame = stack.push();
+        (frame.serial, frame.metadata, frame.depth) = (serial, metadata, DEPTH.get());
+        // An empty slot for what is in it: no more than words that change places.
+        (mem::swap(&mut frame.context, context), mem::swap(&mut frame.view, view));
         Some(Attached { guard: Some(guard), serial })
     });
     attached.flatten().unwrap_or_default()
+}
+
+/// [`attach`] of what holds no span of ours, and is not needed again.
+pub(crate) fn attach_foreign(mut context: Context) -> Attached {
+    attach(&mut context, None, &mut None)
+}
+
+/// Lays `context` over what is attached.
+pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
+    frames(|_| attach_unless_borrowed(context.clone())).flatten()
 }
 
 /// Too many stood above, and what this attachment was given was let go for others.
@@ -168,7 +201,8 @@ impl Attached {
     }
 
     /// Ends the attachment and puts back what it was given, for the next one or for its end: the context,
-    /// and the view that came of it. Nothing is put back where nothing was attached.
+    /// and the view that came of it. Nothing is put back where nothing was attached. `context` is empty, as
+    /// [`attach`] left it.
     #[inline]
     pub(crate) fn detach(mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
         let mut view = None;
@@ -182,12 +216,11 @@ impl Attached {
         // In place, and not as an optional frame: that has its bytes moved one by one.
         let found = frames(|frames| {
             let mut stack = frames.stack.borrow_mut();
-            let Some(last) = stack.last_mut().filter(|last| last.serial == serial) else {
+            let Some(last) = stack.frames_mut().last_mut().filter(|it| it.serial == serial) else {
                 return false;
             };
             (mem::swap(to, &mut last.context), mem::swap(view, &mut last.view));
-            let rest = stack.len() - 1;
-            stack.truncate(rest);
+            stack.pop();
             true
         });
         drop(guard);
@@ -205,9 +238,12 @@ fn pop_below(serial: u32, to: &mut Context, view: &mut Option<Box<View>>) -> Res
     let is_own = |frame: &Frame| frame.serial == serial;
     let found = frames(|frames| {
         let mut frames = frames.stack.borrow_mut();
-        let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
-        let above = frames.split_off(at + 1);
-        (frames.pop(), above)
+        let taken = frames.frames_mut();
+        let Some(at) = taken.iter().rposition(is_own) else { return (None, Vec::new()) };
+        let mut above: Vec<Frame> = taken.iter_mut().skip(at).map(mem::take).collect();
+        frames.taken = at;
+        let own = above.remove(0);
+        (Some(own), above)
     });
     let (own, above) = found.ok_or(Forgotten)?;
     // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
@@ -250,7 +286,8 @@ pub(crate) fn exited() {
     // a call and left inside it.
     let _ = frames(|frames| {
         let mut frames = frames.stack.borrow_mut();
-        frames.iter_mut().rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
+        let taken = frames.frames_mut().iter_mut();
+        taken.rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
     });
 }
 
@@ -268,7 +305,7 @@ pub(crate) enum Innermost {
 pub(crate) fn innermost() -> Innermost {
     let found = frames(|frames| {
         let frames = frames.stack.borrow();
-        match frames.last() {
+        match frames.frames().last() {
             Some(Frame { context, metadata: Some(metadata), depth, view, .. })
                 if *depth == DEPTH.get() =>
             {
@@ -287,7 +324,7 @@ pub(crate) fn innermost() -> Innermost {
 pub(crate) fn name() -> Option<&'static str> {
     let found = frames(|frames| {
         let frames = frames.stack.borrow();
-        let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
+        let frame = frames.frames().last().filter(|frame| frame.depth == DEPTH.get())?;
         Some(frame.metadata?.name())
     });
     found.flatten()
@@ -298,7 +335,7 @@ pub(crate) fn name() -> Option<&'static str> {
 pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
     let found = frames(|frames| {
         let frames = frames.stack.borrow();
-        let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
+        let frame = frames.frames().last().filter(|frame| frame.depth == DEPTH.get())?;
         Some((frame.context.clone(), frame.metadata?))
     });
     found.flatten()
@@ -308,7 +345,7 @@ pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
 pub(crate) fn keep(view: Box<View>) {
     let mut view = Some(view);
     let _ = frames(|frames| {
-        if let Some(frame) = frames.stack.borrow_mut().last_mut()
+        if let Some(frame) = frames.stack.borrow_mut().frames_mut().last_mut()
             && frame.view.is_none()
         {
             frame.view = view.take();

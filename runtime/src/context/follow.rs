@@ -106,7 +106,9 @@ impl Captured {
     fn enter(&self, mut view: Option<Box<View>>) -> Inside<'_> {
         let entered = self.span.enter();
         let attached = match &self.own {
-            Some((context, metadata)) => current::attach(&mut context.clone(), metadata, &mut view),
+            Some((context, metadata)) => {
+                current::attach(&mut context.clone(), Some(metadata), &mut view)
+            }
             None => current::attach_foreign(self.context.clone()),
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));

@@ -194,7 +194,12 @@ fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
 
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
-    pub(crate) fn start(&self, parent: &Context, mut start: Start) -> Started {
+    pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
+        self.start_here(parent, start)
+    }
+
+    #[inline(always)]
+    fn start_here(&self, parent: &Context, mut start: Start) -> Started {
         let asked = (&*start.name, &start.kind, start.site, &*start.attributes);
         let Some(placed) = self.place(parent, asked, &mut start.links) else {
             return Started::Followed;
@@ -436,12 +441,18 @@ impl Engine {
         Own::Recording
     }
 
-    /// As [`Engine::start`], with the context to attach and whether its span records.
-    pub(crate) fn open(&self, parent: &Context, start: Start) -> Option<(Context, bool)> {
-        match self.start(parent, start) {
-            Started::Followed => None,
-            Started::Unsampled(context) => Some((with_unsampled(parent, context), false)),
-            Started::Recording(span) => Some((parent.with_span(span), true)),
+    /// As [`Engine::start`]; what is to be attached goes into `context`.
+    pub(crate) fn open(&self, parent: &Context, start: Start, context: &mut Context) -> Own {
+        match self.start_here(parent, start) {
+            Started::Followed => Own::Nothing,
+            Started::Unsampled(own) => {
+                *context = with_unsampled(parent, own);
+                Own::Unrecorded
+            }
+            Started::Recording(span) => {
+                *context = parent.with_span(span);
+                Own::Recording
+            }
         }
     }
 }
