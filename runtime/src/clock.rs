@@ -2,7 +2,7 @@
 
 use quanta::{Clock, Instant};
 use std::sync::{LazyLock, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment on the clock of calls: cheap to read, never goes back.
 pub(crate) type Tick = Instant;
@@ -17,20 +17,67 @@ pub(crate) fn now() -> Tick {
     CLOCK.now()
 }
 
+/// A moment by the wall clock, in nanoseconds since 1970: what is earlier counts as then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wall(pub(crate) u64);
+
+impl From<SystemTime> for Wall {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Wall(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Wall> for SystemTime {
+    fn from(Wall(nanos): Wall) -> Self {
+        UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)).unwrap_or(UNIX_EPOCH)
+    }
+}
+
 /// Where the two clocks meet. Spans of one trace must be converted by the same meeting point, or a
 /// child could seem to start before its parent; so it moves only when the wall clock was set.
-static ANCHOR: RwLock<Option<(Tick, SystemTime)>> = RwLock::new(None);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anchor {
+    met: Tick,
+    wall: Wall,
+}
+
+impl Anchor {
+    fn here() -> Self {
+        let (met, wall) = (now(), SystemTime::now());
+        Anchor { met, wall: wall.into() }
+    }
+
+    /// The wall time of a moment.
+    #[inline]
+    pub(crate) fn wall(self, tick: Tick) -> Wall {
+        let nanos = |time: Duration| time.as_nanos() as u64;
+        Wall(match tick >= self.met {
+            true => self.wall.0.saturating_add(nanos(tick.duration_since(self.met))),
+            false => self.wall.0.saturating_sub(nanos(self.met.duration_since(tick))),
+        })
+    }
+}
+
+static ANCHOR: RwLock<Option<Anchor>> = RwLock::new(None);
+
+/// The one that holds now: for who has many moments to convert.
+pub(crate) fn anchor() -> Anchor {
+    let anchor = *ANCHOR.read().unwrap_or_else(PoisonError::into_inner);
+    anchor.unwrap_or_else(|| {
+        *ANCHOR.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Anchor::here)
+    })
+}
 
 /// A wall clock that was set by more than this moves the anchor.
 const STEP: Duration = Duration::from_millis(20);
 
 /// Notices that the wall clock was set (or drifted) since the last time.
 pub(crate) fn settle() {
-    let (tick, wall) = (now(), SystemTime::now());
-    let seen = system_time(tick);
-    let drift = wall.duration_since(seen).unwrap_or_else(|earlier| earlier.duration());
-    if drift > STEP {
-        *ANCHOR.write().unwrap_or_else(PoisonError::into_inner) = Some((tick, wall));
+    let here = Anchor::here();
+    let drift = anchor().wall(here.met).0.abs_diff(here.wall.0);
+    if u128::from(drift) > STEP.as_nanos() {
+        *ANCHOR.write().unwrap_or_else(PoisonError::into_inner) = Some(here);
     }
 }
 
@@ -51,18 +98,7 @@ pub(crate) fn just_now(at: SystemTime) -> Option<Tick> {
 
 /// The wall time of a moment.
 pub(crate) fn system_time(tick: Tick) -> SystemTime {
-    let anchor = *ANCHOR.read().unwrap_or_else(PoisonError::into_inner);
-    let (met, wall) = anchor.unwrap_or_else(|| {
-        *ANCHOR
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| (now(), SystemTime::now()))
-    });
-    if tick >= met {
-        wall.checked_add(tick.duration_since(met)).unwrap_or(wall)
-    } else {
-        wall.checked_sub(met.duration_since(tick)).unwrap_or(wall)
-    }
+    anchor().wall(tick).into()
 }
 
 #[cfg(test)]

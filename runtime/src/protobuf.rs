@@ -21,7 +21,22 @@ fn varint_width(value: usize) -> usize {
 }
 
 impl Message {
-    pub(crate) fn varint(&mut self, mut value: u64) {
+    /// Bytes whose number is known to the compiler: a store, and no call.
+    #[inline]
+    pub(crate) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.0.extend_from_slice(&bytes);
+    }
+
+    #[inline]
+    pub(crate) fn varint(&mut self, value: u64) {
+        if value < 0x80 {
+            self.0.push(value as u8);
+        } else {
+            self.long_varint(value);
+        }
+    }
+
+    fn long_varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
             value >>= 7;
@@ -29,6 +44,7 @@ impl Message {
         self.0.push(value as u8);
     }
 
+    #[inline]
     pub(crate) fn tag(&mut self, field: u32, wire: u32) {
         self.varint(u64::from(field << 3 | wire));
     }
@@ -43,12 +59,19 @@ impl Message {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, 2);
-        self.varint(value.len() as u64);
+        match (field, value.len()) {
+            (0..16, length @ 0..0x80) => self.put([(field << 3 | 2) as u8, length as u8]),
+            (_, length) => {
+                self.tag(field, 2);
+                self.varint(length as u64);
+            }
+        }
         self.0.extend_from_slice(value);
     }
 
+    #[inline]
     pub(crate) fn text(&mut self, field: u32, value: &str) {
         self.bytes(field, value.as_bytes());
     }

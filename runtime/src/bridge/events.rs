@@ -3,13 +3,12 @@
 //! Instead of tracing-opentelemetry's own events, which go to the enclosing *tracing* span: inside a call
 //! of ours that is not the current span.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Array, Context, Key, KeyValue, StringValue, Value as Attribute};
-use tracing_core::{Dispatch, Event, Metadata, Subscriber};
-use tracing_log::NormalizeEvent;
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value as Attribute};
+use tracing_core::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -17,14 +16,34 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::callsite::line;
 use crate::context::current;
 use crate::log::Unit;
-use crate::log::fields::{Fields, Recorder, Rendering, Value};
+use crate::log::fields::{Fields, MAX_RECORD, Recorder, Rendering, Value};
+use crate::log::names::Reserved;
+use crate::log::scratch;
 use crate::log::span_ids::{self, Bridge};
+use crate::log::table::Table;
 use crate::redact;
 
 /// The attributes written beside the fields.
 const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
 
-static RESERVED: OnceLock<[Box<str>; 3]> = OnceLock::new();
+static RESERVED: OnceLock<Reserved> = OnceLock::new();
+
+/// The first message of each place in the code, most often its only one: kept for ever, so that no span
+/// needs a copy of its own, which another thread would have to free.
+static MESSAGES: Table<Box<str>> = Table::new();
+
+/// A longer one is copied each time.
+const LONGEST_KEPT: usize = 256;
+
+fn kept(message: &str, of: &'static Metadata<'static>) -> Cow<'static, str> {
+    if message.len() <= LONGEST_KEPT {
+        let first = MESSAGES.get(std::ptr::from_ref(of).addr(), || message.into());
+        if **first == *message {
+            return Cow::Borrowed(first);
+        }
+    }
+    Cow::Owned(message.to_owned())
+}
 
 /// Writes events to the current span if it records, or to the parent that the event names.
 ///
@@ -49,13 +68,18 @@ impl EventLayer {
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     {
-        let suppressed = current::with(Context::is_telemetry_suppressed)?;
-        if event.is_root() || suppressed {
+        if event.is_root() {
             return None;
         }
-        match event.parent() {
+        let parent = event.parent();
+        let (wanted, here) = current::with(|cx| {
+            let wanted = !cx.is_telemetry_suppressed();
+            let here = wanted && parent.is_none() && cx.has_active_span();
+            (wanted, here.then(|| cx.clone()))
+        })?;
+        match parent.filter(|_| wanted) {
             Some(parent) => self.bridge.context::<S>(parent),
-            None => current::with(|cx| cx.has_active_span().then(|| cx.clone()))?,
+            None => here,
         }
     }
 }
@@ -69,8 +93,8 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
-        let time = SystemTime::now();
-        let normalized = event.normalized_metadata();
+        let time = scratch::time();
+        let normalized = span_ids::of_log_record(event);
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         if span_ids::from_opentelemetry(metadata.target()) || repeats_its_span(metadata) {
             return;
@@ -81,22 +105,32 @@ where
             return;
         }
         let Some(_rendering) = Rendering::begin() else { return };
-        let mut fields = Fields::default();
+        let mut scratch = scratch::take();
+        scratch.start(MAX_RECORD);
+        let fields = &mut scratch.fields;
         let redaction = redact::current();
         let unit = Unit::default();
         let from_log = normalized.is_some();
-        let reserved = RESERVED.get_or_init(|| RESERVED_NAMES.map(Into::into));
-        let mut recorder = Recorder::new(&mut fields, reserved, redaction, unit, from_log);
+        let reserved = RESERVED.get_or_init(|| RESERVED_NAMES.into_iter().collect());
+        let mut recorder = Recorder::new(fields, reserved, redaction, unit, from_log);
         event.record(&mut recorder);
         recorder.finish();
         // All of the user's code has run: `add_event` locks the span.
         let name = match fields.message() {
-            Some(message) => message,
-            None if is_exception(&fields) => "exception",
-            None => event.metadata().name(),
+            Some(message) => kept(message, event.metadata()),
+            None if is_exception(fields) => Cow::Borrowed("exception"),
+            None => Cow::Borrowed(event.metadata().name()),
         };
-        let name = name.to_owned();
-        span.add_event_with_timestamp(name, time, attributes(event, metadata, &fields));
+        let target = match from_log {
+            true => metadata.target().to_owned().into(),
+            false => event.metadata().target().into(),
+        };
+        let attributes = attributes(metadata.level(), target, fields);
+        if !from_log {
+            scratch.share();
+        }
+        scratch::keep(scratch);
+        span.add_event_with_timestamp(name, time, attributes);
     }
 }
 
@@ -114,18 +148,16 @@ fn is_exception(fields: &Fields) -> bool {
         && fields_of_event.any(|(name, value)| name == "error" && matches!(value, Value::Text(_)))
 }
 
-fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Vec<KeyValue> {
-    let target: StringValue = if event.is_log() {
-        metadata.target().to_owned().into()
-    } else {
-        event.metadata().target().into()
-    };
-    let mut attributes =
-        vec![KeyValue::new("level", metadata.level().as_str()), KeyValue::new("target", target)];
+fn attributes(level: &Level, target: StringValue, fields: &Fields) -> Vec<KeyValue> {
+    let fields_named = fields.named();
+    // One more for the convention's key.
+    let mut attributes = Vec::with_capacity(fields_named.len() + 3);
+    attributes.push(KeyValue::new("level", level.as_str()));
+    attributes.push(KeyValue::new("target", target));
     let is_exception = is_exception(fields);
     // What the event itself says under this name stands.
     let mut exception = fields.iter().any(|(name, _)| name == "exception.message");
-    for (name, value) in fields.iter() {
+    for (name, value) in fields_named {
         let text = |at| StringValue::from(fields.text(at).to_owned());
         let value: Attribute = match value {
             Value::Bool(value) => (*value).into(),
@@ -149,8 +181,11 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
                 Attribute::Array(Array::String(chain.iter().map(text).collect()))
             }
         };
-        let name = if is_exception && name == "error" { "exception.message" } else { name };
-        attributes.push(KeyValue::new(Key::from(name.to_owned()), value));
+        let name = match is_exception && name == "error" {
+            true => Cow::Borrowed("exception.message"),
+            false => name,
+        };
+        attributes.push(KeyValue::new(name, value));
     }
     attributes
 }
@@ -158,9 +193,13 @@ fn attributes(event: &Event<'_>, metadata: &Metadata<'_>, fields: &Fields) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::subscriber::Front;
+    use crate::log::LogLayer;
+    use crate::redact::Redaction;
     use std::io;
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use opentelemetry::trace::{Status, Tracer, TracerProvider};
     use opentelemetry_sdk::error::OTelSdkResult;
@@ -351,5 +390,112 @@ mod tests {
         let spans = in_span(|_| info!(value = ?Writes, "x"));
         assert_eq!(attributes_of(&spans[0], 0)[2].1, Attribute::String("written".into()));
         assert!(spans[0].attributes.iter().any(|kv| kv.key.as_str() == "rendered"));
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Runs `body` in a span under both layers, and answers the span and the lines.
+    fn both(
+        layer: impl FnOnce(LogLayer) -> LogLayer,
+        body: impl FnOnce(),
+    ) -> (SpanData, Vec<serde_json::Value>) {
+        let ended = Ended::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
+        let lines = Lines::default();
+        let layer = layer(crate::log::layer().with_writer(lines.clone()));
+        let handle = layer.handle();
+        let subscriber = Front::new(registry().with(EventLayer::new()).with(layer));
+        with_default(subscriber, || provider.tracer("test").in_span("span", |_| body()));
+        assert!(handle.flush(Duration::from_secs(60)));
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (ended.0.lock().unwrap().remove(0), lines)
+    }
+
+    #[test]
+    fn a_value_is_rendered_once_for_its_line_and_its_span_and_both_say_when() {
+        struct Counts(AtomicU8);
+        impl std::fmt::Debug for Counts {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "rendered {}", self.0.fetch_add(1, Relaxed) + 1)
+            }
+        }
+        let counts = Counts(AtomicU8::new(0));
+        let scope = || crate::log::scope().with("request_id", "r-1").with("value", "outer");
+        let (span, lines) = both(
+            |layer| layer,
+            || scope().in_scope(|| info!(value = ?counts, n = 1, "{}", "said")),
+        );
+        assert_eq!(counts.0.load(Relaxed), 1);
+        let attributes = attributes_of(&span, 0);
+        let keys: Vec<_> = attributes.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["level", "target", "value", "n"], "the scope is the line's alone");
+        assert_eq!(attributes[2].1, Attribute::String("rendered 1".into()));
+        let line = &lines[0];
+        for (key, value) in [
+            ("message", "said"),
+            ("value", "rendered 1"),
+            ("request_id", "r-1"),
+            ("value_2", "outer"),
+        ] {
+            assert_eq!(line[key], value);
+        }
+        assert_eq!(line["n"], 1);
+        let event = &span.events.events[0];
+        let at = event.timestamp.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let micros = format!(".{:06}Z", at.subsec_micros());
+        assert!(line["timestamp"].as_str().unwrap().ends_with(&micros), "{micros}: {line}");
+    }
+
+    #[test]
+    fn a_name_that_only_one_of_them_takes_is_free_in_the_other() {
+        let (span, lines) = both(
+            |layer| layer,
+            || {
+                info!(level = "high", "for the span");
+                info!(severity = "high", "for the line");
+            },
+        );
+        assert_eq!(attributes_of(&span, 0)[2].0, "level_2");
+        assert_eq!(lines[0]["level"], "high");
+        assert_eq!(attributes_of(&span, 1)[2].0, "severity");
+        assert_eq!(lines[1]["severity_2"], "high");
+    }
+
+    #[test]
+    fn lines_with_other_secrets_or_limits_have_values_of_their_own() {
+        let event = || info!(password = "hunter2", note = "long enough", "login");
+        let (span, lines) = both(|layer| layer.redact(Redaction::none()), event);
+        assert_eq!(attributes_of(&span, 0)[2].1, Attribute::String(redact::REDACTED.into()));
+        assert_eq!(lines[0]["password"], "hunter2");
+        let (span, lines) = both(|layer| layer.cut_at(5), event);
+        assert_eq!(attributes_of(&span, 0)[3].1, Attribute::String("long enough".into()));
+        assert!(lines[0]["note"].as_str().unwrap().ends_with("bytes cut]"), "{}", lines[0]);
+        let (span, lines) = both(|layer| layer, event);
+        assert_eq!(attributes_of(&span, 0)[2].1, Attribute::String(redact::REDACTED.into()));
+        assert_eq!(lines[0]["password"], redact::REDACTED);
+    }
+
+    #[test]
+    fn only_the_first_message_of_a_place_is_kept() {
+        let spans = in_span(|_| (0..3).for_each(|n| info!("message {}", n / 2)));
+        let names: Vec<_> = spans[0].events.iter().map(|event| event.name.clone()).collect();
+        assert_eq!(names, ["message 0", "message 0", "message 1"]);
+        let kept = |name: &Cow<'static, str>| matches!(name, Cow::Borrowed(_));
+        assert_eq!(names.iter().map(kept).collect::<Vec<_>>(), [true, true, false]);
+        let long = "x".repeat(LONGEST_KEPT + 1);
+        let spans = in_span(|_| info!("{long}"));
+        assert!(!kept(&spans[0].events.events[0].name));
     }
 }

@@ -5,6 +5,7 @@
 //! by no layer but the bridge to OpenTelemetry, whose tracer makes it stand for the running span.
 
 use crate::context::current::{self, Innermost, Mark, View};
+use crate::log::scratch::UnderWay;
 use crate::span::tracer;
 use opentelemetry::Context;
 use std::any::TypeId;
@@ -101,6 +102,7 @@ impl<S: Subscriber> Subscriber for Front<S> {
     }
 
     fn event(&self, event: &Event<'_>) {
+        let _under_way = UnderWay::begin();
         self.inner.event(event);
     }
 

@@ -1,7 +1,7 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock;
-use crate::context::current::{self, Attached, Forgotten, View};
+use crate::context::current::{self, Attached, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::span::engine::{self, Own, Start};
@@ -18,7 +18,6 @@ use tracing_core::Metadata;
 
 /// A span without a site. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
 pub(crate) struct OwnedSpan {
-    /// Empty while it is attached.
     context: Context,
     recording: bool,
     attaches: Attaches,
@@ -54,7 +53,8 @@ impl OwnedSpan {
     }
 
     /// Starts the span of an integration below the current one. `metadata` is what
-    /// `tracing::Span::current()` shows inside. Name and attributes are asked for if somebody wants them.
+    /// `tracing::Span::current()` shows inside. Name and attributes, of which no two have the same key, are
+    /// asked for if somebody wants them.
     #[cfg(feature = "_spans")]
     pub(crate) fn below_current(
         metadata: &'static Metadata<'static>,
@@ -112,7 +112,7 @@ impl OwnedSpan {
         }
         let recording = own == Own::Recording;
         if let Some(attributes) = later.filter(|_| recording) {
-            context.span().set_attributes(attributes());
+            span::set_fields(&context, attributes());
         }
         with(context, recording, Attaches::Always)
     }
@@ -160,25 +160,40 @@ impl OwnedSpan {
     }
 
     #[cfg(feature = "_spans")]
-    pub(crate) fn set_attributes(&self, attributes: Vec<KeyValue>) {
+    pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if self.recording {
             self.context.span().set_attributes(attributes);
         }
     }
 
-    /// Makes the span current on this thread while the guard lives.
-    pub(crate) fn attach(&mut self) -> Current<'_> {
+    fn attached(&mut self) -> Attached {
         let attaches = match self.attaches {
             Attaches::Never => false,
             Attaches::Always => true,
             #[cfg(feature = "_spans")]
             Attaches::Elsewhere => !self.is_here(),
         };
-        let attached = match attaches {
-            true => current::attach(&mut self.context, self.metadata, &mut self.view),
+        match attaches {
+            // A copy: should something unwind before it is given back, the span still has to end.
+            true => current::attach(&mut self.context.clone(), self.metadata, &mut self.view),
             false => Attached::default(),
-        };
-        Current { span: self, attached }
+        }
+    }
+
+    /// Makes the span current on this thread until [`OwnedSpan::leave`]; should that not be reached, since
+    /// something unwinds, the span ends as a panic.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Entered {
+        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
+        Entered { attached: self.attached(), otherwise }
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self, entered: Entered) {
+        if entered.attached.is_there() {
+            self.view = entered.attached.detach(&mut Context::new()).ok().flatten();
+        }
+        self.if_dropped = entered.otherwise;
     }
 
     /// Whether what is current has the same span as our context.
@@ -192,11 +207,9 @@ impl OwnedSpan {
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
-        let current = self.attach();
+        let entered = self.enter();
         let value = work();
-        drop(current);
-        self.if_dropped = otherwise;
+        self.leave(entered);
         value
     }
 
@@ -227,21 +240,8 @@ impl Drop for OwnedSpan {
     }
 }
 
-/// See [`OwnedSpan::attach`].
-pub(crate) struct Current<'a> {
-    span: &'a mut OwnedSpan,
+/// See [`OwnedSpan::enter`].
+pub(crate) struct Entered {
     attached: Attached,
-}
-
-impl Drop for Current<'_> {
-    fn drop(&mut self) {
-        if self.attached.is_there() {
-            let OwnedSpan { context, view, recording, .. } = &mut *self.span;
-            match std::mem::take(&mut self.attached).detach(context) {
-                Ok(kept) => *view = kept,
-                // Forgotten: the span ends with its last holder.
-                Err(Forgotten) => *recording = false,
-            }
-        }
-    }
+    otherwise: Outcome,
 }

@@ -12,10 +12,10 @@ use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::labelled::{Begun, Choice, Place, Table};
 use crate::service::Held;
+use crate::span::confirmed::Call;
 use crate::span::engine::{self, Own};
 use crate::span::failed::Failed;
 use crate::span::others;
-use crate::span::record::Pending;
 use crate::span::span::{self, Ending};
 use crate::span::tracer;
 use crate::watch;
@@ -527,9 +527,10 @@ impl Running {
         let of_span =
             wanted.and_then(|span| span.with_subscriber(|(id, to)| get_otel_context(id, to)));
         if let Some(Some(context)) = of_span {
-            let ended_at = clock::system_time(end);
-            let call = Pending::of_call(self.site, place, outcome, error_type, duration, ended_at);
-            others::call_ended(context.span().span_context(), call);
+            let duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            let ended_at = clock::anchor().wall(end);
+            let call = Call { site: self.site, place, outcome, duration, ended_at };
+            others::call_ended(context.span().span_context(), call, error_type);
         }
     }
 }

@@ -174,7 +174,8 @@ pub(crate) fn attach(
         let frame = stack.push();
         (frame.serial, frame.metadata, frame.depth) = (serial, metadata, DEPTH.get());
         // An empty slot for what is in it: no more than words that change places.
-        (mem::swap(&mut frame.context, context), mem::swap(&mut frame.view, view));
+        mem::swap(&mut frame.context, context);
+        mem::swap(&mut frame.view, view);
         Some(Attached { guard: Some(guard), serial })
     });
     attached.flatten().unwrap_or_default()
@@ -219,7 +220,8 @@ impl Attached {
             let Some(last) = stack.frames_mut().last_mut().filter(|it| it.serial == serial) else {
                 return false;
             };
-            (mem::swap(to, &mut last.context), mem::swap(view, &mut last.view));
+            mem::swap(to, &mut last.context);
+            mem::swap(view, &mut last.view);
             stack.pop();
             true
         });

@@ -48,10 +48,39 @@ pub(crate) fn span_id() -> SpanId {
     }
 }
 
+/// The digits of each byte.
+static HEX: [[u8; 2]; 256] = {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut hex = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < hex.len() {
+        hex[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    hex
+};
+
+/// Writes bytes as lower-case hex digits, two for each: `out` is twice as long.
+#[inline]
+pub(crate) fn write_hex(out: &mut [u8], bytes: &[u8]) {
+    for (digits, byte) in out.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *digits = HEX[usize::from(*byte)];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn bytes_are_written_as_digits() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let mut hex = [0; 512];
+        write_hex(&mut hex, &bytes);
+        let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(str::from_utf8(&hex), Ok(&*expected));
+    }
 
     #[test]
     fn threads_do_not_share_ids() {

@@ -38,6 +38,10 @@ impl Route<Body> for Matched {
         matched.map(|path| path.as_str().to_owned())
     }
 
+    fn with_route<T>(&self, request: &Request<Body>, with: impl FnOnce(Option<&str>) -> T) -> T {
+        with(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str))
+    }
+
     fn counted(&self, body: Body, count: BodyCount) -> Body {
         use ::http_body::Body as _;
         // A request without a body, as most are.

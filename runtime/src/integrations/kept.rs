@@ -3,7 +3,13 @@
 use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
 use metrics::Recorder;
+#[cfg(feature = "_http")]
+use std::borrow::Cow;
+#[cfg(feature = "_http")]
+use std::cell::RefCell;
 use std::sync::Arc;
+#[cfg(feature = "_http")]
+use std::thread::LocalKey;
 
 /// How many handles are kept. What lies beyond is registered each time, and bounded by the recorder.
 const KEPT: usize = 2_000;
@@ -86,6 +92,68 @@ impl<K: Clone + PartialEq, V: Clone> Kept<K, V> {
     }
 }
 
+/// How many handles a thread finds at once.
+#[cfg(feature = "_http")]
+const NEAR: usize = 16;
+
+/// The handles that a thread asked for last: each of its places is one handle's, whoever came last.
+#[cfg(feature = "_http")]
+pub(super) struct Near<K, V>([RefCell<Option<Found<K, V>>>; NEAR]);
+
+#[cfg(feature = "_http")]
+struct Found<K, V> {
+    /// Of whom, and of which recorder, it is.
+    of: [usize; 2],
+    place: &'static str,
+    key: K,
+    handle: V,
+}
+
+#[cfg(feature = "_http")]
+impl<K, V> Near<K, V> {
+    pub(super) const fn new() -> Self {
+        Near([const { RefCell::new(None) }; NEAR])
+    }
+}
+
+#[cfg(feature = "_http")]
+impl<K: Clone + PartialEq + 'static, V: Clone + 'static> Kept<K, V> {
+    /// As [`Kept::with`], which is asked when `near` does not know: a place that is a kept word is told by
+    /// where that lies. `hint` tells keys apart that are asked for in turn.
+    #[expect(clippy::ptr_arg, reason = "what is no kept word is told by its text")]
+    pub(super) fn with_near<T>(
+        &self,
+        near: &'static LocalKey<Near<K, V>>,
+        place: &Cow<'static, str>,
+        (key, hint): (&K, usize),
+        make: impl FnOnce(&dyn Recorder) -> V,
+        with: impl Fn(&V) -> T,
+    ) -> T {
+        let &Cow::Borrowed(word) = place else { return self.with(place, key, make, with) };
+        let of = [std::ptr::from_ref(self).addr(), metrics::with_recorder(address)];
+        let at = ((word.as_ptr().addr() >> 3) ^ (of[0] >> 4) ^ hint) % NEAR;
+        let found = near.try_with(|near| {
+            let held = near.0[at].try_borrow().ok()?;
+            let known = |found: &&Found<K, V>| {
+                found.of == of && std::ptr::eq(found.place, word) && found.key == *key
+            };
+            let found = held.as_ref().filter(known)?;
+            Some(with(&found.handle))
+        });
+        if let Ok(Some(done)) = found {
+            return done;
+        }
+        let handle = self.with(place, key, make, V::clone);
+        // Else the thread is ending, or somebody further out is looking there.
+        let _ = near.try_with(|near| {
+            let (key, handle) = (key.clone(), handle.clone());
+            let found = Found { of, place: word, key, handle };
+            near.0[at].try_borrow_mut().ok()?.replace(found)
+        });
+        with(&handle)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +181,34 @@ mod tests {
             }
         }
         assert_eq!(kept.0.load().as_ref().map(|cache| cache.kept), Some(KEPT));
+    }
+
+    #[cfg(feature = "_http")]
+    #[test]
+    fn a_thread_finds_what_it_asked_for_last_unless_the_recorder_is_another() {
+        thread_local! {
+            static NEAR: Near<u8, String> = const { Near::new() };
+        }
+        static KEPT: Kept<u8, String> = Kept::new();
+        static OTHERS: Kept<u8, String> = Kept::new();
+        let made = Cell::new(0);
+        let ask = |kept: &Kept<u8, String>, place: Cow<'static, str>, key: u8| {
+            let make = |_: &dyn Recorder| {
+                made.set(made.get() + 1);
+                format!("{place}{key}")
+            };
+            let found = kept.with_near(&NEAR, &place, (&key, 0), make, String::clone);
+            assert_eq!(found, format!("{place}{key}"));
+            made.get()
+        };
+        let (a, b) = (Cow::Borrowed("/a"), Cow::Borrowed("/b"));
+        for _ in 0..2 {
+            assert!(ask(&KEPT, a.clone(), 1) <= 3);
+            assert!(ask(&KEPT, a.clone(), 2) <= 3);
+            assert_eq!(ask(&KEPT, b.clone(), 1), 3);
+        }
+        assert_eq!(ask(&KEPT, Cow::Owned("/a".into()), 1), 3, "a copy is the same place");
+        assert_eq!(ask(&OTHERS, a.clone(), 1), 4);
+        metrics::with_local_recorder(&recorder(), || assert_eq!(ask(&KEPT, a.clone(), 1), 5));
     }
 }

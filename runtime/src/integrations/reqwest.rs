@@ -34,7 +34,7 @@
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
 use super::http as conventions;
-use super::http::sending::Sending;
+use super::http::sending::{Ending, Sending};
 use crate::call::classify;
 use crate::context::current;
 use crate::context::propagation::carriers::Writing;
@@ -98,12 +98,17 @@ async fn send(
         propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
     });
     let mut executing = pin!(client.execute(request));
-    let result = poll_fn(|context| sending.span.inside(|| executing.as_mut().poll(context))).await;
-    end(&mut sending, result)
+    poll_fn(|context| sending.poll(|| executing.as_mut().poll(context), judge)).await
 }
 
 /// The URL without what may be secret or personal: nobody named it.
 fn without_secrets(url: &Url) -> String {
+    if url.username().is_empty() && url.password().is_none() {
+        // Both stand at the end, each after a sign of its own.
+        let after = |part: Option<&str>| part.map_or(0, |part| part.len() + 1);
+        let shown = url.as_str().len() - after(url.query()) - after(url.fragment());
+        return url.as_str()[..shown].to_owned();
+    }
     let mut url = url.clone();
     // Refused where a URL cannot have them.
     let _ = url.set_username("");
@@ -113,22 +118,26 @@ fn without_secrets(url: &Url) -> String {
     url.into()
 }
 
-fn end(sending: &mut Sending, result: Result<Response, Error>) -> Result<Response, Error> {
+fn judge(
+    sending: &mut Sending,
+    result: Result<Response, Error>,
+) -> (Result<Response, Error>, Ending) {
     match result {
         Ok(response) => {
-            sending.answered(response.status(), conventions::version(response.version()));
-            Ok(response)
+            let ending = sending.answered(response.status(), response.version());
+            (Ok(response), ending)
         }
         Err(error) => {
             // Its text would show the whole URL.
             let url = error.url().cloned();
             let error = error.without_url();
             let error_type = error_type(&error);
-            sending.failed(error_type, classify::described(error_type, &error));
-            Err(match url {
+            let ending = sending.failed(error_type, classify::described(error_type, &error));
+            let error = match url {
                 Some(url) => error.with_url(url),
                 None => error,
-            })
+            };
+            (Err(error), ending)
         }
     }
 }
@@ -182,6 +191,13 @@ mod tests {
             ("https://me:secret@host:8443/a/b?token=1#here", "https://host:8443/a/b"),
             ("http://host/?q", "http://host/"),
             ("http://[::1]:80/", "http://[::1]/"),
+            ("http://host:81/a%3Fb?c#d?e", "http://host:81/a%3Fb"),
+            ("http://host/a#b?c", "http://host/a"),
+            ("http://host/a?#", "http://host/a"),
+            ("http://host/a#", "http://host/a"),
+            ("http://host/é?ü#ß", "http://host/%C3%A9"),
+            ("http://me@host/a?b", "http://host/a"),
+            ("data:text/plain?x#y", "data:text/plain"),
         ] {
             assert_eq!(without_secrets(&Url::parse(url).unwrap()), shown);
         }

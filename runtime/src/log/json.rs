@@ -6,37 +6,104 @@ use std::ops::Range;
 
 use super::clock::Seconds;
 use super::fields::{Fields, Value};
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, Key};
 use super::line::Line;
 use super::record;
 use serde_json::Value as Json;
+use tracing_core::Level;
 
-/// A format, ready to write: what stands before each value is made once.
+/// A format, ready to write: what stands between the values is made once.
 #[derive(Debug)]
 pub(super) struct Writer {
     format: keys::Json,
-    /// `,"timestamp":` and so on; empty for a key that is not written.
-    before: [Vec<u8>; KEYS.len()],
+    /// Up to the timestamp's value; empty if there is none.
+    time: Vec<u8>,
+    /// From there to the message's value, by level.
+    levels: [Vec<u8>; 5],
+    writes_message: bool,
+    target: Vec<u8>,
+    /// Up to the trace's id, and from there to the span's; empty if they are not written.
+    trace_id: Vec<u8>,
+    span_id: Vec<u8>,
+    /// What follows the ids: by whether the span is sampled, and whether that may still change.
+    sampled: [Vec<u8>; 4],
+    service: Vec<u8>,
+    span: Vec<u8>,
+    file: Vec<u8>,
+    line: Vec<u8>,
     /// Whether fields are written as they are.
     plain: bool,
 }
 
+/// Fields are nearly always shorter, with all their quotes.
+const USUAL: usize = 512;
+
 impl Writer {
-    pub(super) fn new(format: keys::Json) -> Writer {
-        let before = format.settled().map(|name| {
+    pub(super) fn new(format: keys::Json, service: Option<&str>) -> Writer {
+        let names = format.settled();
+        // `,"timestamp":` and so on; empty for a key that is not written.
+        let before = |key: Key| {
             let mut before = Vec::new();
-            if let Some(name) = name {
+            if let Some(name) = &names[key as usize] {
                 before.push(b',');
-                string(&mut before, &name);
+                string(&mut before, name);
                 before.push(b':');
             }
             before
+        };
+        // What a text in quotes needs around it, and what comes then.
+        let open = |key| match before(key) {
+            before if before.is_empty() => before,
+            before => [&before[..], b"\""].concat(),
+        };
+        let close = |key| if names[key as usize].is_some() { &b"\""[..] } else { b"" };
+        let with = |key, value: &[u8]| match before(key) {
+            before if before.is_empty() => before,
+            before => [&before[..], value].concat(),
+        };
+        let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+        let levels = levels.map(|level| {
+            let severity = with(Key::Severity, format!("\"{level}\"").as_bytes());
+            [close(Key::Timestamp), &severity, &before(Key::Message)].concat()
         });
+        let states: [(&[u8], &[u8]); 4] = [
+            (b"\"00\"", b"false"),
+            (b"\"01\"", b"true"),
+            (b"\"00\"", b"\"pending\""),
+            (b"\"01\"", b"\"pending\""),
+        ];
+        let sampled = states.map(|(flags, sampled)| {
+            let id = if names[Key::SpanId as usize].is_some() { Key::SpanId } else { Key::TraceId };
+            [close(id), &with(Key::TraceFlags, flags), &with(Key::Sampled, sampled)].concat()
+        });
+        let named = service.map(|service| {
+            let mut value = Vec::new();
+            string(&mut value, service);
+            with(Key::Service, &value)
+        });
+        let span_id = match (open(Key::SpanId), close(Key::TraceId)) {
+            (open, _) if open.is_empty() => open,
+            (open, close) => [close, &open].concat(),
+        };
         let plain = format.renamed.is_empty()
             && format.omitted.is_empty()
             && format.rewrite.is_none()
             && !format.nests;
-        Writer { format, before, plain }
+        Writer {
+            time: open(Key::Timestamp),
+            levels,
+            writes_message: names[Key::Message as usize].is_some(),
+            target: before(Key::Target),
+            trace_id: open(Key::TraceId),
+            span_id,
+            sampled,
+            service: named.unwrap_or_default(),
+            span: before(Key::Span),
+            file: before(Key::File),
+            line: before(Key::Line),
+            plain,
+            format,
+        }
     }
 
     /// Whether it shows the name of the span.
@@ -44,74 +111,53 @@ impl Writer {
         self.format.writes(Key::Span)
     }
 
-    /// Writes the key, and says whether its value is wanted.
-    #[inline]
-    fn key(&self, out: &mut Vec<u8>, key: Key) -> bool {
-        let before = &self.before[key as usize];
-        out.extend_from_slice(before);
-        !before.is_empty()
-    }
-
     /// Appends the line, newline included. Every other newline in it is escaped.
     pub(super) fn write(&self, out: &mut Vec<u8>, line: &Line<'_>, seconds: &mut Seconds) {
         let start = out.len();
-        if self.key(out, Key::Timestamp) {
-            out.push(b'"');
+        out.reserve(USUAL);
+        if !self.time.is_empty() {
+            out.extend_from_slice(&self.time);
             seconds.rfc3339(line.time, out);
-            out.push(b'"');
         }
-        if self.key(out, Key::Severity) {
-            out.push(b'"');
-            out.extend_from_slice(line.level.as_str().as_bytes());
-            out.push(b'"');
-        }
-        if self.key(out, Key::Message) {
+        out.extend_from_slice(match line.level {
+            Level::TRACE => &self.levels[0],
+            Level::DEBUG => &self.levels[1],
+            Level::INFO => &self.levels[2],
+            Level::WARN => &self.levels[3],
+            Level::ERROR => &self.levels[4],
+        });
+        if self.writes_message {
             string(out, line.message);
         }
-        if self.key(out, Key::Target) {
-            string(out, line.target);
-        }
+        text(out, &self.target, line.target);
         if let Some(ids) = line.ids {
-            if self.key(out, Key::TraceId) {
-                hex(out, &ids.trace_id.to_bytes());
+            if !self.trace_id.is_empty() {
+                out.extend_from_slice(&self.trace_id);
+                hex(out, ids.trace_id.to_bytes());
             }
-            if self.key(out, Key::SpanId) {
-                hex(out, &ids.span_id.to_bytes());
+            if !self.span_id.is_empty() {
+                out.extend_from_slice(&self.span_id);
+                hex(out, ids.span_id.to_bytes());
             }
-            if self.key(out, Key::TraceFlags) {
-                out.extend_from_slice(if ids.sampled { b"\"01\"" } else { b"\"00\"" });
-            }
-            if self.key(out, Key::Sampled) {
-                out.extend_from_slice(match ids.pending {
-                    true => b"\"pending\"",
-                    false if ids.sampled => b"true",
-                    false => b"false",
-                });
-            }
+            let state = usize::from(ids.pending) << 1 | usize::from(ids.sampled);
+            out.extend_from_slice(&self.sampled[state]);
         }
-        if let Some(service) = line.service
-            && self.key(out, Key::Service)
-        {
-            string(out, service);
-        }
-        if let Some(span) = line.span
-            && self.key(out, Key::Span)
-        {
-            string(out, span);
+        out.extend_from_slice(&self.service);
+        if let Some(span) = line.span {
+            text(out, &self.span, span);
         }
         if let Some((file, number)) = line.source
-            && self.key(out, Key::File)
+            && !self.file.is_empty()
         {
-            string(out, file);
-            if self.key(out, Key::Line) {
+            text(out, &self.file, file);
+            if !self.line.is_empty() {
+                out.extend_from_slice(&self.line);
                 unsigned(out, number.into());
             }
         }
         if self.plain {
             for (name, value) in line.fields.iter() {
-                out.push(b',');
-                string(out, name);
-                out.push(b':');
+                self::name(out, name);
                 self::value(out, line.fields, value);
             }
         } else {
@@ -156,9 +202,7 @@ impl Writer {
             return nested::write(out, fields, &own, &pairs);
         }
         for (name, value) in &pairs {
-            out.push(b',');
-            string(out, name);
-            out.push(b':');
+            self::name(out, name);
             value.write(out, fields);
         }
     }
@@ -252,17 +296,32 @@ fn signed(out: &mut Vec<u8>, value: i64) {
     unsigned(out, value.unsigned_abs());
 }
 
+/// `00`, `01` … `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    pairs
+};
+
 fn unsigned(out: &mut Vec<u8>, mut value: u64) {
+    if value < 10 {
+        // A digit is one byte.
+        return out.push(b'0' + value as u8);
+    }
     let mut digits = [0; 20];
     let mut from = digits.len();
-    loop {
+    while value >= 10 {
+        from -= 2;
+        digits[from..from + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if value > 0 {
         from -= 1;
-        // A digit is one byte.
-        digits[from] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+        digits[from] = b'0' + value as u8;
     }
     out.extend_from_slice(&digits[from..]);
 }
@@ -282,13 +341,26 @@ pub(crate) fn not_a_number(value: f64) -> Option<&'static str> {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
+/// The digits of an id, without quotes.
+fn hex<const BYTES: usize>(out: &mut Vec<u8>, id: [u8; BYTES]) {
+    for four in id.as_chunks().0 {
+        // One digit a byte, eight at a time.
+        let mut digits = u64::from(u32::from_be_bytes(*four));
+        digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
+        digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff;
+        digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
+        let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1);
+        out.extend_from_slice(&text.to_be_bytes());
     }
-    out.push(b'"');
+}
+
+/// A text under its key, if that is written.
+fn text(out: &mut Vec<u8>, before: &[u8], text: &str) {
+    if !before.is_empty() {
+        out.extend_from_slice(before);
+        string(out, text);
+    }
 }
 
 /// What a byte needs in a JSON string: nothing, or to be looked at.
@@ -306,8 +378,57 @@ const SPECIAL: [bool; 256] = {
 /// Writes a string. Beyond what JSON asks for, everything is escaped that might end a line or drive a
 /// terminal: a JSON line is also read by people, through `tail`.
 fn string(out: &mut Vec<u8>, text: &str) {
+    between(out, b"\"", text, b"\"");
+}
+
+/// A field's name, with what stands before it and after.
+fn name(out: &mut Vec<u8>, name: &str) {
+    between(out, b",\"", name, b"\":");
+}
+
+#[inline(always)]
+fn between<const A: usize, const B: usize>(
+    out: &mut Vec<u8>,
+    open: &[u8; A],
+    text: &str,
+    close: &[u8; B],
+) {
     let bytes = text.as_bytes();
-    out.push(b'"');
+    out.extend_from_slice(open);
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        escaped(out, bytes);
+    }
+    out.extend_from_slice(close);
+}
+
+/// Whether these bytes are surely what they will be in a JSON string: ASCII, and not special.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    // The high bit of a byte that is zero, and perhaps of others if there is one.
+    let zero = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
+    let harmless = |eight: &[u8; 8]| {
+        let eight = u64::from_le_bytes(*eight);
+        let control = eight.wrapping_sub(0x20 * EACH) & !eight;
+        let quote = zero(eight ^ (u64::from(b'"') * EACH));
+        let backslash = zero(eight ^ (u64::from(b'\\') * EACH));
+        // From 0x7f on.
+        let beyond = eight.wrapping_add(EACH) | eight;
+        (control | quote | backslash | beyond) & HIGH == 0
+    };
+    match bytes.last_chunk() {
+        // It may overlap with the one before.
+        Some(last) => bytes.as_chunks().0.iter().all(harmless) && harmless(last),
+        None => bytes.iter().all(|byte| !SPECIAL[usize::from(*byte)]),
+    }
+}
+
+/// Writes what stands between the quotes.
+#[inline(never)]
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut from = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -347,7 +468,6 @@ fn string(out: &mut Vec<u8>, text: &str) {
         at += length;
     }
     out.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -361,9 +481,33 @@ mod tests {
             signed(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
+        let powers = (0..20).map(|n| 10_u64.pow(n));
+        for value in powers.flat_map(|it| [it - 1, it, it + 1]).chain([u64::MAX]) {
+            let mut out = Vec::new();
+            unsigned(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn an_id_has_two_digits_a_byte() {
         let mut out = Vec::new();
-        unsigned(&mut out, u64::MAX);
-        assert_eq!(String::from_utf8(out).unwrap(), u64::MAX.to_string());
+        hex(&mut out, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210_u128.to_be_bytes());
+        hex(&mut out, 0x00ff_a0f9_9f0a_90ff_u64.to_be_bytes());
+        assert_eq!(out, b"0123456789abcdeffedcba987654321000ffa0f99f0a90ff");
+    }
+
+    #[test]
+    fn a_special_byte_is_seen_at_any_place_of_a_text_of_any_length() {
+        for length in 0..40 {
+            assert!(is_plain(&vec![b'~'; length]));
+            for (at, special) in (0..length).flat_map(|at| (0..=255).map(move |it| (at, it))) {
+                let mut bytes = vec![b'a'; length];
+                bytes[at] = special;
+                let known = SPECIAL[usize::from(special)] || (special >= 0x80 && length >= 8);
+                assert_eq!(!is_plain(&bytes), known, "{special:#x} at {at} of {length}");
+            }
+        }
     }
 
     #[test]

@@ -1,23 +1,21 @@
 //! The layer that turns each event into a line of each sink.
 
-use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use tracing_core::{Dispatch, Event, LevelFilter, Subscriber};
-use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::clock::Seconds;
-use super::fields::{Fields, MAX_RECORD, Recorder, Rendering};
+use super::fields::{MAX_RECORD, Recorder, Rendering};
 use super::handle::LogHandle;
 use super::limit::{Limit, Limiter, Verdict};
 use super::line::Line;
+use super::names::Reserved;
 use super::record::{LogRecord, ScopedLogs};
 use super::reminder::Reminder;
+use super::scratch::{self, Scratch};
 use super::sink::{Format, Sink};
 use super::span_ids::{self, Bridge, Ids};
 use super::value::Unit;
@@ -45,8 +43,10 @@ pub struct LogLayer {
 #[derive(Debug)]
 struct Settled {
     /// The names that no field may have.
-    reserved: Vec<Box<str>>,
+    reserved: Reserved,
     names_span: bool,
+    /// Whether the fields of a span's event would be this layer's as well.
+    shares: bool,
 }
 
 impl LogLayer {
@@ -198,28 +198,14 @@ impl LogLayer {
                 let builder = opentelemetry_sdk::Resource::builder_empty();
                 self.set_resource(&builder.with_attributes([name]).build());
             }
-            let mut reserved: Vec<Box<str>> = self.sinks().flat_map(Sink::settle).collect();
-            reserved.push("suppressed".into());
-            reserved.sort_unstable();
-            reserved.dedup();
-            Settled { reserved, names_span: self.sinks().any(Sink::names_span) }
+            let own = self.sinks().flat_map(|sink| sink.settle(self.service.as_deref()));
+            let reserved = own.chain(["suppressed".into()]).collect();
+            // As the layer before has them, which makes the events of spans.
+            let shares =
+                self.redaction.is_none() && self.unit == Unit::default() && self.room == MAX_RECORD;
+            Settled { reserved, shares, names_span: self.sinks().any(Sink::names_span) }
         })
     }
-}
-
-/// Memory that a thread keeps from line to line.
-#[derive(Default)]
-struct Scratch {
-    fields: Fields,
-    line: Vec<u8>,
-    seconds: Seconds,
-}
-
-/// A line longer than this gives its memory back.
-const KEPT: usize = 64 * 1024;
-
-thread_local! {
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 /// What the current context says of a line.
@@ -250,7 +236,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, layers: layer::Context<'_, S>) {
         let settled = self.settled();
-        let normalized = event.normalized_metadata();
+        let normalized = span_ids::of_log_record(event);
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         let level = *metadata.level();
         let own_message = span_ids::from_opentelemetry(metadata.target());
@@ -266,25 +252,29 @@ where
                 None => {}
             }
         }
-        let time = SystemTime::now();
+        let time = scratch::time();
         let Some(_rendering) = Rendering::begin() else {
             self.sinks().filter(|sink| sink.takes(level)).for_each(Sink::drop_line);
             return;
         };
-        // Taken, not borrowed: a user's `Debug` may log, and that line finds none and makes its own. Past
-        // the end of the thread there is none either.
-        let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        let Scratch { fields, line: out, seconds } = &mut *scratch;
+        let mut scratch = scratch::take();
+        let reserved = &settled.reserved;
+        // The span's event has been made of the same fields.
+        let rendered = settled.shares && scratch.take_shared() && scratch.fields.suit(reserved);
+        if !rendered {
+            scratch.start(self.room);
+        }
+        let Scratch { fields, line: out, seconds, .. } = &mut *scratch;
 
-        fields.start(self.room);
         let redaction = self.redaction.as_ref().unwrap_or_else(|| redact::current());
         let from_log = normalized.is_some();
-        let reserved = &settled.reserved;
         let mut recorder = Recorder::new(fields, reserved, redaction, self.unit, from_log);
         // A log record's target may be anything; an event's is in the program's text.
         let target = from_log.then(|| recorder.label(metadata.target()));
-        event.record(&mut recorder);
-        recorder.leave_group();
+        if !rendered {
+            event.record(&mut recorder);
+            recorder.leave_group();
+        }
         // All of the user's code has run: from here on the thread's context may be borrowed.
         let mut here = Here::default();
         if !own_message {
@@ -319,7 +309,6 @@ where
                 true => None,
                 false => self.bridge.ids(event, &layers, here.ids, here.suppressed),
             },
-            service: self.service.as_deref(),
             #[cfg(feature = "otlp")]
             event: given_name(event.metadata()),
             span,
@@ -334,7 +323,6 @@ where
                 }
             }
         }
-        out.shrink_to(KEPT);
-        let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
+        scratch::keep(scratch);
     }
 }

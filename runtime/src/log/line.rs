@@ -15,7 +15,6 @@ pub(crate) struct Line<'a> {
     pub(crate) message: &'a str,
     pub(crate) target: &'a str,
     pub(crate) ids: Option<Ids>,
-    pub(crate) service: Option<&'a str>,
     /// The event's own name, if it was given one.
     #[cfg(feature = "otlp")]
     pub(crate) event: Option<&'static str>,

@@ -26,15 +26,17 @@ mod layer;
 mod limit;
 mod line;
 mod logger;
+pub(crate) mod names;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 mod pretty;
 mod record;
 mod reminder;
 mod scope;
+pub(crate) mod scratch;
 mod sink;
 pub(crate) mod span_ids;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use arc_swap::ArcSwap;
 use opentelemetry::{Context, ContextGuard};
@@ -47,10 +47,11 @@ pub fn scope() -> Scope {
 /// those of other tasks in it. The same key again replaces the value. False, and nothing happens,
 /// outside every scope, or when the scope has 64 fields.
 pub fn add(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> bool {
-    let Some(Some(held)) = current::with(|cx| cx.get::<Held>().cloned()) else { return false };
+    // Cloned: what is replaced must not be dropped while the context is borrowed.
+    let Some(here) = current::with(Context::clone) else { return false };
+    let Some(Held { bound, now }) = here.get::<Held>() else { return false };
     let (key, value) = (key.into(), value.into());
     let mut fits = true;
-    let Pairings { bound, now } = &*held.0;
     now.get_or_init(|| ArcSwap::from_pointee(bound.clone())).rcu(|pairs| {
         let mut pairs = Pairs::clone(pairs);
         fits = set(&mut pairs, key.clone(), value.clone());
@@ -102,7 +103,7 @@ impl Scope {
             }
         }
         let bound = pairs.unwrap_or_default();
-        context.with_value(Held(Arc::new(Pairings { bound, now: OnceLock::new() })))
+        context.with_value(Held { bound, now: OnceLock::new() })
     }
 
     /// Enters the scope on this thread until the guard is dropped. Not for async code: a guard held
@@ -119,11 +120,8 @@ impl Scope {
 pub struct Entered(#[expect(dead_code, reason = "held to be dropped")] Option<ContextGuard>);
 
 /// The fields of a scope, those of the scopes around it included.
-#[derive(Clone, Debug)]
-struct Held(Arc<Pairings>);
-
 #[derive(Debug)]
-struct Pairings {
+struct Held {
     /// With which it began.
     bound: Pairs,
     /// With those that were added; few scopes have such, and their making costs more than all the rest.
@@ -132,9 +130,9 @@ struct Pairings {
 
 impl Held {
     fn with<T>(&self, with: impl FnOnce(&Pairs) -> T) -> T {
-        match self.0.now.get() {
+        match self.now.get() {
             Some(now) => with(&now.load()),
-            None => with(&self.0.bound),
+            None => with(&self.bound),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Sink {
     }
 
     /// Decides what was left open, and answers the names that no field may have.
-    pub(super) fn settle(&self) -> Vec<Box<str>> {
+    pub(super) fn settle(&self, service: Option<&str>) -> Vec<Box<str>> {
         let format = self.format.clone().unwrap_or_else(|| match self.terminal {
             true => pretty::pretty().into(),
             false => keys::json().into(),
@@ -201,7 +201,7 @@ impl Sink {
         let (rendering, reserved) = match format.0 {
             Kind::Json(json) => {
                 let reserved = json.reserved().collect();
-                (Rendering::Json(Box::new(json::Writer::new(*json))), reserved)
+                (Rendering::Json(Box::new(json::Writer::new(*json, service))), reserved)
             }
             Kind::Pretty(mut pretty) => {
                 pretty.settle(self.terminal && colour_wanted());

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId};
 use tracing_core::dispatcher::WeakDispatch;
-use tracing_core::{Dispatch, Event, Subscriber, span};
+use tracing_core::{Dispatch, Event, Metadata, Subscriber, span};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::layer;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -45,6 +46,13 @@ impl Ids {
 /// are about telemetry, not about a request: they are written without ids.
 pub(crate) fn from_opentelemetry(target: &str) -> bool {
     target.starts_with("opentelemetry")
+}
+
+/// What a `log` record says of itself; `None` for an event of tracing's own.
+#[inline]
+pub(crate) fn of_log_record<'a>(event: &'a Event<'_>) -> Option<Metadata<'a>> {
+    // The target of all of them: other events need no second look.
+    if event.metadata().target() == "log" { event.normalized_metadata() } else { None }
 }
 
 /// Finds the OpenTelemetry context behind a tracing span. A layer keeps one.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 const BUCKETS: usize = 256;
 
 /// Values by the address of a static.
-pub(super) struct Table<T>([Bucket<T>; BUCKETS]);
+pub(crate) struct Table<T>([Bucket<T>; BUCKETS]);
 
 type Bucket<T> = OnceLock<Box<Node<T>>>;
 
@@ -17,13 +17,13 @@ struct Node<T> {
 }
 
 impl<T> Table<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Table([const { OnceLock::new() }; BUCKETS])
     }
 
     /// The value of this key, made by `make` if there is none yet. Under a race `make` may run for
     /// nothing, but all get the same value.
-    pub(super) fn get(&self, key: usize, make: impl Fn() -> T) -> &T {
+    pub(crate) fn get(&self, key: usize, make: impl Fn() -> T) -> &T {
         // Statics are aligned, and lie next to each other.
         let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> (usize::BITS - 8);
         let mut bucket = &self.0[hash % BUCKETS];
@@ -38,7 +38,7 @@ impl<T> Table<T> {
     }
 
     /// All values, in no order.
-    pub(super) fn each(&self, mut see: impl FnMut(&T)) {
+    pub(crate) fn each(&self, mut see: impl FnMut(&T)) {
         for bucket in &self.0 {
             let mut next = bucket.get();
             while let Some(node) = next {

@@ -2,20 +2,21 @@
 
 mod waiting;
 
+use super::confirmed::{Confirmed, Values};
 use super::export::{ExportError, SpanSink};
-use super::record::{Pending, Record};
+use super::record::Record;
+use crate::clock::{self, Anchor, Wall};
 use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use waiting::Waiting;
 
 /// Writes spans as the bytes that its exporter sends.
 pub(crate) trait Encoder: Send {
     /// Appends the span, which started and ended at `times`, to `bytes`.
-    fn encode(&mut self, record: &Record, times: [SystemTime; 2], bytes: &mut Vec<u8>);
+    fn encode(&mut self, record: &Record, times: [Wall; 2], bytes: &mut Vec<u8>);
 }
 
 /// An exporter that takes spans as bytes.
@@ -167,16 +168,23 @@ impl Default for Form {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) spans: Form,
-    pub(super) pending: VecDeque<((TraceId, SpanId), Pending)>,
+    pub(super) confirmed: VecDeque<Confirmed>,
+    /// What of that each span has for itself.
+    pub(super) values: Values,
 }
 
 impl Batch {
     pub(super) fn len(&self) -> usize {
-        self.pending.len()
+        self.confirmed.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.confirmed.is_empty()
+    }
+
+    /// How many values the first `count` have.
+    fn values_of(&self, count: usize) -> usize {
+        self.confirmed.iter().take(count).map(|span| span.values).sum()
     }
 
     /// Moves all of `other` behind its own.
@@ -187,7 +195,8 @@ impl Batch {
             // A pipeline's spans are all of one form.
             _ => return,
         }
-        self.pending.append(&mut other.pending);
+        self.confirmed.append(&mut other.confirmed);
+        self.values.append(&mut other.values);
     }
 
     /// Shows each span to those who want to see it on its way.
@@ -203,7 +212,8 @@ impl Batch {
             Form::Data(spans) => spans.drop_newest(spans.len().saturating_sub(count)),
             Form::Bytes(spans) => spans.truncate(count),
         }
-        self.pending.truncate(count);
+        self.values.truncate(self.values_of(count));
+        self.confirmed.truncate(count);
     }
 
     pub(super) fn drop_first(&mut self, count: usize) {
@@ -212,7 +222,8 @@ impl Batch {
             Form::Data(spans) => spans.drop_oldest(count),
             Form::Bytes(spans) => spans.drop_first(count),
         }
-        self.pending.drain(..count);
+        self.values.drain(..self.values_of(count));
+        self.confirmed.drain(..count);
     }
 
     /// Moves the first `count`, or all if there are fewer, into `to`, which is empty: the same memory
@@ -229,7 +240,8 @@ impl Batch {
             // A pipeline's spans are all of one form.
             _ => return,
         }
-        to.pending.extend(self.pending.drain(..count));
+        to.values.extend(self.values.drain(..self.values_of(count)));
+        to.confirmed.extend(self.confirmed.drain(..count));
     }
 }
 
@@ -239,13 +251,20 @@ pub(super) struct Filling {
     /// For bytes.
     encoder: Option<Box<dyn Encoder>>,
     scratch: Vec<u8>,
+    anchor: Anchor,
 }
 
 impl Filling {
     pub(super) fn new(encoder: Option<Box<dyn Encoder>>) -> Self {
-        let mut filling = Filling { batch: Batch::default(), encoder, scratch: Vec::new() };
+        let (batch, anchor) = (Batch::default(), clock::anchor());
+        let mut filling = Filling { batch, encoder, scratch: Vec::new(), anchor };
         filling.batch = filling.empty();
         filling
+    }
+
+    /// A round begins: the wall clock may have been set since the last one.
+    pub(super) fn settle(&mut self) {
+        self.anchor = clock::anchor();
     }
 
     /// A batch of the same form.
@@ -260,10 +279,10 @@ impl Filling {
     /// Adds the span; what memory is left to it may go back to its thread.
     pub(super) fn add(&mut self, record: &mut Record) {
         record.clean();
-        let times = record.times();
+        let times = record.times(self.anchor);
         // Before the attributes are moved, at which it looks.
-        let ids = (record.trace_id, record.span_id);
-        self.batch.pending.push_back((ids, record.pending(times)));
+        let confirmed = record.confirmed(times, &mut self.batch.values);
+        self.batch.confirmed.push_back(confirmed);
         match (&mut self.batch.spans, &mut self.encoder) {
             (Form::Bytes(spans), Some(encoder)) => {
                 self.scratch.clear();

@@ -5,6 +5,7 @@
 use super::batch::{Encoded, Encoder};
 use super::record::{Live, OfSite, Record, own_scope, says_component};
 use crate::callsite::CallSite;
+use crate::clock::Wall;
 use crate::protobuf::{Message, Size};
 use hashbrown::HashMap;
 use opentelemetry::trace::{
@@ -13,7 +14,6 @@ use opentelemetry::trace::{
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bits of a span's flags beside those of W3C: whether it is known where the parent lives, and whether that
 /// is elsewhere.
@@ -35,26 +35,54 @@ impl Message {
         }
     }
 
-    fn time(&mut self, field: u32, time: SystemTime) {
-        let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    fn time(&mut self, field: u32, Wall(nanos): Wall) {
         if nanos != 0 {
             self.tag(field, 1);
-            self.0.extend_from_slice(&nanos.to_le_bytes());
+            self.put(nanos.to_le_bytes());
         }
     }
 
     fn fixed32(&mut self, field: u32, value: u32) {
         if value != 0 {
             self.tag(field, 5);
-            self.0.extend_from_slice(&value.to_le_bytes());
+            self.put(value.to_le_bytes());
         }
     }
 
     fn attribute(&mut self, field: u32, key: &str, value: &Value) {
+        if self.short_attribute(field, key, value) {
+            return;
+        }
         self.message(field, Size::Small, |pair| {
             pair.some_text(1, key);
             pair.message(2, Size::Small, |held| held.value(value));
         });
+    }
+
+    /// An attribute whose lengths take a byte each, as those of nearly all do: they are known before it is
+    /// written. Of another one nothing is written; false.
+    #[inline]
+    fn short_attribute(&mut self, field: u32, key: &str, value: &Value) -> bool {
+        let mut digits = [0; 11];
+        let (number, text) = match value {
+            Value::String(text) => (None, text.as_str()),
+            Value::Bool(value) => (Some(number(&mut digits, 2, (*value).into())), ""),
+            Value::I64(value) => (Some(number(&mut digits, 3, value.cast_unsigned())), ""),
+            _ => return false,
+        };
+        let held = number.map_or(text.len() + 2, <[u8]>::len);
+        let pair = key.len() + held + 4;
+        if pair > 127 || field > 15 || key.is_empty() {
+            return false;
+        }
+        self.put([(field << 3 | 2) as u8, pair as u8, 1 << 3 | 2, key.len() as u8]);
+        self.0.extend_from_slice(key.as_bytes());
+        self.put([2 << 3 | 2, held as u8]);
+        match number {
+            Some(number) => self.0.extend_from_slice(number),
+            None => self.bytes(1, text.as_bytes()),
+        }
+        true
     }
 
     fn attributes(&mut self, field: u32, pairs: &[KeyValue]) {
@@ -105,37 +133,38 @@ impl Message {
     }
 
     fn span(&mut self, span: &Span<'_>) {
-        self.bytes(1, &span.trace_id.to_bytes());
-        self.bytes(2, &span.span_id.to_bytes());
+        self.put([1 << 3 | 2, 16]);
+        self.put(span.trace_id.to_bytes());
+        self.put([2 << 3 | 2, 8]);
+        self.put(span.span_id.to_bytes());
         if let Some(state) = span.trace_state {
             self.some_text(3, &state.header());
         }
         if span.parent != SpanId::INVALID {
-            self.bytes(4, &span.parent.to_bytes());
+            self.put([4 << 3 | 2, 8]);
+            self.put(span.parent.to_bytes());
         }
         self.some_text(5, span.name);
-        self.number(
-            6,
-            match span.kind {
-                SpanKind::Internal => 1,
-                SpanKind::Server => 2,
-                SpanKind::Client => 3,
-                SpanKind::Producer => 4,
-                SpanKind::Consumer => 5,
-            },
-        );
+        let kind = match span.kind {
+            SpanKind::Internal => 1,
+            SpanKind::Server => 2,
+            SpanKind::Client => 3,
+            SpanKind::Producer => 4,
+            SpanKind::Consumer => 5,
+        };
+        self.put([6 << 3, kind]);
         let [start, end] = span.times;
         self.time(7, start);
         self.time(8, end);
         self.attributes(ATTRIBUTES, span.attributes);
         span.encoded_attributes.iter().for_each(|encoded| self.0.extend_from_slice(encoded));
-        if let Some(outcome) = &span.outcome {
-            self.attribute(ATTRIBUTES, outcome.key.as_str(), &outcome.value);
+        if let Some((key, outcome)) = span.outcome {
+            self.attribute(ATTRIBUTES, key, &outcome.into());
         }
         if let Some(more) = &span.more {
             self.more(more);
         } else {
-            self.message(15, Size::Small, |_| ());
+            self.put([15 << 3 | 2, 0]);
         }
         let remote = if span.parent_is_remote { PARENT_IS_REMOTE } else { 0 };
         self.fixed32(16, u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote);
@@ -165,7 +194,7 @@ impl Message {
     }
 
     fn event(&mut self, event: &Event) {
-        self.time(1, event.timestamp);
+        self.time(1, event.timestamp.into());
         self.some_text(2, &event.name);
         self.attributes(3, &event.attributes);
         self.number(4, event.dropped_attributes_count);
@@ -196,11 +225,11 @@ struct Span<'a> {
     parent_is_remote: bool,
     name: &'a str,
     kind: &'a SpanKind,
-    times: [SystemTime; 2],
+    times: [Wall; 2],
     attributes: &'a [KeyValue],
     /// Those that come after them and are bytes already.
     encoded_attributes: [&'a [u8]; 3],
-    outcome: Option<KeyValue>,
+    outcome: Option<(&'static str, &'static str)>,
     more: Option<More<'a>>,
 }
 
@@ -226,7 +255,7 @@ impl<'a> From<&'a SpanData> for Span<'a> {
             parent_is_remote: span.parent_span_is_remote,
             name: &span.name,
             kind: &span.span_kind,
-            times: [span.start_time, span.end_time],
+            times: [span.start_time.into(), span.end_time.into()],
             attributes: &span.attributes,
             encoded_attributes: [&[]; 3],
             outcome: None,
@@ -256,6 +285,24 @@ pub(super) struct ToBytes {
     sites: HashMap<usize, SiteBytes>,
 }
 
+/// A number as a field, written into `to`.
+#[inline]
+fn number(to: &mut [u8; 11], field: u8, mut value: u64) -> &[u8] {
+    let [tag, digits @ ..] = to;
+    *tag = field << 3;
+    let mut length = 1;
+    for digit in digits {
+        length += 1;
+        *digit = value as u8 & 0x7f;
+        value >>= 7;
+        if value == 0 {
+            break;
+        }
+        *digit |= 0x80;
+    }
+    to.get(..length).unwrap_or_default()
+}
+
 fn attributes_alone<'a>(pairs: impl IntoIterator<Item = &'a KeyValue>) -> Vec<u8> {
     let mut message = Message::default();
     for pair in pairs {
@@ -276,7 +323,7 @@ impl SiteBytes {
 }
 
 impl Encoder for ToBytes {
-    fn encode(&mut self, record: &Record, times: [SystemTime; 2], bytes: &mut Vec<u8>) {
+    fn encode(&mut self, record: &Record, times: [Wall; 2], bytes: &mut Vec<u8>) {
         let Live { parent, site, attributes, extra, kind, parent_is_remote, .. } = &record.live;
         let mut encoded_attributes: [&[u8]; 3] = [&[]; 3];
         if let Some(site) = *site {

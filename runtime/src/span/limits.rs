@@ -110,11 +110,21 @@ fn fitting(mut pairs: Vec<KeyValue>, most: usize, length: Option<usize>) -> (Vec
         pairs.truncate(most);
         ATTRIBUTES.add(dropped as u64);
     }
-    if length.is_some() {
+    // Moving each of them would cost more than looking at all.
+    if length.is_some_and(|length| pairs.iter().any(|pair| may_exceed(&pair.value, length))) {
         let cut = |pair: KeyValue| KeyValue::new(pair.key, cut_value(pair.value, length));
         pairs = pairs.into_iter().map(cut).collect();
     }
     (pairs, u32::try_from(dropped).unwrap_or(u32::MAX))
+}
+
+/// Whether a text of so many bytes could have more characters than the limit.
+fn may_exceed(value: &Value, limit: usize) -> bool {
+    match value {
+        Value::String(text) => text.as_str().len() > limit,
+        Value::Array(Array::String(texts)) => texts.iter().any(|text| text.as_str().len() > limit),
+        _ => false,
+    }
 }
 
 /// Cuts a text value, or each of several, to the limit on its characters.

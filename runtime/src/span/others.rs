@@ -1,9 +1,9 @@
 //! Spans that another tracer makes, and another exporter takes: exemplars wait for that one.
 
-use super::record::Pending;
+use super::confirmed::{Call, Ids};
 use crate::clock;
 use crate::metrics::candidate::{self, Candidate};
-use opentelemetry::trace::{SpanContext, SpanId, TraceId};
+use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
@@ -11,8 +11,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-type Ids = (TraceId, SpanId);
 
 /// How many spans are waited for. Those that are never exported make room for others.
 const SPANS: usize = 4_096;
@@ -23,7 +21,8 @@ const VALUES: usize = 16;
 /// What becomes an exemplar once a span was taken.
 #[derive(Default)]
 struct Waits {
-    call: Option<Pending>,
+    /// With the type of its error.
+    call: Option<(Call, Option<&'static str>)>,
     values: Vec<Candidate>,
 }
 
@@ -71,9 +70,9 @@ pub(crate) fn are_told() -> bool {
 }
 
 /// A call ended in a span of another tracer.
-pub(crate) fn call_ended(span: &SpanContext, call: Pending) {
+pub(crate) fn call_ended(span: &SpanContext, call: Call, error_type: Option<&'static str>) {
     if span.is_valid() && span.is_sampled() {
-        waiting().of(span).call = Some(call);
+        waiting().of(span).call = Some((call, error_type));
     }
 }
 
@@ -87,13 +86,13 @@ fn measured(span: &SpanContext, value: Candidate) {
 }
 
 fn exported(spans: &[Ids]) {
-    for &(trace_id, span_id) in spans {
-        let Some(Waits { call, values }) = waiting().take((trace_id, span_id)) else { continue };
-        if let Some(call) = call {
-            call.publish(trace_id, span_id, None);
+    for &ids in spans {
+        let Some(Waits { call, values }) = waiting().take(ids) else { continue };
+        if let Some((call, error_type)) = call {
+            call.publish(ids, error_type, None);
         }
         for value in values {
-            value.publish(trace_id, span_id, clock::system_time);
+            value.publish(ids.0, ids.1, clock::system_time);
         }
     }
 }

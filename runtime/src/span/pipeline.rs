@@ -389,6 +389,7 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut fillin
         };
         let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
         clock::settle();
+        filling.settle();
         if stop {
             shared.last_round.store(true, SeqCst);
         }
@@ -508,9 +509,8 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         well = matches!(result, Ok(Ok(())));
         if well && shared.exemplars {
             // Before anybody who flushed looks at them.
-            for ((trace_id, span_id), pending) in sending.pending.drain(..) {
-                pending.publish(trace_id, span_id, None);
-            }
+            let (anchor, Batch { confirmed, values, .. }) = (clock::anchor(), &mut sending);
+            confirmed.drain(..).for_each(|span| span.publish(values, anchor, None));
         }
         sending.truncate(0);
         let mut queue = shared.queue();

@@ -1,9 +1,9 @@
 //! What is known of a span that has ended, and its way to the exporter's format.
 
+use super::confirmed::{Call, Confirmed, Value, Values};
 use crate::callsite::CallSite;
-use crate::clock::{self, Tick};
+use crate::clock::{Anchor, Tick, Wall};
 use crate::metrics::candidate::Candidate;
-use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact;
@@ -159,52 +159,55 @@ impl Record {
     }
 
     /// When it started and ended, by the wall clock.
-    pub(super) fn times(&self) -> [SystemTime; 2] {
+    pub(super) fn times(&self, anchor: Anchor) -> [Wall; 2] {
         let extra = self.live.extra.as_ref();
         let said = |at: fn(&Extra) -> Option<SystemTime>| extra.and_then(|extra| at(extra));
-        let start = said(|extra| extra.started_at);
-        let start = start.unwrap_or_else(|| clock::system_time(self.live.start));
-        let end = said(|extra| extra.ended_at);
-        let end = end.unwrap_or_else(|| clock::system_time(self.end.tick));
+        let start = said(|extra| extra.started_at).map(Wall::from);
+        let start = start.unwrap_or_else(|| anchor.wall(self.live.start));
+        let end = said(|extra| extra.ended_at).map(Wall::from);
+        let end = end.unwrap_or_else(|| anchor.wall(self.end.tick));
         // A wall clock that was set meanwhile must not make it end before it started.
         [start, end.max(start)]
     }
 
     /// What its call's outcome says, beyond its status.
-    pub(super) fn outcome(&self) -> Option<KeyValue> {
+    #[inline]
+    pub(super) fn outcome(&self) -> Option<(&'static str, &'static str)> {
         let outcome = self.end.outcome?;
         let told = matches!(outcome, Outcome::Panic | Outcome::Cancelled);
-        told.then(|| KeyValue::new("redspan.outcome", outcome.as_str()))
+        told.then(|| ("redspan.outcome", outcome.as_str()))
     }
 
-    /// What becomes true when the span is handed over. Takes the candidates out.
-    pub(super) fn pending(&mut self, [_, ended_at]: [SystemTime; 2]) -> Pending {
-        let duration = self.duration();
-        let failed = self.end.outcome == Some(Outcome::Error);
-        let own = self.live.attributes.iter().filter(|_| failed);
-        let error_type = own.into_iter().find(|pair| pair.key.as_str() == "error.type");
-        let counted = self.live.site.zip(self.end.outcome);
-        Pending {
-            red: counted.map(|(site, outcome)| Counted {
-                site,
-                place: self.end.place,
-                outcome,
-                error_type: error_type.map(|pair| pair.value.clone()),
-                duration,
-            }),
-            ended_at,
-            candidates: match &mut self.live.extra {
-                Some(extra) => std::mem::take(&mut extra.candidates),
-                None => Candidates::default(),
-            },
+    /// What becomes true when the span is handed over. The values that were measured in it go to `values`.
+    pub(super) fn confirmed(&mut self, [_, ended_at]: [Wall; 2], values: &mut Values) -> Confirmed {
+        let before = values.len();
+        if self.end.outcome == Some(Outcome::Error) {
+            let mut own = self.live.attributes.iter();
+            let error_type = own.find(|pair| pair.key.as_str() == "error.type");
+            values.extend(error_type.map(|pair| Value::ErrorType(pair.value.clone())));
         }
+        if let Some(extra) = &mut self.live.extra {
+            values.extend(extra.candidates.0.drain(..).map(Value::Measured));
+        }
+        let call = self.live.site.zip(self.end.outcome).map(|(site, outcome)| Call {
+            site,
+            place: self.end.place,
+            outcome,
+            duration: u64::try_from(self.duration().as_nanos()).unwrap_or(u64::MAX),
+            ended_at,
+        });
+        Confirmed { ids: (self.trace_id, self.span_id), call, values: values.len() - before }
     }
 
     /// As exporters for the SDK take it. Takes what it can out of the record.
-    pub(super) fn data(&mut self, [start_time, end_time]: [SystemTime; 2]) -> SpanData {
+    pub(super) fn data(&mut self, [start, end]: [Wall; 2]) -> SpanData {
         let outcome = self.outcome();
         let live = &mut self.live;
-        let mut extra = live.extra.as_deref_mut().map(std::mem::take).unwrap_or_default();
+        let mut none = Extra::default();
+        let extra = live.extra.as_deref_mut().unwrap_or(&mut none);
+        // What somebody said stays as it was said, be it before 1970.
+        let start_time = extra.started_at.unwrap_or_else(|| start.into());
+        let end_time = extra.ended_at.unwrap_or_else(|| end.into()).max(start_time);
         // In memory of this thread's: what the caller allocated goes back to it now and not when the
         // exporter is done, or its next spans would need ever more while a queue fills.
         let mut attributes = Vec::with_capacity(live.attributes.len() + 4);
@@ -214,12 +217,12 @@ impl Record {
             let component = component.filter(|_| !says_component(&attributes));
             attributes.extend(code.into_iter().chain(component).chain(tracing));
         }
-        attributes.extend(outcome);
+        attributes.extend(outcome.map(|(key, outcome)| KeyValue::new(key, outcome)));
         let mut events = SpanEvents::default();
-        events.events = extra.events;
+        events.events = std::mem::take(&mut extra.events);
         events.dropped_count = extra.dropped_events;
         let mut links = SpanLinks::default();
-        links.links = extra.links;
+        links.links = std::mem::take(&mut extra.links);
         links.dropped_count = extra.dropped_links;
         SpanData {
             span_context: SpanContext::new(
@@ -232,16 +235,16 @@ impl Record {
             parent_span_id: live.parent,
             parent_span_is_remote: live.parent_is_remote,
             span_kind: live.kind.clone(),
-            name: extra.name.unwrap_or(Cow::Borrowed(live.site.map_or("", CallSite::name))),
+            name: extra.name.take().unwrap_or(Cow::Borrowed(live.site.map_or("", CallSite::name))),
             start_time,
             end_time,
             attributes,
             dropped_attributes_count: extra.dropped_attributes,
             events,
             links,
-            status: extra.status,
-            instrumentation_scope: match extra.scope {
-                Some(scope) => (*scope).clone(),
+            status: std::mem::take(&mut extra.status),
+            instrumentation_scope: match &extra.scope {
+                Some(scope) => (**scope).clone(),
                 None => own_scope().clone(),
             },
         }
@@ -293,63 +296,6 @@ impl OfSite {
         let redaction = redact::current();
         all.for_each(|pair| redaction.clean(pair));
         of_site
-    }
-}
-
-/// The call that a span was, as it was counted.
-#[derive(Debug)]
-struct Counted {
-    site: &'static CallSite,
-    place: Place,
-    outcome: Outcome,
-    error_type: Option<opentelemetry::Value>,
-    duration: Duration,
-}
-
-/// What becomes true only when the span was handed over: exemplars.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    red: Option<Counted>,
-    ended_at: SystemTime,
-    candidates: Candidates,
-}
-
-impl Pending {
-    /// A call whose span is another tracer's.
-    pub(crate) fn of_call(
-        site: &'static CallSite,
-        place: Place,
-        outcome: Outcome,
-        error_type: Option<&'static str>,
-        duration: Duration,
-        ended_at: SystemTime,
-    ) -> Self {
-        let error_type = error_type.map(Into::into);
-        let red = Some(Counted { site, place, outcome, error_type, duration });
-        Pending { red, ended_at, candidates: Candidates::default() }
-    }
-
-    /// Publishes the exemplars of the span with these ids: in the cells of `scope`, if it belongs to
-    /// one, or else in the site's own.
-    pub(crate) fn publish(self, trace_id: TraceId, span_id: SpanId, scope: Option<&Store>) {
-        let counted = self.red.filter(|counted| counted.site.has_metrics());
-        if let Some(Counted { site, place, outcome, error_type, duration }) = counted {
-            let exemplar = crate::exemplar::Exemplar {
-                trace_id,
-                span_id,
-                value: duration.as_secs_f64(),
-                time: self.ended_at,
-            };
-            let scoped = scope.map(|store| store.cells(site));
-            let table = scoped.as_deref().unwrap_or(site.table());
-            table.publish(place, site.bounds(), outcome, duration, exemplar);
-            if let Some(error_type) = error_type {
-                table.cells(place).publish_error(&error_type.as_str(), exemplar);
-            }
-        }
-        for candidate in self.candidates.0 {
-            candidate.publish(trace_id, span_id, clock::system_time);
-        }
     }
 }
 

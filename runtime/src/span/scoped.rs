@@ -1,7 +1,9 @@
 //! Spans of a testing scope: they stay with it and reach no exporter.
 
+use super::confirmed::Values;
 use super::record::Record;
 use super::stats;
+use crate::clock;
 use crate::context::scope;
 use crate::metrics::store::Store;
 use crate::sample::{Decision, Reason, Sampler};
@@ -39,9 +41,12 @@ impl ScopedSpans {
 
     pub(super) fn take(&self, mut record: Record) {
         record.clean();
-        let times = record.times();
+        let anchor = clock::anchor();
+        let times = record.times(anchor);
         // The scope is this span's exporter: handed over means kept here.
-        record.pending(times).publish(record.trace_id, record.span_id, Some(&self.store));
+        let mut values = Values::new();
+        let confirmed = record.confirmed(times, &mut values);
+        confirmed.publish(&mut values, anchor, Some(&self.store));
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.data(times));
     }
 }

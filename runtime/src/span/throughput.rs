@@ -55,12 +55,11 @@ fn spans_of_a_core_to_bytes_of_requests() {
                 let mut records: Vec<_> = records.collect();
                 let start = Instant::now();
                 records.iter_mut().for_each(|record| filling.add(record));
-                let Batch { spans, pending } = &mut filling.batch;
+                let Batch { spans, confirmed, values } = &mut filling.batch;
                 let Form::Bytes(spans) = spans else { unreachable!("it was given an encoder") };
                 black_box(encode::request_of_bytes(spans, &resource));
-                for ((trace_id, span_id), pending) in pending.drain(..) {
-                    pending.publish(trace_id, span_id, None);
-                }
+                let anchor = clock::anchor();
+                confirmed.drain(..).for_each(|span| span.publish(values, anchor, None));
                 filling.batch.truncate(0);
                 start.elapsed()
             })

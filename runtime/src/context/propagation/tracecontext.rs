@@ -4,7 +4,7 @@
 //! strangers' traces.
 
 use super::carriers::{OWS, all, only};
-use crate::context::ids::RANDOM;
+use crate::context::ids::{RANDOM, write_hex};
 use crate::context::pending;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -54,6 +54,15 @@ fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     }
     // What level 2 does not know must be sent on as zero.
     Some((trace_id, span_id, TraceFlags::new(flags) & (TraceFlags::SAMPLED | RANDOM)))
+}
+
+/// As [`parse`] reads it.
+fn shown(span: &SpanContext, flags: TraceFlags) -> String {
+    let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    write_hex(&mut header[3..35], &span.trace_id().to_bytes());
+    write_hex(&mut header[36..52], &span.span_id().to_bytes());
+    write_hex(&mut header[53..], &[flags.to_u8()]);
+    str::from_utf8(&header).unwrap_or_default().to_owned()
 }
 
 fn key_is_valid(key: &str) -> bool {
@@ -122,8 +131,7 @@ impl TextMapPropagator for TraceContext {
         }
         let flags = span.trace_flags() & RANDOM;
         let flags = flags.with_sampled(pending::propagated_as_sampled(span));
-        injector
-            .set(TRACEPARENT, format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), flags));
+        injector.set(TRACEPARENT, shown(span, flags));
         let state = span.trace_state();
         // If somebody has changed the state meanwhile, that is the one to send.
         let whole = context

@@ -1,9 +1,10 @@
 //! The conventions' metrics of HTTP, in whatever recorder is installed.
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>
 
-use crate::integrations::kept::Kept;
+use crate::integrations::kept::{Kept, Near};
 use crate::outcome::Outcome;
 use metrics::{Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub(crate) static CLIENT: Instruments = Instruments::new(Names {
 
 static METADATA: Metadata<'static> =
     Metadata::new("redspan::http", Level::INFO, Some(module_path!()));
+
+/// The place of what has none.
+static NOWHERE: Cow<'static, str> = Cow::Borrowed("");
 
 /// What the labels of one request say, but for its place.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,11 @@ impl PartialEq for Labels {
 }
 
 impl Labels {
+    /// What tells apart those that a route has in turn.
+    fn hint(&self) -> usize {
+        self.method.len() ^ usize::from(self.status.unwrap_or_default())
+    }
+
     /// How a request failed that has no status, or had one before it failed.
     pub(crate) fn fail(&mut self, outcome: Outcome) {
         self.error = match outcome {
@@ -126,26 +135,32 @@ impl Instruments {
 
     /// The gauge of requests that have begun and not ended: a server's by method, a client's by
     /// where they go.
-    pub(crate) fn active(&self, host: Option<&str>, labels: Labels) -> Gauge {
-        let place = host.unwrap_or_default();
+    pub(crate) fn active(&self, host: Option<&Cow<'static, str>>, labels: Labels) -> Gauge {
+        thread_local! {
+            static NEAR: Near<Labels, Gauge> = const { Near::new() };
+        }
+        let place = host.unwrap_or(&NOWHERE);
         let make = |recorder: &dyn Recorder| {
             self.describe(recorder);
             let key = Key::from_parts(self.names.active, self.labels(place, labels));
             recorder.register_gauge(&key, &METADATA)
         };
-        self.active.with(place, &labels, make, Gauge::clone)
+        self.active.with_near(&NEAR, place, (&labels, labels.hint()), make, Gauge::clone)
     }
 
     /// Records a request that has ended. `place` is a server's route or a client's `server.address`.
     pub(crate) fn record(
         &self,
-        place: Option<&str>,
+        place: Option<&Cow<'static, str>>,
         labels: Labels,
         took: Duration,
         request_bytes: Option<u64>,
         response_bytes: Option<u64>,
     ) {
-        let place = place.unwrap_or_default();
+        thread_local! {
+            static NEAR: Near<Labels, Arc<Handles>> = const { Near::new() };
+        }
+        let place = place.unwrap_or(&NOWHERE);
         let make = |recorder: &dyn Recorder| {
             let key = self.labels(place, labels);
             let duration = Key::from_parts(self.names.duration, key.clone());
@@ -156,7 +171,7 @@ impl Instruments {
                 response_size: OnceLock::new(),
             })
         };
-        self.ended.with(place, &labels, make, |handles| {
+        self.ended.with_near(&NEAR, place, (&labels, labels.hint()), make, |handles| {
             handles.duration.record(took.as_secs_f64());
             handles.sized(&handles.request_size, self.names.request_size, request_bytes);
             handles.sized(&handles.response_size, self.names.response_size, response_bytes);

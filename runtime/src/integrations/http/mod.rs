@@ -12,49 +12,58 @@ use opentelemetry::KeyValue;
 use std::borrow::Cow;
 
 /// The methods that a span's name may show. Anybody may send others, and names must stay few.
-const METHODS: [&str; 10] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
-
-fn known(method: &Method) -> Option<&'static str> {
-    METHODS.into_iter().find(|known| *known == method.as_str())
+pub(super) fn known(method: &Method) -> Option<&'static str> {
+    Some(match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ if method.as_str() == "QUERY" => "QUERY",
+        _ => return None,
+    })
 }
 
-/// The method as an attribute and as a label.
-pub(super) fn method(method: &Method) -> &'static str {
-    known(method).unwrap_or("_OTHER")
+/// What a request is called.
+pub(super) struct Called {
+    /// The method as an attribute and as a label.
+    pub(super) method: &'static str,
+    /// The span's name: the method, with the route if there is one.
+    pub(super) name: Cow<'static, str>,
+    /// A server's route or a client's template.
+    pub(super) route: Option<Cow<'static, str>>,
 }
 
-/// A span's name: the method, with the route if there is one.
-pub(super) fn name(method: &Method, route: Option<&str>) -> Cow<'static, str> {
-    let method = known(method).unwrap_or("HTTP");
-    match route {
-        Some(route) => joined(method, route),
-        None => Cow::Borrowed(method),
+impl Called {
+    pub(super) fn new(method: &Method, route: Option<&str>) -> Self {
+        let known = known(method);
+        let (method, shown) = (known.unwrap_or("_OTHER"), known.unwrap_or("HTTP"));
+        match route.map(|route| joined(shown, route)) {
+            Some((name, route)) => Called { method, name, route: Some(route) },
+            None => Called { method, name: Cow::Borrowed(shown), route: None },
+        }
     }
-}
 
-/// A route or a template as an attribute: the end of the span's name, where that is kept.
-pub(super) fn template(method: &Method, route: &str) -> Cow<'static, str> {
-    match name(method, Some(route)) {
-        Cow::Borrowed(name) => match name.split_once(' ') {
-            Some((_, route)) => Cow::Borrowed(route),
-            None => Cow::Borrowed(name),
-        },
-        Cow::Owned(_) => Cow::Owned(route.to_owned()),
-    }
-}
-
-pub(super) fn push_method(attributes: &mut Vec<KeyValue>, method: &Method) {
-    attributes.push(KeyValue::new("http.request.method", self::method(method)));
-    if known(method).is_none() {
-        let original = method.as_str().to_owned();
-        attributes.push(KeyValue::new("http.request.method_original", original));
+    pub(super) fn push_method(&self, attributes: &mut Vec<KeyValue>, method: &Method) {
+        attributes.push(KeyValue::new("http.request.method", self.method));
+        if self.method == "_OTHER" {
+            let original = method.as_str().to_owned();
+            attributes.push(KeyValue::new("http.request.method_original", original));
+        }
     }
 }
 
 /// `server.address` and, where known, `server.port`.
-pub(super) fn push_server(attributes: &mut Vec<KeyValue>, host: &str, port: Option<u16>) {
-    attributes.push(KeyValue::new("server.address", bare(host).to_owned()));
+pub(super) fn push_server(
+    attributes: &mut Vec<KeyValue>,
+    address: Cow<'static, str>,
+    port: Option<u16>,
+) {
+    attributes.push(KeyValue::new("server.address", address));
     if let Some(port) = port {
         attributes.push(KeyValue::new("server.port", i64::from(port)));
     }
@@ -62,7 +71,10 @@ pub(super) fn push_server(attributes: &mut Vec<KeyValue>, host: &str, port: Opti
 
 /// A host without the brackets of an IPv6 address: they belong to the URL.
 pub(super) fn bare(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
+    match host.as_bytes() {
+        [b'[', ..] | [.., b']'] => host.trim_start_matches('[').trim_end_matches(']'),
+        _ => host,
+    }
 }
 
 /// `network.protocol.version`

@@ -3,12 +3,16 @@
 use super::instruments::{CLIENT, Labels};
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
+use crate::integrations::interned;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use metrics::Gauge;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
+use std::borrow::Cow;
+use std::iter;
+use std::task::Poll;
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::metadata::Kind;
 use tracing_core::{Level, Metadata};
@@ -23,10 +27,13 @@ static METADATA: Metadata<'static> = tracing_core::metadata! {
     kind: Kind::SPAN,
 };
 
+/// How a request ended.
+pub(crate) type Ending = (Outcome, Option<Failed>);
+
 /// A client span that is measured. Dropped before it was ended, it was cancelled.
 pub(crate) struct Sending {
     pub(crate) span: OwnedSpan,
-    host: String,
+    host: Cow<'static, str>,
     labels: Labels,
     active: Gauge,
     started: Tick,
@@ -42,65 +49,82 @@ impl Sending {
         template: Option<&str>,
         url: impl FnOnce() -> Option<String>,
     ) -> Self {
+        let called = super::Called::new(method, template);
+        let address = interned::host(super::bare(host));
         let attributes = || {
-            let mut attributes = Vec::with_capacity(9);
+            let mut attributes = Vec::with_capacity(8);
             attributes.extend(url().map(|url| KeyValue::new("url.full", url)));
-            if let Some(route) = template {
-                attributes.push(KeyValue::new("url.template", super::template(method, route)));
+            if let Some(route) = &called.route {
+                attributes.push(KeyValue::new("url.template", route.clone()));
             }
-            super::push_method(&mut attributes, method);
-            if !host.is_empty() {
-                super::push_server(&mut attributes, host, port);
+            called.push_method(&mut attributes, method);
+            if !address.is_empty() {
+                super::push_server(&mut attributes, address.clone(), port);
             }
             attributes
         };
-        let name = || super::name(method, template);
+        let name = || called.name.clone();
         let started = clock::now();
         let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
-        let method = super::method(method);
+        let method = called.method;
         let labels = Labels { method, scheme, version: None, port, status: None, error: None };
-        let host = super::bare(host).to_owned();
+        let host = address;
         let active = CLIENT.active(Some(&host), labels);
         active.increment(1.0);
         Sending { span, host, labels, active, started, ended: false }
     }
 
-    /// The head of the answer is there.
-    pub(crate) fn answered(&mut self, status: StatusCode, version: Option<&'static str>) {
+    /// Runs a poll in the span; of what is ready `judge` says how it ended, and so it does.
+    pub(crate) fn poll<T, U>(
+        &mut self,
+        poll: impl FnOnce() -> Poll<T>,
+        judge: impl FnOnce(&mut Self, T) -> (U, Ending),
+    ) -> Poll<U> {
+        let entered = self.span.enter();
+        let polled = poll().map(|value| {
+            let (value, ending) = judge(self, value);
+            self.count(ending.0);
+            (value, ending)
+        });
+        self.span.leave(entered);
+        polled.map(|(value, (outcome, failed))| {
+            self.span.finish(outcome, failed);
+            value
+        })
+    }
+
+    /// How it ended, as the head of the answer is there.
+    pub(crate) fn answered(&mut self, status: StatusCode, version: Version) -> Ending {
+        let version = super::version(version);
         self.labels.status = Some(status.as_u16());
         self.labels.version = version;
         if self.span.is_recording() {
-            let mut attributes = vec![super::status(status)];
-            attributes.extend(version.map(|v| KeyValue::new("network.protocol.version", v)));
-            self.span.set_attributes(attributes);
+            let version = version.map(|v| KeyValue::new("network.protocol.version", v));
+            self.span.set_attributes(iter::once(super::status(status)).chain(version));
         }
         if status.is_client_error() || status.is_server_error() {
-            self.end(Outcome::Error, Some(super::failed(status)));
+            (Outcome::Error, Some(super::failed(status)))
         } else {
-            self.end(Outcome::Ok, None);
+            (Outcome::Ok, None)
         }
     }
 
-    /// There is no answer.
-    pub(crate) fn failed(&mut self, error_type: &'static str, failed: Failed) {
+    /// How it ended, as there is no answer.
+    pub(crate) fn failed(&mut self, error_type: &'static str, failed: Failed) -> Ending {
         self.labels.error = Some(error_type);
-        self.end(Outcome::Error, Some(failed));
+        (Outcome::Error, Some(failed))
     }
 
-    fn end(&mut self, outcome: Outcome, failed: Option<Failed>) {
+    /// In the span: its exemplar.
+    fn count(&mut self, outcome: Outcome) {
         self.ended = true;
         self.labels.fail(outcome);
         if outcome == Outcome::Cancelled {
-            self.span.set_attributes(vec![super::cancelled()]);
+            self.span.set_attributes([super::cancelled()]);
         }
         let took = clock::now().saturating_duration_since(self.started);
-        let (host, labels, active) = (&self.host, self.labels, &self.active);
-        // In the span: its exemplar.
-        self.span.inside(|| {
-            active.decrement(1.0);
-            CLIENT.record(Some(host), labels, took, None, None);
-        });
-        self.span.finish(outcome, failed);
+        self.active.decrement(1.0);
+        CLIENT.record(Some(&self.host), self.labels, took, None, None);
     }
 }
 
@@ -108,7 +132,10 @@ impl Drop for Sending {
     fn drop(&mut self) {
         if !self.ended {
             let outcome = self.span.if_dropped;
-            self.end(outcome, (outcome == Outcome::Panic).then(Failed::panic));
+            let entered = self.span.enter();
+            self.count(outcome);
+            self.span.leave(entered);
+            self.span.finish(outcome, (outcome == Outcome::Panic).then(Failed::panic));
         }
     }
 }

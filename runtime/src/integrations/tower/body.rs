@@ -15,7 +15,7 @@ pin_project! {
         // None once it was dropped: what it holds is dropped while the span is current.
         #[pin]
         inner: Option<R>,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 
     impl<R> PinnedDrop for ServerBody<R> {
@@ -36,9 +36,9 @@ impl<R> ServerBody<R> {
 }
 
 impl<R: Body> ServerBody<R> {
-    pub(super) fn new(inner: R, mut exchange: Exchange, is_head_only: bool) -> Self {
+    pub(super) fn new(inner: R, mut exchange: Box<Exchange>, is_head_only: bool) -> Self {
         if is_head_only || inner.is_end_stream() {
-            exchange.complete();
+            exchange.end(exchange.completed());
             return ServerBody::over(inner);
         }
         ServerBody { inner: Some(inner), exchange: Some(exchange) }
@@ -72,21 +72,26 @@ where
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let Some(exchange) = this.exchange else { return inner.poll_frame(context) };
-        let polled = exchange.span.inside(|| inner.as_mut().poll_frame(context));
-        match &polled {
-            Poll::Pending => return polled,
-            Poll::Ready(None) => exchange.complete(),
-            Poll::Ready(Some(Err(error))) => exchange.fail(error),
+        let entered = exchange.span.enter();
+        let polled = inner.as_mut().poll_frame(context);
+        let ending = match &polled {
+            Poll::Pending => None,
+            Poll::Ready(None) => Some(exchange.completed()),
+            Poll::Ready(Some(Err(error))) => Some(exchange.failed(error)),
             Poll::Ready(Some(Ok(frame))) => {
                 let was_last = frame.data_ref().is_some_and(|data| exchange.sent(data.remaining()));
-                if !was_last && !inner.is_end_stream() {
-                    return polled;
-                }
                 // Whoever sends it need not ask again.
-                exchange.complete();
+                (was_last || inner.is_end_stream()).then(|| exchange.completed())
             }
+        };
+        if let Some(ending) = &ending {
+            exchange.count(ending);
         }
-        *this.exchange = None;
+        exchange.span.leave(entered);
+        if let Some(ending) = ending {
+            exchange.finish(ending);
+            *this.exchange = None;
+        }
         polled
     }
 

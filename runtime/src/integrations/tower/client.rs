@@ -1,10 +1,9 @@
 //! A client span around every request that a tower client sends.
 
-use super::super::http as conventions;
 use super::super::http::sending::Sending;
 use super::Route;
+use crate::call::classify;
 use crate::context::propagation::carriers::Writing;
-use crate::span::failed::Failed;
 use ::http::{Request, Response};
 use opentelemetry::global;
 use pin_project_lite::pin_project;
@@ -85,7 +84,7 @@ where
         let uri = request.uri();
         let scheme = if uri.scheme_str() == Some("https") { "https" } else { "http" };
         let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default().to_owned();
+        let host = uri.host().unwrap_or_default();
         // Of the URL, credentials and query stay out.
         let full = || {
             let shown = uri.port_u16().map_or_else(
@@ -96,7 +95,7 @@ where
         };
         let method = request.method();
         let mut sending =
-            Sending::begin(method, scheme, &host, Some(port), template.as_deref(), full);
+            Sending::begin(method, scheme, host, Some(port), template.as_deref(), full);
         global::get_text_map_propagator(|propagator| {
             propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
         });
@@ -141,27 +140,31 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        let (Some(future), Some(sending)) = (this.future.as_mut().as_pin_mut(), &mut *this.sending)
-        else {
+        let Some(sending) = this.sending.as_mut() else {
             // Polled after it was ready.
             return Poll::Pending;
         };
-        let Poll::Ready(result) = sending.span.inside(|| future.poll(context)) else {
-            return Poll::Pending;
+        let poll = || {
+            let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+            let polled = future.poll(context);
+            if polled.is_ready() {
+                this.future.set(None);
+            }
+            polled
         };
-        sending.span.inside(|| this.future.set(None));
-        match &result {
-            Ok(response) => {
-                let version = conventions::version(response.version());
-                sending.answered(response.status(), version);
-            }
-            Err(error) => {
-                let error_type = type_name::<E>();
-                let failed: Failed = crate::call::classify::shown(error_type, error);
-                sending.failed(error_type, failed);
-            }
+        let polled = sending.poll(poll, |sending, result| {
+            let ending = match &result {
+                Ok(response) => sending.answered(response.status(), response.version()),
+                Err(error) => {
+                    let error_type = type_name::<E>();
+                    sending.failed(error_type, classify::shown(error_type, error))
+                }
+            };
+            (result, ending)
+        });
+        if polled.is_ready() {
+            *this.sending = None;
         }
-        *this.sending = None;
-        Poll::Ready(result)
+        polled
     }
 }

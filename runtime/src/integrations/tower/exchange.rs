@@ -1,7 +1,7 @@
 //! One request and its answer: the span, the numbers, and what the options ask for.
 
-use super::super::http as conventions;
 use super::super::http::instruments::{Labels, SERVER};
+use super::super::http::{self as conventions, Called};
 use super::lines::{Ended, Told};
 use super::options::Options;
 use crate::call::classify;
@@ -9,6 +9,7 @@ use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
 use crate::context::current;
 use crate::context::propagation::carriers::Reading;
+use crate::integrations::interned;
 use crate::log;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
@@ -55,7 +56,7 @@ pub(super) struct Exchange {
 struct Measured {
     started: Tick,
     labels: Labels,
-    route: Option<String>,
+    route: Option<Cow<'static, str>>,
     asked: Asked,
     said: Option<u64>,
     sent: u64,
@@ -64,6 +65,9 @@ struct Measured {
     /// What its lines say; none without lines.
     told: Option<Told>,
 }
+
+/// How a request ended.
+pub(super) type Ending = (Outcome, Option<Failed>);
 
 /// How large the request's body is.
 enum Asked {
@@ -77,27 +81,29 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 impl Exchange {
-    /// Begins the span of a request, and counts it as active.
+    /// Begins the span of a request, and counts it as active. Boxed, since futures and answers that hold
+    /// it are moved about.
     pub(super) fn begin<B>(
         options: &Arc<Options>,
         request: &mut Request<B>,
-        route: Option<String>,
-    ) -> Self {
+        called: Called,
+    ) -> Box<Self> {
         let here = current::with(Context::clone).unwrap_or_default();
         if options.leaves_out(request.uri().path()) {
             // Functions that are called below are counted, and make no spans.
             let silent = here.with_telemetry_suppressed();
             let name = || Cow::Borrowed("");
             let span = OwnedSpan::start(silent, &METADATA, SpanKind::Server, name, Vec::new);
-            return Exchange { span, options: options.clone(), id: None, measured: None };
+            let options = options.clone();
+            return Box::new(Exchange { span, options, id: None, measured: None });
         }
         let started = clock::now();
         let parent = global::get_text_map_propagator(|propagator| {
             propagator.extract_with_context(&here, &Reading(request.headers()))
         });
         let id = options.identify(request.headers_mut());
-        let name = || conventions::name(request.method(), route.as_deref());
-        let attributes = || attributes(request, route.as_deref(), options);
+        let name = || called.name.clone();
+        let attributes = || attributes(request, &called, options);
         // In the context that the service runs in: all of its lines have it.
         let parent = match id.as_ref().and_then(|id| id.to_str().ok()) {
             Some(id) => log::scope().with("request_id", id.to_owned()).within(&parent),
@@ -105,10 +111,10 @@ impl Exchange {
         };
         let mut span = OwnedSpan::start(parent, &METADATA, SpanKind::Server, name, attributes);
         let told = options.log.then(|| {
-            span.inside(|| Told::started(request.method(), request.uri(), route.as_deref()))
+            span.inside(|| Told::started(request.method(), request.uri(), called.route.as_deref()))
         });
         let labels = Labels {
-            method: conventions::method(request.method()),
+            method: called.method,
             scheme: scheme(request),
             version: conventions::version(request.version()),
             port: None,
@@ -120,7 +126,7 @@ impl Exchange {
         let measured = Measured {
             started,
             labels,
-            route,
+            route: called.route,
             asked: length(request.headers()).map_or(Asked::Unknown, Asked::Said),
             said: None,
             sent: 0,
@@ -128,7 +134,7 @@ impl Exchange {
             answered_head_only: *request.method() == Method::HEAD,
             told,
         };
-        Exchange { span, options: options.clone(), id, measured: Some(measured) }
+        Box::new(Exchange { span, options: options.clone(), id, measured: Some(measured) })
     }
 
     /// What counts the request's body, if its size is not known beforehand.
@@ -144,19 +150,17 @@ impl Exchange {
 
     /// The head of the answer is there. Returns whether that is all of it.
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
-        let attributes = self.span.is_recording().then(|| self.options.of_response(&head.headers));
-        if let (Some(name), Some(id)) = (&self.options.request_id, self.id.take()) {
+        let status = head.status;
+        if self.measured.is_some() && self.span.is_recording() {
+            let headers = self.options.of_response(&head.headers);
+            self.span.set_attributes(std::iter::once(conventions::status(status)).chain(headers));
+        }
+        if let (Some(name), Some(id)) = (self.options.id_header(), self.id.take()) {
             head.headers.entry(name).or_insert(id);
         }
         let Some(measured) = &mut self.measured else { return true };
-        let status = head.status;
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
-        if let Some(attributes) = attributes {
-            self.span.set_attributes(
-                std::iter::once(conventions::status(status)).chain(attributes).collect(),
-            );
-        }
         measured.answered_head_only
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -169,24 +173,24 @@ impl Exchange {
         measured.said.is_some_and(|said| measured.sent >= said)
     }
 
-    /// The answer is complete.
-    pub(super) fn complete(&mut self) {
+    /// How it ended, as the answer is complete.
+    pub(super) fn completed(&self) -> Ending {
         let status = self.measured.as_ref().and_then(|measured| measured.labels.status);
         match status.and_then(|status| StatusCode::from_u16(status).ok()) {
             Some(status) if status.is_server_error() => {
-                self.end(Outcome::Error, Some(conventions::failed(status)));
+                (Outcome::Error, Some(conventions::failed(status)))
             }
-            _ => self.end(Outcome::Ok, None),
+            _ => (Outcome::Ok, None),
         }
     }
 
-    /// The service, or the body of its answer, failed.
-    pub(super) fn fail<E: Display>(&mut self, error: &E) {
+    /// How it ended, as the service, or the body of its answer, failed.
+    pub(super) fn failed<E: Display>(&mut self, error: &E) -> Ending {
         let error_type = type_name::<E>();
         if let Some(measured) = &mut self.measured {
             measured.labels.error = Some(error_type);
         }
-        self.end(Outcome::Error, Some(classify::shown(error_type, error)));
+        (Outcome::Error, Some(classify::shown(error_type, error)))
     }
 
     /// The client is told `status`, because the service panicked or took too long.
@@ -198,34 +202,44 @@ impl Exchange {
                 Cow::Owned(_) => None,
             };
         }
-        self.span.set_attributes(vec![conventions::status(status)]);
-        self.end(outcome, Some(failed));
+        self.span.set_attributes([conventions::status(status)]);
+        self.end((outcome, Some(failed)));
     }
 
-    fn end(&mut self, outcome: Outcome, failed: Option<Failed>) {
-        if let Some(mut measured) = self.measured.take() {
-            measured.labels.fail(outcome);
-            if outcome == Outcome::Cancelled {
-                self.span.set_attributes(vec![conventions::cancelled()]);
-            }
-            let took = clock::now().saturating_duration_since(measured.started);
-            let options = &self.options;
-            // In the span: its exemplar, its line in the log.
-            self.span.inside(|| {
-                measured.record(outcome, took);
-                options.notice_slow(took, measured.route.as_deref());
-                if let Some(told) = &measured.told {
-                    told.completed(&Ended {
-                        outcome,
-                        took,
-                        route: measured.route.as_deref(),
-                        labels: &measured.labels,
-                        sent: measured.sent,
-                        failed: failed.as_ref(),
-                    });
-                }
+    pub(super) fn end(&mut self, ending: Ending) {
+        if self.measured.is_some() {
+            let entered = self.span.enter();
+            self.count(&ending);
+            self.span.leave(entered);
+        }
+        self.finish(ending);
+    }
+
+    /// Says how it ended, by numbers and in the log. In the span: its exemplar, its lines.
+    pub(super) fn count(&mut self, (outcome, failed): &Ending) {
+        let Some(mut measured) = self.measured.take() else { return };
+        let outcome = *outcome;
+        measured.labels.fail(outcome);
+        if outcome == Outcome::Cancelled {
+            self.span.set_attributes([conventions::cancelled()]);
+        }
+        let took = clock::now().saturating_duration_since(measured.started);
+        measured.record(outcome, took);
+        self.options.notice_slow(took, measured.route.as_deref());
+        if let Some(told) = &measured.told {
+            told.completed(&Ended {
+                outcome,
+                took,
+                route: measured.route.as_deref(),
+                labels: &measured.labels,
+                sent: measured.sent,
+                failed: failed.as_ref(),
             });
         }
+    }
+
+    /// Ends the span, which is current no more.
+    pub(super) fn finish(&mut self, (outcome, failed): Ending) {
         self.span.finish(outcome, failed);
     }
 }
@@ -240,7 +254,7 @@ impl Measured {
         };
         // Nobody knows how large an answer would have become that never came.
         let answered = (outcome == Outcome::Ok || self.sent > 0).then_some(self.sent);
-        SERVER.record(self.route.as_deref(), self.labels, took, asked, answered);
+        SERVER.record(self.route.as_ref(), self.labels, took, asked, answered);
     }
 }
 
@@ -248,7 +262,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if self.measured.is_some() {
             let outcome = self.span.if_dropped;
-            self.end(outcome, (outcome == Outcome::Panic).then(Failed::panic));
+            self.end((outcome, (outcome == Outcome::Panic).then(Failed::panic)));
         }
     }
 }
@@ -261,26 +275,51 @@ fn scheme<B>(request: &Request<B>) -> &'static str {
     }
 }
 
-fn attributes<B>(request: &Request<B>, route: Option<&str>, options: &Options) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(10);
-    conventions::push_method(&mut attributes, request.method());
+fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Vec<KeyValue> {
+    // With room for the status, and for what says how it failed.
+    let mut attributes = Vec::with_capacity(10 + options.captured());
+    called.push_method(&mut attributes, request.method());
     attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request)));
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.and_then(|host| host.parse::<Authority>().ok());
+    let authority;
+    let server = match host.map(|host| (host, plain(host))) {
+        Some((_, Some(server))) => Some(server),
+        Some((host, None)) => {
+            authority = host.parse::<Authority>().ok();
+            authority.as_ref().map(|authority| (authority.host(), authority.port_u16()))
+        }
+        None => None,
+    };
     // HTTP/2 says it in the URI.
-    if let Some(authority) = host.as_ref().or(request.uri().authority()) {
-        conventions::push_server(&mut attributes, authority.host(), authority.port_u16());
+    let stated = || request.uri().authority().map(|stated| (stated.host(), stated.port_u16()));
+    if let Some((host, port)) = server.or_else(stated) {
+        let address = interned::host(conventions::bare(host));
+        conventions::push_server(&mut attributes, address, port);
     }
     if let Some(version) = conventions::version(request.version()) {
         attributes.push(KeyValue::new("network.protocol.version", version));
     }
-    if let Some(route) = route {
-        let route = conventions::template(request.method(), route);
-        attributes.push(KeyValue::new("http.route", route));
+    if let Some(route) = &called.route {
+        attributes.push(KeyValue::new("http.route", route.clone()));
     }
     attributes.extend(options.of_request(request.headers()));
     attributes
+}
+
+/// Host and port, as most are: without user, brackets or escapes.
+fn plain(text: &str) -> Option<(&str, Option<u16>)> {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    let end = text.bytes().position(|b| !is_plain(&b)).unwrap_or(text.len());
+    let (host, rest) = text.split_at_checked(end)?;
+    let port = match rest.as_bytes() {
+        [] => None,
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            Some(rest.get(1..)?.parse().ok()?)
+        }
+        _ => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
 }
 
 #[cfg(test)]
@@ -293,6 +332,19 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static(said));
             assert_eq!(length(&headers), length_of);
+        }
+    }
+
+    #[test]
+    fn a_plain_host_reads_as_any_does() {
+        for host in ["a", "a.b-c:8080", "127.0.0.1:1", "a:", "a:0", "a:65535", "A.b"] {
+            let any: Authority = host.parse().unwrap();
+            let plain = plain(host).unwrap_or((any.host(), any.port_u16()));
+            assert_eq!(plain, (any.host(), any.port_u16()), "{host}");
+        }
+        for other in ["", ":1", "a:65536", "a:b", "[::1]:80", "u@a", "a b", "a%20", "a:+1", "a:1:2"]
+        {
+            assert_eq!(plain(other), None, "{other}");
         }
     }
 }

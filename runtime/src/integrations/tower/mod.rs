@@ -94,6 +94,15 @@ pub trait Route<B> {
     /// The route, if one is known before the service is called.
     fn route(&self, request: &Request<B>) -> Option<String>;
 
+    /// Hands the route to `with`: without a copy, where that can be.
+    #[doc(hidden)]
+    fn with_route<T>(&self, request: &Request<B>, with: impl FnOnce(Option<&str>) -> T) -> T
+    where
+        Self: Sized,
+    {
+        with(self.route(request).as_deref())
+    }
+
     /// Counts the bytes of a body that does not say its length, by wrapping it with
     /// [`BodyCount::over`]. As it stands, none is counted.
     fn counted(&self, body: B, count: BodyCount) -> B {
@@ -161,21 +170,21 @@ impl<M> ServerLayer<M> {
 
     /// As [`ServerLayer::request_id`], in a header of another name.
     pub fn request_id_in(mut self, header: HeaderName) -> Self {
-        self.options.request_id = Some(header);
+        self.options.identify_by(header);
         self
     }
 
     /// Shows headers of requests as attributes `http.request.header.<name>`, each a list of its
     /// values. None is shown that is not named here.
     pub fn capture_request_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.options.request_headers.extend(names);
+        self.options.capture_requests(names);
         self
     }
 
     /// Shows headers of answers as attributes `http.response.header.<name>`, each a list of its
     /// values. None is shown that is not named here.
     pub fn capture_response_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.options.response_headers.extend(names);
+        self.options.capture_responses(names);
         self
     }
 

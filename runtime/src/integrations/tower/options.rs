@@ -1,7 +1,12 @@
 //! What a [`ServerLayer`](super::ServerLayer) was asked to do besides.
 
+use crate::context::ids::write_hex;
+use crate::integrations::interned;
+use ::http::header::Entry;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Where probes and scrapers ask, by custom.
@@ -10,9 +15,9 @@ const PROBES: [&str; 6] = ["/health", "/healthz", "/livez", "/readyz", "/ping", 
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) left_out: Vec<String>,
-    pub(super) request_headers: Vec<HeaderName>,
-    pub(super) response_headers: Vec<HeaderName>,
-    pub(super) request_id: Option<HeaderName>,
+    request_headers: Captured,
+    response_headers: Captured,
+    request_id: Option<Shown>,
     pub(super) slow: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     /// Whether each request has lines of its own.
@@ -23,8 +28,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             left_out: PROBES.map(str::to_owned).to_vec(),
-            request_headers: Vec::new(),
-            response_headers: Vec::new(),
+            request_headers: Captured::default(),
+            response_headers: Captured::default(),
             request_id: None,
             slow: None,
             timeout: None,
@@ -41,13 +46,62 @@ fn is_plain(id: &HeaderValue) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// All values of a header, as the attribute `http.<side>.header.<name>`.
-fn header(side: &str, headers: &HeaderMap, name: &HeaderName) -> Option<KeyValue> {
-    let values = headers.get_all(name).iter();
-    let values: Vec<StringValue> =
-        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned().into()).collect();
-    let key = format!("http.{side}.header.{name}");
-    (!values.is_empty()).then(|| KeyValue::new(key, Value::Array(Array::String(values))))
+/// 32 hex digits. In memory that is shared from the beginning: the request has it, and its answer.
+fn new_id() -> Option<HeaderValue> {
+    let mut id = [0; 32];
+    write_hex(&mut id, &fastrand::u128(..).to_be_bytes());
+    HeaderValue::from_maybe_shared(Bytes::from_owner(id)).ok()
+}
+
+/// A header that is shown.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    name: HeaderName,
+    /// `http.<side>.header.<name>`
+    key: Cow<'static, str>,
+}
+
+impl Shown {
+    fn new(side: &str, name: HeaderName) -> Self {
+        let key = interned::word(&format!("http.{side}.header.{name}"));
+        Shown { name, key }
+    }
+
+    /// All its values, as the attribute.
+    fn of(&self, headers: &HeaderMap) -> Option<KeyValue> {
+        let text = |value: &HeaderValue| match value.to_str() {
+            Ok(plain) => StringValue::from(plain.to_owned()),
+            Err(_) => String::from_utf8_lossy(value.as_bytes()).into_owned().into(),
+        };
+        let mut values = headers.get_all(&self.name).iter().map(text);
+        let first = values.next()?;
+        // Most come once.
+        let mut all = vec![first];
+        all.extend(values);
+        Some(KeyValue::new(self.key.clone(), Value::Array(Array::String(all))))
+    }
+}
+
+/// Headers by which a side is to be known, each once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Captured(Vec<Shown>);
+
+impl Captured {
+    fn add(&mut self, side: &str, names: impl IntoIterator<Item = HeaderName>) {
+        for name in names {
+            if !self.holds(&name) {
+                self.0.push(Shown::new(side, name));
+            }
+        }
+    }
+
+    fn holds(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|shown| shown.name == *name)
+    }
+
+    fn of(&self, headers: &HeaderMap) -> impl Iterator<Item = KeyValue> {
+        self.0.iter().filter_map(|shown| shown.of(headers))
+    }
 }
 
 impl Options {
@@ -55,29 +109,53 @@ impl Options {
         self.left_out.iter().any(|left_out| left_out == path)
     }
 
+    pub(super) fn capture_requests(&mut self, names: impl IntoIterator<Item = HeaderName>) {
+        self.request_headers.add("request", names);
+    }
+
+    pub(super) fn capture_responses(&mut self, names: impl IntoIterator<Item = HeaderName>) {
+        self.response_headers.add("response", names);
+    }
+
+    pub(super) fn identify_by(&mut self, header: HeaderName) {
+        self.request_id = Some(Shown::new("request", header));
+    }
+
+    /// The header that the answer has the request's id in.
+    pub(super) fn id_header(&self) -> Option<&HeaderName> {
+        self.request_id.as_ref().map(|id| &id.name)
+    }
+
+    /// How many attributes they may become.
+    pub(super) fn captured(&self) -> usize {
+        self.request_headers.0.len() + self.response_headers.0.len()
+    }
+
     /// The request's id: the one it came with, or a new one, which it then has.
     pub(super) fn identify(&self, headers: &mut HeaderMap) -> Option<HeaderValue> {
-        let name = self.request_id.as_ref()?;
-        if let Some(id) = headers.get(name).filter(|id| is_plain(id)) {
-            return Some(id.clone());
+        let name = self.id_header()?;
+        match headers.entry(name) {
+            Entry::Occupied(held) if is_plain(held.get()) => Some(held.get().clone()),
+            Entry::Occupied(mut held) => {
+                let id = new_id()?;
+                held.insert(id.clone());
+                Some(id)
+            }
+            Entry::Vacant(free) => {
+                let id = new_id()?;
+                free.insert(id.clone());
+                Some(id)
+            }
         }
-        let id = HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).ok()?;
-        headers.insert(name, id.clone());
-        Some(id)
     }
 
     pub(super) fn of_request(&self, headers: &HeaderMap) -> impl Iterator<Item = KeyValue> {
-        let named = self.request_headers.iter().chain(&self.request_id);
-        named.filter_map(|name| header("request", headers, name))
+        let id = self.request_id.iter().filter(|id| !self.request_headers.holds(&id.name));
+        self.request_headers.of(headers).chain(id.filter_map(|id| id.of(headers)))
     }
 
-    pub(super) fn of_response(
-        &self,
-        headers: &HeaderMap,
-    ) -> impl Iterator<Item = KeyValue> + use<> {
-        let named = self.response_headers.iter();
-        let found = named.filter_map(|name| header("response", headers, name));
-        found.collect::<Vec<_>>().into_iter()
+    pub(super) fn of_response(&self, headers: &HeaderMap) -> impl Iterator<Item = KeyValue> {
+        self.response_headers.of(headers)
     }
 
     /// Says it in the log, with the request's ids: it is called inside its span.

@@ -1,5 +1,6 @@
 //! The service that makes a server span of every request.
 
+use super::super::http::Called;
 use super::Route;
 use super::body::ServerBody;
 use super::exchange::Exchange;
@@ -49,23 +50,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let route = self.route.route(&request);
-        let mut exchange = Exchange::begin(&self.options, &mut request, route);
-        let request = match exchange.count_body() {
-            Some(count) => request.map(|body| self.route.counted(body, count)),
-            None => request,
-        };
+        let called = self.route.with_route(&request, |route| Called::new(request.method(), route));
+        let mut exchange = Exchange::begin(&self.options, &mut request, called);
+        if let Some(count) = exchange.count_body() {
+            request = request.map(|body| self.route.counted(body, count));
+        }
         let inner = &mut self.inner;
+        let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
+        let mut response = ResponseFuture { stage: Stage::Panicked, exchange: None, limit };
         // What a panic leaves broken is the service's own; the next request meets it as it would on
         // the next connection.
-        let called =
-            catch_unwind(AssertUnwindSafe(|| exchange.span.inside(|| inner.call(request))));
-        let stage = match called {
-            Ok(future) => Stage::Runs { future },
-            Err(_) => Stage::Panicked,
-        };
-        let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
-        ResponseFuture { stage, exchange: Some(exchange), limit }
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let entered = exchange.span.enter();
+            // Where it stays: large futures are not moved more often than must be.
+            response.stage = Stage::Runs { future: inner.call(request) };
+            exchange.span.leave(entered);
+        }));
+        response.exchange = Some(exchange);
+        response
     }
 }
 
@@ -77,7 +79,7 @@ pin_project! {
         #[pin]
         stage: Stage<F>,
         // None once the answer has it.
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
         limit: Option<Pin<Box<Sleep>>>,
     }
 
@@ -88,8 +90,7 @@ pin_project! {
             if let (StageProj::Runs { .. }, Some(exchange)) =
                 (this.stage.as_mut().project(), this.exchange)
             {
-                let _current = exchange.span.attach();
-                this.stage.set(Stage::Over);
+                exchange.span.inside(|| this.stage.set(Stage::Over));
             }
         }
     }
@@ -118,6 +119,19 @@ enum Polled<T> {
     TooLate,
 }
 
+/// Polls the service's future; when it is ready, what it holds is dropped: the span is current.
+fn poll_to_its_end<F: Future>(
+    mut stage: Pin<&mut Stage<F>>,
+    context: &mut task::Context<'_>,
+) -> Poll<F::Output> {
+    let StageProj::Runs { future } = stage.as_mut().project() else { return Poll::Pending };
+    let polled = future.poll(context);
+    if polled.is_ready() {
+        stage.set(Stage::Over);
+    }
+    polled
+}
+
 impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
@@ -135,8 +149,8 @@ where
             return Poll::Pending;
         };
         let polled = match stage.as_mut().project() {
-            StageProj::Runs { future } => {
-                let poll = || running.span.inside(|| future.poll(context));
+            StageProj::Runs { .. } => {
+                let poll = || running.span.inside(|| poll_to_its_end(stage.as_mut(), context));
                 match catch_unwind(AssertUnwindSafe(poll)) {
                     Ok(Poll::Ready(result)) => Polled::Ready(result),
                     Err(_) => Polled::Panicked,
@@ -151,20 +165,25 @@ where
             }
             StageProj::Panicked | StageProj::Over => Polled::Panicked,
         };
-        // What the future holds is dropped while the span is still current. After a panic this may
-        // be one more.
-        let emptied =
-            catch_unwind(AssertUnwindSafe(|| running.span.inside(|| stage.set(Stage::Over))));
+        // What a future holds that did not come to its end is dropped while the span is still current, too.
+        // After a panic this may be one more.
+        let emptied = match polled {
+            Polled::Ready(_) => Ok(()),
+            Polled::Panicked | Polled::TooLate => {
+                catch_unwind(AssertUnwindSafe(|| running.span.inside(|| stage.set(Stage::Over))))
+            }
+        };
         let Some(mut exchange) = exchange.take() else { return Poll::Pending };
         Poll::Ready(match polled {
-            Polled::Ready(Ok(response)) if emptied.is_ok() => {
+            Polled::Ready(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
                 let is_head_only = exchange.answered(&mut head);
                 let body = ServerBody::new(body, exchange, is_head_only);
                 Ok(Response::from_parts(head, body))
             }
-            Polled::Ready(Err(error)) if emptied.is_ok() => {
-                exchange.fail(&error);
+            Polled::Ready(Err(error)) => {
+                let ending = exchange.failed(&error);
+                exchange.end(ending);
                 Err(error)
             }
             Polled::TooLate if emptied.is_ok() => {
@@ -181,7 +200,7 @@ where
 
 /// An empty answer in place of the service's.
 fn replaced<R: Default>(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     status: StatusCode,
     outcome: Outcome,
     failed: Failed,

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 use prost::Message as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Random, and the same in each run.
 struct Dice(u64);
@@ -176,7 +176,7 @@ fn the_bytes_of_a_record_are_those_of_its_data() {
         let mut filling = Filling::new(Some(Box::new(ToBytes::default())));
         records.iter_mut().for_each(|record| filling.add(record));
         let Form::Bytes(mut encoded) = filling.batch.spans else { panic!("no bytes") };
-        let data = records.iter_mut().map(|record| record.data(record.times()));
+        let data = records.iter_mut().map(|record| record.data(record.times(clock::anchor())));
         let data: Vec<SpanData> = data.collect();
         assert!(
             request_of_bytes(&mut encoded, &resource) == request(&data, &resource, 0),
