@@ -59,6 +59,8 @@ pub(super) fn start(site: &'static CallSite, given: u32) {
     }
 }
 
+// Apart, and so what it needs of the stack.
+#[inline(never)]
 fn start_told(site: &'static CallSite, given: u32) {
     match whose(site) {
         Whose::Nobodys => site.table().start(given),
@@ -89,6 +91,7 @@ pub(super) fn end(
     }
 }
 
+#[inline(never)]
 fn end_told(
     site: &'static CallSite,
     place: Place,

@@ -1,6 +1,7 @@
 //! The values of `fields(…)`.
 
 use crate::callsite::CallSite;
+use crate::span::spare;
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value as Attribute};
 use std::error::Error;
 use std::fmt;
@@ -38,7 +39,7 @@ pub fn debug<T: fmt::Debug>(value: &T) -> impl Value + fmt::Debug + '_ {
 
 /// The values as attributes.
 pub(super) fn attributes(site: &'static CallSite, values: &[Option<&dyn Value>]) -> Vec<KeyValue> {
-    let pairs = Vec::with_capacity(values.len());
+    let pairs = spare::attributes(values.len());
     let mut attributes = Attributes { pairs, follows_tracing: site.follows_tracing() };
     // A `Display` or `Debug` that panics costs the fields behind it, not the call.
     let _ = catch_unwind(AssertUnwindSafe(|| {

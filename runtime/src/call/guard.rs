@@ -7,7 +7,7 @@ use crate::callsite::CallSite;
 use crate::red::labelled::Choice;
 use crate::service::Held;
 use crate::span::engine;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use tracing_core::field::Value;
 use tracing_core::span::Id;
 
@@ -22,8 +22,18 @@ pub struct Started(pub(super) Running);
 #[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
     let mut started = Started(Running::new(site));
-    started.0.begin(&[], &mut Vec::new());
+    begin_plain(&mut started.0);
     started
+}
+
+#[inline]
+fn begin_plain(running: &mut Running) {
+    let mut links = Vec::new();
+    running.begin(&[], &mut links);
+    if links.capacity() == 0 {
+        // As nearly always: nothing to drop, which is a call to find out.
+        mem::forget(links);
+    }
 }
 
 /// [`begin`] with labels and links.
@@ -65,13 +75,19 @@ pub fn begin_of(
 /// [`begin`] and [`Started::enter`].
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    // Built where it stays: to move it would cost more than it does.
-    let mut call = Call::new(Running::new(site));
-    let Entry { here, running } = &mut *call.0;
-    running.begin(&[], &mut Vec::new());
+    // Without a destructor while it is filled, so that it is where the caller has it from the beginning:
+    // to move it would cost more than all that is written into it. Nothing in `fill` unwinds.
+    let mut entry = ManuallyDrop::new(Entry::new(Running::new(site)));
+    fill(&mut entry);
+    Call(entry)
+}
+
+#[inline(never)]
+fn fill(entry: &mut Entry) {
+    let Entry { here, running } = entry;
+    begin_plain(running);
     running.ready();
     *here = running.attach();
-    call
 }
 
 /// Counts the start of a call whose span is to be below another one than the current:
@@ -116,7 +132,7 @@ impl Started {
 
     /// Makes the call current on this thread.
     pub fn enter(self) -> Call {
-        let mut call = Call::new(self.0);
+        let mut call = Call(ManuallyDrop::new(Entry::new(self.0)));
         let Entry { here, running } = &mut *call.0;
         running.ready();
         *here = running.attach();
@@ -143,21 +159,23 @@ struct Entry {
 impl Drop for Entry {
     /// First the call is no longer current, then it ends.
     fn drop(&mut self) {
-        self.running.detach(std::mem::take(&mut self.here));
+        self.running.detach(mem::take(&mut self.here));
+    }
+}
+
+impl Entry {
+    #[inline]
+    fn new(running: Running) -> Self {
+        Entry { here: Here::default(), running }
     }
 }
 
 impl Call {
-    #[inline]
-    fn new(running: Running) -> Self {
-        Call(ManuallyDrop::new(Entry { here: Here::default(), running }))
-    }
-
     /// Ends the call as the value it returned says.
     #[inline(never)]
     pub fn finish(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
-        running.detach(std::mem::take(here));
+        running.detach(mem::take(here));
         running.end(verdict);
     }
 }

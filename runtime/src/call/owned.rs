@@ -4,7 +4,7 @@ use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, Hidden, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
-use crate::span::engine::{self, Start};
+use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
 use opentelemetry::Context;
@@ -119,9 +119,12 @@ impl OwnedSpan {
             links: Vec::new(),
             owned: true,
         };
-        let Some((context, recording)) = engine.open(&parent, start) else {
+        let mut context = Context::new();
+        let own = engine.open(&parent, start, &mut context);
+        if own == Own::Nothing {
             return with(parent, false, attaches);
-        };
+        }
+        let recording = own == Own::Recording;
         if let Some(attributes) = later.filter(|_| recording) {
             span::set_fields(&context, attributes());
         }
@@ -138,10 +141,17 @@ impl OwnedSpan {
             Some(parent) => parent.clone(),
             None => current::with(Context::clone).unwrap_or_default(),
         };
-        let opened = engine::get().and_then(|engine| engine.open(&here, start));
-        let attaches =
-            if parent.is_some() || opened.is_some() { Attaches::Always } else { Attaches::Never };
-        let (context, recording) = opened.unwrap_or((here, false));
+        let mut context = Context::new();
+        let open = |engine: &engine::Engine| engine.open(&here, start, &mut context);
+        let own = engine::get().map(open).unwrap_or_default();
+        let attaches = match own {
+            Own::Nothing if parent.is_none() => Attaches::Never,
+            _ => Attaches::Always,
+        };
+        if own == Own::Nothing {
+            context = here;
+        }
+        let recording = own == Own::Recording;
         let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
         OwnedSpan { context, recording, attaches, metadata, view: None, if_dropped, ended: false }
     }
@@ -181,10 +191,10 @@ impl OwnedSpan {
             #[cfg(feature = "_spans")]
             Attaches::Elsewhere => !self.is_here(),
         };
-        let attached = match self.metadata {
-            _ if !attaches => Attached::default(),
-            Some(metadata) => current::attach(self.context.clone(), metadata, self.view.take()),
-            None => current::attach_foreign(self.context.clone()),
+        let attached = match attaches {
+            // A copy: should something unwind before it is given back, the span still has to end.
+            true => current::attach(&mut self.context.clone(), self.metadata, &mut self.view),
+            false => Attached::default(),
         };
         let hidden = (!attaches && self.metadata.is_none()).then(current::hide);
         Entered { attached, _hidden: hidden, otherwise }
@@ -192,7 +202,9 @@ impl OwnedSpan {
 
     #[inline]
     pub(crate) fn leave(&mut self, entered: Entered) {
-        self.view = entered.attached.detach().and_then(|(_, view)| view);
+        if entered.attached.is_there() {
+            self.view = entered.attached.detach(&mut Context::new()).ok().flatten();
+        }
         self.if_dropped = entered.otherwise;
     }
 

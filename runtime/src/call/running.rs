@@ -3,9 +3,9 @@
 use super::classify::{Failure, Verdict};
 use super::{compat, elsewhere, fields, labels};
 use crate::callers::{self, Above};
-use crate::callsite::CallSite;
+use crate::callsite::{CallSite, Line};
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, View};
+use crate::context::current::{self, Attached, Forgotten, View};
 use crate::context::scope;
 use crate::in_flight::{self, Taken};
 use crate::metrics::store::Store;
@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::red::labelled::{Begun, Choice, Place, Table};
 use crate::service::Held;
 use crate::span::confirmed::Call;
-use crate::span::engine;
+use crate::span::engine::{self, Own};
 use crate::span::failed::Failed;
 use crate::span::others;
 use crate::span::span::{self, Ending};
@@ -33,9 +33,9 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
 pub(super) struct Running {
     pub(super) site: &'static CallSite,
     start: Tick,
-    /// The context to attach, if the call has one of its own, while it is not attached.
-    context: Option<Context>,
-    recording: bool,
+    /// What of its own the call has, and its context: empty while it is attached.
+    own: Own,
+    context: Context,
     /// None: it has ended.
     if_dropped: Option<Outcome>,
     rare: Option<Box<Rare>>,
@@ -99,8 +99,8 @@ impl Running {
         Running {
             site,
             start: clock::now(),
-            context: None,
-            recording: false,
+            own: Own::Nothing,
+            context: Context::new(),
             if_dropped: Some(Outcome::Panic),
             rare: None,
             seat: None,
@@ -116,11 +116,8 @@ impl Running {
         if !self.site.has_span() {
             return;
         }
-        if let Some(engine) = engine::get()
-            && let Some((context, recording)) = engine.start_call(self.site, self.start, links)
-        {
-            self.context = Some(context);
-            self.recording = recording;
+        if let Some(engine) = engine::get() {
+            self.own = engine.start_call(self.site, self.start, links, &mut self.context);
         }
         if self.site.wanted() {
             self.rare.get_or_insert_default().asked = true;
@@ -139,7 +136,7 @@ impl Running {
 
     #[inline]
     pub(super) fn is_over(&self) -> bool {
-        self.if_dropped.is_none() && self.context.is_none() && self.rare.is_none()
+        self.if_dropped.is_none() && self.own == Own::Nothing && self.rare.is_none()
     }
 
     #[inline]
@@ -192,12 +189,12 @@ impl Running {
     pub(super) fn open_below(&mut self, parent: Option<Id>) {
         if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
             let above = parent.as_ref().and_then(compat::context_of).unwrap_or_else(compat::root);
-            let none = &mut Vec::new();
-            let opened = engine.start_call_below(self.site, self.start, none, &above);
-            // Not recorded below a span of its own choice: that one is current all the same.
-            let (context, recording) = opened.unwrap_or((above, false));
-            self.context = Some(context);
-            self.recording = recording;
+            let (none, context) = (&mut Vec::new(), &mut self.context);
+            self.own = engine.start_call_below(self.site, self.start, none, &above, context);
+            if self.own == Own::Nothing {
+                // Not recorded below a span of its own choice: that one is current all the same.
+                (self.own, self.context) = (Own::Unrecorded, above);
+            }
         }
         if self.site.wanted() {
             let rare = self.rare.get_or_insert_default();
@@ -207,11 +204,10 @@ impl Running {
     }
 
     pub(super) fn follows_from(&self, cause: &Id) {
-        if self.recording
-            && let Some(context) = &self.context
+        if self.is_recording()
             && let Some(cause) = compat::context_of(cause)
         {
-            context.span().add_link(cause.span().span_context().clone(), Vec::new());
+            self.context.span().add_link(cause.span().span_context().clone(), Vec::new());
         }
         if let Some(wanted) = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref()) {
             wanted.follows_from(cause);
@@ -229,30 +225,30 @@ impl Running {
         if attributes.is_empty() {
             return;
         }
-        match &self.context {
-            Some(context) if self.recording => context.span().set_attributes(attributes),
-            _ => {
-                if let Some(rare) = &mut self.rare {
-                    rare.shared = attributes;
-                }
-            }
+        if self.is_recording() {
+            self.context.span().set_attributes(attributes);
+        } else if let Some(rare) = &mut self.rare {
+            rare.shared = attributes;
         }
     }
 
+    #[inline]
+    fn is_recording(&self) -> bool {
+        self.own == Own::Recording
+    }
+
     pub(super) fn wants_fields(&self) -> bool {
-        self.recording || self.rare.as_ref().is_some_and(|rare| rare.asked)
+        self.is_recording() || self.rare.as_ref().is_some_and(|rare| rare.asked)
     }
 
     pub(super) fn fields(&mut self, values: &[Option<&dyn Value>]) {
-        if self.recording
-            && let Some(context) = &self.context
-        {
+        if self.is_recording() {
             // Rendered before the span is locked: rendering is user code.
             let attributes = fields::attributes(self.site, values);
             if self.site.follows_tracing() {
-                compat::write(context, attributes);
+                compat::write(&self.context, attributes);
             } else {
-                span::set_fields(context, attributes);
+                span::set_fields(&self.context, attributes);
             }
         }
         self.open_wanted(values);
@@ -278,9 +274,11 @@ impl Running {
             }
         };
         // Layers render the fields: a `Debug` that panics there costs the span, not the call.
-        let made = catch_unwind(AssertUnwindSafe(|| match &self.context {
-            Some(context) => tracer::making_view(context.clone(), metadata.name(), make),
-            None => make(),
+        let made = catch_unwind(AssertUnwindSafe(|| match self.own {
+            Own::Nothing => make(),
+            Own::Unrecorded | Own::Recording => {
+                tracer::making_view(self.context.clone(), metadata.name(), make)
+            }
         }));
         let made = made.unwrap_or_else(|_| tracing::Span::none());
         for attribute in rare.shared.drain(..) {
@@ -307,13 +305,11 @@ impl Running {
         if self.rare.is_some() {
             return self.attach_wanted();
         }
-        match self.context.take() {
-            None => Here::default(),
-            Some(context) => {
-                let attached = current::attach(context, self.site.metadata(), None);
-                Here { attached, entered: None }
-            }
+        if self.own == Own::Nothing {
+            return Here::default();
         }
+        let attached = current::attach(&mut self.context, Some(self.site.metadata()), &mut None);
+        Here { attached, entered: None }
     }
 
     // Apart, so that a call which nobody asks pays two jumps and no more.
@@ -335,13 +331,15 @@ impl Running {
         // and would panic in the middle of it where nothing can be attached.
         let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
         let entered = wanted.and_then(Entered::enter).map(Box::new);
-        let view = rare
-            .view
-            .take()
-            .or_else(|| wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?);
-        let attached =
-            self.context.take().map(|context| current::attach(context, self.site.metadata(), view));
-        Here { attached: attached.unwrap_or_default(), entered }
+        let made = || wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?;
+        rare.view = rare.view.take().or_else(made);
+        let attached = match self.own {
+            Own::Nothing => Attached::default(),
+            Own::Unrecorded | Own::Recording => {
+                current::attach(&mut self.context, Some(self.site.metadata()), &mut rare.view)
+            }
+        };
+        Here { attached, entered }
     }
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
@@ -351,10 +349,12 @@ impl Running {
         if self.begun.is_known() {
             self.no_caller();
         }
-        if let Some((context, view)) = attached.detach() {
-            self.context = Some(context);
-            if view.is_some() {
-                self.rare.get_or_insert_default().view = view;
+        if attached.is_there() {
+            match attached.detach(&mut self.context) {
+                Ok(None) => {}
+                Ok(view) => self.rare.get_or_insert_default().view = view,
+                // Forgotten: the span ends with its last holder.
+                Err(Forgotten) => self.own = Own::Nothing,
             }
         }
         drop(entered);
@@ -363,7 +363,7 @@ impl Running {
     /// A poll begins, if somebody wants to know.
     #[inline]
     pub(super) fn poll_begins(&self) -> Option<Tick> {
-        (self.recording && self.site.is_busy()).then(clock::now)
+        (self.is_recording() && self.site.is_busy()).then(clock::now)
     }
 
     pub(super) fn poll_ends(&mut self, began: Option<Tick>) {
@@ -390,7 +390,7 @@ impl Running {
             None => self.close(Outcome::Ok, returned, None, None),
             Some(failure) => {
                 let error_type = Some(failure.error_type());
-                let wanted = self.recording || self.site.line_of_ends().is_some();
+                let wanted = self.is_recording() || self.site.line_of_ends().is_some();
                 let failed = wanted.then(|| self.described(failure));
                 self.close(Outcome::Error, returned, error_type, failed);
             }
@@ -424,7 +424,7 @@ impl Running {
         if let Some(failure) = failure {
             self.if_dropped = Some(Outcome::Error);
             self.rare.get_or_insert_default().error_type = Some(failure.error_type());
-            if self.recording || self.site.line_of_ends().is_some() {
+            if self.is_recording() || self.site.line_of_ends().is_some() {
                 self.rare.get_or_insert_default().failed = Some(self.described(failure));
             }
         }
@@ -466,35 +466,53 @@ impl Running {
             }
         }
         if let Some(line) = self.site.line_of_ends() {
-            let here = self.attach();
-            let error = failed.as_deref().map(Failed::in_short);
-            line.say(self.site.function(), outcome, duration, error);
-            self.detach(here);
+            self.say_end(line, outcome, duration, failed.as_deref());
         }
-        if others::are_told() && self.context.is_none() {
+        if others::are_told() && self.own == Own::Nothing {
             self.ended_elsewhere(place, outcome, error_type, duration, end);
         }
         let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
         // Views and wanted spans close before the span they stand for.
         self.rare = None;
-        let Some(context) = self.context.take() else { return };
-        if !self.recording {
+        if self.own == Own::Nothing {
+            return;
+        }
+        let context = std::mem::take(&mut self.context);
+        if std::mem::take(&mut self.own) != Own::Recording {
             return;
         }
         if self.site.is_busy() {
-            let busy = polls.time;
-            context.span().set_attributes([
-                // As tracing-opentelemetry names them.
-                KeyValue::new("busy_ns", nanos(busy)),
-                KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
-                KeyValue::new("redspan.polls", i64::from(polls.count)),
-            ]);
+            self.say_polls(&context, duration, polls);
         }
         span::end(&context, Ending { outcome, end, failed, place });
     }
 }
 
 impl Running {
+    #[cold]
+    fn say_end(
+        &mut self,
+        line: &'static Line,
+        outcome: Outcome,
+        duration: Duration,
+        failed: Option<&Failed>,
+    ) {
+        let here = self.attach();
+        line.say(self.site.function(), outcome, duration, failed.map(Failed::in_short));
+        self.detach(here);
+    }
+
+    #[cold]
+    fn say_polls(&self, context: &Context, duration: Duration, polls: Polls) {
+        let busy = polls.time;
+        context.span().set_attributes([
+            // As tracing-opentelemetry names them.
+            KeyValue::new("busy_ns", nanos(busy)),
+            KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
+            KeyValue::new("redspan.polls", i64::from(polls.count)),
+        ]);
+    }
+
     /// In a span of the application's own tracer, which closes with the tracing span.
     #[cold]
     fn ended_elsewhere(

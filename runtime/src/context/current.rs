@@ -9,6 +9,7 @@ use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::{Dispatch, Metadata, span};
 
@@ -38,6 +39,7 @@ impl Drop for View {
     }
 }
 
+#[derive(Default)]
 struct Frame {
     /// Tells it from what stands in its place later.
     serial: u32,
@@ -54,7 +56,6 @@ struct Frame {
 thread_local! {
     static FRAMES: Frames = Frames::new();
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static SERIAL: Cell<u32> = const { Cell::new(0) };
     /// Frames that stood above one which ended before them: what they hold is their spans' only
     /// context, and given back when they end.
     static STRAYS: RefCell<VecDeque<Frame>> = const { RefCell::new(VecDeque::new()) };
@@ -63,8 +64,53 @@ thread_local! {
 /// Past that the oldest is forgotten, as one that was leaked: its span ends with its last holder.
 const MOST_STRAYS: usize = 64;
 
-/// `None` when the thread had lost its context before it first came here.
-struct Frames(Option<RefCell<Vec<Frame>>>);
+/// What this thread has attached.
+struct Frames {
+    /// False when the thread had lost its context before it first came here.
+    alive: bool,
+    stack: RefCell<Stack>,
+    serial: Cell<u32>,
+}
+
+/// Frames in slots that stay where they are, and are written and emptied word by word: to build a frame and
+/// move it in and out would cost more than what it holds.
+struct Stack {
+    slots: Vec<Frame>,
+    /// So many slots are taken, from below.
+    taken: usize,
+}
+
+impl Stack {
+    fn new() -> Self {
+        Stack { slots: std::iter::repeat_with(Frame::default).take(8).collect(), taken: 0 }
+    }
+
+    #[inline]
+    fn frames(&self) -> &[Frame] {
+        self.slots.get(..self.taken).unwrap_or_default()
+    }
+
+    #[inline]
+    fn frames_mut(&mut self) -> &mut [Frame] {
+        self.slots.get_mut(..self.taken).unwrap_or_default()
+    }
+
+    /// The next slot, which is empty.
+    #[inline]
+    fn push(&mut self) -> &mut Frame {
+        if self.taken == self.slots.len() {
+            self.slots.push(Frame::default());
+        }
+        self.taken += 1;
+        &mut self.slots[self.taken - 1]
+    }
+
+    /// Gives back the innermost slot, which was emptied.
+    #[inline]
+    fn pop(&mut self) {
+        self.taken = self.taken.saturating_sub(1);
+    }
+}
 
 impl Frames {
     fn new() -> Self {
@@ -72,14 +118,14 @@ impl Frames {
         // as this one answers, that one does too. `Context::map_current` panics when it is gone, and
         // a destructor that panics ends the process.
         let alive = catch_unwind(|| Context::map_current(|_| ())).is_ok();
-        Frames(alive.then(|| RefCell::new(Vec::with_capacity(8))))
+        Frames { alive, stack: RefCell::new(Stack::new()), serial: Cell::new(0) }
     }
 }
 
 /// This thread's frames; `None` when the thread is ending.
 #[inline]
-fn frames<T>(f: impl FnOnce(&RefCell<Vec<Frame>>) -> T) -> Option<T> {
-    FRAMES.try_with(|frames| frames.0.as_ref().map(f)).ok()?
+fn frames<T>(f: impl FnOnce(&Frames) -> T) -> Option<T> {
+    FRAMES.try_with(|frames| frames.alive.then(|| f(frames))).ok()?
 }
 
 /// Runs `f` with the current context; `None` when the thread is ending.
@@ -89,13 +135,12 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
     Some(Context::map_current(f))
 }
 
-/// A span of ours, current on this thread while this lives; or nothing.
+/// A span of ours, current on this thread while this lives; or nothing. One word, so that it is handed on in
+/// a register.
 #[derive(Default)]
 pub(crate) struct Attached {
     guard: Option<ContextGuard>,
     serial: u32,
-    /// Kept for the next attachment, when this one could not be made.
-    unused: Option<Box<Given>>,
 }
 
 /// Attaches, unless the thread's context is borrowed: inside `Context::map_current` attaching panics,
@@ -110,22 +155,36 @@ pub(crate) fn can_attach() -> bool {
     with(Context::clone).and_then(attach_unless_borrowed).is_some()
 }
 
-/// Makes `context` current, and keeps it until [`Attached::detach`]. `view` is what an earlier
-/// attachment of the same span left behind.
+/// Makes `context` current, and keeps it until [`Attached::detach`], and so `view`: what an earlier
+/// attachment of the same span left behind. Without `metadata` it holds no span of ours to show as tracing's.
 ///
-/// Nothing happens when the thread is ending, or when somebody has its context borrowed.
+/// Nothing happens, and both stay where they are, when the thread is ending, or when somebody has its
+/// context borrowed.
 #[inline]
 pub(crate) fn attach(
-    context: Context,
-    metadata: &'static Metadata<'static>,
-    view: Option<Box<View>>,
+    context: &mut Context,
+    metadata: Option<&'static Metadata<'static>>,
+    view: &mut Option<Box<View>>,
 ) -> Attached {
-    push(context, Some(metadata), view)
+    let attached = frames(|frames| {
+        // One more holder, not two: what the frame has is the call's own.
+        let guard = attach_unless_borrowed(context.clone())?;
+        let serial = frames.serial.get().wrapping_add(1);
+        frames.serial.set(serial);
+        let mut stack = frames.stack.borrow_mut();
+        let frame = stack.push();
+        (frame.serial, frame.metadata, frame.depth) = (serial, metadata, DEPTH.get());
+        // An empty slot for what is in it: no more than words that change places.
+        mem::swap(&mut frame.context, context);
+        mem::swap(&mut frame.view, view);
+        Some(Attached { guard: Some(guard), serial })
+    });
+    attached.flatten().unwrap_or_default()
 }
 
-/// Makes `context` current, which holds no span of ours to show as tracing's.
-pub(crate) fn attach_foreign(context: Context) -> Attached {
-    push(context, None, None)
+/// [`attach`] of what holds no span of ours, and is not needed again.
+pub(crate) fn attach_foreign(mut context: Context) -> Attached {
+    attach(&mut context, None, &mut None)
 }
 
 /// Lays `context` over what is attached.
@@ -133,88 +192,86 @@ pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
     frames(|_| attach_unless_borrowed(context.clone())).flatten()
 }
 
-#[inline]
-fn push(
-    context: Context,
-    metadata: Option<&'static Metadata<'static>>,
-    view: Option<Box<View>>,
-) -> Attached {
-    let mut held = Some((context, view));
-    let attached = frames(|frames| {
-        // One more holder, not two: what the frame has is the call's own.
-        let guard = attach_unless_borrowed(held.as_ref()?.0.clone())?;
-        let (context, view) = held.take()?;
-        let serial = SERIAL.get().wrapping_add(1);
-        SERIAL.set(serial);
-        let mut frames = frames.borrow_mut();
-        frames.push(Frame { serial, context, metadata, depth: DEPTH.get(), view });
-        Some(Attached { guard: Some(guard), serial, unused: None })
-    });
-    match attached.flatten() {
-        Some(attached) => attached,
-        None => Attached { guard: None, serial: 0, unused: held.map(Box::new) },
+/// Too many stood above, and what this attachment was given was let go for others.
+pub(crate) struct Forgotten;
+
+impl Attached {
+    /// Whether anything is attached.
+    #[inline]
+    pub(crate) fn is_there(&self) -> bool {
+        self.guard.is_some()
+    }
+
+    /// Ends the attachment and puts back what it was given, for the next one or for its end: the context,
+    /// and the view that came of it. Nothing is put back where nothing was attached. `context` is empty, as
+    /// [`attach`] left it.
+    #[inline]
+    pub(crate) fn detach(mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
+        let mut view = None;
+        self.pop(context, &mut view).map(|()| view)
+    }
+
+    #[inline]
+    fn pop(&mut self, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
+        let Some(guard) = self.guard.take() else { return Err(Forgotten) };
+        let serial = self.serial;
+        // In place, and not as an optional frame: that has its bytes moved one by one.
+        let found = frames(|frames| {
+            let mut stack = frames.stack.borrow_mut();
+            let Some(last) = stack.frames_mut().last_mut().filter(|it| it.serial == serial) else {
+                return false;
+            };
+            mem::swap(to, &mut last.context);
+            mem::swap(view, &mut last.view);
+            stack.pop();
+            true
+        });
+        drop(guard);
+        match found {
+            Some(true) => Ok(()),
+            Some(false) => pop_below(serial, to, view),
+            None => Err(Forgotten),
+        }
     }
 }
 
-/// What was given to an attachment.
-pub(crate) type Given = (Context, Option<Box<View>>);
-
-impl Attached {
-    /// Ends the attachment and hands back what it was given, for the next one or for its end.
-    #[inline]
-    pub(crate) fn detach(mut self) -> Option<Given> {
-        self.pop()
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<Given> {
-        let Some(guard) = self.guard.take() else {
-            return self.unused.take().map(|unused| *unused);
-        };
-        let own = frames(|frames| {
-            let mut frames = frames.borrow_mut();
-            match frames.last() {
-                Some(last) if last.serial == self.serial => frames.pop(),
-                _ => None,
+/// Frames above are of attachments that were leaked, or end later: they are frames no more.
+#[cold]
+fn pop_below(serial: u32, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
+    let is_own = |frame: &Frame| frame.serial == serial;
+    let found = frames(|frames| {
+        let mut frames = frames.stack.borrow_mut();
+        let taken = frames.frames_mut();
+        let Some(at) = taken.iter().rposition(is_own) else { return (None, Vec::new()) };
+        let mut above: Vec<Frame> = taken.iter_mut().skip(at).map(mem::take).collect();
+        frames.taken = at;
+        let own = above.remove(0);
+        (Some(own), above)
+    });
+    let (own, above) = found.ok_or(Forgotten)?;
+    // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
+    let mut forgotten = Vec::new();
+    let stray = STRAYS.try_with(|strays| {
+        let mut strays = strays.borrow_mut();
+        let stray = strays.iter().position(is_own).and_then(|at| strays.remove(at));
+        for frame in above {
+            if strays.len() >= MOST_STRAYS {
+                forgotten.extend(strays.pop_front());
             }
-        });
-        drop(guard);
-        let Frame { context, view, .. } = own?.or_else(|| self.pop_below())?;
-        Some((context, view))
-    }
-
-    /// Frames above are of attachments that were leaked, or end later: they are frames no more.
-    #[cold]
-    fn pop_below(&self) -> Option<Frame> {
-        let is_own = |frame: &Frame| frame.serial == self.serial;
-        let (own, above) = frames(|frames| {
-            let mut frames = frames.borrow_mut();
-            let Some(at) = frames.iter().rposition(is_own) else { return (None, Vec::new()) };
-            let above = frames.split_off(at + 1);
-            (frames.pop(), above)
-        })?;
-        // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
-        let mut forgotten = Vec::new();
-        let stray = STRAYS.try_with(|strays| {
-            let mut strays = strays.borrow_mut();
-            let stray = strays.iter().position(is_own).and_then(|at| strays.remove(at));
-            for frame in above {
-                if strays.len() >= MOST_STRAYS {
-                    forgotten.extend(strays.pop_front());
-                }
-                strays.push_back(frame);
-            }
-            stray
-        });
-        own.or(stray.ok().flatten())
-    }
+            strays.push_back(frame);
+        }
+        stray
+    });
+    let own = own.or(stray.ok().flatten()).ok_or(Forgotten)?;
+    (*to, *view) = (own.context, own.view);
+    Ok(())
 }
 
 impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
-        if self.guard.is_some() {
-            drop(self.pop());
+        if self.is_there() {
+            let _ = self.pop(&mut Context::new(), &mut None);
         }
     }
 }
@@ -231,8 +288,9 @@ pub(crate) fn exited() {
     // Usually the innermost, which was entered above all frames. But one may have been entered before
     // a call and left inside it.
     let _ = frames(|frames| {
-        let mut frames = frames.borrow_mut();
-        frames.iter_mut().rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
+        let mut frames = frames.stack.borrow_mut();
+        let taken = frames.frames_mut().iter_mut();
+        taken.rev().take_while(|it| it.depth > depth).for_each(|it| it.depth = depth);
     });
 }
 
@@ -264,8 +322,8 @@ pub(crate) enum Innermost {
 /// The innermost span that tracing's users should see.
 pub(crate) fn innermost() -> Innermost {
     let found = frames(|frames| {
-        let frames = frames.borrow();
-        match frames.last() {
+        let frames = frames.stack.borrow();
+        match frames.frames().last() {
             Some(Frame { context, metadata: Some(metadata), depth, view, .. })
                 if *depth == DEPTH.get() =>
             {
@@ -283,8 +341,8 @@ pub(crate) fn innermost() -> Innermost {
 /// The name of the span of ours that is innermost, if tracing's users should see it.
 pub(crate) fn name() -> Option<&'static str> {
     let found = frames(|frames| {
-        let frames = frames.borrow();
-        let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
+        let frames = frames.stack.borrow();
+        let frame = frames.frames().last().filter(|frame| frame.depth == DEPTH.get())?;
         Some(frame.metadata?.name())
     });
     found.flatten()
@@ -294,8 +352,8 @@ pub(crate) fn name() -> Option<&'static str> {
 /// it.
 pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
     let found = frames(|frames| {
-        let frames = frames.borrow();
-        let frame = frames.last().filter(|frame| frame.depth == DEPTH.get())?;
+        let frames = frames.stack.borrow();
+        let frame = frames.frames().last().filter(|frame| frame.depth == DEPTH.get())?;
         Some((frame.context.clone(), frame.metadata?))
     });
     found.flatten()
@@ -305,7 +363,7 @@ pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
 pub(crate) fn keep(view: Box<View>) {
     let mut view = Some(view);
     let _ = frames(|frames| {
-        if let Some(frame) = frames.borrow_mut().last_mut()
+        if let Some(frame) = frames.stack.borrow_mut().frames_mut().last_mut()
             && frame.view.is_none()
         {
             frame.view = view.take();

@@ -103,10 +103,12 @@ impl Captured {
         self.context.span().span_context().clone()
     }
 
-    fn enter(&self, view: Option<Box<View>>) -> Inside<'_> {
+    fn enter(&self, mut view: Option<Box<View>>) -> Inside<'_> {
         let entered = self.span.enter();
         let attached = match &self.own {
-            Some((context, metadata)) => current::attach(context.clone(), metadata, view),
+            Some((context, metadata)) => {
+                current::attach(&mut context.clone(), Some(metadata), &mut view)
+            }
             None => current::attach_foreign(self.context.clone()),
         };
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));
@@ -134,7 +136,8 @@ impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        std::mem::take(&mut self.attached).detach()?.1
+        let attached = std::mem::take(&mut self.attached);
+        attached.detach(&mut Context::new()).ok().flatten()
     }
 }
 

@@ -15,6 +15,7 @@
 //! (`info!(parent: &span, …)`); with `parent: None` there are none. What the OpenTelemetry crates say
 //! about themselves has no ids.
 
+mod bell;
 mod clock;
 pub(crate) mod fields;
 mod file;
@@ -41,6 +42,11 @@ pub(crate) mod table;
 mod tests;
 mod value;
 mod writer;
+
+/// What the bell is built of: the model checker of `tests/loom` has its own.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}
 
 pub use file::{Rotation, file};
 pub use filter::filter;

@@ -8,10 +8,11 @@
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::bell::{Bell, Load, State};
 use super::reminder::Reminder;
 
 /// How many bytes wait at most; as many again are being written.
@@ -53,44 +54,22 @@ impl Lines {
     }
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {
-        self.0.flush(deadline)
+        self.0.bell.flush(deadline)
     }
 }
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
-    /// There are lines, or the writer is gone.
-    work: Condvar,
-    /// A batch is done.
-    done: Condvar,
+    /// Lines, each with its newline.
+    bell: Bell<Vec<u8>, Sink>,
     limit: usize,
     written: AtomicU64,
     dropped: AtomicU64,
 }
 
-struct State {
-    /// Lines, each with its newline.
-    pending: Vec<u8>,
-    /// Lines taken into `pending`, ever.
-    accepted: u64,
-    /// Of those, the ones written or dropped.
-    finished: u64,
-    /// Up to which line somebody wants them written without delay, and how many wait for that.
-    wanted: u64,
-    flushing: u32,
-    /// With so many bytes pending, the thread is to be woken: 1 while it sleeps, none while it looks by
-    /// itself.
-    enough: usize,
-    /// Until the thread starts.
-    sink: Option<Sink>,
-    reminder: Option<Reminder>,
-    closed: bool,
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("pending", &self.pending.len()).finish_non_exhaustive()
+impl Load for Vec<u8> {
+    fn amount(&self) -> usize {
+        self.len()
     }
 }
 
@@ -101,19 +80,7 @@ impl Writer {
 
     fn with_limit(sink: impl Write + Send + 'static, limit: usize) -> Writer {
         Writer(Arc::new(Shared {
-            state: Mutex::new(State {
-                pending: Vec::new(),
-                accepted: 0,
-                finished: 0,
-                wanted: 0,
-                flushing: 0,
-                enough: usize::MAX,
-                sink: Some(Box::new(sink)),
-                reminder: None,
-                closed: false,
-            }),
-            work: Condvar::new(),
-            done: Condvar::new(),
+            bell: Bell::new(Vec::new(), Box::new(sink)),
             limit,
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -126,40 +93,21 @@ impl Writer {
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
     pub(crate) fn write(&self, line: &[u8]) {
-        let mut state = self.0.lock();
-        // Closed here means that no thread could be started.
-        if state.closed || state.pending.len() + line.len() > self.0.limit {
-            drop(state);
+        let add = |pending: &mut Vec<u8>| {
+            let fits = pending.len() + line.len() <= self.0.limit;
+            if fits {
+                pending.extend_from_slice(line);
+            }
+            fits
+        };
+        if !self.0.bell.bring(add, |sink| self.start(sink)) {
             self.drop_line();
-            return;
         }
-        state.pending.extend_from_slice(line);
-        state.accepted += 1;
-        let wakes = state.pending.len() >= state.enough;
-        self.wake(state, wakes);
     }
 
     /// The thread rings it, in time.
     pub(super) fn remind(&self, reminder: Reminder) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.reminder = Some(reminder);
-            self.wake(state, true);
-        }
-    }
-
-    fn wake(&self, mut state: MutexGuard<'_, State>, wakes: bool) {
-        if wakes {
-            // Once is enough.
-            state.enough = usize::MAX;
-        }
-        let sink = state.sink.take();
-        drop(state);
-        if let Some(sink) = sink {
-            self.start(sink);
-        } else if wakes {
-            self.0.work.notify_one();
-        }
+        self.0.bell.remind(reminder, |sink| self.start(sink));
     }
 
     /// Counts a line that was not made.
@@ -167,83 +115,47 @@ impl Writer {
         self.0.dropped.fetch_add(1, Relaxed);
     }
 
+    #[cold]
     fn start(&self, sink: Sink) {
         let shared = Arc::clone(&self.0);
         let started =
             thread::Builder::new().name("redspan-log".to_owned()).spawn(move || shared.run(sink));
         if started.is_err() {
-            let mut state = self.0.lock();
-            state.closed = true;
-            let pending = std::mem::take(&mut state.pending);
-            self.0.dropped.fetch_add(lines(&pending), Relaxed);
-            state.finished = state.accepted;
-            self.0.done.notify_all();
+            self.0.bell.give_up(|pending| {
+                self.0.dropped.fetch_add(lines(pending), Relaxed);
+                *pending = Vec::new();
+            });
         }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.work.notify_one();
+        self.0.bell.close();
     }
 }
 
+type Held<'a> = MutexGuard<'a, State<Vec<u8>, Sink>>;
+
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn flush(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        let target = state.accepted;
-        state.wanted = state.wanted.max(target);
-        state.flushing += 1;
-        self.work.notify_one();
-        while state.finished < target {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state = self.done.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.flushing -= 1;
-        state.finished >= target
-    }
-
     /// Waits for lines as long as it may take, by looking and then asleep, or until a reminder is due; there
     /// are none left when it returns without any of that.
-    fn wait<'s>(
-        &'s self,
-        mut state: MutexGuard<'s, State>,
-        looks: &mut u32,
-    ) -> MutexGuard<'s, State> {
+    fn wait<'a>(&self, mut state: Held<'a>, looks: &mut u32) -> (Held<'a>, Option<Reminder>) {
         while *looks > 0 {
-            state.enough = ENOUGH;
-            let goes_on = |state: &mut State| {
-                state.pending.len() < ENOUGH && !state.closed && state.finished >= state.wanted
-            };
-            let waited = self.work.wait_timeout_while(state, GATHER, goes_on);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.closed || !state.pending.is_empty() {
+            state = self.bell.gather(state, ENOUGH, GATHER);
+            if state.is_closed() || !state.waiting.is_empty() {
                 break;
             }
             *looks -= 1;
         }
-        while state.pending.is_empty() && !state.closed {
-            state.enough = 1;
-            state = match state.reminder.as_ref().map(Reminder::left) {
-                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    let woken = self.work.wait_timeout(state, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        let mut due = state.due();
+        while state.waiting.is_empty() && !state.is_closed() && due.is_none() {
+            state = self.bell.sleep(state);
+            due = state.due();
         }
-        state.enough = usize::MAX;
+        state.awake();
         *looks = (*looks + LOOKS).min(MOST_LOOKS);
-        state
+        (state, due)
     }
 
     fn run(&self, sink: Sink) {
@@ -253,25 +165,17 @@ impl Shared {
         loop {
             batch.clear();
             batch.shrink_to(KEPT);
-            let mut state = self.lock();
-            state.finished += finished;
-            if state.flushing > 0 {
-                self.done.notify_all();
-            }
-            state = self.wait(state, &mut looks);
-            if state.reminder.as_ref().is_some_and(|it| it.left().is_zero()) {
-                let reminder = state.reminder.take();
+            let (mut state, due) = self.wait(self.bell.finish(finished), &mut looks);
+            if let Some(reminder) = due {
                 drop(state);
                 finished = 0;
-                if let Some(next) = reminder.and_then(Reminder::ring) {
-                    self.lock().reminder = Some(next);
-                }
+                self.bell.remind_again(reminder.ring());
                 continue;
             }
-            if state.pending.is_empty() {
+            if state.waiting.is_empty() {
                 return;
             }
-            std::mem::swap(&mut state.pending, &mut batch);
+            std::mem::swap(&mut state.waiting, &mut batch);
             drop(state);
 
             finished = lines(&batch);
@@ -347,7 +251,7 @@ fn lines(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::log::handle::{LogHandle, Out};
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     const LONG: Duration = Duration::from_secs(60);
 

@@ -1,6 +1,7 @@
 //! Hyper, with or without TLS, and what its errors mean.
 
 use super::answer::{Attempt, Failure};
+use super::parts::Parts;
 use super::tls;
 use crate::config::ConfigError;
 use crate::config::otlp::{OtlpSettings, Protocol};
@@ -27,7 +28,7 @@ pub(super) type Hyper<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
 
 /// Connections to one receiver.
 pub(super) enum Client {
-    Http { connector: HttpsConnector<HttpConnector>, hyper: Hyper<Full<bytes::Bytes>> },
+    Http { connector: HttpsConnector<HttpConnector>, hyper: Hyper<Full<Parts>> },
     Grpc { connector: HttpsConnector<HttpConnector>, hyper: Hyper<tonic::body::Body> },
 }
 
@@ -61,7 +62,7 @@ impl Client {
     }
 }
 
-fn http1(connector: &HttpsConnector<HttpConnector>) -> Hyper<Full<bytes::Bytes>> {
+fn http1(connector: &HttpsConnector<HttpConnector>) -> Hyper<Full<Parts>> {
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(1)

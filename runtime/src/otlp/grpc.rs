@@ -3,10 +3,11 @@
 use super::answer::{Attempt, Failure, MAX_ANSWER, words};
 use super::client::{Client, Hyper, broken};
 use super::http::partly;
+use super::parts::Parts;
 use super::pause::retry_after;
 use super::signal::Request;
 use crate::config::otlp::Compression;
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
 use hyper_util::client::legacy::ResponseFuture;
@@ -26,7 +27,7 @@ pub(super) async fn attempt<R: Request>(
     origin: &Uri,
     headers: &HeaderMap,
     compression: Compression,
-    body: Bytes,
+    body: Parts,
 ) -> Attempt {
     let Client::Grpc { hyper, .. } = client else {
         return Attempt::failed("other", "the client speaks HTTP");
@@ -129,7 +130,7 @@ struct AsIs;
 struct Response<R>(PhantomData<fn(R)>);
 
 impl<R: Request> Codec for Encoded<R> {
-    type Encode = Bytes;
+    type Encode = Parts;
     type Decode = R::Response;
     type Encoder = AsIs;
     type Decoder = Response<R>;
@@ -144,10 +145,11 @@ impl<R: Request> Codec for Encoded<R> {
 }
 
 impl Encoder for AsIs {
-    type Item = Bytes;
+    type Item = Parts;
     type Error = Status;
 
-    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, item: Parts, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.reserve(item.remaining());
         to.put(item);
         Ok(())
     }

@@ -2,31 +2,35 @@
 
 use super::answer::{Attempt, Failure, MAX_ANSWER, Sent, words};
 use super::client::{Body, Client, broken};
+use super::parts::Parts;
 use super::pause::retry_after;
 use super::signal::Request;
 use crate::config::otlp::{Compression, OtlpSettings, Protocol};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use prost::Message;
-use std::io::Write;
+use std::io;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
 /// The body, packed as asked.
-pub(super) fn packed(body: Vec<u8>, compression: Compression) -> Result<Bytes, Failure> {
+pub(super) fn packed(mut body: Parts, compression: Compression) -> Result<Parts, Failure> {
     let packed = match compression {
-        Compression::None => Ok(body),
+        Compression::None => return Ok(body),
         Compression::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(&body).and_then(|()| encoder.finish())
+            io::copy(&mut body.reader(), &mut encoder).and_then(|_| encoder.finish())
         }
-        Compression::Zstd => zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL),
+        Compression::Zstd => {
+            let whole = body.copy_to_bytes(body.remaining());
+            zstd::bulk::compress(&whole, zstd::DEFAULT_COMPRESSION_LEVEL)
+        }
     };
-    packed.map(Bytes::from).map_err(|error| Failure::new("other", format!("not packed: {error}")))
+    packed.map(Parts::from).map_err(|error| Failure::new("other", format!("not packed: {error}")))
 }
 
 /// Sends `body` once.
@@ -35,7 +39,7 @@ pub(super) async fn attempt<R: Request>(
     uri: &Uri,
     headers: &HeaderMap,
     settings: &OtlpSettings,
-    body: Bytes,
+    body: Parts,
 ) -> Attempt {
     let Client::Http { hyper, .. } = client else {
         return Attempt::failed("other", "the client speaks gRPC");

@@ -11,11 +11,13 @@ mod answer;
 mod client;
 mod grpc;
 mod http;
+mod parts;
 mod pause;
 mod signal;
 mod tls;
 
 pub(crate) use answer::{Failure, Sent};
+pub(crate) use parts::Parts;
 pub(crate) use signal::Request;
 
 use crate::config::ConfigError;
@@ -23,7 +25,6 @@ use crate::config::otlp::{OtlpSettings, Protocol};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use ::http::uri::{Scheme, Uri};
 use answer::Attempt;
-use bytes::Bytes;
 use client::Client;
 use pause::Pauses;
 use std::fmt;
@@ -104,16 +105,16 @@ impl<R: Request> Exporter<R> {
     /// pass is tried again for as long.
     pub(crate) fn send(&mut self, request: &R, timeout: Duration) -> Sent {
         if !self.speaks_json() {
-            return self.send_encoded(request.encode_to_vec(), timeout);
+            return self.send_encoded(request.encode_to_vec().into(), timeout);
         }
         match serde_json::to_vec(request) {
-            Ok(text) => self.send_encoded(text, timeout),
+            Ok(text) => self.send_encoded(text.into(), timeout),
             Err(error) => Sent::failed("other", format!("cannot be written as JSON: {error}")),
         }
     }
 
     /// As [`Exporter::send`], a request that is written already.
-    pub(crate) fn send_encoded(&mut self, request: Vec<u8>, timeout: Duration) -> Sent {
+    pub(crate) fn send_encoded(&mut self, request: Parts, timeout: Duration) -> Sent {
         let Some(runtime) = self.runtime.take() else {
             return Sent::failed("shutdown", "the exporter was shut down");
         };
@@ -124,7 +125,7 @@ impl<R: Request> Exporter<R> {
         }
         let packed = match self.settings.protocol {
             // Packed by tonic, frame by frame.
-            Protocol::Grpc => Ok(request.into()),
+            Protocol::Grpc => Ok(request),
             _ => http::packed(request, self.settings.compression),
         };
         let sent = match packed {
@@ -146,7 +147,7 @@ impl<R: Request> Exporter<R> {
         }
     }
 
-    async fn send_within(&mut self, body: Bytes, limit: Duration) -> Sent {
+    async fn send_within(&mut self, body: Parts, limit: Duration) -> Sent {
         let deadline = Instant::now() + limit;
         let mut pauses = Pauses::default();
         let mut last = None;
@@ -193,7 +194,7 @@ impl<R: Request> Exporter<R> {
         }
     }
 
-    async fn attempt(&self, body: Bytes) -> Attempt {
+    async fn attempt(&self, body: Parts) -> Attempt {
         match self.settings.protocol {
             Protocol::Grpc => {
                 let compression = self.settings.compression;

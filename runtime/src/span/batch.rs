@@ -1,15 +1,16 @@
 //! Spans that wait for the exporter, in the form that it takes.
 
+mod encoded;
 mod waiting;
+
+pub(crate) use encoded::Encoded;
 
 use super::confirmed::{Confirmed, Values};
 use super::export::{ExportError, SpanSink};
 use super::record::Record;
 use crate::clock::{self, Anchor, Wall};
-use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 use waiting::Waiting;
 
@@ -80,76 +81,6 @@ impl Exporter {
                 Err(ExportError::new("other", "bytes were made for an exporter that takes none"))
             }
         }
-    }
-}
-
-/// Spans as bytes, one after the other: none of them has memory of its own.
-#[derive(Debug, Default)]
-pub(crate) struct Encoded {
-    pub(crate) bytes: VecDeque<u8>,
-    pub(crate) spans: VecDeque<Piece>,
-}
-
-/// One of them.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) length: usize,
-    /// Who made it; none for our own.
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "for those who take bytes"))]
-    pub(crate) scope: Option<Arc<InstrumentationScope>>,
-}
-
-/// A queue that is empty gives back what it has above this; one that is larger does not double.
-const KEPT: usize = 1 << 20;
-
-impl Encoded {
-    fn append(&mut self, others: &mut Encoded) {
-        let more = others.bytes.len();
-        if self.bytes.capacity() - self.bytes.len() < more {
-            self.bytes.reserve_exact(more.max(KEPT.min(self.bytes.capacity())));
-        }
-        self.bytes.append(&mut others.bytes);
-        self.spans.append(&mut others.spans);
-        others.give_back();
-    }
-
-    fn give_back(&mut self) {
-        if self.bytes.is_empty() {
-            self.bytes.shrink_to(KEPT);
-        }
-    }
-
-    fn length(&self, count: usize) -> usize {
-        self.spans.iter().take(count).map(|span| span.length).sum()
-    }
-
-    fn truncate(&mut self, count: usize) {
-        self.bytes.truncate(self.length(count));
-        self.spans.truncate(count);
-        self.give_back();
-    }
-
-    /// Moves the first `count` behind those of `to`.
-    fn move_first(&mut self, count: usize, to: &mut Encoded) {
-        let length = self.length(count);
-        let (front, back) = self.bytes.as_slices();
-        let (front, _) = front.split_at(length.min(front.len()));
-        let (back, _) = back.split_at(length - front.len());
-        to.bytes.extend(front);
-        to.bytes.extend(back);
-        to.spans.extend(self.spans.drain(..count));
-        self.drop_bytes(length);
-    }
-
-    fn drop_first(&mut self, count: usize) {
-        let length = self.length(count);
-        self.spans.drain(..count);
-        self.drop_bytes(length);
-    }
-
-    fn drop_bytes(&mut self, length: usize) {
-        self.bytes.drain(..length);
-        self.give_back();
     }
 }
 
@@ -230,7 +161,11 @@ impl Batch {
     /// serves each time.
     pub(super) fn move_first(&mut self, count: usize, to: &mut Batch) {
         if count >= self.len() {
-            return std::mem::swap(self, to);
+            std::mem::swap(self, to);
+            if let (Form::Bytes(own), Form::Bytes(to)) = (&mut self.spans, &mut to.spans) {
+                to.spare_to(own);
+            }
+            return;
         }
         match (&mut self.spans, &mut to.spans) {
             (Form::Data(own), Form::Data(to)) => {
@@ -250,14 +185,13 @@ pub(super) struct Filling {
     pub(super) batch: Batch,
     /// For bytes.
     encoder: Option<Box<dyn Encoder>>,
-    scratch: Vec<u8>,
     anchor: Anchor,
 }
 
 impl Filling {
     pub(super) fn new(encoder: Option<Box<dyn Encoder>>) -> Self {
         let (batch, anchor) = (Batch::default(), clock::anchor());
-        let mut filling = Filling { batch, encoder, scratch: Vec::new(), anchor };
+        let mut filling = Filling { batch, encoder, anchor };
         filling.batch = filling.empty();
         filling
     }
@@ -285,11 +219,8 @@ impl Filling {
         self.batch.confirmed.push_back(confirmed);
         match (&mut self.batch.spans, &mut self.encoder) {
             (Form::Bytes(spans), Some(encoder)) => {
-                self.scratch.clear();
-                encoder.encode(record, times, &mut self.scratch);
-                spans.bytes.extend(&self.scratch);
                 let scope = record.live.extra.as_ref().and_then(|extra| extra.scope.clone());
-                spans.spans.push_back(Piece { length: self.scratch.len(), scope });
+                spans.write(scope, |bytes| encoder.encode(record, times, bytes));
             }
             (Form::Data(spans), _) => spans.push(record.data(times)),
             (Form::Bytes(_), None) => {}

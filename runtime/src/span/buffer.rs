@@ -1,6 +1,7 @@
 //! A thread's own bounded buffer of ended spans.
 
 use super::record::Record;
+use super::spare;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +26,7 @@ pub(super) struct Buffer {
 #[derive(Debug, Default)]
 struct Held {
     records: Vec<Record>,
-    /// Records that are done, for what memory they have: the thread which bought it gives it back, one with
+    /// Records that are done, for what memory they have: the thread which bought it has it again, one with
     /// each span that it adds. Were it the pipeline, both would wait for each other in the allocator.
     done: Vec<Record>,
 }
@@ -66,7 +67,9 @@ impl Buffer {
             Added::Dropped
         };
         drop(held);
-        drop(done);
+        if let Some(done) = done {
+            spare::keep(done);
+        }
         added
     }
 

@@ -6,7 +6,9 @@ use super::batch::{Encoded, Encoder};
 use super::record::{Live, OfSite, Record, own_scope, says_component};
 use crate::callsite::CallSite;
 use crate::clock::Wall;
+use crate::otlp::Parts;
 use crate::protobuf::{Message, Size};
+use bytes::Bytes;
 use hashbrown::HashMap;
 use opentelemetry::trace::{
     Event, Link, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
@@ -122,6 +124,15 @@ impl Message {
                 held.bytes(1, Value::Array(other.clone()).as_str().as_bytes());
             }),
         }
+    }
+
+    /// What a `ResourceSpans` is about.
+    fn resource(&mut self, resource: &Resource) {
+        self.message(ABOUT, Size::Medium, |held| {
+            for (key, value) in resource {
+                held.attribute(1, key.as_str(), value);
+            }
+        });
     }
 
     fn scope(&mut self, scope: &InstrumentationScope) {
@@ -356,6 +367,7 @@ impl Encoder for ToBytes {
                 status: &extra.status,
             }),
         };
+        // Where the spans before it stand: it is not moved any more.
         let mut message = Message(std::mem::take(bytes));
         message.message(SPANS, Size::Medium, |held| held.span(&span));
         *bytes = message.0;
@@ -392,11 +404,7 @@ fn request_of(
 ) -> Vec<u8> {
     let mut request = Message(Vec::with_capacity(expected));
     request.message(1, Size::Large, |of_resource| {
-        of_resource.message(ABOUT, Size::Medium, |held| {
-            for (key, value) in resource {
-                held.attribute(1, key.as_str(), value);
-            }
-        });
+        of_resource.resource(resource);
         for (index, scope) in scopes.iter().enumerate() {
             of_resource.message(SPANS, Size::Large, |of_scope| {
                 of_scope.message(ABOUT, Size::Small, |held| held.scope(scope));
@@ -419,17 +427,18 @@ pub(super) fn request(spans: &[SpanData], resource: &Resource, expected: usize) 
     })
 }
 
-/// The request of spans that [`ToBytes`] wrote.
-pub(super) fn request_of_bytes(batch: &mut Encoded, resource: &Resource) -> Vec<u8> {
-    let bytes: &[u8] = batch.bytes.make_contiguous();
+/// The request of spans that [`ToBytes`] wrote, which stay where they are.
+pub(super) fn request_of_bytes(batch: &mut Encoded, resource: &Resource) -> Parts {
     let own = own_scope();
+    if !batch.spans.is_empty() && batch.spans.iter().all(|span| span.scope.is_none()) {
+        return around(batch, resource, own);
+    }
+    let mut whole = Vec::new();
+    batch.pieces().for_each(|piece| whole.extend_from_slice(piece.as_ref()));
     let (scopes, of_span) =
         scopes(batch.spans.iter().map(|span| span.scope.as_deref().unwrap_or(own)));
-    request_of(resource, &scopes, bytes.len() + ROOM, |request, scope| {
-        if scopes.len() == 1 {
-            return request.0.extend_from_slice(bytes);
-        }
-        let mut rest = bytes;
+    let request = request_of(resource, &scopes, whole.len() + ROOM, |request, scope| {
+        let mut rest: &[u8] = &whole;
         for (span, of) in batch.spans.iter().zip(&of_span) {
             let (one, after) = rest.split_at(span.length.min(rest.len()));
             rest = after;
@@ -437,7 +446,29 @@ pub(super) fn request_of_bytes(batch: &mut Encoded, resource: &Resource) -> Vec<
                 request.0.extend_from_slice(one);
             }
         }
-    })
+    });
+    request.into()
+}
+
+/// What comes before the spans of one scope and behind them, and they themselves.
+fn around(batch: &mut Encoded, resource: &Resource, scope: &InstrumentationScope) -> Parts {
+    let spans = batch.pieces().map(|piece| Bytes::from_owner(piece.clone()));
+    let spans: Vec<Bytes> = spans.collect();
+    let length = spans.iter().map(Bytes::len).sum::<usize>();
+    let [mut request, mut of_resource, mut of_scope, mut behind] =
+        std::array::from_fn(|_| Message::default());
+    of_scope.message(ABOUT, Size::Small, |held| held.scope(scope));
+    behind.some_text(SCHEMA, scope.schema_url().unwrap_or_default());
+    of_resource.resource(resource);
+    of_resource.tag(SPANS, 2);
+    of_resource.varint((of_scope.0.len() + length + behind.0.len()) as u64);
+    of_resource.0.append(&mut of_scope.0);
+    behind.some_text(SCHEMA, resource.schema_url().unwrap_or_default());
+    request.tag(1, 2);
+    request.varint((of_resource.0.len() + length + behind.0.len()) as u64);
+    request.0.append(&mut of_resource.0);
+    let before = std::iter::once(request.0.into());
+    before.chain(spans).chain([behind.0.into()]).collect()
 }
 
 /// For the resource and the scopes.

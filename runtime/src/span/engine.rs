@@ -14,7 +14,7 @@ use crate::context::{ids, ids::RANDOM, scope};
 use crate::sample::{Decision, Reason, Sampler, Sampling};
 use arc_swap::ArcSwap;
 use opentelemetry::trace::{
-    Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceState,
+    Link, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
@@ -128,6 +128,52 @@ pub(crate) enum Started {
     Recording(Span),
 }
 
+/// What of its own a call has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Nothing: whatever is current stays so.
+    #[default]
+    Nothing,
+    /// A context which says that nothing is recorded.
+    Unrecorded,
+    /// A context with a span that records.
+    Recording,
+}
+
+/// What a sampler is told of a span: name, kind, site, and its attributes at the start.
+type About<'a> = (&'a str, &'a SpanKind, Option<&'static CallSite>, &'a [KeyValue]);
+
+/// What is decided about a new span.
+struct Placed {
+    trace_id: TraceId,
+    flags: TraceFlags,
+    scope: Option<Arc<ScopedSpans>>,
+}
+
+impl Placed {
+    #[inline(always)]
+    fn is_recorded(&self) -> bool {
+        self.flags.is_sampled()
+    }
+
+    /// The span's own ids and flags, below `above`.
+    #[inline(always)]
+    fn context(&self, above: &SpanContext) -> SpanContext {
+        // An invalid one has none.
+        let state = match above.is_valid() {
+            true => above.trace_state().clone(),
+            false => TraceState::NONE,
+        };
+        SpanContext::new(self.trace_id, ids::span_id(), self.flags, false, state)
+    }
+}
+
+/// `parent` with a span that is not recorded.
+fn with_unsampled(parent: &Context, span: SpanContext) -> Context {
+    // Not remote, whatever the method's name: it takes a context without a span to record.
+    parent.with_remote_span_context(span)
+}
+
 /// A sampler, and after how many changes it was the one.
 type Known = (u64, Arc<Box<dyn Sampler>>);
 
@@ -148,93 +194,121 @@ fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
 
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
-    pub(crate) fn start(&self, parent: &Context, mut start: Start) -> Started {
-        if parent.is_telemetry_suppressed() {
+    pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
+        self.start_here(parent, start)
+    }
+
+    #[inline(always)]
+    fn start_here(&self, parent: &Context, mut start: Start) -> Started {
+        let asked = (&*start.name, &start.kind, start.site, &*start.attributes);
+        let Some(placed) = self.place(parent, asked, &mut start.links) else {
             return Started::Followed;
-        }
-        let span = parent.span();
-        let above = span.span_context();
-        let parent_context = above.is_valid().then_some(above);
-        let scope = scoped::of_context(parent);
-        if self.aside && scope.is_none() {
-            return Started::Followed;
-        }
-        // What a local parent decides, nobody is asked about.
-        let follows = match &scope {
-            None => self.follows_parent.load(Relaxed),
-            Some(scope) => scope.sampler.follows_local_parent(),
         };
-        let followed = parent_context.filter(|above| follows && !above.is_remote());
-        if followed.is_some_and(|above| !above.is_sampled()) {
-            return Started::Followed;
+        let above = parent.span();
+        let above = above.span_context();
+        if !placed.is_recorded() {
+            return Started::Unsampled(placed.context(above));
         }
-        let trace_id = parent_context.map_or_else(ids::trace_id, SpanContext::trace_id);
-        if parent_context.is_none() {
-            start.links.extend(follow::origin(parent));
-        }
-        let decision = match followed {
-            Some(_) => Decision::Sample,
-            None => {
-                let mut asked = Sampling::new(trace_id, &start.name);
-                // A caller that leaves the decision to us is none to follow.
-                asked.parent = parent_context.filter(|above| propagation::decides(parent, above));
-                asked.kind = &start.kind;
-                asked.site = start.site;
-                asked.attributes = &start.attributes;
-                asked.links = &start.links;
-                match self.decide(scope.as_deref(), &asked) {
-                    Some(decision) => decision,
-                    None => return Started::Followed,
-                }
-            }
-        };
-        // What is said of a trace's id is said once, where it was drawn.
-        let random = parent_context.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
-        let context = |flags: TraceFlags| {
-            let flags = flags | random;
-            let state = parent_context.map_or(TraceState::NONE, |p| p.trace_state().clone());
-            SpanContext::new(trace_id, ids::span_id(), flags, false, state)
-        };
-        if decision == Decision::Drop {
-            let exported = scope.is_some() || self.pipeline.is_connected();
-            return match parent_context {
-                // What is current must not claim to be recorded, and what is sent on must not claim to
-                // be the caller's.
-                Some(above) if (above.is_sampled() || above.is_remote()) && exported => {
-                    Started::Unsampled(context(TraceFlags::NOT_SAMPLED))
-                }
-                // A process that exports nothing hands a stranger's trace on as it came.
-                Some(_) => Started::Followed,
-                None => Started::Unsampled(context(TraceFlags::NOT_SAMPLED)),
-            };
-        }
-        if scope.is_none() {
-            self.pipeline.stats().sampled.add(1);
-        }
-        let live = Live {
-            parent: parent_context.map_or(SpanId::INVALID, SpanContext::span_id),
-            start: start.tick,
-            site: start.site,
-            attributes: Vec::new(),
-            extra: None,
-            kind: start.kind,
-            parent_is_remote: parent_context.is_some_and(SpanContext::is_remote),
-            owned: start.owned,
-        };
-        let mut span = Span::recording(context(TraceFlags::SAMPLED), live);
+        let live = Live::new(above, start.kind, start.tick, start.site, start.owned);
+        let mut span = Span::recording(placed.context(above), live);
         start.attributes.extend(baggage::copied(parent));
         // Those without a site have a name to keep, and mostly more.
-        if scope.is_some() || start.site.is_none() {
+        if placed.scope.is_some() || start.site.is_none() {
             span.adopt_rare(|live| {
                 let extra = live.extra();
                 extra.name = start.site.is_none().then_some(start.name);
                 extra.started_at = start.at;
                 extra.scope = start.scope;
-                extra.to = scope;
+                extra.to = placed.scope;
             });
         }
         span.adopt(start.attributes, start.links);
         Started::Recording(span)
+    }
+
+    /// Where a span below `parent` stands, and whether it is recorded. `None`: whatever is current stays so.
+    // Inlined, so that a call's span, of which little has to be said, does not carry the rest about.
+    #[inline(always)]
+    fn place(&self, parent: &Context, about: About<'_>, links: &mut Vec<Link>) -> Option<Placed> {
+        if scope::any_open() {
+            return self.place_in_scope(parent, about, links);
+        }
+        self.place_in(None, parent, about, links)
+    }
+
+    #[cold]
+    fn place_in_scope(
+        &self,
+        parent: &Context,
+        about: About<'_>,
+        links: &mut Vec<Link>,
+    ) -> Option<Placed> {
+        self.place_in(scoped::of_context(parent), parent, about, links)
+    }
+
+    #[inline(always)]
+    fn place_in(
+        &self,
+        scope: Option<Arc<ScopedSpans>>,
+        parent: &Context,
+        (name, kind, site, attributes): About<'_>,
+        links: &mut Vec<Link>,
+    ) -> Option<Placed> {
+        if parent.is_telemetry_suppressed() || (self.aside && scope.is_none()) {
+            return None;
+        }
+        let above = parent.span();
+        let above = above.span_context();
+        // What a local parent decides, nobody is asked about.
+        let follows = match &scope {
+            None => self.follows_parent.load(Relaxed),
+            Some(scope) => scope.sampler.follows_local_parent(),
+        };
+        let above = above.is_valid().then_some(above);
+        let followed = above.filter(|above| follows && !above.is_remote());
+        if followed.is_some_and(|above| !above.is_sampled()) {
+            return None;
+        }
+        let trace_id = above.map_or_else(ids::trace_id, SpanContext::trace_id);
+        if above.is_none()
+            && let Some(origin) = follow::origin(parent)
+        {
+            links.push(origin);
+        }
+        let decision = match followed {
+            Some(_) => Decision::Sample,
+            None => {
+                let mut asked = Sampling::new(trace_id, name);
+                // A caller that leaves the decision to us is none to follow.
+                asked.parent = above.filter(|above| propagation::decides(parent, above));
+                asked.kind = kind;
+                asked.site = site;
+                asked.attributes = attributes;
+                asked.links = links;
+                self.decide(scope.as_deref(), &asked)?
+            }
+        };
+        // What is said of a trace's id is said once, where it was drawn.
+        let random = above.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
+        let flags = match decision {
+            Decision::Sample => {
+                if scope.is_none() {
+                    self.pipeline.stats().sampled.add(1);
+                }
+                TraceFlags::SAMPLED | random
+            }
+            Decision::Drop => {
+                // What is current must not claim to be recorded, and what is sent on must not claim to be
+                // the caller's; a process that exports nothing hands a stranger's trace on as it came.
+                let exported = scope.is_some() || self.pipeline.is_connected();
+                let claims = |above: &SpanContext| above.is_sampled() || above.is_remote();
+                if above.is_some_and(|above| !(exported && claims(above))) {
+                    return None;
+                }
+                random
+            }
+        };
+        Some(Placed { trace_id, flags, scope })
     }
 
     /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
@@ -282,27 +356,30 @@ impl Engine {
         self.changes.fetch_add(1, Release);
     }
 
-    /// Starts the span of a call below the current context. `None`: the call attaches nothing.
+    /// Starts the span of a call below the current context, and puts what it is to attach into `context`.
+    // Not returned: an optional context has its bytes moved one by one.
     #[inline]
     pub(crate) fn start_call(
         &self,
         site: &'static CallSite,
         tick: Tick,
         links: &mut Vec<Link>,
-    ) -> Option<(Context, bool)> {
+        context: &mut Context,
+    ) -> Own {
         if !self.wants(site) {
-            return None;
+            return Own::Nothing;
         }
-        crate::context::current::with(|current| {
+        let own = crate::context::current::with(|current| {
             if site.is_root() {
                 let detached = follow::without_span(current);
-                return self.start_call_below(site, tick, links, &detached);
+                return self.start_call_below(site, tick, links, &detached, context);
             }
             if self.is_followed_unsampled(current) {
-                return None;
+                return Own::Nothing;
             }
-            self.start_call_below(site, tick, links, current)
-        })?
+            self.start_call_below(site, tick, links, current, context)
+        });
+        own.unwrap_or_default()
     }
 
     /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.
@@ -340,28 +417,42 @@ impl Engine {
         tick: Tick,
         links: &mut Vec<Link>,
         parent: &Context,
-    ) -> Option<(Context, bool)> {
-        let start = Start {
-            name: Cow::Borrowed(site.name()),
-            kind: site.kind().into(),
-            tick,
-            at: None,
-            site: Some(site),
-            scope: None,
-            attributes: Vec::new(),
-            links: std::mem::take(links),
-            owned: true,
+        context: &mut Context,
+    ) -> Own {
+        let kind = site.kind().into();
+        let Some(placed) = self.place(parent, (site.name(), &kind, Some(site), &[]), links) else {
+            return Own::Nothing;
         };
-        self.open(parent, start)
+        let above = parent.span();
+        let above = above.span_context();
+        if !placed.is_recorded() {
+            *context = with_unsampled(parent, placed.context(above));
+            return Own::Unrecorded;
+        }
+        let live = Live::new(above, kind, tick, Some(site), true);
+        let mut span = Span::recording(placed.context(above), live);
+        if placed.scope.is_some() {
+            span.adopt_rare(|live| live.extra().to = placed.scope);
+        }
+        if !links.is_empty() || baggage::copies() {
+            span.adopt(baggage::copied(parent).collect(), std::mem::take(links));
+        }
+        *context = parent.with_span(span);
+        Own::Recording
     }
 
-    /// As [`Engine::start`], with the context to attach and whether its span records.
-    pub(crate) fn open(&self, parent: &Context, start: Start) -> Option<(Context, bool)> {
-        match self.start(parent, start) {
-            Started::Followed => None,
-            // Not remote, whatever the method's name: it takes a context without a span to record.
-            Started::Unsampled(context) => Some((parent.with_remote_span_context(context), false)),
-            Started::Recording(span) => Some((parent.with_span(span), true)),
+    /// As [`Engine::start`]; what is to be attached goes into `context`.
+    pub(crate) fn open(&self, parent: &Context, start: Start, context: &mut Context) -> Own {
+        match self.start_here(parent, start) {
+            Started::Followed => Own::Nothing,
+            Started::Unsampled(own) => {
+                *context = with_unsampled(parent, own);
+                Own::Unrecorded
+            }
+            Started::Recording(span) => {
+                *context = parent.with_span(span);
+                Own::Recording
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::engine;
 use super::record::{Extra, Live};
+use super::spare;
 use crate::sharded::Counter;
 use opentelemetry::trace::{Event, Link, SpanContext};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -70,6 +71,9 @@ impl Live {
             ATTRIBUTES.add(1);
         } else {
             let value = cut_value(pair.value, limits.value_length);
+            if self.attributes.capacity() == 0 {
+                self.attributes = spare::attributes(1);
+            }
             self.attributes.push(KeyValue::new(pair.key, value));
         }
     }

@@ -21,6 +21,7 @@ pub(crate) mod record;
 pub(crate) mod scoped;
 #[expect(clippy::module_inception, reason = "the span itself")]
 pub(crate) mod span;
+pub(crate) mod spare;
 pub(crate) mod stats;
 pub(crate) mod tail;
 #[cfg(all(test, feature = "otlp"))]

@@ -69,7 +69,7 @@ impl SpanSink for OtlpSink {
             let body = encode::request(&batch, &self.resource, self.length + self.length / 8);
             self.length = body.len();
             drop(batch);
-            self.exporter.send_encoded(body, timeout)
+            self.exporter.send_encoded(body.into(), timeout)
         };
         result(sent, spans)
     }
@@ -88,8 +88,8 @@ impl BytesSink for OtlpSink {
 
     fn export_bytes(&mut self, batch: &mut Encoded, timeout: Duration) -> Result<(), ExportError> {
         let spans = batch.spans.len();
-        let body = encode::request_of_bytes(batch, &self.resource);
-        result(self.exporter.send_encoded(body, timeout), spans)
+        let request = encode::request_of_bytes(batch, &self.resource);
+        result(self.exporter.send_encoded(request, timeout), spans)
     }
 }
 

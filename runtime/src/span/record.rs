@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact;
 use crate::span::scoped::ScopedSpans;
+use crate::span::spare;
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
@@ -68,6 +69,27 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// What is known of a span when it begins, below `above` if that is valid.
+    #[inline(always)]
+    pub(super) fn new(
+        above: &SpanContext,
+        kind: SpanKind,
+        start: Tick,
+        site: Option<&'static CallSite>,
+        owned: bool,
+    ) -> Self {
+        Live {
+            parent: if above.is_valid() { above.span_id() } else { SpanId::INVALID },
+            start,
+            site,
+            attributes: Vec::new(),
+            extra: None,
+            kind,
+            parent_is_remote: above.is_valid() && above.is_remote(),
+            owned,
+        }
+    }
+
     /// The parent, if it lives in this process.
     pub(crate) fn local_parent(&self) -> Option<SpanId> {
         (self.parent != SpanId::INVALID && !self.parent_is_remote).then_some(self.parent)
@@ -83,7 +105,7 @@ impl Live {
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+        self.extra.get_or_insert_with(spare::extra)
     }
 }
 

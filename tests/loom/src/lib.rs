@@ -3,6 +3,10 @@
 //!
 //! The files are the runtime's own, built of loom's atomics.
 
+#[path = "../../../runtime/src/log/bell.rs"]
+#[cfg(test)]
+#[allow(dead_code, reason = "a reminder is a time, and a model has none")]
+mod bell;
 #[path = "../../../runtime/src/sharded/busy.rs"]
 #[cfg(test)]
 mod busy;
@@ -51,6 +55,115 @@ mod once {
     }
 }
 
+#[cfg(test)]
+mod reminder {
+    #[derive(Debug)]
+    pub(crate) struct Reminder;
+
+    impl Reminder {
+        pub(crate) fn left(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
+        }
+    }
+}
+
+/// The standard library's, of loom's: a wait of less than an hour may be over at any time, and a longer one
+/// never is, so that whom nobody wakes is found.
+#[cfg(test)]
+mod sync {
+    use std::ops::{Deref, DerefMut};
+    use std::sync::{LockResult, PoisonError};
+    use std::time::Duration;
+
+    pub(crate) const LONG: Duration = Duration::from_secs(3_600);
+
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    pub(crate) struct MutexGuard<'a, T> {
+        of: &'a Mutex<T>,
+        held: loom::sync::MutexGuard<'a, T>,
+    }
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(of: T) -> Self {
+            Mutex(loom::sync::Mutex::new(of))
+        }
+
+        pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+            let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(MutexGuard { of: self, held })
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.held
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.held
+        }
+    }
+
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Condvar(loom::sync::Condvar::new())
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub(crate) fn wait<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+        ) -> LockResult<MutexGuard<'a, T>> {
+            let MutexGuard { of, held } = guard;
+            let held = self.0.wait(held).unwrap_or_else(PoisonError::into_inner);
+            Ok(MutexGuard { of, held })
+        }
+
+        pub(crate) fn wait_timeout<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            most: Duration,
+        ) -> LockResult<(MutexGuard<'a, T>, ())> {
+            if most > LONG {
+                return self.wait(guard).map(|guard| (guard, ())).map_err(|_| unreachable!());
+            }
+            let of = guard.of;
+            drop(guard);
+            loom::thread::yield_now();
+            Ok((of.lock().unwrap_or_else(PoisonError::into_inner), ()))
+        }
+
+        pub(crate) fn wait_timeout_while<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            most: Duration,
+            mut goes_on: impl FnMut(&mut T) -> bool,
+        ) -> LockResult<(MutexGuard<'a, T>, ())> {
+            while goes_on(&mut guard) {
+                guard = self.wait_timeout(guard, most).unwrap_or_else(PoisonError::into_inner).0;
+                if most <= LONG {
+                    break;
+                }
+            }
+            Ok((guard, ()))
+        }
+    }
+}
+
 /// Fewer than threads in a model, and all threads begin at the same one: they meet as often as they can.
 #[cfg(test)]
 const SHARDS: usize = 1;
@@ -71,14 +184,17 @@ mod atomic {
 
 #[cfg(test)]
 mod tests {
+    use super::bell::{Bell, Load};
     use super::busy::Busy;
     use super::leases::{LEASES, Leases};
     use super::seat::Seat;
     use super::spread::Spread;
+    use super::sync::LONG;
     use super::together::Together;
-    use loom::sync::Arc;
     use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+    use loom::sync::{Arc, Condvar, Mutex};
     use loom::thread;
+    use std::time::{Duration, Instant};
 
     type Numbers = Together<2>;
 
@@ -268,6 +384,108 @@ mod tests {
             let seated = calls.into_iter().map(|call| call.join().unwrap());
             assert!(seated.fold(false, |any, seated| any | seated));
             assert!(seat.read().is_none());
+        });
+    }
+
+    /// Things that wait for a thread.
+    struct Things(u64);
+
+    impl Load for Things {
+        fn amount(&self) -> usize {
+            self.0 as usize
+        }
+    }
+
+    /// Callers and the thread that does what they bring.
+    struct Doing {
+        bell: Bell<Things, ()>,
+        thread: Mutex<Option<thread::JoinHandle<()>>>,
+        all: Mutex<u64>,
+        more: Condvar,
+    }
+
+    impl Doing {
+        fn new() -> Arc<Doing> {
+            Arc::new(Doing {
+                bell: Bell::new(Things(0), ()),
+                thread: Mutex::new(None),
+                all: Mutex::new(0),
+                more: Condvar::new(),
+            })
+        }
+
+        /// Brings one; the first starts a thread, which gathers two, for at most so long.
+        fn bring(of: &Arc<Self>, most: Duration) {
+            let add = |things: &mut Things| {
+                things.0 += 1;
+                true
+            };
+            let start = |()| {
+                let doing = Arc::clone(of);
+                *of.thread.lock().unwrap() = Some(thread::spawn(move || doing.run(most)));
+            };
+            assert!(of.bell.bring(add, start));
+        }
+
+        fn run(&self, most: Duration) {
+            let mut finished = 0;
+            loop {
+                let mut state = self.bell.gather(self.bell.finish(finished), 2, most);
+                while state.waiting.0 == 0 && !state.is_closed() {
+                    state = self.bell.sleep(state);
+                }
+                state.awake();
+                finished = std::mem::take(&mut state.waiting.0);
+                drop(state);
+                if finished == 0 {
+                    return;
+                }
+                *self.all.lock().unwrap() += finished;
+                self.more.notify_all();
+            }
+        }
+
+        fn end(&self, all: u64) {
+            self.bell.close();
+            let thread = self.thread.lock().unwrap().take();
+            thread.unwrap().join().unwrap();
+            assert_eq!(*self.all.lock().unwrap(), all);
+        }
+    }
+
+    #[test]
+    fn what_two_callers_bring_is_done_by_a_thread_that_may_sleep() {
+        check(|| {
+            let doing = Doing::new();
+            let other = {
+                let doing = Arc::clone(&doing);
+                thread::spawn(move || Doing::bring(&doing, Duration::from_millis(1)))
+            };
+            Doing::bring(&doing, Duration::from_millis(1));
+            let mut all = doing.all.lock().unwrap();
+            while *all < 2 {
+                all = doing.more.wait(all).unwrap();
+            }
+            drop(all);
+            other.join().unwrap();
+            doing.end(2);
+        });
+    }
+
+    #[test]
+    fn a_flush_wakes_who_gathers_for_ever_and_waits_for_what_was_brought() {
+        check(|| {
+            let doing = Doing::new();
+            let flush = |doing: &Doing| doing.bell.flush(Instant::now() + 24 * LONG);
+            let other = {
+                let doing = Arc::clone(&doing);
+                thread::spawn(move || flush(&doing))
+            };
+            Doing::bring(&doing, 24 * LONG);
+            assert!(flush(&doing));
+            assert_eq!(*doing.all.lock().unwrap(), 1);
+            assert!(other.join().unwrap());
+            doing.end(1);
         });
     }
 }

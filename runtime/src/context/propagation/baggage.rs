@@ -25,6 +25,12 @@ pub(crate) fn allow(keys: Vec<Key>) {
     }
 }
 
+/// Whether anything is copied.
+#[inline]
+pub(crate) fn copies() -> bool {
+    ALLOWED.get().is_some()
+}
+
 /// What of the context's baggage is copied.
 #[inline]
 pub(crate) fn copied(context: &Context) -> impl Iterator<Item = KeyValue> {

@@ -5,8 +5,8 @@ mod encode;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_sdk::Resource;
 use tracing_core::Level;
 
+use super::bell::{Bell, Load};
 use super::fields::Fields;
 use super::line::Line;
 use super::reminder::Reminder;
@@ -95,33 +96,23 @@ pub(super) struct Queue(Arc<Shared>);
 
 /// What a queue and its thread share.
 pub(super) struct Shared {
-    state: Mutex<State>,
-    /// There are records to send, or somebody waits for them.
-    work: Condvar,
-    /// A batch is done.
-    done: Condvar,
+    bell: Bell<Waiting, Exporter<ExportLogsServiceRequest>>,
     written: AtomicU64,
     dropped: AtomicU64,
     description: String,
 }
 
-struct State {
-    waiting: VecDeque<Record>,
+struct Waiting {
+    records: VecDeque<Record>,
     bytes: usize,
     batches: Batches,
     resource: Option<Resource>,
-    /// Records taken in, ever, and of those the ones that were sent or dropped.
-    accepted: u64,
-    finished: u64,
-    /// Up to which record somebody wants them sent without delay.
-    wanted: u64,
-    /// With so many records waiting, the thread is to be woken: 1 while it sleeps, a batch while it
-    /// gathers, none while it sends.
-    enough: usize,
-    /// Until the thread starts.
-    exporter: Option<Exporter<ExportLogsServiceRequest>>,
-    reminder: Option<Reminder>,
-    closed: bool,
+}
+
+impl Load for Waiting {
+    fn amount(&self) -> usize {
+        self.records.len()
+    }
 }
 
 /// What the thread is to do.
@@ -133,25 +124,13 @@ enum Next {
 impl Queue {
     pub(super) fn new(settings: OtlpSettings, batches: Batches) -> Result<Queue, ConfigError> {
         let exporter = Exporter::new(settings)?;
+        let description = exporter.describe().to_owned();
+        let waiting = Waiting { records: VecDeque::new(), bytes: 0, batches, resource: None };
         Ok(Queue(Arc::new(Shared {
-            work: Condvar::new(),
-            done: Condvar::new(),
+            bell: Bell::new(waiting, exporter),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-            description: exporter.describe().to_owned(),
-            state: Mutex::new(State {
-                waiting: VecDeque::new(),
-                bytes: 0,
-                batches,
-                resource: None,
-                accepted: 0,
-                finished: 0,
-                wanted: 0,
-                enough: usize::MAX,
-                exporter: Some(exporter),
-                reminder: None,
-                closed: false,
-            }),
+            description,
         })))
     }
 
@@ -161,7 +140,7 @@ impl Queue {
 
     /// Says whose records they are; until the first one.
     pub(super) fn set_resource(&self, resource: &Resource) {
-        self.0.lock().resource.get_or_insert_with(|| resource.clone());
+        self.0.bell.lock().waiting.resource.get_or_insert_with(|| resource.clone());
     }
 
     pub(super) fn push(&self, line: &Line<'_>) {
@@ -171,42 +150,25 @@ impl Queue {
         }
         let record = Record::of(line);
         let bytes = record.bytes();
-        let mut state = self.0.lock();
-        if state.closed
-            || state.waiting.len() >= state.batches.queue
-            || state.bytes + bytes > MAX_BYTES
-        {
-            drop(state);
-            return self.drop_line();
+        // One that finds no room is dropped when nobody waits for it.
+        let mut record = Some(record);
+        let add = |waiting: &mut Waiting| {
+            let fits =
+                waiting.records.len() < waiting.batches.queue && waiting.bytes + bytes <= MAX_BYTES;
+            if fits {
+                waiting.records.extend(record.take());
+                waiting.bytes += bytes;
+            }
+            fits
+        };
+        if !self.0.bell.bring(add, |exporter| self.start(exporter)) {
+            self.drop_line();
         }
-        state.waiting.push_back(record);
-        state.bytes += bytes;
-        state.accepted += 1;
-        let wakes = state.waiting.len() >= state.enough;
-        self.wake(state, wakes);
     }
 
     /// The thread rings it, in time.
     pub(super) fn remind(&self, reminder: Reminder) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.reminder = Some(reminder);
-            self.wake(state, true);
-        }
-    }
-
-    fn wake(&self, mut state: MutexGuard<'_, State>, wakes: bool) {
-        if wakes {
-            // Once is enough.
-            state.enough = usize::MAX;
-        }
-        let exporter = state.exporter.take();
-        drop(state);
-        if let Some(exporter) = exporter {
-            self.start(exporter);
-        } else if wakes {
-            self.0.work.notify_one();
-        }
+        self.0.bell.remind(reminder, |exporter| self.start(exporter));
     }
 
     pub(super) fn drop_line(&self) {
@@ -217,20 +179,17 @@ impl Queue {
         let shared = Arc::clone(&self.0);
         let thread = thread::Builder::new().name("redspan-log-otlp".to_owned());
         if thread.spawn(move || shared.run(exporter)).is_err() {
-            let mut state = self.0.lock();
-            state.closed = true;
-            self.0.dropped.fetch_add(state.waiting.len() as u64, Relaxed);
-            state.waiting.clear();
-            state.finished = state.accepted;
-            self.0.done.notify_all();
+            self.0.bell.give_up(|waiting| {
+                self.0.dropped.fetch_add(waiting.records.len() as u64, Relaxed);
+                waiting.records.clear();
+            });
         }
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.work.notify_one();
+        self.0.bell.close();
     }
 }
 
@@ -247,10 +206,6 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn written(&self) -> u64 {
         self.written.load(Relaxed)
     }
@@ -260,70 +215,47 @@ impl Shared {
     }
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        let target = state.accepted;
-        state.wanted = state.wanted.max(target);
-        self.work.notify_one();
-        while state.finished < target {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.done.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        self.bell.flush(deadline)
     }
 
     /// Waits until there is a batch: full, old enough, or wanted. While records keep coming the delay is the
     /// thread's own and no caller wakes it for less than a batch; after a delay without any, it sleeps.
-    fn next(&self) -> Option<Next> {
-        let mut state = self.lock();
+    fn next(&self, finished: u64) -> Option<Next> {
+        let mut state = self.bell.finish(finished);
         loop {
-            if let Some(due) = state.reminder.take_if(|it| it.left().is_zero()) {
+            if let Some(due) = state.due() {
                 return Some(Next::Ring(due));
             }
-            let batches = state.batches;
+            let batches = state.waiting.batches;
             let full = batches.batch.max(1);
-            let goes_on = |state: &mut State| {
-                state.waiting.len() < full && !state.closed && state.wanted <= state.finished
-            };
-            state.enough = full;
-            let waited = self.work.wait_timeout_while(state, batches.delay, goes_on);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.waiting.is_empty() {
-                if state.closed {
+            state = self.bell.gather(state, full, batches.delay);
+            if state.waiting.records.is_empty() {
+                if state.is_closed() {
                     return None;
                 }
-                state.enough = 1;
-                state = match state.reminder.as_ref().map(Reminder::left) {
-                    None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                    Some(left) => {
-                        let woken = self.work.wait_timeout(state, left);
-                        woken.unwrap_or_else(PoisonError::into_inner).0
-                    }
-                };
+                state = self.bell.sleep(state);
                 continue;
             }
-            state.enough = usize::MAX;
-            let count = state.waiting.len().min(full);
-            let batch: Vec<Record> = state.waiting.drain(..count).collect();
+            state.awake();
+            let waiting = &mut state.waiting;
+            let count = waiting.records.len().min(full);
+            let batch: Vec<Record> = waiting.records.drain(..count).collect();
             let bytes: usize = batch.iter().map(Record::bytes).sum();
-            state.bytes = state.bytes.saturating_sub(bytes);
+            waiting.bytes = waiting.bytes.saturating_sub(bytes);
             return Some(Next::Send(batch, batches));
         }
     }
 
     fn run(&self, mut exporter: Exporter<ExportLogsServiceRequest>) {
         let _quiet = quiet::settle();
-        let resource = encode::resource(mem::take(&mut self.lock().resource).as_ref());
-        let mut failing = false;
-        while let Some(next) = self.next() {
+        let resource = self.bell.lock().waiting.resource.take();
+        let resource = encode::resource(resource.as_ref());
+        let (mut failing, mut finished) = (false, 0);
+        while let Some(next) = self.next(mem::take(&mut finished)) {
             let (batch, batches) = match next {
                 Next::Send(batch, batches) => (batch, batches),
                 Next::Ring(reminder) => {
-                    if let Some(next) = quiet::aloud(|| reminder.ring()) {
-                        self.lock().reminder = Some(next);
-                    }
+                    self.bell.remind_again(quiet::aloud(|| reminder.ring()));
                     continue;
                 }
             };
@@ -345,8 +277,7 @@ impl Shared {
             };
             self.written.fetch_add(count - lost, Relaxed);
             self.dropped.fetch_add(lost, Relaxed);
-            self.lock().finished += count;
-            self.done.notify_all();
+            finished = count;
         }
         exporter.shutdown();
     }

@@ -1,5 +1,6 @@
 //! Lines as a reader of the output sees them.
 
+mod bell;
 mod bound;
 mod harm;
 

@@ -1,0 +1,138 @@
+//! Memory of a thread's spans that are done, for its next ones.
+//!
+//! An allocator hands out the same sizes again cheaply while few are asked for at a time, and makes
+//! threads wait for each other when a list grows or when somebody else gives it back. Spans have lists
+//! of attributes, one each, of about the same length: those that come back (`span::buffer`) are used
+//! again.
+
+use super::record::{Extra, Record};
+use opentelemetry::KeyValue;
+use std::cell::RefCell;
+
+/// Of each; one comes back with each span that ends, so more are hardly ever held.
+const MOST: usize = 8;
+
+/// What one list has room for at the beginning.
+const ROOM: usize = 8;
+
+/// A longer list is not kept.
+const MOST_ROOM: usize = 32;
+
+#[derive(Default)]
+struct Spare {
+    attributes: Vec<Vec<KeyValue>>,
+    // As boxes, which is how spans have them.
+    #[allow(clippy::vec_box, reason = "the boxes are what is spared")]
+    extras: Vec<Box<Extra>>,
+}
+
+thread_local! {
+    static SPARE: RefCell<Spare> = RefCell::default();
+}
+
+/// Asks what this thread has; nothing when it is ending.
+#[inline]
+fn spare<T>(f: impl FnOnce(&mut Spare) -> Option<T>) -> Option<T> {
+    SPARE.try_with(|spare| f(&mut spare.borrow_mut())).ok()?
+}
+
+/// An empty list with room for so many.
+pub(crate) fn attributes(room: usize) -> Vec<KeyValue> {
+    let held = if room <= ROOM { spare(|spare| spare.attributes.pop()) } else { None };
+    held.unwrap_or_else(|| Vec::with_capacity(room.max(ROOM)))
+}
+
+/// A span's [`Extra`], empty.
+pub(super) fn extra() -> Box<Extra> {
+    spare(|spare| spare.extras.pop()).unwrap_or_default()
+}
+
+/// Takes what a record has that is done.
+pub(super) fn keep(record: Record) {
+    // What is in it is dropped before anything is borrowed.
+    keep_list(record.live.attributes);
+    if let Some(mut extra) = record.live.extra {
+        *extra = Extra::default();
+        let mut extra = Some(extra);
+        spare(|spare| {
+            if spare.extras.len() < MOST {
+                spare.extras.extend(extra.take());
+            }
+            Some(())
+        });
+    }
+}
+
+fn keep_list(mut list: Vec<KeyValue>) {
+    list.clear();
+    if !(ROOM..=MOST_ROOM).contains(&list.capacity()) {
+        return;
+    }
+    let mut list = Some(list);
+    spare(|spare| {
+        if spare.attributes.len() < MOST {
+            spare.attributes.extend(list.take());
+        }
+        Some(())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::red::labelled::Place;
+    use crate::span::record::{End, Live};
+    use opentelemetry::trace::{SpanId, SpanKind, TraceFlags, TraceId};
+
+    fn done(pairs: usize) -> Record {
+        let pair = |number| KeyValue::new("some.key", i64::try_from(number).unwrap_or(0));
+        let mut attributes = Vec::with_capacity(pairs.max(ROOM));
+        attributes.extend((0..pairs).map(pair));
+        let tick = clock::now();
+        let mut live = Live {
+            parent: SpanId::INVALID,
+            start: tick,
+            site: None,
+            attributes,
+            extra: None,
+            kind: SpanKind::Internal,
+            parent_is_remote: false,
+            owned: true,
+        };
+        live.extra().dropped_attributes = 7;
+        Record {
+            trace_id: TraceId::from(1),
+            span_id: SpanId::from(2),
+            flags: TraceFlags::SAMPLED,
+            live,
+            end: End { tick, outcome: None, place: Place::default() },
+        }
+    }
+
+    #[test]
+    fn a_list_and_a_box_come_again_and_are_empty() {
+        let record = done(3);
+        let list = record.live.attributes.as_ptr();
+        let extra = std::ptr::from_ref::<Extra>(record.live.extra.as_deref().unwrap());
+        keep(record);
+        let (again, other) = (attributes(2), attributes(2));
+        assert!(again.is_empty() && std::ptr::eq(again.as_ptr(), list));
+        assert!(other.is_empty() && other.capacity() >= ROOM);
+        let again = super::extra();
+        assert!(std::ptr::eq(&*again, extra) && again.dropped_attributes == 0);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        keep(done(MOST_ROOM + 1));
+        let many: Vec<_> = (0..3 * MOST).map(|_| done(2)).collect();
+        many.into_iter().for_each(keep);
+        let held = spare(|spare| {
+            assert!(spare.attributes.iter().all(|list| list.capacity() <= MOST_ROOM));
+            Some((spare.attributes.len(), spare.extras.len()))
+        });
+        assert_eq!(held, Some((MOST, MOST)));
+        assert!(attributes(ROOM + 1).capacity() > ROOM);
+    }
+}
