@@ -117,24 +117,28 @@ impl<K, V> Near<K, V> {
 }
 
 #[cfg(feature = "_http")]
-impl<K: Clone + PartialEq + 'static, V: Clone + 'static> Kept<K, V> {
+impl<K: Clone + PartialEq + 'static, V: Clone> Kept<K, V> {
     /// As [`Kept::with`], which is asked when `near` does not know: a place that is a kept word is told by
-    /// where that lies. `hint` tells keys apart that are asked for in turn.
+    /// where that lies. `hint` tells keys apart that are asked for in turn; `own` makes a thread's own of
+    /// a handle.
     #[expect(clippy::ptr_arg, reason = "what is no kept word is told by its text")]
-    pub(super) fn with_near<T>(
+    pub(super) fn with_near<N: Clone + 'static, T>(
         &self,
-        near: &'static LocalKey<Near<K, V>>,
+        near: &'static LocalKey<Near<K, N>>,
         place: &Cow<'static, str>,
         (key, hint): (&K, usize),
         make: impl FnOnce(&dyn Recorder) -> V,
-        with: impl Fn(&V) -> T,
+        own: impl FnOnce(&V) -> N,
+        with: impl Fn(&N) -> T,
     ) -> T {
-        let &Cow::Borrowed(word) = place else { return self.with(place, key, make, with) };
+        let &Cow::Borrowed(word) = place else {
+            return with(&self.with(place, key, make, own));
+        };
         let of = [std::ptr::from_ref(self).addr(), metrics::with_recorder(address)];
         let at = ((word.as_ptr().addr() >> 3) ^ (of[0] >> 4) ^ hint) % NEAR;
         let found = near.try_with(|near| {
             let held = near.0[at].try_borrow().ok()?;
-            let known = |found: &&Found<K, V>| {
+            let known = |found: &&Found<K, N>| {
                 found.of == of && std::ptr::eq(found.place, word) && found.key == *key
             };
             let found = held.as_ref().filter(known)?;
@@ -143,7 +147,7 @@ impl<K: Clone + PartialEq + 'static, V: Clone + 'static> Kept<K, V> {
         if let Ok(Some(done)) = found {
             return done;
         }
-        let handle = self.with(place, key, make, V::clone);
+        let handle = self.with(place, key, make, own);
         // Else the thread is ending, or somebody further out is looking there.
         let _ = near.try_with(|near| {
             let (key, handle) = (key.clone(), handle.clone());
@@ -197,7 +201,8 @@ mod tests {
                 made.set(made.get() + 1);
                 format!("{place}{key}")
             };
-            let found = kept.with_near(&NEAR, &place, (&key, 0), make, String::clone);
+            let found =
+                kept.with_near(&NEAR, &place, (&key, 0), make, String::clone, String::clone);
             assert_eq!(found, format!("{place}{key}"));
             made.get()
         };

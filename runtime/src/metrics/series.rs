@@ -289,24 +289,61 @@ impl Series for UpDown {
 /// A value that rises and sinks.
 pub(crate) struct Gauge {
     pub(crate) id: Identified,
+    /// What it was set to; and steps that are no whole numbers, or came after it was set.
     bits: AtomicU64,
+    /// All other steps: threads that count what is in flight do not meet in them.
+    whole: Sum,
+    was_set: AtomicBool,
+    setting_first: Mutex<()>,
     /// Whether it was ever changed by steps.
     steps: AtomicBool,
 }
 
+/// A step that a sum of whole numbers takes exactly, as a shown value does.
+fn whole_step(value: f64) -> Option<u64> {
+    const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+    let step = value as i64;
+    (step as f64 == value && step.unsigned_abs() < EXACT).then_some(step.cast_unsigned())
+}
+
 impl Gauge {
     pub(crate) fn new(key: &Key, attributes: Option<Box<[KeyValue]>>) -> Arc<Self> {
-        let id = Identified::new(key, false, attributes);
-        Arc::new(Gauge { id, bits: AtomicU64::new(0f64.to_bits()), steps: AtomicBool::new(false) })
+        Arc::new(Gauge {
+            id: Identified::new(key, false, attributes),
+            bits: AtomicU64::new(0f64.to_bits()),
+            whole: Sum::new(),
+            was_set: AtomicBool::new(false),
+            setting_first: Mutex::new(()),
+            steps: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn value(&self) -> f64 {
-        f64::from_bits(self.bits.load(Relaxed))
+        let held = f64::from_bits(self.bits.load(Relaxed));
+        match self.whole.get().cast_signed() {
+            0 => held,
+            steps => held + steps as f64,
+        }
     }
 
     #[inline]
     pub(crate) fn store(&self, value: f64) {
+        if !self.was_set.load(Relaxed) {
+            return self.store_first(value);
+        }
         self.bits.store(value.to_bits(), Relaxed);
+    }
+
+    /// The steps until now count no more.
+    #[cold]
+    fn store_first(&self, value: f64) {
+        let _alone = self.setting_first.lock().unwrap_or_else(PoisonError::into_inner);
+        self.was_set.store(true, Relaxed);
+        let steps = self.whole.get();
+        self.bits.store(value.to_bits(), Relaxed);
+        if steps != 0 {
+            self.whole.add(steps.wrapping_neg());
+        }
     }
 
     #[inline]
@@ -314,7 +351,10 @@ impl Gauge {
         if !self.steps.load(Relaxed) {
             self.steps.store(true, Relaxed);
         }
-        add(&self.bits, value);
+        match whole_step(value) {
+            Some(step) if !self.was_set.load(Relaxed) => self.whole.add(step),
+            _ => add(&self.bits, value),
+        }
     }
 
     #[inline]
@@ -336,7 +376,7 @@ impl Series for Gauge {
     }
 
     fn activity(&self) -> u64 {
-        self.bits.load(Relaxed)
+        self.whole.get() ^ self.bits.load(Relaxed)
     }
 
     fn may_be_forgotten(&self) -> bool {
@@ -395,5 +435,42 @@ mod tests {
         assert_eq!(sum.value(), Number::Signed(7));
         sum.set(Number::Real(1.5));
         assert_eq!(sum.value(), Number::Real(1.5));
+    }
+
+    #[test]
+    fn a_gauge_takes_steps_and_what_it_is_set_to_in_any_order() {
+        let gauge = Gauge::new(&Key::from_name("g"), None);
+        for (step, value) in [(3.0, 3.0), (-5.0, -2.0), (0.25, -1.75), (1e300, 1e300)] {
+            gauge.add(step);
+            assert_eq!(gauge.value(), value);
+        }
+        for value in [0.1, 7.0, f64::INFINITY, -0.3] {
+            gauge.store(value);
+            assert_eq!(gauge.value(), value);
+        }
+        gauge.add(1.0);
+        assert_eq!(gauge.value(), 0.7);
+        let gauge = Gauge::new(&Key::from_name("g"), None);
+        gauge.add(f64::NAN);
+        assert!(gauge.value().is_nan());
+        gauge.store(2.0);
+        assert_eq!(gauge.value(), 2.0);
+    }
+
+    #[test]
+    fn threads_that_count_what_is_in_flight_leave_nothing_behind() {
+        let gauge = Gauge::new(&Key::from_name("g"), None);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        gauge.increment(1.0);
+                        gauge.decrement(1.0);
+                    }
+                    gauge.increment(2.0);
+                });
+            }
+        });
+        assert_eq!(gauge.value(), 16.0);
     }
 }

@@ -134,10 +134,11 @@ impl Instruments {
     }
 
     /// The gauge of requests that have begun and not ended: a server's by method, a client's by
-    /// where they go.
-    pub(crate) fn active(&self, host: Option<&Cow<'static, str>>, labels: Labels) -> Gauge {
+    /// where they go. Each thread gives out a handle of its own, so that threads do not meet where it says
+    /// how many hold it.
+    pub(crate) fn active(&self, host: Option<&Cow<'static, str>>, labels: Labels) -> Arc<Gauge> {
         thread_local! {
-            static NEAR: Near<Labels, Gauge> = const { Near::new() };
+            static NEAR: Near<Labels, Arc<Gauge>> = const { Near::new() };
         }
         let place = host.unwrap_or(&NOWHERE);
         let make = |recorder: &dyn Recorder| {
@@ -145,7 +146,8 @@ impl Instruments {
             let key = Key::from_parts(self.names.active, self.labels(place, labels));
             recorder.register_gauge(&key, &METADATA)
         };
-        self.active.with_near(&NEAR, place, (&labels, labels.hint()), make, Gauge::clone)
+        let own = |gauge: &Gauge| Arc::new(gauge.clone());
+        self.active.with_near(&NEAR, place, (&labels, labels.hint()), make, own, Arc::clone)
     }
 
     /// Records a request that has ended. `place` is a server's route or a client's `server.address`.
@@ -171,7 +173,7 @@ impl Instruments {
                 response_size: OnceLock::new(),
             })
         };
-        self.ended.with_near(&NEAR, place, (&labels, labels.hint()), make, |handles| {
+        self.ended.with_near(&NEAR, place, (&labels, labels.hint()), make, Arc::clone, |handles| {
             handles.duration.record(took.as_secs_f64());
             handles.sized(&handles.request_size, self.names.request_size, request_bytes);
             handles.sized(&handles.response_size, self.names.response_size, response_bytes);

@@ -12,6 +12,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use std::borrow::Cow;
 use std::iter;
+use std::sync::Arc;
 use std::task::Poll;
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::metadata::Kind;
@@ -35,7 +36,7 @@ pub(crate) struct Sending {
     pub(crate) span: OwnedSpan,
     host: Cow<'static, str>,
     labels: Labels,
-    active: Gauge,
+    active: Arc<Gauge>,
     started: Tick,
     ended: bool,
 }

@@ -15,7 +15,7 @@ use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use ::http::header::{CONTENT_LENGTH, HOST};
 use ::http::uri::Authority;
-use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, response};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, response};
 use metrics::Gauge;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue, global};
@@ -46,9 +46,10 @@ pub struct BodyCount(pub(super) Arc<AtomicU64>);
 /// was cancelled.
 pub(super) struct Exchange {
     pub(super) span: OwnedSpan,
-    options: Arc<Options>,
-    /// The id that the answer repeats.
-    id: Option<HeaderValue>,
+    /// None where they have nothing more to say: threads meet where it is said how many hold them.
+    options: Option<Arc<Options>>,
+    /// The id that the answer repeats, and in which header.
+    id: Option<(HeaderName, HeaderValue)>,
     /// None for what is left out, and once it was counted.
     measured: Option<Measured>,
 }
@@ -60,7 +61,7 @@ struct Measured {
     asked: Asked,
     said: Option<u64>,
     sent: u64,
-    active: Gauge,
+    active: Arc<Gauge>,
     answered_head_only: bool,
     /// What its lines say; none without lines.
     told: Option<Told>,
@@ -94,8 +95,7 @@ impl Exchange {
             let silent = here.with_telemetry_suppressed();
             let name = || Cow::Borrowed("");
             let span = OwnedSpan::start(silent, &METADATA, SpanKind::Server, name, Vec::new);
-            let options = options.clone();
-            return Box::new(Exchange { span, options, id: None, measured: None });
+            return Box::new(Exchange { span, options: None, id: None, measured: None });
         }
         let started = clock::now();
         let parent = global::get_text_map_propagator(|propagator| {
@@ -134,7 +134,9 @@ impl Exchange {
             answered_head_only: *request.method() == Method::HEAD,
             told,
         };
-        Box::new(Exchange { span, options: options.clone(), id, measured: Some(measured) })
+        let id = options.id_header().cloned().zip(id);
+        let options = options.looks_at_answers().then(|| options.clone());
+        Box::new(Exchange { span, options, id, measured: Some(measured) })
     }
 
     /// What counts the request's body, if its size is not known beforehand.
@@ -152,10 +154,11 @@ impl Exchange {
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
         let status = head.status;
         if self.measured.is_some() && self.span.is_recording() {
-            let headers = self.options.of_response(&head.headers);
+            let options = self.options.as_ref().into_iter();
+            let headers = options.flat_map(|options| options.of_response(&head.headers));
             self.span.set_attributes(std::iter::once(conventions::status(status)).chain(headers));
         }
-        if let (Some(name), Some(id)) = (self.options.id_header(), self.id.take()) {
+        if let Some((name, id)) = self.id.take() {
             head.headers.entry(name).or_insert(id);
         }
         let Some(measured) = &mut self.measured else { return true };
@@ -225,7 +228,9 @@ impl Exchange {
         }
         let took = clock::now().saturating_duration_since(measured.started);
         measured.record(outcome, took);
-        self.options.notice_slow(took, measured.route.as_deref());
+        if let Some(options) = &self.options {
+            options.notice_slow(took, measured.route.as_deref());
+        }
         if let Some(told) = &measured.told {
             told.completed(&Ended {
                 outcome,

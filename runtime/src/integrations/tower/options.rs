@@ -126,6 +126,11 @@ impl Options {
         self.request_id.as_ref().map(|id| &id.name)
     }
 
+    /// Whether they say anything that is to be done when an answer is there.
+    pub(super) fn looks_at_answers(&self) -> bool {
+        self.slow.is_some() || !self.response_headers.0.is_empty()
+    }
+
     /// How many attributes they may become.
     pub(super) fn captured(&self) -> usize {
         self.request_headers.0.len() + self.response_headers.0.len()
