@@ -36,7 +36,6 @@ struct Held {
 #[derive(Debug, Default)]
 struct Spare {
     records: Vec<Record>,
-    done: Vec<Record>,
     quiet_rounds: u32,
 }
 
@@ -73,30 +72,41 @@ impl Buffer {
         added
     }
 
-    /// Hands all spans to `each`, which may give back what it has read.
-    fn drain(&self, each: &mut impl FnMut(Record) -> Option<Record>) {
+    /// Hands all spans to `each`, which leaves there what it has read and does not need.
+    fn drain(&self, each: &mut impl FnMut(&mut Vec<Record>)) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let Spare { records, done, quiet_rounds } = &mut *spare;
+        let Spare { records, quiet_rounds } = &mut *spare;
         std::mem::swap(&mut self.held().records, records);
-        if records.len() * 8 > records.capacity() {
+        let came = records.len();
+        if came * 8 > records.capacity() {
             *quiet_rounds = 0;
         } else {
             *quiet_rounds = quiet_rounds.saturating_add(1);
         }
-        done.extend(records.drain(..).filter_map(each).filter(Record::holds_memory));
+        each(records);
+        records.retain(Record::holds_memory);
+        records.truncate(MOST_DONE);
         let mut held = self.held();
+        let mut done = std::mem::take(&mut held.done);
         if *quiet_rounds > QUIET_ROUNDS {
             // The thread hardly comes by any more.
-            done.append(&mut held.done);
-            held.done = Vec::new();
+            drop(held);
+            records.clear();
             records.shrink_to(CAPACITY / 64);
         } else {
-            let room = MOST_DONE.saturating_sub(held.done.len());
-            let back = done.len().saturating_sub(room);
-            held.done.extend(done.drain(back..));
+            // The lists change places: the thread waits for no copies, but of the few that are left over.
+            std::mem::swap(&mut done, records);
+            if records.len() > done.len() {
+                std::mem::swap(&mut done, records);
+            }
+            let room = MOST_DONE - done.len();
+            done.extend(records.drain(records.len().saturating_sub(room)..));
+            held.done = done;
+            drop(held);
+            records.clear();
+            // It will be the thread's own: let it be large enough from the first.
+            records.reserve(came);
         }
-        drop(held);
-        done.clear();
     }
 
     pub(super) fn take_dropped(&self) -> u64 {
@@ -133,9 +143,9 @@ impl Buffers {
         buffer
     }
 
-    /// Hands each thread's spans to `each`, and what that gives back to their thread; returns how many
+    /// Hands each thread's spans to `each`, and what that leaves back to their thread; returns how many
     /// were dropped since the last time. The buffers of threads that are gone are given back once they are empty.
-    pub(super) fn drain(&self, mut each: impl FnMut(Record) -> Option<Record>) -> u64 {
+    pub(super) fn drain(&self, mut each: impl FnMut(&mut Vec<Record>)) -> u64 {
         let buffers = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut dropped = 0;
         for buffer in buffers.iter().map(|buffer| &**buffer).chain([&self.late]) {

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::settings::{Batching, WhenFull};
 use crate::quiet;
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
@@ -29,6 +30,9 @@ use warn::Voice;
 
 /// How often the collector comes by when no buffer calls it earlier.
 const ROUND: Duration = Duration::from_millis(100);
+
+/// So many spans are fetched together.
+const FETCHED: usize = 16;
 
 /// How long a shutdown waits for the collector past its deadline: its last round never waits for
 /// anybody, and what it finds must be counted before the numbers are looked at.
@@ -204,10 +208,7 @@ impl Pipeline {
         // Added after the last round began: nobody else may come for it.
         if self.shared.last_round.load(SeqCst) {
             let mut late = 0;
-            let dropped = self.shared.buffers.drain(|record| {
-                late += 1;
-                Some(record)
-            });
+            let dropped = self.shared.buffers.drain(|records| late += records.len() as u64);
             self.shared.stats.dropped(reason::SHUTDOWN, late + dropped);
         }
     }
@@ -395,15 +396,15 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut fillin
         }
         let now = Instant::now();
         let mut way = Way { filling: &mut filling, room, full: why, dropped: BTreeMap::new() };
-        let dropped = shared.buffers.drain(|mut record| {
-            match &mut tail {
-                Some(tail) => tail.take(record, now, &mut way),
-                None => {
-                    way.keep(&mut record);
-                    return Some(record);
+        let dropped = shared.buffers.drain(|records| match &mut tail {
+            Some(tail) => records.drain(..).for_each(|it| tail.take(it, now, &mut way)),
+            None => {
+                for some in records.chunks_mut(FETCHED) {
+                    // Their memory comes from other processors, all of it at once.
+                    black_box(some.iter().map(Record::fetch).sum::<usize>());
+                    some.iter_mut().for_each(|record| way.keep(record));
                 }
             }
-            None
         });
         if let Some(tail) = &mut tail {
             tail.round(now, closing, &mut way);
