@@ -1,6 +1,7 @@
 //! The one engine of the process: decides, at a span's start, whether it is recorded, and takes it
 //! when it has ended.
 
+use super::common::Common;
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
 use super::scoped::{self, ScopedSpans};
@@ -112,6 +113,8 @@ pub(crate) struct Start {
     pub(crate) site: Option<&'static CallSite>,
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
     pub(crate) attributes: Vec<KeyValue>,
+    /// Those that it has in common with others, if it has no site.
+    pub(crate) common: Option<Arc<Common>>,
     pub(crate) links: Vec<Link>,
     /// Whether a guard of ours ends it (`span::end`).
     pub(crate) owned: bool,
@@ -220,6 +223,7 @@ impl Engine {
                 extra.started_at = start.at;
                 extra.scope = start.scope;
                 extra.to = placed.scope;
+                start.common.into_iter().for_each(|common| live.share(common));
             });
         }
         span.adopt(start.attributes, start.links);
@@ -401,7 +405,13 @@ impl Engine {
         let span = parent.span();
         let above = span.span_context();
         let recorded = above.is_sampled() && !above.is_remote();
-        recorded || scope::any_open() || self.reads_attributes.load(Relaxed)
+        recorded || self.shows_attributes()
+    }
+
+    /// Whether a sampler may look at a span's attributes.
+    #[cfg(feature = "_spans")]
+    pub(crate) fn shows_attributes(&self) -> bool {
+        scope::any_open() || self.reads_attributes.load(Relaxed)
     }
 
     /// Whether calls of the site have spans.
