@@ -212,8 +212,9 @@ impl Engine {
         if !placed.is_recorded() {
             return Started::Unsampled(placed.context(above));
         }
+        let own = placed.context(above);
         let live = Live::new(above, start.kind, start.tick, start.site, start.owned);
-        let mut span = Span::recording(placed.context(above), live);
+        let mut span = Span::recording(own, live);
         start.attributes.extend(baggage::copied(parent));
         // Those without a site have a name to keep, and mostly more.
         if placed.scope.is_some() || start.site.is_none() {
@@ -439,8 +440,8 @@ impl Engine {
             *context = with_unsampled(parent, placed.context(above));
             return Own::Unrecorded;
         }
-        let live = Live::new(above, kind, tick, Some(site), true);
-        let mut span = Span::recording(placed.context(above), live);
+        let own = placed.context(above);
+        let mut span = Span::recording(own, Live::new(above, kind, tick, Some(site), true));
         if placed.scope.is_some() {
             span.adopt_rare(|live| live.extra().to = placed.scope);
         }
