@@ -1,5 +1,7 @@
 //! What a call allocates on the thread that makes it, and what it adds to a future.
 
+use opentelemetry as otel;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use redspan::instrumented;
 use redspan::sample::{Decision, Sampling, parent_based};
 use redspan_tests::counting::{self, Counting};
@@ -204,6 +206,18 @@ fn a_recorded_call_five_deep_allocates_twice_a_call() {
     }
     sampled(true);
     assert_recorded_call_allocates(10, || down(4));
+}
+
+#[test]
+fn a_tracestate_is_copied_for_the_span_and_by_opentelemetry_and_no_third_time() {
+    sampled(true);
+    let members = [("vendor", "t61rcWkgMzE"), ("other", "00f067aa0ba902b7")];
+    let state = TraceState::from_key_value(members).unwrap();
+    let (trace, span) = (TraceId::from(7), SpanId::from(8));
+    let parent = SpanContext::new(trace, span, TraceFlags::SAMPLED, true, state);
+    let _below = otel::Context::new().with_remote_span_context(parent).attach();
+    // A list and four texts each time; the span itself, and the place for what few spans have.
+    assert_recorded_call_allocates(2 * 5 + 2 + 1, || charge(1));
 }
 
 #[test]

@@ -355,7 +355,9 @@ impl Encoder for ToBytes {
             trace_id: record.trace_id,
             span_id: record.span_id,
             flags: record.flags,
-            trace_state: extra.map(|extra| &extra.trace_state),
+            trace_state: extra
+                .and_then(|extra| extra.stated.as_ref())
+                .map(|stated| stated.trace_state()),
             parent: *parent,
             parent_is_remote: *parent_is_remote,
             name: record.live.name(),

@@ -50,7 +50,9 @@ pub(crate) struct Extra {
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
     /// The testing scope that it stays in.
     pub(crate) to: Option<Arc<ScopedSpans>>,
-    pub(crate) trace_state: TraceState,
+    /// Its ids once more, for the tracestate that stands with them: as a whole, since that is copied piece by
+    /// piece.
+    pub(crate) stated: Option<SpanContext>,
     /// Exemplars of user metrics, waiting for this span to be handed over.
     pub(crate) candidates: Candidates,
 }
@@ -241,13 +243,9 @@ impl Record {
         links.links = std::mem::take(&mut extra.links);
         links.dropped_count = extra.dropped_links;
         SpanData {
-            span_context: SpanContext::new(
-                self.trace_id,
-                self.span_id,
-                self.flags,
-                false,
-                std::mem::take(&mut extra.trace_state),
-            ),
+            span_context: extra.stated.take().unwrap_or_else(|| {
+                SpanContext::new(self.trace_id, self.span_id, self.flags, false, TraceState::NONE)
+            }),
             parent_span_id: live.parent,
             parent_span_is_remote: live.parent_is_remote,
             span_kind: live.kind.clone(),

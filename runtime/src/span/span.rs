@@ -155,7 +155,19 @@ impl Span {
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&self.context, on_its_way);
         if *self.context.trace_state() != TraceState::NONE {
-            live.extra().trace_state = self.context.trace_state().clone();
+            let ids = &self.context;
+            let bare = SpanContext::new(
+                ids.trace_id(),
+                ids.span_id(),
+                ids.trace_flags(),
+                ids.is_remote(),
+                TraceState::NONE,
+            );
+            live.extra().stated = Some(match live.owned {
+                // Nobody asks it any more: who has the context has OpenTelemetry's own copy.
+                true => std::mem::replace(&mut self.context, bare),
+                false => self.context.clone(),
+            });
         }
         let to = live.extra.as_mut().and_then(|extra| extra.to.take());
         let record = Record {

@@ -140,7 +140,7 @@ impl Dice {
             started_at: (self.up_to(1) == 1).then_some(data.start_time),
             ended_at: (self.up_to(1) == 1).then_some(data.end_time),
             scope: (!of_site).then(|| data.instrumentation_scope.into()),
-            trace_state: data.span_context.trace_state().clone(),
+            stated: Some(data.span_context.clone()),
             ..Extra::default()
         };
         let live = Live {
