@@ -40,34 +40,24 @@ enum Attaches {
 }
 
 impl OwnedSpan {
-    /// As [`OwnedSpan::below_current`], below `parent`.
+    /// As [`OwnedSpan::below_current_since`], below `parent`.
     #[cfg(feature = "tower")]
     pub(crate) fn start(
         parent: Context,
+        began: Tick,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
-        OwnedSpan::described(parent, Attaches::Always, metadata, kind, None, name, attributes)
+        let began = Some(began);
+        OwnedSpan::described(parent, Attaches::Always, metadata, kind, began, name, attributes)
     }
 
-    /// Starts the span of an integration below the current one. `metadata` is what
-    /// `tracing::Span::current()` shows inside. Name and attributes, of which no two have the same key, are
-    /// asked for if somebody wants them.
+    /// Starts the span of an integration below the current one; it began at a moment that was read already.
+    /// `metadata` is what `tracing::Span::current()` shows inside. Name and attributes, of which no two have
+    /// the same key, are asked for if somebody wants them.
     #[cfg(feature = "_spans")]
-    pub(crate) fn below_current(
-        metadata: &'static Metadata<'static>,
-        kind: SpanKind,
-        name: impl FnOnce() -> Cow<'static, str>,
-        attributes: impl FnOnce() -> Vec<KeyValue>,
-    ) -> Self {
-        let here = current::with(Context::clone).unwrap_or_default();
-        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, None, name, attributes)
-    }
-
-    /// As [`OwnedSpan::below_current`], of what began at a moment that was read already.
-    #[cfg(feature = "sqlx")]
     pub(crate) fn below_current_since(
         began: Tick,
         metadata: &'static Metadata<'static>,

@@ -12,8 +12,8 @@ use std::cell::RefCell;
 /// Of each; one comes back with each span that ends, so more are hardly ever held.
 const MOST: usize = 8;
 
-/// What one list has room for at the beginning.
-const ROOM: usize = 8;
+/// What one list has room for at the beginning: as many as an HTTP server's span mostly has.
+const ROOM: usize = 10;
 
 /// A longer list is not kept.
 const MOST_ROOM: usize = 32;
