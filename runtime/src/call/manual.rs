@@ -154,6 +154,7 @@ impl NewSpan {
             site: None,
             scope: None,
             attributes: self.attributes,
+            common: None,
             links: self.links,
             owned: true,
         };

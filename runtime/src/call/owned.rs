@@ -4,6 +4,8 @@ use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached, Hidden, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
+#[cfg(feature = "sqlx")]
+use crate::span::common::Common;
 use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
 use crate::span::span::{self, Ending};
@@ -14,6 +16,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 #[cfg(feature = "_spans")]
 use std::borrow::Cow;
+#[cfg(feature = "sqlx")]
+use std::sync::Arc;
 use tracing_core::Metadata;
 
 /// A span without a site. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
@@ -39,8 +43,30 @@ enum Attaches {
     Elsewhere,
 }
 
+/// What a span has from the beginning.
+#[cfg(feature = "_spans")]
+enum Attributes {
+    #[cfg(feature = "_http")]
+    Own(Vec<KeyValue>),
+    #[cfg(feature = "sqlx")]
+    Common(Arc<Common>),
+}
+
+#[cfg(feature = "_spans")]
+impl Attributes {
+    /// For the span alone.
+    fn own(self) -> Vec<KeyValue> {
+        match self {
+            #[cfg(feature = "_http")]
+            Attributes::Own(own) => own,
+            #[cfg(feature = "sqlx")]
+            Attributes::Common(common) => common.copied(),
+        }
+    }
+}
+
 impl OwnedSpan {
-    /// As [`OwnedSpan::below_current_since`], below `parent`.
+    /// As [`OwnedSpan::below_current`], below `parent`.
     #[cfg(feature = "tower")]
     pub(crate) fn start(
         parent: Context,
@@ -50,22 +76,37 @@ impl OwnedSpan {
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
-        let began = Some(began);
+        let attributes = || Attributes::Own(attributes());
         OwnedSpan::described(parent, Attaches::Always, metadata, kind, began, name, attributes)
     }
 
     /// Starts the span of an integration below the current one; it began at a moment that was read already.
     /// `metadata` is what `tracing::Span::current()` shows inside. Name and attributes, of which no two have
     /// the same key, are asked for if somebody wants them.
-    #[cfg(feature = "_spans")]
-    pub(crate) fn below_current_since(
+    #[cfg(feature = "_http")]
+    pub(crate) fn below_current(
         began: Tick,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
-        let (here, began) = (current::with(Context::clone).unwrap_or_default(), Some(began));
+        let here = current::with(Context::clone).unwrap_or_default();
+        let attributes = || Attributes::Own(attributes());
+        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
+    }
+
+    /// As [`OwnedSpan::below_current`], with attributes that it has in common with others.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn one_of_many(
+        began: Tick,
+        metadata: &'static Metadata<'static>,
+        kind: SpanKind,
+        name: impl FnOnce() -> Cow<'static, str>,
+        common: impl FnOnce() -> Arc<Common>,
+    ) -> Self {
+        let here = current::with(Context::clone).unwrap_or_default();
+        let attributes = || Attributes::Common(common());
         OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
     }
 
@@ -75,9 +116,9 @@ impl OwnedSpan {
         attaches: Attaches,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
-        began: Option<Tick>,
+        began: Tick,
         name: impl FnOnce() -> Cow<'static, str>,
-        attributes: impl FnOnce() -> Vec<KeyValue>,
+        attributes: impl FnOnce() -> Attributes,
     ) -> Self {
         let with = |context, recording, attaches| {
             let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
@@ -93,19 +134,26 @@ impl OwnedSpan {
         };
         let engine = engine::get().filter(|engine| !engine.is_followed_unsampled(&parent));
         let Some(engine) = engine else { return with(parent, false, attaches) };
-        let (known, later) = if engine.wants_attributes(&parent) {
-            (attributes(), None)
+        let (known, common, later) = if engine.wants_attributes(&parent) {
+            match attributes() {
+                #[cfg(feature = "sqlx")]
+                Attributes::Common(shared) if !engine.shows_attributes() => {
+                    (Vec::new(), Some(shared), None)
+                }
+                own => (own.own(), None, None),
+            }
         } else {
-            (Vec::new(), Some(attributes))
+            (Vec::new(), None, Some(attributes))
         };
         let start = Start {
             name: name(),
             kind,
-            tick: began.unwrap_or_else(clock::now),
+            tick: began,
             at: None,
             site: None,
             scope: None,
             attributes: known,
+            common,
             links: Vec::new(),
             owned: true,
         };
@@ -116,7 +164,7 @@ impl OwnedSpan {
         }
         let recording = own == Own::Recording;
         if let Some(attributes) = later.filter(|_| recording) {
-            span::set_fields(&context, attributes());
+            span::set_fields(&context, attributes().own());
         }
         with(context, recording, Attaches::Always)
     }
@@ -163,7 +211,14 @@ impl OwnedSpan {
         self.recording
     }
 
-    #[cfg(feature = "_spans")]
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn set_attribute(&self, attribute: KeyValue) {
+        if self.recording {
+            self.context.span().set_attribute(attribute);
+        }
+    }
+
+    #[cfg(feature = "_http")]
     pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if self.recording {
             self.context.span().set_attributes(attributes);

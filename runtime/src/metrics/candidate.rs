@@ -140,6 +140,7 @@ pub(crate) fn take() -> Option<Candidate> {
 }
 
 /// Runs `f`, which records several values in the current span, and rings that span once.
+#[cfg(any(test, feature = "tower"))]
 pub(crate) fn together<T>(f: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {

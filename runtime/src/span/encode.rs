@@ -345,6 +345,12 @@ impl Encoder for ToBytes {
             encoded_attributes = [code, if said { &[] } else { component }, tracing];
         }
         let extra = extra.as_deref();
+        if let [first, ..] = &mut encoded_attributes
+            && let Some(common) = extra.and_then(|extra| extra.common.as_deref())
+        {
+            // Of a span without a site.
+            *first = common.encoded(|pairs| attributes_alone(pairs));
+        }
         let span = Span {
             trace_id: record.trace_id,
             span_id: record.span_id,

@@ -1,6 +1,7 @@
 //! The one engine of the process: decides, at a span's start, whether it is recorded, and takes it
 //! when it has ended.
 
+use super::common::Common;
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
 use super::scoped::{self, ScopedSpans};
@@ -112,6 +113,8 @@ pub(crate) struct Start {
     pub(crate) site: Option<&'static CallSite>,
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
     pub(crate) attributes: Vec<KeyValue>,
+    /// Those that it has in common with others, if it has no site.
+    pub(crate) common: Option<Arc<Common>>,
     pub(crate) links: Vec<Link>,
     /// Whether a guard of ours ends it (`span::end`).
     pub(crate) owned: bool,
@@ -209,8 +212,9 @@ impl Engine {
         if !placed.is_recorded() {
             return Started::Unsampled(placed.context(above));
         }
+        let own = placed.context(above);
         let live = Live::new(above, start.kind, start.tick, start.site, start.owned);
-        let mut span = Span::recording(placed.context(above), live);
+        let mut span = Span::recording(own, live);
         start.attributes.extend(baggage::copied(parent));
         // Those without a site have a name to keep, and mostly more.
         if placed.scope.is_some() || start.site.is_none() {
@@ -220,6 +224,7 @@ impl Engine {
                 extra.started_at = start.at;
                 extra.scope = start.scope;
                 extra.to = placed.scope;
+                start.common.into_iter().for_each(|common| live.share(common));
             });
         }
         span.adopt(start.attributes, start.links);
@@ -401,7 +406,13 @@ impl Engine {
         let span = parent.span();
         let above = span.span_context();
         let recorded = above.is_sampled() && !above.is_remote();
-        recorded || scope::any_open() || self.reads_attributes.load(Relaxed)
+        recorded || self.shows_attributes()
+    }
+
+    /// Whether a sampler may look at a span's attributes.
+    #[cfg(feature = "_spans")]
+    pub(crate) fn shows_attributes(&self) -> bool {
+        scope::any_open() || self.reads_attributes.load(Relaxed)
     }
 
     /// Whether calls of the site have spans.
@@ -429,8 +440,8 @@ impl Engine {
             *context = with_unsampled(parent, placed.context(above));
             return Own::Unrecorded;
         }
-        let live = Live::new(above, kind, tick, Some(site), true);
-        let mut span = Span::recording(placed.context(above), live);
+        let own = placed.context(above);
+        let mut span = Span::recording(own, Live::new(above, kind, tick, Some(site), true));
         if placed.scope.is_some() {
             span.adopt_rare(|live| live.extra().to = placed.scope);
         }

@@ -28,7 +28,8 @@ pub(super) fn exceeded() -> BTreeMap<&'static str, u64> {
 impl Live {
     /// Whether the attribute reads the same already, of whatever type.
     pub(super) fn holds(&self, pair: &KeyValue) -> bool {
-        let held = self.attributes.iter().find(|held| held.key == pair.key);
+        let mut each = self.attributes.iter().chain(self.common());
+        let held = each.find(|held| held.key == pair.key);
         held.is_some_and(|held| held.value.as_str() == pair.value.as_str())
     }
 
@@ -48,10 +49,12 @@ impl Live {
     /// Sets attributes whose keys are all different.
     pub(super) fn set_all(&mut self, mut pairs: Vec<KeyValue>) {
         let limits = engine::limits();
-        if self.attributes.is_empty() && pairs.len() <= limits.attributes {
+        let is_first = self.attributes.is_empty() && self.common().is_empty();
+        if is_first && pairs.len() <= limits.attributes {
             let texts =
                 |pair: &&mut KeyValue| matches!(pair.value, Value::String(_) | Value::Array(_));
-            for pair in pairs.iter_mut().filter(texts) {
+            let cut = pairs.iter_mut().filter(|_| limits.value_length.is_some());
+            for pair in cut.filter(texts) {
                 let value = std::mem::replace(&mut pair.value, Value::Bool(false));
                 pair.value = cut_value(value, limits.value_length);
             }
@@ -64,9 +67,12 @@ impl Live {
     /// Sets an attribute: the same key again replaces the value, as the specification asks.
     pub(crate) fn set(&mut self, pair: KeyValue) {
         let limits = engine::limits();
+        if self.shares(&pair.key) {
+            self.unshare();
+        }
         if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
             held.value = cut_value(pair.value, limits.value_length);
-        } else if self.attributes.len() >= limits.attributes {
+        } else if self.attributes.len() + self.common().len() >= limits.attributes {
             self.extra().dropped_attributes += 1;
             ATTRIBUTES.add(1);
         } else {

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 mod buffer;
 mod chain;
+pub(crate) mod common;
 pub(crate) mod confirmed;
 pub(crate) mod console;
 #[cfg(feature = "otlp")]

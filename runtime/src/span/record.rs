@@ -7,6 +7,7 @@ use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact;
+use crate::span::common::Common;
 use crate::span::scoped::ScopedSpans;
 use crate::span::spare;
 use opentelemetry::trace::{
@@ -33,6 +34,8 @@ impl fmt::Debug for Candidates {
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
     pub(crate) dropped_attributes: u32,
+    /// Attributes that it has in common with others, of which none is among its own.
+    pub(crate) common: Option<Arc<Common>>,
     pub(crate) events: Vec<Event>,
     pub(crate) dropped_events: u32,
     pub(crate) links: Vec<Link>,
@@ -154,6 +157,7 @@ impl Record {
     /// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
     pub(super) fn clean(&mut self) {
         let redaction = redact::current();
+        self.live.unshare_secrets(redaction);
         self.live.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
         let Some(extra) = &mut self.live.extra else { return };
         for event in &mut extra.events {
@@ -192,8 +196,8 @@ impl Record {
     pub(super) fn confirmed(&mut self, [_, ended_at]: [Wall; 2], values: &mut Values) -> Confirmed {
         let before = values.len();
         if self.end.outcome == Some(Outcome::Error) {
-            let mut own = self.live.attributes.iter();
-            let error_type = own.find(|pair| pair.key.as_str() == "error.type");
+            let mut each = self.live.attributes.iter().chain(self.live.common());
+            let error_type = each.find(|pair| pair.key.as_str() == "error.type");
             values.extend(error_type.map(|pair| Value::ErrorType(pair.value.clone())));
         }
         if let Some(extra) = &mut self.live.extra {
@@ -218,9 +222,11 @@ impl Record {
         // What somebody said stays as it was said, be it before 1970.
         let start_time = extra.started_at.unwrap_or_else(|| start.into());
         let end_time = extra.ended_at.unwrap_or_else(|| end.into()).max(start_time);
+        let common = extra.common.as_deref().map_or(&[][..], Common::pairs);
         // In memory of this thread's: what the caller allocated goes back to it now and not when the
         // exporter is done, or its next spans would need ever more while a queue fills.
-        let mut attributes = Vec::with_capacity(live.attributes.len() + 4);
+        let mut attributes = Vec::with_capacity(common.len() + live.attributes.len() + 4);
+        attributes.extend_from_slice(common);
         attributes.append(&mut live.attributes);
         if let Some(site) = live.site {
             let OfSite { code, component, tracing } = OfSite::new(site);

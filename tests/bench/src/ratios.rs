@@ -57,6 +57,7 @@ impl Ratio {
 const METRICS: &str = "metrics only";
 const UNSAMPLED: &str = "unsampled, nested";
 const SAMPLED: &str = "sampled";
+const PARTS: &str = "only the parts, no redspan";
 const EXPORTING: &str = "sampled and exported, process";
 
 /// In the order of the summary.
@@ -79,6 +80,11 @@ pub(crate) const ALL: &[Ratio] = &[
     Ratio::new(EXPORTING, "redspan-exporting", "tracing-otel+red-exporting").of_process(),
     Ratio::new(EXPORTING, "redspan-exporting", "tracing-otel-lean+red-exporting").of_process(),
     Ratio::new(EXPORTING, "redspan-exporting", "fastrace+red-exporting").of_process(),
+    // What is left where a promise is missed.
+    Ratio::new(PARTS, "parts-clock", "red-by-hand"),
+    Ratio::new(PARTS, "parts-clock", "autometrics"),
+    Ratio::new(PARTS, "parts-context-root", "tracing-otel-root"),
+    Ratio::new(PARTS, "parts-context-root", "fastrace+red+exemplars-root"),
     Ratio::four_threads("redspan-metrics"),
     Ratio::four_threads("redspan-unsampled-nested"),
     Ratio::four_threads("redspan-unsampled-root"),
@@ -93,7 +99,7 @@ pub(crate) fn print(is_there: impl Fn(&str) -> bool, median: impl Fn(&str, usize
         return;
     }
     println!("**what is promised, from this run: one / four threads**\n");
-    println!("| | redspan | of | ratio | asked | |");
+    println!("| | row | of | ratio | asked | |");
     println!("|---|---|---|---|---|---|");
     for ratio in shown {
         let values = ratio.values(&median);

@@ -7,6 +7,7 @@ mod fastrace_spans;
 mod log_lines;
 mod metric_handles;
 mod otel_api;
+mod parts;
 mod red_by_hand;
 mod red_by_handles;
 mod redspan_calls;
@@ -128,6 +129,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         autometrics_calls::SCENARIOS,
         fastrace_spans::SCENARIOS,
         otel_api::SCENARIOS,
+        parts::SCENARIOS,
         tracing_spans::SCENARIOS,
         exporting::SCENARIOS,
         metric_handles::SCENARIOS,

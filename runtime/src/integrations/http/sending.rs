@@ -67,8 +67,7 @@ impl Sending {
         };
         let name = || called.name.clone();
         let started = clock::now();
-        let span =
-            OwnedSpan::below_current_since(started, &METADATA, SpanKind::Client, name, attributes);
+        let span = OwnedSpan::below_current(started, &METADATA, SpanKind::Client, name, attributes);
         let method = called.method;
         let labels = Labels { method, scheme, version: None, port, status: None, error: None };
         let host = address;

@@ -4,6 +4,7 @@ use super::pooled::{Ask, Pooled, ask};
 use super::statements::{Ended, Found, Statement, Statements, shared};
 use super::text::{Dialect, Shown, shown};
 use crate::integrations::interned::word;
+use crate::span::common::Common;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use opentelemetry::KeyValue;
 use sqlx_core::connection::{ConnectOptions, Connection};
@@ -30,7 +31,7 @@ pub(super) struct Described {
     /// How a wait for a connection is called.
     waits: String,
     /// Its name in spans, and what each has from the beginning.
-    of_waits: OnceLock<(Cow<'static, str>, Vec<KeyValue>)>,
+    of_waits: OnceLock<(Cow<'static, str>, Arc<Common>)>,
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
     statements: Statements,
@@ -155,12 +156,9 @@ impl Described {
     }
 
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
-    pub(super) fn attributes(&self, statement: &Statement) -> Vec<KeyValue> {
-        let known = statement.attributes.get_or_init(|| self.attributes_of(statement));
-        // With room for what is known at the end.
-        let mut attributes = Vec::with_capacity(known.len() + 2);
-        attributes.extend(known.iter().cloned());
-        attributes
+    pub(super) fn attributes(&self, statement: &Statement) -> Arc<Common> {
+        let common = || Common::new(self.attributes_of(statement));
+        statement.common.get_or_init(common).clone()
     }
 
     fn attributes_of(&self, statement: &Statement) -> Vec<KeyValue> {
@@ -176,12 +174,12 @@ impl Described {
         attributes
     }
 
-    fn of_wait(&self) -> &(Cow<'static, str>, Vec<KeyValue>) {
+    fn of_wait(&self) -> &(Cow<'static, str>, Arc<Common>) {
         self.of_waits.get_or_init(|| {
             let mut attributes = self.place();
             let name = shared(&self.pooled().name);
             attributes.push(KeyValue::new("db.client.connection.pool.name", name));
-            (word(&self.waits), attributes)
+            (word(&self.waits), Common::new(attributes))
         })
     }
 
@@ -190,7 +188,7 @@ impl Described {
         self.of_wait().0.clone()
     }
 
-    pub(super) fn attributes_of_wait(&self) -> Vec<KeyValue> {
+    pub(super) fn attributes_of_wait(&self) -> Arc<Common> {
         self.of_wait().1.clone()
     }
 

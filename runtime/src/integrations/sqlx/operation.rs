@@ -147,7 +147,7 @@ impl<'a> Operation<'a> {
         let name = || statement.name.clone();
         let attributes = || described.attributes(&statement);
         let kind = SpanKind::Client;
-        let span = OwnedSpan::below_current_since(started, &METADATA, kind, name, attributes);
+        let span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
         let span = span.unseen();
         let about = About { described, statement, started };
@@ -180,14 +180,15 @@ impl<'a> Operation<'a> {
     fn end(&mut self, verdict: Verdict) {
         self.ended = true;
         let Verdict { outcome, now, status_code, failed } = verdict;
-        let rows = self.rows.filter(|_| outcome == Outcome::Ok);
-        let rows = rows.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
-        let rows = rows.map(|rows| KeyValue::new("db.response.returned_rows", rows));
-        let code = status_code.map(|code| KeyValue::new("db.response.status_code", code));
-        let cancelled =
-            (outcome == Outcome::Cancelled).then(|| KeyValue::new("error.type", outcome.as_str()));
-        if rows.is_some() || code.is_some() || cancelled.is_some() {
-            self.span.set_attributes([rows, code, cancelled].into_iter().flatten());
+        if let Some(rows) = self.rows.filter(|_| outcome == Outcome::Ok) {
+            let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+            self.span.set_attribute(KeyValue::new("db.response.returned_rows", rows));
+        }
+        if let Some(code) = status_code {
+            self.span.set_attribute(KeyValue::new("db.response.status_code", code));
+        }
+        if outcome == Outcome::Cancelled {
+            self.span.set_attribute(KeyValue::new("error.type", outcome.as_str()));
         }
         self.span.finish_at(outcome, failed, Some(now));
     }

@@ -154,7 +154,7 @@ async fn acquire<DB: Database>(
     let name = || described.name_of_wait();
     let attributes = || described.attributes_of_wait();
     let kind = SpanKind::Internal;
-    let mut span = OwnedSpan::below_current_since(started, &METADATA, kind, name, attributes);
+    let mut span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
     let mut acquiring = pin!(pool.acquire());
     let waited = |context: &mut task::Context<'_>| {
         span.inside(|| {
@@ -174,7 +174,7 @@ async fn acquire<DB: Database>(
                 metrics.timeouts.increment(1);
             }
             if let (_, Some(code)) = codes(error, described.codes) {
-                span.set_attributes([KeyValue::new("db.response.status_code", code)]);
+                span.set_attribute(KeyValue::new("db.response.status_code", code));
             }
             (Outcome::Error, Some(failed(error, described.codes)))
         }

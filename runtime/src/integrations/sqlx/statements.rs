@@ -3,9 +3,10 @@
 use super::text::Shown;
 use crate::integrations::interned::word;
 use crate::integrations::kept::Kept;
+use crate::span::common::Common;
 use hashbrown::DefaultHashBuilder;
 use metrics::Histogram;
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::Value;
 use std::borrow::Cow;
 use std::hash::BuildHasher;
 use std::ops::Deref;
@@ -23,7 +24,7 @@ pub(super) struct Statement {
     pub(super) shown: Shown,
     pub(super) name: Cow<'static, str>,
     /// What each of its spans has from the beginning.
-    pub(super) attributes: OnceLock<Vec<KeyValue>>,
+    pub(super) common: OnceLock<Arc<Common>>,
     pub(super) durations: Kept<Ended, Histogram>,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Ended {
 impl Statement {
     pub(super) fn new(shown: Shown) -> Self {
         let name = word(&shown.summary());
-        Statement { name, shown, attributes: OnceLock::new(), durations: Kept::new() }
+        Statement { name, shown, common: OnceLock::new(), durations: Kept::new() }
     }
 }
 
