@@ -18,6 +18,7 @@ use crate::context::current;
 use crate::log::Unit;
 use crate::log::fields::{Fields, MAX_RECORD, Recorder, Rendering, Value};
 use crate::log::names::Reserved;
+use crate::log::place::Place;
 use crate::log::scratch;
 use crate::log::span_ids::{self, Bridge};
 use crate::log::table::Table;
@@ -28,21 +29,29 @@ const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
 
 static RESERVED: OnceLock<Reserved> = OnceLock::new();
 
-/// The first message of each place in the code, most often its only one: kept for ever, so that no span
-/// needs a copy of its own, which another thread would have to free.
-static MESSAGES: Table<Box<str>> = Table::new();
+static PLACES: Table<Known> = Table::new();
 
-/// A longer one is copied each time.
+/// What is known of a place in the code.
+struct Known {
+    fields: Place,
+    /// Its first message, most often its only one: kept for ever, so that no span needs a copy of its own,
+    /// which another thread would have to free.
+    message: OnceLock<Box<str>>,
+}
+
+/// A longer message is copied each time.
 const LONGEST_KEPT: usize = 256;
 
-fn kept(message: &str, of: &'static Metadata<'static>) -> Cow<'static, str> {
-    if message.len() <= LONGEST_KEPT {
-        let first = MESSAGES.get(std::ptr::from_ref(of).addr(), || message.into());
-        if **first == *message {
-            return Cow::Borrowed(first);
+impl Known {
+    fn message(&'static self, message: &str) -> Cow<'static, str> {
+        if message.len() <= LONGEST_KEPT {
+            let first = self.message.get_or_init(|| message.into());
+            if **first == *message {
+                return Cow::Borrowed(first);
+            }
         }
+        Cow::Owned(message.to_owned())
     }
-    Cow::Owned(message.to_owned())
 }
 
 /// Writes events to the current span if it records, or to the parent that the event names.
@@ -112,12 +121,17 @@ where
         let unit = Unit::default();
         let from_log = normalized.is_some();
         let reserved = RESERVED.get_or_init(|| RESERVED_NAMES.into_iter().collect());
-        let mut recorder = Recorder::new(fields, reserved, redaction, unit, from_log);
+        let known = PLACES.get(std::ptr::from_ref(event.metadata()).addr(), || Known {
+            fields: Place::of(event.metadata(), redaction, reserved),
+            message: OnceLock::new(),
+        });
+        let recorder = Recorder::new(fields, reserved, redaction, unit, from_log);
+        let mut recorder = recorder.at(&known.fields);
         event.record(&mut recorder);
         recorder.finish();
         // All of the user's code has run: `add_event` locks the span.
         let name = match fields.message() {
-            Some(message) => kept(message, event.metadata()),
+            Some(message) => known.message(message),
             None if is_exception(fields) => Cow::Borrowed("exception"),
             None => Cow::Borrowed(event.metadata().name()),
         };

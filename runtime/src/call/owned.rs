@@ -70,20 +70,22 @@ impl OwnedSpan {
     #[cfg(feature = "tower")]
     pub(crate) fn start(
         parent: Context,
+        began: Tick,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
         let attributes = || Attributes::Own(attributes());
-        OwnedSpan::described(parent, Attaches::Always, metadata, kind, None, name, attributes)
+        OwnedSpan::described(parent, Attaches::Always, metadata, kind, began, name, attributes)
     }
 
-    /// Starts the span of an integration below the current one. `metadata` is what
-    /// `tracing::Span::current()` shows inside. Name and attributes, of which no two have the same key, are
-    /// asked for if somebody wants them.
+    /// Starts the span of an integration below the current one; it began at a moment that was read already.
+    /// `metadata` is what `tracing::Span::current()` shows inside. Name and attributes, of which no two have
+    /// the same key, are asked for if somebody wants them.
     #[cfg(feature = "_http")]
     pub(crate) fn below_current(
+        began: Tick,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
@@ -91,11 +93,10 @@ impl OwnedSpan {
     ) -> Self {
         let here = current::with(Context::clone).unwrap_or_default();
         let attributes = || Attributes::Own(attributes());
-        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, None, name, attributes)
+        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
     }
 
-    /// As [`OwnedSpan::below_current`], of what began at a moment that was read already, with attributes that
-    /// it has in common with others.
+    /// As [`OwnedSpan::below_current`], with attributes that it has in common with others.
     #[cfg(feature = "sqlx")]
     pub(crate) fn one_of_many(
         began: Tick,
@@ -104,7 +105,7 @@ impl OwnedSpan {
         name: impl FnOnce() -> Cow<'static, str>,
         common: impl FnOnce() -> Arc<Common>,
     ) -> Self {
-        let (here, began) = (current::with(Context::clone).unwrap_or_default(), Some(began));
+        let here = current::with(Context::clone).unwrap_or_default();
         let attributes = || Attributes::Common(common());
         OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
     }
@@ -115,7 +116,7 @@ impl OwnedSpan {
         attaches: Attaches,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
-        began: Option<Tick>,
+        began: Tick,
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Attributes,
     ) -> Self {
@@ -147,7 +148,7 @@ impl OwnedSpan {
         let start = Start {
             name: name(),
             kind,
-            tick: began.unwrap_or_else(clock::now),
+            tick: began,
             at: None,
             site: None,
             scope: None,

@@ -39,7 +39,7 @@ use crate::call::classify;
 use crate::context::current;
 use crate::context::propagation::carriers::Writing;
 use ::reqwest::redirect::Policy;
-use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url};
+use ::reqwest::{Error, RequestBuilder, Response, Url};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{KeyValue, global};
 use std::future::{Future, poll_fn};
@@ -73,22 +73,21 @@ pub trait SendTraced {
 }
 
 impl SendTraced for RequestBuilder {
-    async fn send_traced(self) -> Result<Response, Error> {
-        let (client, request) = self.build_split();
-        send(client, request?, None).await
+    fn send_traced(self) -> impl Future<Output = Result<Response, Error>> + Send {
+        send(self, None)
     }
 
-    async fn send_traced_to(self, template: &str) -> Result<Response, Error> {
-        let (client, request) = self.build_split();
-        send(client, request?, Some(template)).await
+    fn send_traced_to(
+        self,
+        template: &str,
+    ) -> impl Future<Output = Result<Response, Error>> + Send {
+        send(self, Some(template))
     }
 }
 
-async fn send(
-    client: Client,
-    mut request: Request,
-    template: Option<&str>,
-) -> Result<Response, Error> {
+async fn send(request: RequestBuilder, template: Option<&str>) -> Result<Response, Error> {
+    let (client, request) = request.build_split();
+    let mut request = request?;
     let url = request.url();
     let scheme = if url.scheme() == "https" { "https" } else { "http" };
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::names::{Glance, Reserved};
+use super::names::Glance;
 pub(crate) use recorder::Recorder;
 
 /// The longest text kept of one value, in bytes. What is beyond it is replaced by a mark.
@@ -65,6 +65,27 @@ pub(crate) enum Value {
     Error(Range<usize>),
     /// The messages of an error's sources, outermost first.
     Chain(Vec<Range<usize>>),
+}
+
+/// A field's name as the program's text has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'a> {
+    pub(super) name: &'a str,
+    /// `r#type = …` is how a keyword is spelled in Rust, not in a log.
+    pub(super) is_raw: bool,
+}
+
+impl<'a> Named<'a> {
+    #[inline]
+    pub(super) fn of(name: &'a str) -> Named<'a> {
+        let raw = name.strip_prefix("r#");
+        Named { name: raw.unwrap_or(name), is_raw: raw.is_some() }
+    }
+
+    #[inline]
+    pub(super) fn is_message(&self) -> bool {
+        self.name == "message" && !self.is_raw
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -125,10 +146,9 @@ impl Fields {
         self.items.iter().map(|(name, value)| (self.name(name), value))
     }
 
-    /// Whether they would be the same for whom these names are reserved.
-    pub(crate) fn suit(&self, reserved: &Reserved) -> bool {
-        let free = |(name, _): (&str, _)| !reserved.have(name);
-        !self.altered && self.iter().all(free)
+    /// Whether all are there, under the names that the event gave them.
+    pub(super) fn are_as_given(&self) -> bool {
+        !self.altered
     }
 
     /// As [`iter`](Self::iter), with names that outlive the fields.

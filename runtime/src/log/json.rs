@@ -343,7 +343,9 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// The digits of an id, without quotes.
 fn hex<const BYTES: usize>(out: &mut Vec<u8>, id: [u8; BYTES]) {
-    for four in id.as_chunks().0 {
+    let mut digits = [[0; 8]; 4];
+    let fours = id.as_chunks().0;
+    for (eight, four) in digits.iter_mut().zip(fours) {
         // One digit a byte, eight at a time.
         let mut digits = u64::from(u32::from_be_bytes(*four));
         digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
@@ -351,8 +353,9 @@ fn hex<const BYTES: usize>(out: &mut Vec<u8>, id: [u8; BYTES]) {
         digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
         let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
         let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1);
-        out.extend_from_slice(&text.to_be_bytes());
+        *eight = text.to_be_bytes();
     }
+    out.extend_from_slice(digits.as_flattened().get(..BYTES * 2).unwrap_or_default());
 }
 
 /// A text under its key, if that is written.

@@ -13,11 +13,13 @@ use super::handle::LogHandle;
 use super::limit::{Limit, Limiter, Verdict};
 use super::line::Line;
 use super::names::Reserved;
+use super::place::Place;
 use super::record::{LogRecord, ScopedLogs};
 use super::reminder::Reminder;
 use super::scratch::{self, Scratch};
 use super::sink::{Format, Sink};
 use super::span_ids::{self, Bridge, Ids};
+use super::table::Table;
 use super::value::Unit;
 use super::{keys, pretty, scope, sink};
 use crate::context::propagation::baggage;
@@ -44,6 +46,8 @@ pub struct LogLayer {
 struct Settled {
     /// The names that no field may have.
     reserved: Reserved,
+    /// The places in the code that have logged.
+    places: Box<Table<Place>>,
     names_span: bool,
     /// Whether the fields of a span's event would be this layer's as well.
     shares: bool,
@@ -203,7 +207,8 @@ impl LogLayer {
             // As the layer before has them, which makes the events of spans.
             let shares =
                 self.redaction.is_none() && self.unit == Unit::default() && self.room == MAX_RECORD;
-            Settled { reserved, shares, names_span: self.sinks().any(Sink::names_span) }
+            let names_span = self.sinks().any(Sink::names_span);
+            Settled { reserved, shares, places: Box::new(Table::new()), names_span }
         })
     }
 }
@@ -259,16 +264,23 @@ where
         };
         let mut scratch = scratch::take();
         let reserved = &settled.reserved;
+        let redaction = self.redaction.as_ref().unwrap_or_else(|| redact::current());
+        let place = settled.places.get(std::ptr::from_ref(event.metadata()).addr(), || {
+            Place::of(event.metadata(), redaction, reserved)
+        });
         // The span's event has been made of the same fields.
-        let rendered = settled.shares && scratch.take_shared() && scratch.fields.suit(reserved);
+        let rendered = settled.shares
+            && place.is_distinct()
+            && scratch.take_shared()
+            && scratch.fields.are_as_given();
         if !rendered {
             scratch.start(self.room);
         }
         let Scratch { fields, line: out, seconds, .. } = &mut *scratch;
 
-        let redaction = self.redaction.as_ref().unwrap_or_else(|| redact::current());
         let from_log = normalized.is_some();
-        let mut recorder = Recorder::new(fields, reserved, redaction, self.unit, from_log);
+        let recorder = Recorder::new(fields, reserved, redaction, self.unit, from_log);
+        let mut recorder = recorder.at(place);
         // A log record's target may be anything; an event's is in the program's text.
         let target = from_log.then(|| recorder.label(metadata.target()));
         if !rendered {

@@ -30,6 +30,7 @@ mod logger;
 pub(crate) mod names;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
+pub(crate) mod place;
 mod pretty;
 mod record;
 mod reminder;

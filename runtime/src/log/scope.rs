@@ -47,17 +47,9 @@ pub fn scope() -> Scope {
 /// those of other tasks in it. The same key again replaces the value. False, and nothing happens,
 /// outside every scope, or when the scope has 64 fields.
 pub fn add(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> bool {
-    // Cloned: what is replaced must not be dropped while the context is borrowed.
-    let Some(here) = current::with(Context::clone) else { return false };
-    let Some(Held { bound, now }) = here.get::<Held>() else { return false };
+    // Before the thread's context is looked at: this is the user's code.
     let (key, value) = (key.into(), value.into());
-    let mut fits = true;
-    now.get_or_init(|| ArcSwap::from_pointee(bound.clone())).rcu(|pairs| {
-        let mut pairs = Pairs::clone(pairs);
-        fits = set(&mut pairs, key.clone(), value.clone());
-        pairs
-    });
-    fits
+    current::with(|cx| Some(cx.get::<Held>()?.add(key, value))).flatten().unwrap_or(false)
 }
 
 fn set(pairs: &mut Pairs, key: Cow<'static, str>, value: Value) -> bool {
@@ -67,6 +59,10 @@ fn set(pairs: &mut Pairs, key: Cow<'static, str>, value: Value) -> bool {
     }
     let fits = pairs.len() < MAX_FIELDS;
     if fits {
+        if pairs.capacity() == 0 {
+            // Most scopes have one field.
+            pairs.reserve_exact(1);
+        }
         pairs.push((key, value));
     }
     fits
@@ -134,6 +130,17 @@ impl Held {
             Some(now) => with(&now.load()),
             None => with(&self.bound),
         }
+    }
+
+    fn add(&self, key: Cow<'static, str>, value: Value) -> bool {
+        let mut fits = true;
+        let now = self.now.get_or_init(|| ArcSwap::from_pointee(self.bound.clone()));
+        now.rcu(|pairs| {
+            let mut pairs = Pairs::clone(pairs);
+            fits = set(&mut pairs, key.clone(), value.clone());
+            pairs
+        });
+        fits
     }
 }
 

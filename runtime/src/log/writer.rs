@@ -60,16 +60,31 @@ impl Lines {
 
 #[derive(Debug)]
 struct Shared {
-    /// Lines, each with its newline.
-    bell: Bell<Vec<u8>, Sink>,
+    bell: Bell<Batch, Sink>,
     limit: usize,
     written: AtomicU64,
     dropped: AtomicU64,
 }
 
-impl Load for Vec<u8> {
+/// Lines, each with its newline.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// How many; nobody needs to look for their ends, unless they are torn.
+    lines: u64,
+}
+
+impl Load for Batch {
     fn amount(&self) -> usize {
-        self.len()
+        self.bytes.len()
+    }
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT);
+        self.lines = 0;
     }
 }
 
@@ -80,7 +95,7 @@ impl Writer {
 
     fn with_limit(sink: impl Write + Send + 'static, limit: usize) -> Writer {
         Writer(Arc::new(Shared {
-            bell: Bell::new(Vec::new(), Box::new(sink)),
+            bell: Bell::new(Batch::default(), Box::new(sink)),
             limit,
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -93,10 +108,11 @@ impl Writer {
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
     pub(crate) fn write(&self, line: &[u8]) {
-        let add = |pending: &mut Vec<u8>| {
-            let fits = pending.len() + line.len() <= self.0.limit;
+        let add = |pending: &mut Batch| {
+            let fits = pending.bytes.len() + line.len() <= self.0.limit;
             if fits {
-                pending.extend_from_slice(line);
+                pending.bytes.extend_from_slice(line);
+                pending.lines += 1;
             }
             fits
         };
@@ -122,8 +138,7 @@ impl Writer {
             thread::Builder::new().name("redspan-log".to_owned()).spawn(move || shared.run(sink));
         if started.is_err() {
             self.0.bell.give_up(|pending| {
-                self.0.dropped.fetch_add(lines(pending), Relaxed);
-                *pending = Vec::new();
+                self.0.dropped.fetch_add(std::mem::take(pending).lines, Relaxed);
             });
         }
     }
@@ -135,7 +150,7 @@ impl Drop for Writer {
     }
 }
 
-type Held<'a> = MutexGuard<'a, State<Vec<u8>, Sink>>;
+type Held<'a> = MutexGuard<'a, State<Batch, Sink>>;
 
 impl Shared {
     /// Waits for lines as long as it may take, by looking and then asleep, or until a reminder is due; there
@@ -143,13 +158,13 @@ impl Shared {
     fn wait<'a>(&self, mut state: Held<'a>, looks: &mut u32) -> (Held<'a>, Option<Reminder>) {
         while *looks > 0 {
             state = self.bell.gather(state, ENOUGH, GATHER);
-            if state.is_closed() || !state.waiting.is_empty() {
+            if state.is_closed() || !state.waiting.bytes.is_empty() {
                 break;
             }
             *looks -= 1;
         }
         let mut due = state.due();
-        while state.waiting.is_empty() && !state.is_closed() && due.is_none() {
+        while state.waiting.bytes.is_empty() && !state.is_closed() && due.is_none() {
             state = self.bell.sleep(state);
             due = state.due();
         }
@@ -160,11 +175,10 @@ impl Shared {
 
     fn run(&self, sink: Sink) {
         let mut out = Output { sink: Some(sink), torn: false };
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         let (mut looks, mut finished) = (0, 0);
         loop {
             batch.clear();
-            batch.shrink_to(KEPT);
             let (mut state, due) = self.wait(self.bell.finish(finished), &mut looks);
             if let Some(reminder) = due {
                 drop(state);
@@ -172,13 +186,13 @@ impl Shared {
                 self.bell.remind_again(reminder.ring());
                 continue;
             }
-            if state.waiting.is_empty() {
+            if state.waiting.bytes.is_empty() {
                 return;
             }
             std::mem::swap(&mut state.waiting, &mut batch);
             drop(state);
 
-            finished = lines(&batch);
+            finished = batch.lines;
             let written = out.write(&batch);
             self.written.fetch_add(written, Relaxed);
             self.dropped.fetch_add(finished - written, Relaxed);
@@ -196,7 +210,7 @@ struct Output {
 
 impl Output {
     /// Writes the lines and answers how many were written whole.
-    fn write(&mut self, batch: &[u8]) -> u64 {
+    fn write(&mut self, batch: &Batch) -> u64 {
         let mut done = 0;
         let Some(sink) = &mut self.sink else { return 0 };
         let torn = self.torn;
@@ -205,17 +219,17 @@ impl Output {
                 // What follows must not join the half line.
                 push(sink, b"\n", &mut 0)?;
             }
-            push(sink, batch, &mut done)?;
+            push(sink, &batch.bytes, &mut done)?;
             sink.flush()
         }));
-        let whole = batch.get(..done).unwrap_or(batch);
+        let whole = batch.bytes.get(..done).unwrap_or(&batch.bytes);
         match result {
             Ok(Ok(())) => self.torn = false,
             Ok(Err(_)) => self.torn = whole.last().map_or(torn, |last| *last != b'\n'),
             // Dropping it may panic as well, so it is forgotten.
             Err(_) => std::mem::forget(self.sink.take()),
         }
-        lines(whole)
+        if whole.len() == batch.bytes.len() { batch.lines } else { lines(whole) }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::context::current;
 use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::series::Counter;
+use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceId};
 use quanta::Instant;
 use std::cell::{Cell, RefCell};
@@ -21,8 +22,13 @@ use std::time::SystemTime;
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static TO_OTHERS: OnceLock<fn(&SpanContext, Candidate)> = OnceLock::new();
 
+/// How many are gathered before the bell is rung: no span takes more.
+const MOST: usize = 8;
+
 thread_local! {
-    static MAILBOX: RefCell<Option<Candidate>> = const { RefCell::new(None) };
+    /// One, or those that were gathered.
+    static MAILBOX: RefCell<Vec<Candidate>> = const { RefCell::new(Vec::new()) };
+    static GATHERS: Cell<bool> = const { Cell::new(false) };
     static MUTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -81,34 +87,79 @@ fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
     if MUTED.try_with(Cell::get).unwrap_or(true) {
         return;
     }
+    let candidate = || Some(Candidate { series: series()?, value, time: clock::now() });
+    if GATHERS.get() {
+        if let Some(candidate) = candidate() {
+            put(candidate);
+        }
+        return;
+    }
     current::with(|cx| {
-        // `has_active_span` first: without a span, `span()` would still say "not sampled", but
-        // most increments of a program happen outside of any.
-        if !cx.has_active_span() || !cx.span().span_context().is_sampled() {
+        if !records(cx) {
             return;
         }
-        let Some(series) = series() else { return };
-        put(Some(Candidate { series, value, time: clock::now() }));
-        cx.span().set_status(Status::Unset);
-        // Nobody heard the bell: the span is another implementation's.
-        if let Some(unheard) = take()
-            && let Some(others) = TO_OTHERS.get()
-        {
+        let Some(candidate) = candidate() else { return };
+        put(candidate);
+        deliver(cx);
+    });
+}
+
+/// Whether the current span may want candidates.
+fn records(cx: &Context) -> bool {
+    // `has_active_span` first: without a span, `span()` would still say "not sampled", but most
+    // increments of a program happen outside of any.
+    cx.has_active_span() && cx.span().span_context().is_sampled()
+}
+
+/// Rings the span that is current.
+fn deliver(cx: &Context) {
+    cx.span().set_status(Status::Unset);
+    // Nobody heard the bell: the span is another implementation's.
+    while let Some(unheard) = take() {
+        if let Some(others) = TO_OTHERS.get() {
             others(cx.span().span_context(), unheard);
+        }
+    }
+}
+
+fn put(candidate: Candidate) {
+    let mut candidate = Some(candidate);
+    let _ = MAILBOX.try_with(|mailbox| {
+        if let Ok(mut waiting) = mailbox.try_borrow_mut()
+            && waiting.len() < MOST
+        {
+            waiting.extend(candidate.take());
         }
     });
 }
 
-fn put(candidate: Option<Candidate>) {
-    // What was there is dropped outside of the borrow.
-    let _old = MAILBOX.try_with(|mailbox| {
-        mailbox.try_borrow_mut().ok().and_then(|mut m| std::mem::replace(&mut *m, candidate))
-    });
+/// What waits in this thread's mailbox: for our span, which asks for all when it hears
+/// `set_status(Unset)`.
+pub(crate) fn take() -> Option<Candidate> {
+    MAILBOX.try_with(|mailbox| mailbox.try_borrow_mut().ok()?.pop()).ok().flatten()
 }
 
-/// What waits in this thread's mailbox: for our span, when it hears `set_status(Unset)`.
-pub(crate) fn take() -> Option<Candidate> {
-    MAILBOX.try_with(|mailbox| mailbox.try_borrow_mut().ok()?.take()).ok().flatten()
+/// Runs `f`, which records several values in the current span, and rings that span once.
+#[cfg(any(test, feature = "tower"))]
+pub(crate) fn together<T>(f: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            GATHERS.set(self.0);
+            // After a panic: they are no other span's.
+            while take().is_some() {}
+        }
+    }
+    if !ENABLED.load(Relaxed) {
+        return f();
+    }
+    if !current::with(records).unwrap_or(false) {
+        return muted(f);
+    }
+    let _restore = Restore(GATHERS.replace(true));
+    let value = f();
+    current::with(deliver);
+    value
 }
 
 /// Runs `f` without ringing the span.
@@ -132,8 +183,8 @@ mod tests {
     use crate::metrics::series::Number;
     use crate::metrics::store::Store;
     use metrics::{CounterFn, HistogramFn, Key};
+    use opentelemetry::KeyValue;
     use opentelemetry::trace::{Span, TraceFlags, TraceState};
-    use opentelemetry::{Context, KeyValue};
     use std::borrow::Cow;
     use std::sync::Mutex;
 
@@ -156,7 +207,7 @@ mod tests {
         fn set_attribute(&mut self, _: KeyValue) {}
         fn set_status(&mut self, status: Status) {
             if status == Status::Unset {
-                self.1.lock().unwrap().extend(take());
+                self.1.lock().unwrap().extend(std::iter::from_fn(take));
             }
         }
         fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
@@ -182,6 +233,31 @@ mod tests {
         drop(attached);
         assert!(take().is_none(), "the mailbox is left empty");
         std::mem::take(&mut *heard.lock().unwrap())
+    }
+
+    #[test]
+    fn what_is_recorded_together_comes_with_one_ring_and_a_panic_leaves_nothing() {
+        enable();
+        let store = Store::scoped();
+        let counter = store.counter(&Key::from_name("c")).unwrap();
+        let histogram = store.histogram(&Key::from_name("h")).unwrap();
+        let both = || {
+            CounterFn::increment(&*counter, 3);
+            HistogramFn::record(&*histogram, 0.2);
+        };
+        assert_eq!(heard(true, || together(both)).len(), 2);
+        assert_eq!(heard(false, || together(both)).len(), 0);
+        let after = heard(true, || {
+            let torn = || {
+                together(|| {
+                    both();
+                    panic!("torn");
+                })
+            };
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(torn)).is_err());
+            CounterFn::increment(&*counter, 1);
+        });
+        assert_eq!(after.len(), 1);
     }
 
     #[test]

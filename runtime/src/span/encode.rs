@@ -167,6 +167,7 @@ impl Message {
         let [start, end] = span.times;
         self.time(7, start);
         self.time(8, end);
+        self.0.extend_from_slice(span.common);
         self.attributes(ATTRIBUTES, span.attributes);
         span.encoded_attributes.iter().for_each(|encoded| self.0.extend_from_slice(encoded));
         if let Some((key, outcome)) = span.outcome {
@@ -237,6 +238,8 @@ struct Span<'a> {
     name: &'a str,
     kind: &'a SpanKind,
     times: [Wall; 2],
+    /// Those that it has in common with others, as bytes.
+    common: &'a [u8],
     attributes: &'a [KeyValue],
     /// Those that come after them and are bytes already.
     encoded_attributes: [&'a [u8]; 3],
@@ -267,6 +270,7 @@ impl<'a> From<&'a SpanData> for Span<'a> {
             name: &span.name,
             kind: &span.span_kind,
             times: [span.start_time.into(), span.end_time.into()],
+            common: &[],
             attributes: &span.attributes,
             encoded_attributes: [&[]; 3],
             outcome: None,
@@ -345,12 +349,8 @@ impl Encoder for ToBytes {
             encoded_attributes = [code, if said { &[] } else { component }, tracing];
         }
         let extra = extra.as_deref();
-        if let [first, ..] = &mut encoded_attributes
-            && let Some(common) = extra.and_then(|extra| extra.common.as_deref())
-        {
-            // Of a span without a site.
-            *first = common.encoded(|pairs| attributes_alone(pairs));
-        }
+        let common = extra.and_then(|extra| extra.common.as_deref());
+        let common = common.map(|common| common.encoded(|pairs| attributes_alone(pairs)));
         let span = Span {
             trace_id: record.trace_id,
             span_id: record.span_id,
@@ -363,6 +363,7 @@ impl Encoder for ToBytes {
             name: record.live.name(),
             kind,
             times,
+            common: common.unwrap_or_default(),
             attributes,
             encoded_attributes,
             outcome: record.outcome(),

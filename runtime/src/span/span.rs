@@ -256,7 +256,7 @@ impl opentelemetry::trace::Span for Span {
                 if !fields.is_empty() {
                     live.set_all(fields);
                 }
-                if let Some(candidate) = candidate::take() {
+                while let Some(candidate) = candidate::take() {
                     let extra = live.extra();
                     if extra.candidates.0.len() < MAX_CANDIDATES {
                         extra.candidates.0.push(candidate);

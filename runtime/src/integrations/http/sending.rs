@@ -6,6 +6,7 @@ use crate::clock::{self, Tick};
 use crate::integrations::interned;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
+use crate::span::spare;
 use http::{Method, StatusCode, Version};
 use metrics::Gauge;
 use opentelemetry::KeyValue;
@@ -53,7 +54,7 @@ impl Sending {
         let called = super::Called::new(method, template);
         let address = interned::host(super::bare(host));
         let attributes = || {
-            let mut attributes = Vec::with_capacity(8);
+            let mut attributes = spare::attributes(8);
             attributes.extend(url().map(|url| KeyValue::new("url.full", url)));
             if let Some(route) = &called.route {
                 attributes.push(KeyValue::new("url.template", route.clone()));
@@ -66,7 +67,7 @@ impl Sending {
         };
         let name = || called.name.clone();
         let started = clock::now();
-        let span = OwnedSpan::below_current(&METADATA, SpanKind::Client, name, attributes);
+        let span = OwnedSpan::below_current(started, &METADATA, SpanKind::Client, name, attributes);
         let method = called.method;
         let labels = Labels { method, scheme, version: None, port, status: None, error: None };
         let host = address;
@@ -84,12 +85,12 @@ impl Sending {
         let entered = self.span.enter();
         let polled = poll().map(|value| {
             let (value, ending) = judge(self, value);
-            self.count(ending.0);
-            (value, ending)
+            let at = self.count(ending.0);
+            (value, ending, at)
         });
         self.span.leave(entered);
-        polled.map(|(value, (outcome, failed))| {
-            self.span.finish(outcome, failed);
+        polled.map(|(value, (outcome, failed), at)| {
+            self.span.finish_at(outcome, failed, Some(at));
             value
         })
     }
@@ -116,16 +117,18 @@ impl Sending {
         (Outcome::Error, Some(failed))
     }
 
-    /// In the span: its exemplar.
-    fn count(&mut self, outcome: Outcome) {
+    /// Returns when it ended. In the span: its exemplar.
+    fn count(&mut self, outcome: Outcome) -> Tick {
         self.ended = true;
         self.labels.fail(outcome);
         if outcome == Outcome::Cancelled {
             self.span.set_attributes([super::cancelled()]);
         }
-        let took = clock::now().saturating_duration_since(self.started);
+        let now = clock::now();
+        let took = now.saturating_duration_since(self.started);
         self.active.decrement(1.0);
         CLIENT.record(Some(&self.host), self.labels, took, None, None);
+        now
     }
 }
 
@@ -134,9 +137,10 @@ impl Drop for Sending {
         if !self.ended {
             let outcome = self.span.if_dropped;
             let entered = self.span.enter();
-            self.count(outcome);
+            let at = self.count(outcome);
             self.span.leave(entered);
-            self.span.finish(outcome, (outcome == Outcome::Panic).then(Failed::panic));
+            let failed = (outcome == Outcome::Panic).then(Failed::panic);
+            self.span.finish_at(outcome, failed, Some(at));
         }
     }
 }

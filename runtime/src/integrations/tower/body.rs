@@ -1,6 +1,7 @@
 //! Bodies that are watched to their end.
 
-use super::exchange::{BodyCount, Exchange};
+use super::exchange::BodyCount;
+use super::flight::InFlight;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -15,13 +16,13 @@ pin_project! {
         // None once it was dropped: what it holds is dropped while the span is current.
         #[pin]
         inner: Option<R>,
-        exchange: Option<Box<Exchange>>,
+        exchange: InFlight,
     }
 
     impl<R> PinnedDrop for ServerBody<R> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(exchange) = this.exchange {
+            if let Some(exchange) = this.exchange.get() {
                 exchange.span.inside(|| this.inner.set(None));
             }
         }
@@ -31,17 +32,19 @@ pin_project! {
 impl<R> ServerBody<R> {
     /// A body whose request is over already.
     pub(super) fn over(inner: R) -> Self {
-        ServerBody { inner: Some(inner), exchange: None }
+        ServerBody { inner: Some(inner), exchange: InFlight::NONE }
     }
 }
 
 impl<R: Body> ServerBody<R> {
-    pub(super) fn new(inner: R, mut exchange: Box<Exchange>, is_head_only: bool) -> Self {
+    pub(super) fn new(inner: R, mut exchange: InFlight, is_head_only: bool) -> Self {
         if is_head_only || inner.is_end_stream() {
-            exchange.end(exchange.completed());
+            if let Some(exchange) = exchange.get() {
+                exchange.end(exchange.completed());
+            }
             return ServerBody::over(inner);
         }
-        ServerBody { inner: Some(inner), exchange: Some(exchange) }
+        ServerBody { inner: Some(inner), exchange }
     }
 }
 
@@ -71,7 +74,7 @@ where
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let Some(exchange) = this.exchange else { return inner.poll_frame(context) };
+        let Some(exchange) = this.exchange.get() else { return inner.poll_frame(context) };
         let entered = exchange.span.enter();
         let polled = inner.as_mut().poll_frame(context);
         let ending = match &polled {
@@ -84,13 +87,11 @@ where
                 (was_last || inner.is_end_stream()).then(|| exchange.completed())
             }
         };
-        if let Some(ending) = &ending {
-            exchange.count(ending);
-        }
+        let at = ending.as_ref().and_then(|ending| exchange.count(ending));
         exchange.span.leave(entered);
         if let Some(ending) = ending {
-            exchange.finish(ending);
-            *this.exchange = None;
+            exchange.finish(ending, at);
+            *this.exchange = InFlight::NONE;
         }
         polled
     }

@@ -2,6 +2,7 @@
 
 use super::super::http::instruments::{Labels, SERVER};
 use super::super::http::{self as conventions, Called};
+use super::flight::InFlight;
 use super::lines::{Ended, Told};
 use super::options::Options;
 use crate::call::classify;
@@ -11,8 +12,10 @@ use crate::context::current;
 use crate::context::propagation::carriers::Reading;
 use crate::integrations::interned;
 use crate::log;
+use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
+use crate::span::spare;
 use ::http::header::{CONTENT_LENGTH, HOST};
 use ::http::uri::Authority;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, response};
@@ -82,20 +85,20 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 impl Exchange {
-    /// Begins the span of a request, and counts it as active. Boxed, since futures and answers that hold
-    /// it are moved about.
+    /// Begins the span of a request, and counts it as active.
     pub(super) fn begin<B>(
         options: &Arc<Options>,
         request: &mut Request<B>,
         called: Called,
-    ) -> Box<Self> {
+    ) -> InFlight {
         let here = current::with(Context::clone).unwrap_or_default();
         if options.leaves_out(request.uri().path()) {
             // Functions that are called below are counted, and make no spans.
             let silent = here.with_telemetry_suppressed();
             let name = || Cow::Borrowed("");
-            let span = OwnedSpan::start(silent, &METADATA, SpanKind::Server, name, Vec::new);
-            return Box::new(Exchange { span, options: None, id: None, measured: None });
+            let began = clock::now();
+            let span = OwnedSpan::start(silent, began, &METADATA, SpanKind::Server, name, Vec::new);
+            return InFlight::new(Exchange { span, options: None, id: None, measured: None });
         }
         let started = clock::now();
         let parent = global::get_text_map_propagator(|propagator| {
@@ -109,7 +112,8 @@ impl Exchange {
             Some(id) => log::scope().with("request_id", id.to_owned()).within(&parent),
             None => parent,
         };
-        let mut span = OwnedSpan::start(parent, &METADATA, SpanKind::Server, name, attributes);
+        let mut span =
+            OwnedSpan::start(parent, started, &METADATA, SpanKind::Server, name, attributes);
         let told = options.log.then(|| {
             span.inside(|| Told::started(request.method(), request.uri(), called.route.as_deref()))
         });
@@ -136,7 +140,7 @@ impl Exchange {
         };
         let id = options.id_header().cloned().zip(id);
         let options = options.looks_at_answers().then(|| options.clone());
-        Box::new(Exchange { span, options, id, measured: Some(measured) })
+        InFlight::new(Exchange { span, options, id, measured: Some(measured) })
     }
 
     /// What counts the request's body, if its size is not known beforehand.
@@ -210,23 +214,25 @@ impl Exchange {
     }
 
     pub(super) fn end(&mut self, ending: Ending) {
+        let mut at = None;
         if self.measured.is_some() {
             let entered = self.span.enter();
-            self.count(&ending);
+            at = self.count(&ending);
             self.span.leave(entered);
         }
-        self.finish(ending);
+        self.finish(ending, at);
     }
 
-    /// Says how it ended, by numbers and in the log. In the span: its exemplar, its lines.
-    pub(super) fn count(&mut self, (outcome, failed): &Ending) {
-        let Some(mut measured) = self.measured.take() else { return };
+    /// Says how it ended, by numbers and in the log, and returns when. In the span: its exemplar, its lines.
+    pub(super) fn count(&mut self, (outcome, failed): &Ending) -> Option<Tick> {
+        let mut measured = self.measured.take()?;
         let outcome = *outcome;
         measured.labels.fail(outcome);
         if outcome == Outcome::Cancelled {
             self.span.set_attributes([conventions::cancelled()]);
         }
-        let took = clock::now().saturating_duration_since(measured.started);
+        let now = clock::now();
+        let took = now.saturating_duration_since(measured.started);
         measured.record(outcome, took);
         if let Some(options) = &self.options {
             options.notice_slow(took, measured.route.as_deref());
@@ -241,11 +247,12 @@ impl Exchange {
                 failed: failed.as_ref(),
             });
         }
+        Some(now)
     }
 
     /// Ends the span, which is current no more.
-    pub(super) fn finish(&mut self, (outcome, failed): Ending) {
-        self.span.finish(outcome, failed);
+    pub(super) fn finish(&mut self, (outcome, failed): Ending, at: Option<Tick>) {
+        self.span.finish_at(outcome, failed, at);
     }
 }
 
@@ -259,7 +266,8 @@ impl Measured {
         };
         // Nobody knows how large an answer would have become that never came.
         let answered = (outcome == Outcome::Ok || self.sent > 0).then_some(self.sent);
-        SERVER.record(self.route.as_ref(), self.labels, took, asked, answered);
+        let route = self.route.as_ref();
+        candidate::together(|| SERVER.record(route, self.labels, took, asked, answered));
     }
 }
 
@@ -282,7 +290,7 @@ fn scheme<B>(request: &Request<B>) -> &'static str {
 
 fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Vec<KeyValue> {
     // With room for the status, and for what says how it failed.
-    let mut attributes = Vec::with_capacity(10 + options.captured());
+    let mut attributes = spare::attributes(10 + options.captured());
     called.push_method(&mut attributes, request.method());
     attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request)));

@@ -71,6 +71,7 @@
 mod body;
 mod client;
 mod exchange;
+mod flight;
 mod lines;
 mod options;
 mod server;

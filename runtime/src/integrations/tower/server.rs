@@ -4,6 +4,7 @@ use super::super::http::Called;
 use super::Route;
 use super::body::ServerBody;
 use super::exchange::Exchange;
+use super::flight::InFlight;
 use super::options::Options;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
@@ -51,22 +52,24 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let called = self.route.with_route(&request, |route| Called::new(request.method(), route));
-        let mut exchange = Exchange::begin(&self.options, &mut request, called);
-        if let Some(count) = exchange.count_body() {
-            request = request.map(|body| self.route.counted(body, count));
-        }
-        let inner = &mut self.inner;
+        let mut flight = Exchange::begin(&self.options, &mut request, called);
         let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
-        let mut response = ResponseFuture { stage: Stage::Panicked, exchange: None, limit };
-        // What a panic leaves broken is the service's own; the next request meets it as it would on
-        // the next connection.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            let entered = exchange.span.enter();
-            // Where it stays: large futures are not moved more often than must be.
-            response.stage = Stage::Runs { future: inner.call(request) };
-            exchange.span.leave(entered);
-        }));
-        response.exchange = Some(exchange);
+        let mut response = ResponseFuture { stage: Stage::Panicked, flight: InFlight::NONE, limit };
+        if let Some(exchange) = flight.get() {
+            if let Some(count) = exchange.count_body() {
+                request = request.map(|body| self.route.counted(body, count));
+            }
+            let inner = &mut self.inner;
+            // What a panic leaves broken is the service's own; the next request meets it as it would on
+            // the next connection.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let entered = exchange.span.enter();
+                // Where it stays: large futures are not moved more often than must be.
+                response.stage = Stage::Runs { future: inner.call(request) };
+                exchange.span.leave(entered);
+            }));
+        }
+        response.flight = flight;
         response
     }
 }
@@ -79,7 +82,7 @@ pin_project! {
         #[pin]
         stage: Stage<F>,
         // None once the answer has it.
-        exchange: Option<Box<Exchange>>,
+        flight: InFlight,
         limit: Option<Pin<Box<Sleep>>>,
     }
 
@@ -88,7 +91,7 @@ pin_project! {
             let mut this = this.project();
             // What the service's future holds is dropped while the span is still current.
             if let (StageProj::Runs { .. }, Some(exchange)) =
-                (this.stage.as_mut().project(), this.exchange)
+                (this.stage.as_mut().project(), this.flight.get())
             {
                 exchange.span.inside(|| this.stage.set(Stage::Over));
             }
@@ -141,9 +144,9 @@ where
     type Output = Result<Response<ServerBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let ResponseFutureProj { mut stage, exchange, limit } = self.project();
+        let ResponseFutureProj { mut stage, flight, limit } = self.project();
         let (StageProj::Runs { .. } | StageProj::Panicked, Some(running)) =
-            (stage.as_mut().project(), exchange.as_mut())
+            (stage.as_mut().project(), flight.get())
         else {
             // Polled after it was ready.
             return Poll::Pending;
@@ -173,12 +176,13 @@ where
                 catch_unwind(AssertUnwindSafe(|| running.span.inside(|| stage.set(Stage::Over))))
             }
         };
-        let Some(mut exchange) = exchange.take() else { return Poll::Pending };
+        let mut flight = flight.take();
+        let Some(exchange) = flight.get() else { return Poll::Pending };
         Poll::Ready(match polled {
             Polled::Ready(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
                 let is_head_only = exchange.answered(&mut head);
-                let body = ServerBody::new(body, exchange, is_head_only);
+                let body = ServerBody::new(body, flight, is_head_only);
                 Ok(Response::from_parts(head, body))
             }
             Polled::Ready(Err(error)) => {
@@ -200,7 +204,7 @@ where
 
 /// An empty answer in place of the service's.
 fn replaced<R: Default>(
-    mut exchange: Box<Exchange>,
+    exchange: &mut Exchange,
     status: StatusCode,
     outcome: Outcome,
     failed: Failed,

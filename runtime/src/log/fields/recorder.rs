@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use tracing_core::field::{Field, Visit};
 
-use super::{Fields, MAX_CHAIN, MAX_VALUE, Name, Value};
+use super::{Fields, MAX_CHAIN, MAX_VALUE, Name, Named, Value};
 use crate::log::logger;
 use crate::log::names::{Reserved, Trait};
+use crate::log::place::Place;
 use crate::log::value::{Bound, Unit};
 use crate::redact::{REDACTED, Redaction};
 
@@ -35,6 +36,8 @@ pub(crate) struct Recorder<'a> {
     from_log: bool,
     /// The groups that the event's own fields are in, each with a dot behind it.
     group: Option<Arc<str>>,
+    /// The fields, by index, of which nothing more is to be said.
+    plain: u64,
 }
 
 impl<'a> Recorder<'a> {
@@ -46,7 +49,17 @@ impl<'a> Recorder<'a> {
         from_log: bool,
     ) -> Self {
         fields.taken.add_all(reserved.glance);
-        Recorder { fields, reserved, redaction, unit, from_log, group: None }
+        Recorder { fields, reserved, redaction, unit, from_log, group: None, plain: 0 }
+    }
+
+    /// The event is of this place: what is known of its fields is not asked again.
+    #[inline]
+    pub(crate) fn at(mut self, place: &Place) -> Self {
+        if let Some((plain, names)) = place.seen_by(self.redaction).filter(|_| !self.from_log) {
+            self.plain = plain;
+            self.fields.taken.add_all(names);
+        }
+        self
     }
 
     /// A field that the event itself does not have.
@@ -195,7 +208,16 @@ impl<'a> Recorder<'a> {
             seen = Trait::of(self.fields.name(&name));
         }
         self.fields.taken.add(seen);
-        self.fields.items.push((name, value));
+        self.keep(name, value);
+    }
+
+    #[inline]
+    fn keep(&mut self, name: Name, value: Value) {
+        if self.fields.items.len() < MAX_FIELDS {
+            self.fields.items.push((name, value));
+        } else {
+            self.fields.left_out += 1;
+        }
     }
 
     /// A name already taken, by the sink or by a field before, gets the suffix `_2`, `_3`, …, so that no
@@ -225,16 +247,12 @@ impl<'a> Recorder<'a> {
         Name::Made(start..self.fields.text.len())
     }
 
-    /// The field's name, if nothing is to be said of it: of nearly all.
-    #[inline(always)]
-    fn plain_name(&self, field: &Field) -> Option<&'static str> {
-        let name = field.name();
-        let plain = name != "message"
-            && !self.from_log
-            && self.group.is_none()
-            && !name.starts_with("r#")
-            && !self.redaction.hides(name);
-        plain.then_some(name)
+    /// The field's name, if nothing is to be said of it: of nearly all. It is no other field's.
+    #[inline]
+    fn plain_name(&self, field: &Field) -> Option<Name> {
+        let at = field.index();
+        let plain = at < 64 && self.plain >> at & 1 != 0;
+        plain.then(|| Name::Static(field.name()))
     }
 
     /// Takes the message, leaves out what is no field, and answers the others' names.
@@ -246,8 +264,7 @@ impl<'a> Recorder<'a> {
         if self.from_log && name.starts_with("log.") {
             return Told::Nothing;
         }
-        // `r#type = …` is how a keyword is spelled in Rust, not in a log.
-        let name = name.strip_prefix("r#").unwrap_or(name);
+        let name = Named::of(name).name;
         let hidden = self.redaction.hides(name);
         let name = match self.group.take() {
             None => Name::Static(name),
@@ -268,7 +285,7 @@ impl<'a> Recorder<'a> {
     #[inline]
     fn scalar(&mut self, field: &Field, shown: &dyn fmt::Display, value: Value) {
         match self.plain_name(field) {
-            Some(name) => self.push(Name::Static(name), value),
+            Some(name) => self.keep(name, value),
             None => match self.name_of(field) {
                 Told::Name(name) => self.push(name, value),
                 Told::Message => self.fields.message = Some(self.write(format_args!("{shown}"))),
@@ -278,6 +295,10 @@ impl<'a> Recorder<'a> {
     }
 
     fn shown(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if let Some(name) = self.plain_name(field) {
+            let text = self.write(value);
+            return self.keep(name, Value::Text(text));
+        }
         match self.name_of(field) {
             Told::Name(name) => {
                 let text = self.write(value);
@@ -331,7 +352,7 @@ impl Visit for Recorder<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if let Some(name) = self.plain_name(field) {
             let text = self.text(value);
-            return self.push(Name::Static(name), Value::Text(text));
+            return self.keep(name, Value::Text(text));
         }
         match self.name_of(field) {
             Told::Name(name) => {

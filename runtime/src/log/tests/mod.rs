@@ -3,6 +3,7 @@
 mod bell;
 mod bound;
 mod harm;
+mod place;
 
 use std::collections::HashSet;
 use std::fmt;
