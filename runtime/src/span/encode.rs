@@ -368,11 +368,9 @@ impl Encoder for ToBytes {
             encoded_attributes = sites.or_insert_with(|| SiteBytes::new(site)).of(attributes);
         }
         let extra = extra.as_deref();
-        if let [first, ..] = &mut encoded_attributes
-            && let Some(common) = extra.and_then(|extra| extra.common.as_deref())
-        {
+        if let Some(common) = extra.and_then(|extra| extra.common.as_deref()) {
             // Of a span without a site.
-            *first = common.encoded(|pairs| attributes_alone(pairs));
+            encoded_attributes = common.encoded(|pairs| attributes_alone(pairs));
         }
         let span = Span {
             trace_id: record.trace_id,
