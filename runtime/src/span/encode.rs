@@ -193,8 +193,8 @@ impl Message {
         let remote = if span.parent_is_remote { PARENT_IS_REMOTE } else { 0 };
         let flags = u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote;
         let [one, two, three, four] = flags.to_le_bytes();
-        // The tag of field 16 takes two bytes.
-        self.put([(16 << 3 & 0x7f | 5) as u8 | 0x80, 16 >> 4, one, two, three, four]);
+        // The tag of field 16 takes two bytes: 16 << 3 | 5.
+        self.put([0x85, 0x01, one, two, three, four]);
     }
 
     fn more(&mut self, more: &More<'_>) {
