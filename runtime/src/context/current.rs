@@ -305,7 +305,8 @@ pub(crate) fn hide() -> Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        exited();
+        // Not as `exited`: what came while it lived has gone before it.
+        DEPTH.set(DEPTH.get().saturating_sub(1));
     }
 }
 

@@ -180,6 +180,7 @@ impl Message {
                 span.times.into_iter().zip([7, 8]).for_each(|(time, field)| self.time(field, time));
             }
         }
+        self.0.extend_from_slice(span.common);
         self.attributes(ATTRIBUTES, span.attributes);
         self.0.extend_from_slice(span.encoded_attributes);
         if let Some((key, outcome)) = span.outcome {
@@ -256,6 +257,8 @@ struct Span<'a> {
     name: &'a str,
     kind: &'a SpanKind,
     times: [Wall; 2],
+    /// Those that it has in common with others, as bytes.
+    common: &'a [u8],
     attributes: &'a [KeyValue],
     /// Those that come after them and are bytes already.
     encoded_attributes: &'a [u8],
@@ -286,6 +289,7 @@ impl<'a> From<&'a SpanData> for Span<'a> {
             name: &span.name,
             kind: &span.span_kind,
             times: [span.start_time.into(), span.end_time.into()],
+            common: &[],
             attributes: &span.attributes,
             encoded_attributes: &[],
             outcome: None,
@@ -368,10 +372,8 @@ impl Encoder for ToBytes {
             encoded_attributes = sites.or_insert_with(|| SiteBytes::new(site)).of(attributes);
         }
         let extra = extra.as_deref();
-        if let Some(common) = extra.and_then(|extra| extra.common.as_deref()) {
-            // Of a span without a site.
-            encoded_attributes = common.encoded(|pairs| attributes_alone(pairs));
-        }
+        let common = extra.and_then(|extra| extra.common.as_deref());
+        let common = common.map(|common| common.encoded(|pairs| attributes_alone(pairs)));
         let span = Span {
             trace_id: record.trace_id,
             span_id: record.span_id,
@@ -382,6 +384,7 @@ impl Encoder for ToBytes {
             name: record.live.name(),
             kind,
             times,
+            common: common.unwrap_or_default(),
             attributes,
             encoded_attributes,
             outcome: record.outcome(),

@@ -52,7 +52,10 @@ pub(super) fn keep(record: Record) {
     // What is in it is dropped before anything is borrowed.
     keep_list(record.live.attributes);
     if let Some(mut extra) = record.live.extra {
-        *extra = Extra::default();
+        // Most spans with values of their own have a few again: the list stays, which is never long.
+        let mut candidates = std::mem::take(&mut extra.candidates);
+        candidates.0.clear();
+        *extra = Extra { candidates, ..Extra::default() };
         let mut extra = Some(extra);
         spare(|spare| {
             if spare.extras.len() < MOST {
@@ -121,6 +124,7 @@ mod tests {
         assert!(other.is_empty() && other.capacity() >= ROOM);
         let again = super::extra();
         assert!(std::ptr::eq(&*again, extra) && again.dropped_attributes == 0);
+        assert!(again.common.is_none() && again.candidates.0.is_empty());
     }
 
     #[test]

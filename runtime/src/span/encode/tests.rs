@@ -4,6 +4,7 @@ use crate::clock;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::span::batch::{Filling, Form};
+use crate::span::common::Common;
 use crate::span::record::{End, Extra};
 use bytes::Buf;
 use opentelemetry::trace::SpanContext;
@@ -141,6 +142,7 @@ impl Dice {
             ended_at: (self.up_to(1) == 1).then_some(data.end_time),
             scope: (!of_site).then(|| data.instrumentation_scope.into()),
             trace_state: data.span_context.trace_state().clone(),
+            common: (self.up_to(1) == 1).then(|| Common::new(self.pairs())),
             ..Extra::default()
         };
         let live = Live {
