@@ -145,17 +145,23 @@ impl Redaction {
     }
 
     /// Cleans an attribute in place.
+    #[inline]
     pub(crate) fn clean(&self, pair: &mut KeyValue) {
         if self.hides(pair.key.as_str()) {
             pair.value = Value::String(REDACTED.into());
         } else if self.reads_texts() {
-            match &mut pair.value {
-                Value::String(text) => self.clean_text(text),
-                Value::Array(Array::String(texts)) => {
-                    texts.iter_mut().for_each(|text| self.clean_text(text));
-                }
-                _ => {}
+            self.clean_value(&mut pair.value);
+        }
+    }
+
+    #[cold]
+    fn clean_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.clean_text(text),
+            Value::Array(Array::String(texts)) => {
+                texts.iter_mut().for_each(|text| self.clean_text(text));
             }
+            _ => {}
         }
     }
 

@@ -176,7 +176,12 @@ impl Batch {
             _ => return,
         }
         to.values.extend(self.values.drain(..self.values_of(count)));
-        to.confirmed.extend(self.confirmed.drain(..count));
+        // Copied in one go, and not one by one.
+        let (front, back) = self.confirmed.as_slices();
+        let of_front = front.get(..count).unwrap_or(front);
+        to.confirmed.extend(of_front);
+        to.confirmed.extend(back.get(..count - of_front.len()).unwrap_or_default());
+        self.confirmed.drain(..count);
     }
 }
 

@@ -68,7 +68,7 @@ impl fmt::Debug for Value {
 /// What becomes true only when the span was handed over. It is copied on its way, so it is small, and what few
 /// spans have stands beside it: [`Values`], in memory of the collector's own. What a caller's thread has bought
 /// stays with that thread's record; freed on another, it would let both wait in the allocator.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Confirmed {
     pub(super) ids: Ids,
     pub(super) call: Option<Call>,

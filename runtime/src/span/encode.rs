@@ -144,16 +144,20 @@ impl Message {
     }
 
     fn span(&mut self, span: &Span<'_>) {
-        self.put([1 << 3 | 2, 16]);
-        self.put(span.trace_id.to_bytes());
-        self.put([2 << 3 | 2, 8]);
-        self.put(span.span_id.to_bytes());
+        // Fields that stand beside each other and are always there are one store.
+        let mut ids = [0; 28];
+        ids[..2].copy_from_slice(&[1 << 3 | 2, 16]);
+        ids[2..18].copy_from_slice(&span.trace_id.to_bytes());
+        ids[18..20].copy_from_slice(&[2 << 3 | 2, 8]);
+        ids[20..].copy_from_slice(&span.span_id.to_bytes());
+        self.put(ids);
         if let Some(state) = span.trace_state {
             self.some_text(3, &state.header());
         }
         if span.parent != SpanId::INVALID {
-            self.put([4 << 3 | 2, 8]);
-            self.put(span.parent.to_bytes());
+            let mut parent = [4 << 3 | 2, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+            parent[2..].copy_from_slice(&span.parent.to_bytes());
+            self.put(parent);
         }
         self.some_text(5, span.name);
         let kind = match span.kind {
@@ -163,13 +167,22 @@ impl Message {
             SpanKind::Producer => 4,
             SpanKind::Consumer => 5,
         };
-        self.put([6 << 3, kind]);
-        let [start, end] = span.times;
-        self.time(7, start);
-        self.time(8, end);
+        let [Wall(start), Wall(end)] = span.times;
+        let mut times = [0; 20];
+        times[..3].copy_from_slice(&[6 << 3, kind, 7 << 3 | 1]);
+        times[3..11].copy_from_slice(&start.to_le_bytes());
+        times[11] = 8 << 3 | 1;
+        times[12..].copy_from_slice(&end.to_le_bytes());
+        match start != 0 && end != 0 {
+            true => self.put(times),
+            false => {
+                self.put([6 << 3, kind]);
+                span.times.into_iter().zip([7, 8]).for_each(|(time, field)| self.time(field, time));
+            }
+        }
         self.0.extend_from_slice(span.common);
         self.attributes(ATTRIBUTES, span.attributes);
-        span.encoded_attributes.iter().for_each(|encoded| self.0.extend_from_slice(encoded));
+        self.0.extend_from_slice(span.encoded_attributes);
         if let Some((key, outcome)) = span.outcome {
             self.attribute(ATTRIBUTES, key, &outcome.into());
         }
@@ -179,7 +192,10 @@ impl Message {
             self.put([15 << 3 | 2, 0]);
         }
         let remote = if span.parent_is_remote { PARENT_IS_REMOTE } else { 0 };
-        self.fixed32(16, u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote);
+        let flags = u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote;
+        let [one, two, three, four] = flags.to_le_bytes();
+        // The tag of field 16 takes two bytes: 16 << 3 | 5.
+        self.put([0x85, 0x01, one, two, three, four]);
     }
 
     fn more(&mut self, more: &More<'_>) {
@@ -192,6 +208,9 @@ impl Message {
             self.message(13, Size::Small, |held| held.link(link));
         }
         self.number(14, more.dropped_links);
+        if *more.status == Status::Unset {
+            return self.put([15 << 3 | 2, 0]);
+        }
         self.message(15, Size::Small, |held| {
             if let Status::Error { description } = more.status {
                 held.some_text(2, description);
@@ -242,7 +261,7 @@ struct Span<'a> {
     common: &'a [u8],
     attributes: &'a [KeyValue],
     /// Those that come after them and are bytes already.
-    encoded_attributes: [&'a [u8]; 3],
+    encoded_attributes: &'a [u8],
     outcome: Option<(&'static str, &'static str)>,
     more: Option<More<'a>>,
 }
@@ -272,7 +291,7 @@ impl<'a> From<&'a SpanData> for Span<'a> {
             times: [span.start_time.into(), span.end_time.into()],
             common: &[],
             attributes: &span.attributes,
-            encoded_attributes: [&[]; 3],
+            encoded_attributes: &[],
             outcome: None,
             more: Some(More {
                 dropped_attributes: span.dropped_attributes_count,
@@ -288,9 +307,9 @@ impl<'a> From<&'a SpanData> for Span<'a> {
 
 /// The attributes of a site, written once: [`OfSite`] in bytes.
 struct SiteBytes {
-    code: Vec<u8>,
-    component: Vec<u8>,
-    tracing: Vec<u8>,
+    all: Vec<u8>,
+    /// Those of them that a span has which names its component itself; none if the site names none.
+    but_component: Option<Vec<u8>>,
 }
 
 /// Writes spans as fields of a `ScopeSpans`.
@@ -329,10 +348,17 @@ fn attributes_alone<'a>(pairs: impl IntoIterator<Item = &'a KeyValue>) -> Vec<u8
 impl SiteBytes {
     fn new(site: &CallSite) -> Self {
         let OfSite { code, component, tracing } = OfSite::new(site);
+        let but_component = || attributes_alone(code.iter().chain(&tracing));
         SiteBytes {
-            code: attributes_alone(&code),
-            component: attributes_alone(&component),
-            tracing: attributes_alone(&tracing),
+            all: attributes_alone(code.iter().chain(&component).chain(&tracing)),
+            but_component: component.is_some().then(but_component),
+        }
+    }
+
+    fn of(&self, attributes: &[KeyValue]) -> &[u8] {
+        match &self.but_component {
+            Some(but_component) if says_component(attributes) => but_component,
+            _ => &self.all,
         }
     }
 }
@@ -340,13 +366,10 @@ impl SiteBytes {
 impl Encoder for ToBytes {
     fn encode(&mut self, record: &Record, times: [Wall; 2], bytes: &mut Vec<u8>) {
         let Live { parent, site, attributes, extra, kind, parent_is_remote, .. } = &record.live;
-        let mut encoded_attributes: [&[u8]; 3] = [&[]; 3];
+        let mut encoded_attributes: &[u8] = &[];
         if let Some(site) = *site {
             let sites = self.sites.entry(std::ptr::from_ref(site).addr());
-            let SiteBytes { code, component, tracing } =
-                sites.or_insert_with(|| SiteBytes::new(site));
-            let said = !component.is_empty() && says_component(attributes);
-            encoded_attributes = [code, if said { &[] } else { component }, tracing];
+            encoded_attributes = sites.or_insert_with(|| SiteBytes::new(site)).of(attributes);
         }
         let extra = extra.as_deref();
         let common = extra.and_then(|extra| extra.common.as_deref());

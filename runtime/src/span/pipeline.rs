@@ -511,7 +511,7 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         if well && shared.exemplars {
             // Before anybody who flushed looks at them.
             let (anchor, Batch { confirmed, values, .. }) = (clock::anchor(), &mut sending);
-            confirmed.drain(..).for_each(|span| span.publish(values, anchor, None));
+            confirmed.iter().for_each(|span| span.publish(values, anchor, None));
         }
         sending.truncate(0);
         let mut queue = shared.queue();

@@ -157,6 +157,7 @@ impl Record {
     }
 
     /// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
+    #[inline]
     pub(super) fn clean(&mut self) {
         let redaction = redact::current();
         self.live.unshare_secrets(redaction);
@@ -175,6 +176,7 @@ impl Record {
     }
 
     /// When it started and ended, by the wall clock.
+    #[inline]
     pub(super) fn times(&self, anchor: Anchor) -> [Wall; 2] {
         let extra = self.live.extra.as_ref();
         let said = |at: fn(&Extra) -> Option<SystemTime>| extra.and_then(|extra| at(extra));
@@ -195,6 +197,7 @@ impl Record {
     }
 
     /// What becomes true when the span is handed over. The values that were measured in it go to `values`.
+    #[inline]
     pub(super) fn confirmed(&mut self, [_, ended_at]: [Wall; 2], values: &mut Values) -> Confirmed {
         let before = values.len();
         if self.end.outcome == Some(Outcome::Error) {
