@@ -30,10 +30,11 @@ thread_local! {
     static SPARE: RefCell<Spare> = RefCell::default();
 }
 
-/// Asks what this thread has; nothing when it is ending.
+/// Asks what this thread has; nothing when it is ending, or in the middle of that: an allocator may be
+/// annotated too.
 #[inline]
 fn spare<T>(f: impl FnOnce(&mut Spare) -> Option<T>) -> Option<T> {
-    SPARE.try_with(|spare| f(&mut spare.borrow_mut())).ok()?
+    SPARE.try_with(|spare| f(&mut *spare.try_borrow_mut().ok()?)).ok()?
 }
 
 /// An empty list with room for so many.
