@@ -43,8 +43,12 @@ impl Route<Body> for Matched {
     }
 
     fn counted(&self, body: Body, count: BodyCount) -> Body {
+        Body::new(count.over(body))
+    }
+
+    fn counts(&self, body: &Body) -> bool {
         use ::http_body::Body as _;
         // A request without a body, as most are.
-        if body.is_end_stream() { body } else { Body::new(count.over(body)) }
+        !body.is_end_stream()
     }
 }

@@ -28,19 +28,19 @@ impl Place {
     pub(crate) fn of(metadata: &Metadata<'_>, redaction: &Redaction, reserved: &Reserved) -> Place {
         let mut place = Place { redaction: address(redaction), ..Place::default() };
         let all = || metadata.fields().iter().map(|field| Named::of(field.name()));
+        // What a logger brings has names of its own.
+        let is_other = |named: &Named<'_>| named.is_message() || named.name == logger::BOUND;
         let free = |(at, named): (usize, Named<'_>)| {
-            let name = named.name;
-            let first = all().take(at).all(|other| other.name != name);
-            first && !reserved.have(name) && name != logger::BOUND
+            let first = all().take(at).all(|other| other.name != named.name);
+            is_other(&named) || (first && !reserved.have(named.name))
         };
-        let mut fields = all().enumerate().filter(|(_, named)| !named.is_message());
-        place.distinct = fields.all(free);
-        if !place.distinct {
+        if !all().enumerate().all(free) {
             return place;
         }
+        place.distinct = all().all(|named| named.name != logger::BOUND);
         for field in metadata.fields().iter().filter(|field| field.index() < 64) {
             let named = Named::of(field.name());
-            if !(named.is_message() || named.is_raw || redaction.hides(named.name)) {
+            if !(is_other(&named) || named.is_raw || redaction.hides(named.name)) {
                 place.plain |= 1 << field.index();
                 place.names.add(Trait::of(named.name));
             }

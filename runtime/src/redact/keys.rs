@@ -48,6 +48,8 @@ pub(super) struct Keys {
     /// Which pairs of letters they all end in: a first look that most keys do not pass, and for which no dot
     /// is looked for.
     endings: Pairs,
+    /// Which first and last letters `parts` have: a second look.
+    around: Pairs,
 }
 
 /// Pairs of letters, five bits each: upper and lower case share them.
@@ -84,6 +86,7 @@ impl Keys {
         if normal.contains('.') {
             self.names.push(normal.into());
         } else if let Some(letters) = first_and_last(normal.as_bytes()) {
+            self.around.add(letters);
             let at = self.parts.partition_point(|(known, _)| *known < letters);
             self.parts.insert(at, (letters, normal.into()));
         }
@@ -99,12 +102,15 @@ impl Keys {
     fn have(&self, key: &[u8]) -> bool {
         let dot = key.iter().rposition(|byte| *byte == b'.');
         let part = key.get(dot.map_or(0, |dot| dot + 1)..).unwrap_or_default();
-        let letters = first_and_last(part);
-        let from = self.parts.partition_point(|(known, _)| Some(*known) < letters);
-        let mut alike =
-            self.parts.iter().skip(from).take_while(|(known, _)| Some(*known) == letters);
-        alike.any(|(_, known)| is_as(part, known))
+        let letters = first_and_last(part).filter(|letters| self.around.have(*letters));
+        letters.is_some_and(|letters| self.have_part(part, letters))
             || (dot.is_some() && self.names.iter().any(|known| is_as(key, known)))
+    }
+
+    fn have_part(&self, part: &[u8], letters: u16) -> bool {
+        let from = self.parts.partition_point(|(known, _)| *known < letters);
+        let mut alike = self.parts.iter().skip(from).take_while(|(known, _)| *known == letters);
+        alike.any(|(_, known)| is_as(part, known))
     }
 }
 

@@ -87,10 +87,10 @@ where
         let host = uri.host().unwrap_or_default();
         // Of the URL, credentials and query stay out.
         let full = || {
-            let shown = uri.port_u16().map_or_else(
-                || format!("{scheme}://{host}{}", uri.path()),
-                |port| format!("{scheme}://{host}:{port}{}", uri.path()),
-            );
+            let shown = match uri.port() {
+                Some(port) => [scheme, "://", host, ":", port.as_str(), uri.path()].concat(),
+                None => [scheme, "://", host, uri.path()].concat(),
+            };
             (!host.is_empty()).then_some(shown)
         };
         let method = request.method();

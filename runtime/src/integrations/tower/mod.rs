@@ -110,11 +110,22 @@ pub trait Route<B> {
         let _ = count;
         body
     }
+
+    /// Whether `counted` has to be asked: what counts is made only then.
+    #[doc(hidden)]
+    fn counts(&self, body: &B) -> bool {
+        let _ = body;
+        true
+    }
 }
 
 impl<B> Route<B> for () {
     fn route(&self, _: &Request<B>) -> Option<String> {
         None
+    }
+
+    fn counts(&self, _: &B) -> bool {
+        false
     }
 }
 
@@ -124,6 +135,10 @@ where
 {
     fn route(&self, request: &Request<B>) -> Option<String> {
         self(request)
+    }
+
+    fn counts(&self, _: &B) -> bool {
+        false
     }
 }
 

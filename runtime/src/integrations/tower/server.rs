@@ -56,7 +56,9 @@ where
         let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
         let mut response = ResponseFuture { stage: Stage::Panicked, flight: InFlight::NONE, limit };
         if let Some(exchange) = flight.get() {
-            if let Some(count) = exchange.count_body() {
+            if self.route.counts(request.body())
+                && let Some(count) = exchange.count_body()
+            {
                 request = request.map(|body| self.route.counted(body, count));
             }
             let inner = &mut self.inner;

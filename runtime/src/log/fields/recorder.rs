@@ -224,6 +224,8 @@ impl<'a> Recorder<'a> {
     /// field can forge or repeat a key.
     #[cold]
     fn free_name(&mut self, name: Name) -> Name {
+        // A field of the event's may have had it, or the one it gets: they are asked from now on.
+        self.plain = 0;
         let fields = &*self.fields;
         let taken = |name: &str| {
             self.reserved.have(name)
@@ -370,6 +372,9 @@ impl Visit for Recorder<'_> {
         {
             logger.fields().for_each(|(key, value)| self.bound(key, value));
             self.group = logger.prefix();
+            if self.group.is_some() {
+                self.plain = 0;
+            }
             return;
         }
         self.shown(field, format_args!("{value:?}"));

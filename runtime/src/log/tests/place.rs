@@ -66,6 +66,9 @@ fn both(place_of: &Arc<Redaction>, redaction: &Arc<Redaction>) -> Vec<[Vec<Strin
         info!(message = 17, other = 1);
         info!(a = None::<u64>, b = Some(1), "left out");
         crate::info!(log, a = 2, b = 3, "bound");
+        let log = logger().with("level", 1).with("b", 2).with("api_key", 3);
+        crate::info!(log, a = 2, b = 3, level_2 = 4, level_3 = 5, "bound, without a group");
+        crate::info!(log, c = 2, "bound, and no name is another's");
     });
     std::mem::take(&mut seen.lock().unwrap())
 }
@@ -74,7 +77,7 @@ fn both(place_of: &Arc<Redaction>, redaction: &Arc<Redaction>) -> Vec<[Vec<Strin
 fn a_field_reads_the_same_with_and_without_what_its_place_knows() {
     let redaction = Arc::new(Redaction::default());
     let seen = both(&redaction, &redaction);
-    assert_eq!(seen.len(), 8);
+    assert_eq!(seen.len(), 10);
     for [without, with] in &seen {
         assert_eq!(without, with);
     }
