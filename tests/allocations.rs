@@ -83,10 +83,17 @@ fn assert_every_call_allocates<T>(each: u64, call: impl FnMut() -> T) {
 /// after each round of the pipeline, by doubling.
 #[track_caller]
 fn assert_recorded_call_allocates<T>(each: u64, call: impl FnMut() -> T) {
+    assert_recorded_call_allocates_from(each, each, call);
+}
+
+/// The same, where a span's list of attributes is one of `most`: after a round of the pipeline, whenever that
+/// comes, the next spans have the lists that came back.
+#[track_caller]
+fn assert_recorded_call_allocates_from<T>(least: u64, most: u64, call: impl FnMut() -> T) {
     let counts = allocations(call);
     let median = counts[CALLS / 2];
-    assert_eq!((counts[0], median), (each, each), "{counts:?}");
-    let growth: u64 = counts.iter().sum::<u64>() - each * CALLS as u64;
+    assert!(counts[0] >= least && (least..=most).contains(&median), "{counts:?}");
+    let growth: u64 = counts.iter().map(|count| count.saturating_sub(most)).sum();
     // From nothing to 256 spans are seven steps; a slow machine sees several rounds of 100 ms.
     assert!(growth <= 28, "{growth} more in {CALLS} calls: {counts:?}");
 }
@@ -231,9 +238,9 @@ fn fields_allocate_their_list_once_and_texts_themselves() {
         text.len()
     }
     sampled(true);
-    assert_recorded_call_allocates(3, || with_fields(1));
-    assert_recorded_call_allocates(3, || numbers(1));
-    assert_recorded_call_allocates(4, || with_text("EUR"));
+    assert_recorded_call_allocates_from(2, 3, || with_fields(1));
+    assert_recorded_call_allocates_from(2, 3, || numbers(1));
+    assert_recorded_call_allocates_from(3, 4, || with_text("EUR"));
 }
 
 #[test]

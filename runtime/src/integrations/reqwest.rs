@@ -97,7 +97,8 @@ async fn send(request: RequestBuilder, template: Option<&str>) -> Result<Respons
         propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
     });
     let mut executing = pin!(client.execute(request));
-    poll_fn(|context| sending.poll(|| executing.as_mut().poll(context), judge)).await
+    let head = |answer: &Response| (answer.status(), answer.version());
+    poll_fn(|context| sending.poll(|| executing.as_mut().poll(context), head, judge)).await
 }
 
 /// The URL without what may be secret or personal: nobody named it.
@@ -117,28 +118,17 @@ fn without_secrets(url: &Url) -> String {
     url.into()
 }
 
-fn judge(
-    sending: &mut Sending,
-    result: Result<Response, Error>,
-) -> (Result<Response, Error>, Ending) {
-    match result {
-        Ok(response) => {
-            let ending = sending.answered(response.status(), response.version());
-            (Ok(response), ending)
-        }
-        Err(error) => {
-            // Its text would show the whole URL.
-            let url = error.url().cloned();
-            let error = error.without_url();
-            let error_type = error_type(&error);
-            let ending = sending.failed(error_type, classify::described(error_type, &error));
-            let error = match url {
-                Some(url) => error.with_url(url),
-                None => error,
-            };
-            (Err(error), ending)
-        }
-    }
+fn judge(sending: &mut Sending, error: Error) -> (Error, Ending) {
+    // Its text would show the whole URL.
+    let url = error.url().cloned();
+    let error = error.without_url();
+    let error_type = error_type(&error);
+    let ending = sending.failed(error_type, classify::described(error_type, &error));
+    let error = match url {
+        Some(url) => error.with_url(url),
+        None => error,
+    };
+    (error, ending)
 }
 
 /// Shows the redirects that a client follows: each becomes an event `http.redirect` on the request's span,

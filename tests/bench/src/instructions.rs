@@ -45,6 +45,10 @@ const CEILINGS: &[(&str, u64)] = &[
     ("redspan-error", 5_760),
     ("redspan-async-1", 2_710),
     ("redspan-async-10", 8_260),
+    ("redspan-line", 4_160),
+    ("redspan-init-line", 4_830),
+    ("redspan-logger-line", 5_900),
+    ("redspan-scope-line", 5_740),
 ];
 
 /// Instructions a call of the scenarios whose name contains `only`; `hold` makes one over its ceiling

@@ -158,14 +158,22 @@ fn header(baggage: &Baggage) -> String {
 
 impl TextMapPropagator for BaggageHeader {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        let header = header(context.baggage());
+        let baggage = context.baggage();
+        if baggage.is_empty() {
+            return;
+        }
+        let header = header(baggage);
         if !header.is_empty() {
             injector.set(BAGGAGE, header);
         }
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        let baggage = parse(&all(extractor, BAGGAGE));
+        let lists = all(extractor, BAGGAGE);
+        if lists.is_empty() {
+            return context.clone();
+        }
+        let baggage = parse(&lists);
         if baggage.is_empty() { context.clone() } else { context.with_baggage(baggage) }
     }
 

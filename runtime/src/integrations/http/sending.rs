@@ -76,27 +76,39 @@ impl Sending {
         Sending { span, host, labels, active, started, ended: false }
     }
 
-    /// Runs a poll in the span; of what is ready `judge` says how it ended, and so it does.
-    pub(crate) fn poll<T, U>(
+    /// Runs a poll in the span. Of an answer `head` says what it begins with, of an error `judge` how it
+    /// ended; and so it does.
+    pub(crate) fn poll<R, E>(
         &mut self,
-        poll: impl FnOnce() -> Poll<T>,
-        judge: impl FnOnce(&mut Self, T) -> (U, Ending),
-    ) -> Poll<U> {
+        poll: impl FnOnce() -> Poll<Result<R, E>>,
+        head: impl FnOnce(&R) -> (StatusCode, Version),
+        judge: impl FnOnce(&mut Self, E) -> (E, Ending),
+    ) -> Poll<Result<R, E>> {
         let entered = self.span.enter();
-        let polled = poll().map(|value| {
-            let (value, ending) = judge(self, value);
-            let at = self.count(ending.0);
-            (value, ending, at)
-        });
+        let mut polled = poll();
+        let ending = match polled {
+            Poll::Pending => None,
+            // Looked at where it lies: answers are large.
+            Poll::Ready(Ok(ref answer)) => {
+                let (status, version) = head(answer);
+                Some(self.answered(status, version))
+            }
+            Poll::Ready(Err(error)) => {
+                let (error, ending) = judge(self, error);
+                polled = Poll::Ready(Err(error));
+                Some(ending)
+            }
+        };
+        let at = ending.as_ref().map(|ending| self.count(ending.0));
         self.span.leave(entered);
-        polled.map(|(value, (outcome, failed), at)| {
-            self.span.finish_at(outcome, failed, Some(at));
-            value
-        })
+        if let Some((outcome, failed)) = ending {
+            self.span.finish_at(outcome, failed, at);
+        }
+        polled
     }
 
     /// How it ended, as the head of the answer is there.
-    pub(crate) fn answered(&mut self, status: StatusCode, version: Version) -> Ending {
+    fn answered(&mut self, status: StatusCode, version: Version) -> Ending {
         let version = super::version(version);
         self.labels.status = Some(status.as_u16());
         self.labels.version = version;

@@ -152,15 +152,11 @@ where
             }
             polled
         };
-        let polled = sending.poll(poll, |sending, result| {
-            let ending = match &result {
-                Ok(response) => sending.answered(response.status(), response.version()),
-                Err(error) => {
-                    let error_type = type_name::<E>();
-                    sending.failed(error_type, classify::shown(error_type, error))
-                }
-            };
-            (result, ending)
+        let head = |answer: &Response<R>| (answer.status(), answer.version());
+        let polled = sending.poll(poll, head, |sending, error| {
+            let error_type = type_name::<E>();
+            let failed = classify::shown(error_type, &error);
+            (error, sending.failed(error_type, failed))
         });
         if polled.is_ready() {
             *this.sending = None;
