@@ -131,20 +131,20 @@ impl LogLayer {
     /// ([`redact`](crate::redact)).
     pub fn redact(mut self, redaction: Redaction) -> Self {
         self.redaction = Some(redaction);
-        self
+        self.settle()
     }
 
     /// What bound durations are counted in; milliseconds by default.
     pub fn durations_in(mut self, unit: Unit) -> Self {
         self.unit = unit;
-        self
+        self.settle()
     }
 
     /// Cuts a record whose values together have more than so many bytes of text, with a mark where it is
     /// cut; 64 KiB by default. A single value is cut after 16 KiB.
     pub fn cut_at(mut self, bytes: usize) -> Self {
         self.room = bytes;
-        self
+        self.settle()
     }
 
     /// Adds `"service.name"` to each JSON line.

@@ -1,16 +1,18 @@
 //! What is known of a place's fields is what its events would have said themselves.
 
+use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::{Event, Subscriber, info, subscriber::with_default};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
-use tracing_subscriber::registry;
+use tracing_subscriber::{registry, reload};
 
 use crate::log::fields::{Fields, Recorder};
 use crate::log::names::Reserved;
 use crate::log::place::Place;
-use crate::log::{Unit, logger};
+use crate::log::{LogLayer, Unit, logger};
 use crate::redact::Redaction;
 
 /// What an event's fields are without a place, and with one that such a redaction has looked at.
@@ -69,6 +71,8 @@ fn both(place_of: &Arc<Redaction>, redaction: &Arc<Redaction>) -> Vec<[Vec<Strin
         let log = logger().with("level", 1).with("b", 2).with("api_key", 3);
         crate::info!(log, a = 2, b = 3, level_2 = 4, level_3 = 5, "bound, without a group");
         crate::info!(log, c = 2, "bound, and no name is another's");
+        let failed = &Failed(std::io::Error::other("source")) as &(dyn std::error::Error + 'static);
+        info!(failed, failed.chain = "own", "chained");
     });
     std::mem::take(&mut seen.lock().unwrap())
 }
@@ -77,13 +81,29 @@ fn both(place_of: &Arc<Redaction>, redaction: &Arc<Redaction>) -> Vec<[Vec<Strin
 fn a_field_reads_the_same_with_and_without_what_its_place_knows() {
     let redaction = Arc::new(Redaction::default());
     let seen = both(&redaction, &redaction);
-    assert_eq!(seen.len(), 10);
+    assert_eq!(seen.len(), 11);
     for [without, with] in &seen {
         assert_eq!(without, with);
     }
     let expected =
         ["Some(\"left out\")", "b=1", "a=\"bound\"", "level_2=\"bound\"", "other=\"bound\""];
     assert_eq!(seen[6][1], expected, "a name that no value came with is free");
+}
+
+/// It has a source.
+#[derive(Debug)]
+struct Failed(std::io::Error);
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("failed")
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
 }
 
 #[test]
@@ -93,4 +113,39 @@ fn what_one_redaction_let_pass_another_still_hides() {
         assert_eq!(without, with);
         assert!(!with.iter().any(|field| field.contains("hunter2")), "{with:?}");
     }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_layer_that_is_told_more_later_forgets_what_it_knew_of_its_places() {
+    let lines = Lines::default();
+    let layer = crate::log::layer().json().with_writer(lines.clone());
+    let said = layer.handle();
+    let (layer, handle) = reload::Layer::new(layer.redact(Redaction::none()));
+    with_default(registry().with(layer), || {
+        for round in 0..2 {
+            info!(note = "hunter2", round);
+            let more = |layer: &mut LogLayer| {
+                let old = std::mem::replace(layer, crate::log::layer().with_writer(io::sink()));
+                *layer = old.redact(Redaction::none().key("note"));
+            };
+            handle.modify(more).unwrap();
+        }
+    });
+    assert!(said.flush(Duration::from_secs(60)));
+    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let [before, after] = lines.lines().collect::<Vec<_>>().try_into().unwrap();
+    assert!(before.contains("hunter2") && !after.contains("hunter2"), "{lines}");
 }
