@@ -76,7 +76,7 @@ pub fn begin_of(
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
     // Without a destructor while it is filled, so that it is where the caller has it from the beginning:
-    // to move it would cost more than all that is written into it. Nothing in `fill` unwinds.
+    // to move it would cost more than all that is written into it.
     let mut entry = ManuallyDrop::new(Entry::new(Running::new(site)));
     fill(&mut entry);
     Call(entry)
@@ -84,10 +84,25 @@ pub fn enter(site: &'static CallSite) -> Call {
 
 #[inline(never)]
 fn fill(entry: &mut Entry) {
-    let Entry { here, running } = entry;
+    let torn = Torn(entry);
+    let Entry { here, running } = &mut *torn.0;
     begin_plain(running);
     running.ready();
     *here = running.attach();
+    mem::forget(torn);
+}
+
+/// A call that is being begun: a subscriber's layers are somebody else's code, and may unwind.
+struct Torn<'a>(&'a mut Entry);
+
+impl Drop for Torn<'_> {
+    fn drop(&mut self) {
+        let Entry { here, running } = &mut *self.0;
+        running.detach(mem::take(here));
+        if let Some(outcome) = running.if_dropped() {
+            running.end_without_value(outcome);
+        }
+    }
 }
 
 /// Counts the start of a call whose span is to be below another one than the current:
@@ -187,6 +202,45 @@ impl Drop for Call {
         if !self.0.running.is_over() {
             // SAFETY: nobody uses it any more.
             unsafe { ManuallyDrop::drop(&mut self.0) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callsite::REST;
+    use crate::outcome::Outcome;
+    use std::panic::{catch_unwind, resume_unwind};
+    use tracing::Subscriber;
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::layer::{Context, Layer};
+    use tracing_subscriber::prelude::*;
+    use tracing_subscriber::registry;
+
+    struct Rude;
+
+    impl<S: Subscriber> Layer<S> for Rude {
+        fn on_enter(&self, _: &Id, _: Context<'_, S>) {
+            resume_unwind(Box::new("rude"));
+        }
+    }
+
+    #[test]
+    fn a_call_that_a_layer_tears_before_its_body_has_an_outcome_all_the_same() {
+        const fn site(function: &'static str) -> CallSite {
+            let (module, file) = ("torn", "torn.rs");
+            CallSite { name: function, function, module, file, line: 1, fields: &[], rest: REST }
+        }
+        static AT_ONCE: CallSite = site("at_once");
+        static IN_STEPS: CallSite = site("in_steps");
+        let starts: [fn() -> Call; 2] = [|| enter(&AT_ONCE), || begin(&IN_STEPS).enter()];
+        for (site, start) in [&AT_ONCE, &IN_STEPS].into_iter().zip(starts) {
+            with_default(registry().with(Rude), || {
+                assert!(catch_unwind(|| drop(start())).is_err(), "{}", site.function());
+            });
+            let red = site.red();
+            assert_eq!((red.in_flight(), red.count(Outcome::Panic)), (0, 1), "{}", site.function());
         }
     }
 }
