@@ -10,7 +10,8 @@ use crate::metrics::store::Store;
 use crate::sharded::Sum;
 use metrics::{CounterFn, GaugeFn, Key};
 use opentelemetry::KeyValue;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -291,7 +292,7 @@ pub(crate) struct Gauge {
     pub(crate) id: Identified,
     /// What it was set to; and steps that are no whole numbers, or came after it was set.
     bits: AtomicU64,
-    /// All other steps: threads that count what is in flight do not meet in them.
+    /// All other steps: threads that count what is in flight do not meet in them. They count until it is set.
     whole: Sum,
     was_set: AtomicBool,
     setting_first: Mutex<()>,
@@ -319,31 +320,32 @@ impl Gauge {
     }
 
     pub(crate) fn value(&self) -> f64 {
-        let held = f64::from_bits(self.bits.load(Relaxed));
+        let held = || f64::from_bits(self.bits.load(Relaxed));
+        if self.was_set.load(Acquire) {
+            return held();
+        }
+        // Or it might be set between one look and the other.
+        let _alone = self.setting_first.lock().unwrap_or_else(PoisonError::into_inner);
         match self.whole.get().cast_signed() {
-            0 => held,
-            steps => held + steps as f64,
+            steps if steps != 0 && !self.was_set.load(Relaxed) => held() + steps as f64,
+            _ => held(),
         }
     }
 
     #[inline]
     pub(crate) fn store(&self, value: f64) {
-        if !self.was_set.load(Relaxed) {
+        if !self.was_set.load(Acquire) {
             return self.store_first(value);
         }
         self.bits.store(value.to_bits(), Relaxed);
     }
 
-    /// The steps until now count no more.
+    /// The steps until now count no more, nor does one that is on its way to them: it came before.
     #[cold]
     fn store_first(&self, value: f64) {
         let _alone = self.setting_first.lock().unwrap_or_else(PoisonError::into_inner);
-        self.was_set.store(true, Relaxed);
-        let steps = self.whole.get();
         self.bits.store(value.to_bits(), Relaxed);
-        if steps != 0 {
-            self.whole.add(steps.wrapping_neg());
-        }
+        self.was_set.store(true, Release);
     }
 
     #[inline]
@@ -352,7 +354,7 @@ impl Gauge {
             self.steps.store(true, Relaxed);
         }
         match whole_step(value) {
-            Some(step) if !self.was_set.load(Relaxed) => self.whole.add(step),
+            Some(step) if !self.was_set.load(Acquire) => self.whole.add(step),
             _ => add(&self.bits, value),
         }
     }
@@ -455,6 +457,29 @@ mod tests {
         assert!(gauge.value().is_nan());
         gauge.store(2.0);
         assert_eq!(gauge.value(), 2.0);
+    }
+
+    #[test]
+    fn a_step_that_meets_the_first_value_set_is_before_it_or_after_it() {
+        for _ in 0..500 {
+            let gauge = Gauge::new(&Key::from_name("g"), None);
+            let begun = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        gauge.increment(1.0);
+                        begun.store(true, Relaxed);
+                    }
+                });
+                while !begun.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+                gauge.set(1e6);
+                assert!((1e6..=1e6 + 500.0).contains(&gauge.value()), "{}", gauge.value());
+            });
+            gauge.set(7.0);
+            assert_eq!(gauge.value(), 7.0);
+        }
     }
 
     #[test]
