@@ -452,8 +452,10 @@ async fn a_slow_request_is_told_in_the_log_with_its_trace() {
     })
     .await;
     wait_for(&seen, 2).await;
-    let line = seen.log("slow request");
-    assert_eq!(line.trace_id, Some(seen.span("GET /nap").trace_id()));
+    let (line, span) = (seen.log("slow request"), seen.span("GET /nap"));
+    assert_eq!(line.trace_id, Some(span.trace_id()));
+    let told = span.event("slow request").timestamp;
+    assert!(told <= span.data().end_time, "{told:?} {span:?}");
 }
 
 #[tokio::test]

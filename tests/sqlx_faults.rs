@@ -117,6 +117,8 @@ async fn a_slow_query() {
     assert_eq!(line.severity, tracing::Level::WARN);
     let (trace_id, span_id) = (spans[0].trace_id(), spans[0].span_id());
     assert_eq!((line.trace_id, line.span_id), (Some(trace_id), Some(span_id)));
+    let told = spans[0].event("slow query").timestamp;
+    assert!(told <= spans[0].data().end_time, "{told:?} {:?}", spans[0]);
     assert!(line.field("duration").unwrap().as_f64().unwrap() >= 0.05);
     let measured = seen.histogram(DURATION, &[("db_query_summary", "SELECT")]).unwrap();
     assert!(measured.count == 2 && measured.sum >= 0.06, "{measured:?}");

@@ -49,7 +49,8 @@ struct About<'a> {
 /// How an operation has ended.
 struct Verdict {
     outcome: Outcome,
-    now: Tick,
+    /// When, unless its span was told of it, which is then not to come after its end.
+    at: Option<Tick>,
     status_code: Option<String>,
     failed: Option<Failed>,
 }
@@ -124,7 +125,8 @@ impl About<'_> {
         let now = clock::now();
         let took = now.saturating_duration_since(*started);
         described.took(took, statement, &ended);
-        if described.slow.is_some_and(|slow| took >= slow) {
+        let is_slow = described.slow.is_some_and(|slow| took >= slow);
+        if is_slow {
             let text = described.shows_text.then_some(&*statement.shown.text);
             tracing::warn!(
                 target: "redspan::sqlx",
@@ -137,7 +139,8 @@ impl About<'_> {
             );
         }
         let failed = error.map(|error| failed(error, described.codes));
-        Verdict { outcome, now, status_code: ended.status_code, failed }
+        let at = (!is_slow).then_some(now);
+        Verdict { outcome, at, status_code: ended.status_code, failed }
     }
 }
 
@@ -179,7 +182,7 @@ impl<'a> Operation<'a> {
 
     fn end(&mut self, verdict: Verdict) {
         self.ended = true;
-        let Verdict { outcome, now, status_code, failed } = verdict;
+        let Verdict { outcome, at, status_code, failed } = verdict;
         if let Some(rows) = self.rows.filter(|_| outcome == Outcome::Ok) {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);
             self.span.set_attribute(KeyValue::new("db.response.returned_rows", rows));
@@ -190,7 +193,7 @@ impl<'a> Operation<'a> {
         if outcome == Outcome::Cancelled {
             self.span.set_attribute(KeyValue::new("error.type", outcome.as_str()));
         }
-        self.span.finish_at(outcome, failed, Some(now));
+        self.span.finish_at(outcome, failed, at);
     }
 }
 

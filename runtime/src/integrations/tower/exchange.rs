@@ -223,7 +223,7 @@ impl Exchange {
         self.finish(ending, at);
     }
 
-    /// Says how it ended, by numbers and in the log, and returns when. In the span: its exemplar, its lines.
+    /// Says how it ended, by numbers and in the log, and returns when, if it has no later end. In the span: its exemplar, its lines.
     pub(super) fn count(&mut self, (outcome, failed): &Ending) -> Option<Tick> {
         let mut measured = self.measured.take()?;
         let outcome = *outcome;
@@ -234,20 +234,20 @@ impl Exchange {
         let now = clock::now();
         let took = now.saturating_duration_since(measured.started);
         measured.record(outcome, took);
-        if let Some(options) = &self.options {
-            options.notice_slow(took, measured.route.as_deref());
-        }
+        let route = measured.route.as_deref();
+        let is_slow = self.options.as_ref().is_some_and(|options| options.notice_slow(took, route));
         if let Some(told) = &measured.told {
             told.completed(&Ended {
                 outcome,
                 took,
-                route: measured.route.as_deref(),
+                route,
                 labels: &measured.labels,
                 sent: measured.sent,
                 failed: failed.as_ref(),
             });
         }
-        Some(now)
+        // What the span has just been told of is not to come after its end.
+        (!is_slow).then_some(now)
     }
 
     /// Ends the span, which is current no more.

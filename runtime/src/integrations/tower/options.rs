@@ -163,14 +163,16 @@ impl Options {
         self.response_headers.of(headers)
     }
 
-    /// Says it in the log, with the request's ids: it is called inside its span.
-    pub(super) fn notice_slow(&self, took: Duration, route: Option<&str>) {
-        if self.slow.is_some_and(|slow| took >= slow) {
+    /// Says it in the log, with the request's ids: it is called inside its span. Returns whether it was slow.
+    pub(super) fn notice_slow(&self, took: Duration, route: Option<&str>) -> bool {
+        let is_slow = self.slow.is_some_and(|slow| took >= slow);
+        if is_slow {
             tracing::warn!(
                 target: "redspan::tower",
                 { http.route = route, duration = took.as_secs_f64() },
                 "slow request"
             );
         }
+        is_slow
     }
 }
