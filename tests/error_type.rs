@@ -87,6 +87,7 @@ fn each_variant_says_what_it_is() {
         assert_eq!(*span.status(), Status::error(message.clone()));
         assert_eq!(about(&span, "exception.message"), Some(message.into()));
         assert_eq!(about(&span, "exception.type"), Some("error_type::Charge".into()));
+        assert!(span.event("exception").timestamp <= span.data().end_time, "{span:?}");
         assert_eq!(about(&span, "level"), Some(level.into()), "{error_type}");
     }
 }

@@ -3,7 +3,7 @@
 use super::chain;
 use super::record::Live;
 use crate::callsite::line::InShort;
-use crate::clock;
+use crate::clock::{self, Tick};
 use crate::error_type::Blame;
 use opentelemetry::trace::{SpanContext, Status};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -50,9 +50,9 @@ impl Failed {
     }
 
     /// Writes status, `error.type`, and, where the error first leaves a call, the event `exception`
-    /// with its source chain.
+    /// with its source chain, at the moment that the span ends.
     /// <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>
-    pub(super) fn write(self, live: &mut Live, context: &SpanContext) {
+    pub(super) fn write(self, live: &mut Live, context: &SpanContext, end: Tick) {
         let Failed { error_type, message, sources, told } = self;
         if *live.status() == Status::Unset {
             // A panic has no message here: its payload was not named.
@@ -74,7 +74,7 @@ impl Failed {
         }
         if message.is_some() && !described {
             let about = Failed { error_type, message, sources, told }.about();
-            live.extra().event(Cow::Borrowed("exception"), clock::system_time(clock::now()), about);
+            live.extra().event(Cow::Borrowed("exception"), clock::system_time(end), about);
         }
     }
 

@@ -146,7 +146,7 @@ impl Span {
         let (tick, outcome, place) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
-                    failed.write(&mut live, &self.context);
+                    failed.write(&mut live, &self.context, ending.end);
                 }
                 (ending.end, Some(ending.outcome), ending.place)
             }
