@@ -497,6 +497,50 @@ mod tests {
     }
 
     #[test]
+    fn whatever_keys_are_left_out_a_line_is_json_with_the_others() {
+        use crate::log::keys::KEYS;
+        use crate::log::span_ids::Ids;
+        use opentelemetry::trace::{SpanId, TraceId};
+        let fields = Fields::default();
+        for (left_out, with_ids) in (0..1_u32 << KEYS.len()).flat_map(|n| [(n, true), (n, false)]) {
+            let is_in = |key: Key| left_out >> (key as usize) & 1 == 0;
+            let all = keys::json().with_source().with_span();
+            let gone = KEYS.into_iter().filter(|(key, _)| !is_in(*key));
+            let format = gone.fold(all, |format, (key, _)| format.without(key));
+            let ids = Ids {
+                trace_id: TraceId::from(1),
+                span_id: SpanId::from(2),
+                sampled: true,
+                pending: false,
+            };
+            let line = Line {
+                time: std::time::SystemTime::UNIX_EPOCH,
+                level: Level::INFO,
+                message: "said",
+                target: "here",
+                ids: with_ids.then_some(ids),
+                #[cfg(feature = "otlp")]
+                event: None,
+                span: Some("span"),
+                source: Some(("file.rs", 7)),
+                fields: &fields,
+            };
+            let mut out = Vec::new();
+            Writer::new(format, Some("shop")).write(&mut out, &line, &mut Seconds::default());
+            let json: serde_json::Map<String, Json> = serde_json::from_slice(&out).unwrap();
+            for (key, name) in KEYS {
+                let of_ids =
+                    matches!(key, Key::TraceId | Key::SpanId | Key::TraceFlags | Key::Sampled);
+                let expected = is_in(key)
+                    && (with_ids || !of_ids)
+                    // A line's number without its file says nothing.
+                    && (key != Key::Line || is_in(Key::File));
+                assert_eq!(json.contains_key(name), expected, "{name} in {json:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_id_has_two_digits_a_byte() {
         let mut out = Vec::new();
         hex(&mut out, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210_u128.to_be_bytes());
