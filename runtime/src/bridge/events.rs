@@ -141,7 +141,7 @@ where
         };
         let attributes = attributes(metadata.level(), target, fields);
         if !from_log {
-            scratch.share();
+            scratch.share(event);
         }
         scratch::keep(scratch);
         span.add_event_with_timestamp(name, time, attributes);
@@ -499,6 +499,32 @@ mod tests {
         let (span, lines) = both(|layer| layer, event);
         assert_eq!(attributes_of(&span, 0)[2].1, Attribute::String(redact::REDACTED.into()));
         assert_eq!(lines[0]["password"], redact::REDACTED);
+    }
+
+    #[test]
+    fn what_a_layer_between_says_elsewhere_is_not_taken_for_the_event() {
+        /// Hands each event on to another subscriber, and says nothing of what was in it.
+        struct Elsewhere(Dispatch);
+        impl<S: Subscriber> Layer<S> for Elsewhere {
+            fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+                let none: Vec<Option<&dyn tracing_core::field::Value>> =
+                    event.metadata().fields().iter().map(|_| None).collect();
+                let values = event.metadata().fields().value_set_all(&none);
+                self.0.event(&Event::new(event.metadata(), &values));
+            }
+        }
+        let lines = Lines::default();
+        let other = crate::log::layer().json().with_writer(lines.clone());
+        let handle = other.handle();
+        let elsewhere = Elsewhere(Dispatch::new(registry().with(other)));
+        let provider = SdkTracerProvider::builder().build();
+        let subscriber = Front::new(registry().with(EventLayer::new()).with(elsewhere));
+        with_default(subscriber, || {
+            provider.tracer("test").in_span("span", |_| info!(what = "private", "said"));
+        });
+        assert!(handle.flush(Duration::from_secs(60)));
+        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(!line.is_empty() && !line.contains("private"), "{line}");
     }
 
     #[test]

@@ -271,7 +271,7 @@ where
         // The span's event has been made of the same fields.
         let rendered = settled.shares
             && place.is_distinct()
-            && scratch.take_shared()
+            && scratch.take_shared(event)
             && scratch.fields.are_as_given();
         if !rendered {
             scratch.start(self.room);

@@ -11,7 +11,7 @@ use super::fields::Fields;
 pub(crate) struct Scratch {
     pub(crate) fields: Fields,
     /// Which event's they are, if the next layer may have them.
-    fields_of: Option<Serial>,
+    fields_of: Option<Shared>,
     pub(super) line: Vec<u8>,
     pub(super) seconds: Seconds,
 }
@@ -22,6 +22,15 @@ const KEPT: usize = 64 * 1024;
 /// Which of the thread's events; no two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Serial(u64);
+
+/// Which event, and where it stands: a layer may hand another one to another subscriber meanwhile, which
+/// nobody says to be under way.
+type Shared = (Serial, usize);
+
+#[inline]
+fn shared<E>(event: &E) -> Option<Shared> {
+    UNDER_WAY.get().map(|serial| (serial, std::ptr::from_ref(event).addr()))
+}
 
 thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
@@ -89,17 +98,17 @@ impl Scratch {
         self.fields.start(room);
     }
 
-    /// The fields are complete, and as the next layer may have them.
+    /// The fields of `event` are complete, and as the next layer may have them.
     #[inline]
-    pub(crate) fn share(&mut self) {
-        self.fields_of = UNDER_WAY.get();
+    pub(crate) fn share<E>(&mut self, event: &E) {
+        self.fields_of = shared(event);
     }
 
     /// Whether the fields are those of this event already: for one layer, which may add to them.
     #[inline]
-    pub(super) fn take_shared(&mut self) -> bool {
+    pub(super) fn take_shared<E>(&mut self, event: &E) -> bool {
         let of = self.fields_of.take();
-        of.is_some() && of == UNDER_WAY.get()
+        of.is_some() && of == shared(event)
     }
 }
 
@@ -109,31 +118,35 @@ mod tests {
 
     #[test]
     fn an_event_within_an_event_has_its_own_time_and_fields() {
+        let event = "stands for one";
         let mut scratch = Scratch::default();
         let outer = UnderWay::begin();
         let time_of_outer = time();
-        scratch.share();
+        scratch.share(&event);
         {
             let _inner = UnderWay::begin();
             std::thread::sleep(std::time::Duration::from_millis(1));
             assert!(time() > time_of_outer);
             let mut inner = Scratch::default();
-            assert!(!inner.take_shared());
-            inner.share();
-            assert!(inner.take_shared() && !inner.take_shared());
+            assert!(!inner.take_shared(&event));
+            inner.share(&event);
+            assert!(inner.take_shared(&event) && !inner.take_shared(&event));
+            inner.share(&event);
+            assert!(!inner.take_shared(&"another"));
         }
-        assert!(scratch.take_shared());
-        scratch.share();
+        assert!(scratch.take_shared(&event));
+        scratch.share(&event);
         drop(outer);
         let _next = UnderWay::begin();
-        assert!(!scratch.take_shared());
+        assert!(!scratch.take_shared(&event));
     }
 
     #[test]
     fn where_nobody_says_that_an_event_is_under_way_nothing_is_shared() {
+        let event = "stands for one";
         let mut scratch = Scratch::default();
-        scratch.share();
-        assert!(!scratch.take_shared());
+        scratch.share(&event);
+        assert!(!scratch.take_shared(&event));
         let first = time();
         std::thread::sleep(std::time::Duration::from_millis(1));
         assert!(time() > first);
