@@ -1,13 +1,18 @@
 //! What goes wrong between a service and its database: each fault shows one outcome, in the span, in
 //! the numbers of the database and of the function that met it, and in its line.
 
-use opentelemetry::trace::{SpanKind, Status};
+use metrics::{
+    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+use opentelemetry::Context;
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
 use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::postgres::Postgres;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 type PgPool = redspan::sqlx::Pool<sqlx::Postgres>;
@@ -123,6 +128,65 @@ async fn a_slow_query() {
     let measured = seen.histogram(DURATION, &[("db_query_summary", "SELECT")]).unwrap();
     assert!(measured.count == 2 && measured.sum >= 0.06, "{measured:?}");
     assert_eq!((seen.calls("work").ok, seen.log("work: ok").field("error.type")), (1, None));
+}
+
+/// A recorder of somebody else's that panics whenever something is measured.
+struct Torn;
+
+impl HistogramFn for Torn {
+    fn record(&self, _: f64) {
+        panic!("the recorder is torn");
+    }
+}
+
+impl Recorder for Torn {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        match key.name() {
+            "db.client.operation.duration" => Histogram::from_arc(Arc::new(Torn)),
+            _ => Histogram::noop(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_whose_recorder_panics_ends_once() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 1, Duration::from_secs(3)).await;
+    let ((), seen) = testing::scope_async(async {
+        for query in ["SELECT 1", "SELECT * FROM nowhere"] {
+            let _torn = metrics::set_default_local_recorder(&Torn);
+            for whole in [true, false] {
+                let pool = pool.clone();
+                let work = async move {
+                    match whole {
+                        true => drop(sqlx::query(query).fetch_all(&pool).await),
+                        false => drop(sqlx::query(query).fetch_optional(&pool).await),
+                    }
+                };
+                let done = tokio::spawn(work.with_context(Context::current())).await;
+                assert!(done.unwrap_err().is_panic());
+            }
+        }
+    })
+    .await;
+    let spans = seen.spans_named("SELECT").into_iter().chain(seen.spans_named("SELECT nowhere"));
+    let panics = spans.map(|span| text(&span, "error.type")).collect::<Vec<_>>();
+    assert_eq!(panics, ["panic"; 4], "{seen:?}");
 }
 
 #[tokio::test]

@@ -169,6 +169,8 @@ impl<'a> Operation<'a> {
             Poll::Ready(answer) => ends(answer, &mut self.rows),
             Poll::Pending => None,
         };
+        // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
+        self.ended = ended.is_some();
         let verdict = ended.map(|ended| match ended {
             Ok(()) => self.about.judge(Outcome::Ok, None),
             Err(error) => self.about.judge(Outcome::Error, Some(error)),
@@ -181,7 +183,6 @@ impl<'a> Operation<'a> {
     }
 
     fn end(&mut self, verdict: Verdict) {
-        self.ended = true;
         let Verdict { outcome, at, status_code, failed } = verdict;
         if let Some(rows) = self.rows.filter(|_| outcome == Outcome::Ok) {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);
