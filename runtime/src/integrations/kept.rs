@@ -6,7 +6,7 @@ use metrics::Recorder;
 #[cfg(feature = "_http")]
 use std::borrow::Cow;
 #[cfg(feature = "_http")]
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 #[cfg(feature = "_http")]
 use std::thread::LocalKey;
@@ -102,7 +102,11 @@ const WAYS: usize = 4;
 
 /// The handles that a thread asks for: the first ones stay, and where there is no room the last one does.
 #[cfg(feature = "_http")]
-pub(super) struct Near<K, V>([RefCell<Option<Found<K, V>>>; NEAR]);
+pub(super) struct Near<K, V> {
+    held: [RefCell<Option<Found<K, V>>>; NEAR],
+    /// Whose handles these are: another one may come to lie where one lay that is gone.
+    recorder: Cell<usize>,
+}
 
 #[cfg(feature = "_http")]
 struct Found<K, V> {
@@ -116,7 +120,16 @@ struct Found<K, V> {
 #[cfg(feature = "_http")]
 impl<K, V> Near<K, V> {
     pub(super) const fn new() -> Self {
-        Near([const { RefCell::new(None) }; NEAR])
+        Near { held: [const { RefCell::new(None) }; NEAR], recorder: Cell::new(0) }
+    }
+
+    #[cold]
+    fn forget_all_but(&self, recorder: usize) {
+        self.recorder.set(recorder);
+        for held in &self.held {
+            // Dropped outside of the borrow: it may be somebody else's code.
+            drop(held.try_borrow_mut().ok().and_then(|mut held| held.take()));
+        }
     }
 }
 
@@ -142,8 +155,11 @@ impl<K: Clone + PartialEq + 'static, V: Clone> Kept<K, V> {
         let at = ((word.as_ptr().addr() >> 3) ^ (of[0] >> 4) ^ hint) % NEAR;
         let mut free = at;
         let found = near.try_with(|near| {
+            if near.recorder.get() != of[1] {
+                near.forget_all_but(of[1]);
+            }
             for slot in (at..at + WAYS).map(|slot| slot % NEAR) {
-                let held = near.0[slot].try_borrow().ok()?;
+                let held = near.held[slot].try_borrow().ok()?;
                 let Some(found) = held.as_ref() else {
                     // None was ever put behind it.
                     free = slot;
@@ -163,7 +179,7 @@ impl<K: Clone + PartialEq + 'static, V: Clone> Kept<K, V> {
         let _ = near.try_with(|near| {
             let (key, handle) = (key.clone(), handle.clone());
             let found = Found { of, place: word, key, handle };
-            near.0[free].try_borrow_mut().ok()?.replace(found)
+            near.held[free].try_borrow_mut().ok()?.replace(found)
         });
         with(&handle)
     }
@@ -226,12 +242,30 @@ mod tests {
         let lies = |key: u8| {
             NEAR.with(|near| {
                 let same = |found: &Found<u8, String>| found.place == "/a" && found.key == key;
-                near.0.iter().filter(|held| held.borrow().as_ref().is_some_and(same)).count()
+                near.held.iter().filter(|held| held.borrow().as_ref().is_some_and(same)).count()
             })
         };
         assert_eq!([lies(1), lies(2)], [1, 1], "side by side");
         assert_eq!(ask(&KEPT, Cow::Owned("/a".into()), 1), 3, "a copy is the same place");
         assert_eq!(ask(&OTHERS, a.clone(), 1), 4);
         metrics::with_local_recorder(&recorder(), || assert_eq!(ask(&KEPT, a.clone(), 1), 5));
+    }
+
+    #[cfg(feature = "_http")]
+    #[test]
+    fn a_recorder_that_lies_where_one_lay_before_has_handles_of_its_own() {
+        thread_local! {
+            static NEAR: Near<(), u8> = const { Near::new() };
+        }
+        static KEPT: Kept<(), u8> = Kept::new();
+        let ask = |number: u8| {
+            let place = Cow::Borrowed("/a");
+            KEPT.with_near(&NEAR, &place, (&(), 0), |_| number, u8::clone, u8::clone)
+        };
+        let here = recorder();
+        assert_eq!(metrics::with_local_recorder(&here, || ask(1)), 1);
+        assert_eq!(metrics::with_local_recorder(&here, || ask(2)), 1);
+        assert_eq!(ask(3), 3);
+        assert_eq!(metrics::with_local_recorder(&here, || ask(4)), 4, "it may be another");
     }
 }
