@@ -4,6 +4,7 @@ use opentelemetry as otel;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use redspan::instrumented;
 use redspan::sample::{Decision, Sampling, parent_based};
+use redspan_tests::Discard;
 use redspan_tests::counting::{self, Counting};
 use std::cell::Cell;
 use std::fmt;
@@ -12,7 +13,6 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Once;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -20,24 +20,6 @@ static ALLOCATOR: Counting = Counting;
 thread_local! {
     /// What the sampler says of roots that begin on this thread.
     static SAMPLED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Throws spans away.
-struct Discard;
-
-impl redspan::export::SpanSink for Discard {
-    fn describe(&self) -> String {
-        String::from("nobody")
-    }
-
-    fn export(
-        &mut self,
-        batch: Vec<opentelemetry_sdk::trace::SpanData>,
-        _: Duration,
-    ) -> Result<(), redspan::export::ExportError> {
-        drop(batch);
-        Ok(())
-    }
 }
 
 /// Installs redspan, once for all tests; each decides for its own thread.

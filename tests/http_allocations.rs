@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use redspan::context::Captured;
 use redspan::propagation::extract;
 use redspan::tower::{ClientLayer, ServerLayer};
+use redspan_tests::Discard;
 use redspan_tests::counting::{self, Counting};
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -13,30 +14,11 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Once;
 use std::task::{self, Poll, Waker};
-use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Throws spans away.
-struct Discard;
-
-impl redspan::export::SpanSink for Discard {
-    fn describe(&self) -> String {
-        String::from("nobody")
-    }
-
-    fn export(
-        &mut self,
-        batch: Vec<opentelemetry_sdk::trace::SpanData>,
-        _: Duration,
-    ) -> Result<(), redspan::export::ExportError> {
-        drop(batch);
-        Ok(())
-    }
-}
 
 /// Installs redspan, once for all tests.
 fn installed() {

@@ -2,35 +2,17 @@
 
 use redspan::instrumented;
 use redspan::sample::{Decision, Sampling, parent_based};
+use redspan_tests::Discard;
 use redspan_tests::counting::{self, Counting};
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Executor, Sqlite};
 use std::cell::Cell;
-use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
     static SAMPLED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Throws spans away.
-struct Discard;
-
-impl redspan::export::SpanSink for Discard {
-    fn describe(&self) -> String {
-        String::from("nobody")
-    }
-
-    fn export(
-        &mut self,
-        batch: Vec<opentelemetry_sdk::trace::SpanData>,
-        _: Duration,
-    ) -> Result<(), redspan::export::ExportError> {
-        drop(batch);
-        Ok(())
-    }
 }
 
 const CALLS: usize = 200;
