@@ -75,34 +75,13 @@ pub fn begin_of(
 /// [`begin`] and [`Started::enter`].
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    // Without a destructor while it is filled, so that it is where the caller has it from the beginning:
-    // to move it would cost more than all that is written into it.
-    let mut entry = ManuallyDrop::new(Entry::new(Running::new(site)));
-    fill(&mut entry);
-    Call(entry)
-}
-
-#[inline(never)]
-fn fill(entry: &mut Entry) {
-    let torn = Torn(entry);
-    let Entry { here, running } = &mut *torn.0;
+    // A call from the beginning: a subscriber's layers are somebody else's code, and may unwind.
+    let mut call = Call::new(Running::new(site));
+    let Entry { here, running } = &mut *call.0;
     begin_plain(running);
     running.ready();
     *here = running.attach();
-    mem::forget(torn);
-}
-
-/// A call that is being begun: a subscriber's layers are somebody else's code, and may unwind.
-struct Torn<'a>(&'a mut Entry);
-
-impl Drop for Torn<'_> {
-    fn drop(&mut self) {
-        let Entry { here, running } = &mut *self.0;
-        running.detach(mem::take(here));
-        if let Some(outcome) = running.if_dropped() {
-            running.end_without_value(outcome);
-        }
-    }
+    call
 }
 
 /// Counts the start of a call whose span is to be below another one than the current:
@@ -147,7 +126,7 @@ impl Started {
 
     /// Makes the call current on this thread.
     pub fn enter(self) -> Call {
-        let mut call = Call(ManuallyDrop::new(Entry::new(self.0)));
+        let mut call = Call::new(self.0);
         let Entry { here, running } = &mut *call.0;
         running.ready();
         *here = running.attach();
@@ -178,14 +157,12 @@ impl Drop for Entry {
     }
 }
 
-impl Entry {
+impl Call {
     #[inline]
     fn new(running: Running) -> Self {
-        Entry { here: Here::default(), running }
+        Call(ManuallyDrop::new(Entry { here: Here::default(), running }))
     }
-}
 
-impl Call {
     /// Ends the call as the value it returned says.
     #[inline(never)]
     pub fn finish(&mut self, verdict: Verdict<'_>) {
