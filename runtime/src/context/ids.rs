@@ -60,12 +60,10 @@ static HEX: [[u8; 2]; 256] = {
     hex
 };
 
-/// Writes bytes as lower-case hex digits, two for each: `out` is twice as long.
+/// Lower-case hex digits, two a byte.
 #[inline]
-pub(crate) fn write_hex(out: &mut [u8], bytes: &[u8]) {
-    for (digits, byte) in out.as_chunks_mut().0.iter_mut().zip(bytes) {
-        *digits = HEX[usize::from(*byte)];
-    }
+pub(crate) fn hex<const N: usize>(bytes: [u8; N]) -> [[u8; 2]; N] {
+    bytes.map(|byte| HEX[usize::from(byte)])
 }
 
 #[cfg(test)]
@@ -75,11 +73,13 @@ mod tests {
 
     #[test]
     fn bytes_are_written_as_digits() {
-        let bytes: Vec<u8> = (0..=255).collect();
-        let mut hex = [0; 512];
-        write_hex(&mut hex, &bytes);
+        let bytes: [u8; 256] = std::array::from_fn(|byte| byte as u8);
         let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(str::from_utf8(&hex), Ok(&*expected));
+        assert_eq!(str::from_utf8(hex(bytes).as_flattened()), Ok(&*expected));
+        let trace_id = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210_u128.to_be_bytes();
+        assert_eq!(hex(trace_id).as_flattened(), b"0123456789abcdeffedcba9876543210");
+        let span_id = 0x00ff_a0f9_9f0a_90ff_u64.to_be_bytes();
+        assert_eq!(hex(span_id).as_flattened(), b"00ffa0f99f0a90ff");
     }
 
     #[test]

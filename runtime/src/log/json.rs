@@ -9,6 +9,7 @@ use super::fields::{Fields, Value};
 use super::keys::{self, Key};
 use super::line::Line;
 use super::record;
+use crate::context::ids::hex;
 use serde_json::Value as Json;
 use tracing_core::Level;
 
@@ -133,11 +134,11 @@ impl Writer {
         if let Some(ids) = line.ids {
             if !self.trace_id.is_empty() {
                 out.extend_from_slice(&self.trace_id);
-                hex(out, ids.trace_id.to_bytes());
+                out.extend_from_slice(hex(ids.trace_id.to_bytes()).as_flattened());
             }
             if !self.span_id.is_empty() {
                 out.extend_from_slice(&self.span_id);
-                hex(out, ids.span_id.to_bytes());
+                out.extend_from_slice(hex(ids.span_id.to_bytes()).as_flattened());
             }
             let state = usize::from(ids.pending) << 1 | usize::from(ids.sampled);
             out.extend_from_slice(&self.sampled[state]);
@@ -341,23 +342,6 @@ pub(crate) fn not_a_number(value: f64) -> Option<&'static str> {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// The digits of an id, without quotes.
-fn hex<const BYTES: usize>(out: &mut Vec<u8>, id: [u8; BYTES]) {
-    let mut digits = [[0; 8]; 4];
-    let fours = id.as_chunks().0;
-    for (eight, four) in digits.iter_mut().zip(fours) {
-        // One digit a byte, eight at a time.
-        let mut digits = u64::from(u32::from_be_bytes(*four));
-        digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
-        digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff;
-        digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
-        let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
-        let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1);
-        *eight = text.to_be_bytes();
-    }
-    out.extend_from_slice(digits.as_flattened().get(..BYTES * 2).unwrap_or_default());
-}
-
 /// A text under its key, if that is written.
 fn text(out: &mut Vec<u8>, before: &[u8], text: &str) {
     if !before.is_empty() {
@@ -538,14 +522,6 @@ mod tests {
                 assert_eq!(json.contains_key(name), expected, "{name} in {json:?}");
             }
         }
-    }
-
-    #[test]
-    fn an_id_has_two_digits_a_byte() {
-        let mut out = Vec::new();
-        hex(&mut out, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210_u128.to_be_bytes());
-        hex(&mut out, 0x00ff_a0f9_9f0a_90ff_u64.to_be_bytes());
-        assert_eq!(out, b"0123456789abcdeffedcba987654321000ffa0f99f0a90ff");
     }
 
     #[test]

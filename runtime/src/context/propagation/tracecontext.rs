@@ -4,7 +4,7 @@
 //! strangers' traces.
 
 use super::carriers::{OWS, all, only};
-use crate::context::ids::{RANDOM, write_hex};
+use crate::context::ids::{RANDOM, hex};
 use crate::context::pending;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -59,9 +59,9 @@ fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
 /// As [`parse`] reads it.
 fn shown(span: &SpanContext, flags: TraceFlags) -> String {
     let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    write_hex(&mut header[3..35], &span.trace_id().to_bytes());
-    write_hex(&mut header[36..52], &span.span_id().to_bytes());
-    write_hex(&mut header[53..], &[flags.to_u8()]);
+    header[3..35].copy_from_slice(hex(span.trace_id().to_bytes()).as_flattened());
+    header[36..52].copy_from_slice(hex(span.span_id().to_bytes()).as_flattened());
+    header[53..].copy_from_slice(hex([flags.to_u8()]).as_flattened());
     str::from_utf8(&header).unwrap_or_default().to_owned()
 }
 

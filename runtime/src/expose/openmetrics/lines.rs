@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::out::{Out, Padded, Short};
+use crate::context::ids::hex;
 use crate::exemplar::{Exemplar, Slot};
 use crate::expose::number::{Digits, float};
 use crate::metrics::exponential::Exponential;
@@ -245,9 +246,4 @@ fn write_exemplar(out: &mut Out, exemplar: &Exemplar) {
         let digit = |size: u32| b'0' + (since.subsec_millis() / size % 10) as u8;
         out.bytes(&[b'.', digit(100), digit(10), digit(1)]);
     }
-}
-
-fn hex<const N: usize>(bytes: [u8; N]) -> [[u8; 2]; N] {
-    let digit = |four: u8| if four < 10 { b'0' + four } else { b'a' + four - 10 };
-    bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)])
 }
