@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
         "quiet",
         "protobuf",
         "watch",
+        "spares",
     ],
     &["red"],
     &["service", "slo"],

@@ -123,6 +123,7 @@ mod service;
 mod sharded;
 mod slo;
 mod span;
+mod spares;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod watch;

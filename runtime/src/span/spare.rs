@@ -6,8 +6,8 @@
 //! again.
 
 use super::record::{Extra, Record};
+use crate::spares::Spares;
 use opentelemetry::KeyValue;
-use std::cell::RefCell;
 
 /// Of each; one comes back with each span that ends, so more are hardly ever held.
 const MOST: usize = 8;
@@ -18,67 +18,40 @@ const ROOM: usize = 10;
 /// A longer list is not kept.
 const MOST_ROOM: usize = 32;
 
-#[derive(Default)]
-struct Spare {
-    attributes: Vec<Vec<KeyValue>>,
-    // As boxes, which is how spans have them.
-    #[allow(clippy::vec_box, reason = "the boxes are what is spared")]
-    extras: Vec<Box<Extra>>,
-}
-
 thread_local! {
-    static SPARE: RefCell<Spare> = RefCell::default();
-}
-
-/// Asks what this thread has; nothing when it is ending, or in the middle of that: an allocator may be
-/// annotated too.
-#[inline]
-fn spare<T>(f: impl FnOnce(&mut Spare) -> Option<T>) -> Option<T> {
-    SPARE.try_with(|spare| f(&mut *spare.try_borrow_mut().ok()?)).ok()?
+    static LISTS: Spares<Vec<KeyValue>, MOST> = const { Spares::new() };
+    // As boxes, which is how spans have them.
+    static EXTRAS: Spares<Box<Extra>, MOST> = const { Spares::new() };
 }
 
 /// An empty list with room for so many.
 pub(crate) fn attributes(room: usize) -> Vec<KeyValue> {
-    let held = if room <= ROOM { spare(|spare| spare.attributes.pop()) } else { None };
+    let held = if room <= ROOM { Spares::take(&LISTS) } else { None };
     held.unwrap_or_else(|| Vec::with_capacity(room.max(ROOM)))
 }
 
 /// A span's [`Extra`], empty.
 pub(super) fn extra() -> Box<Extra> {
-    spare(|spare| spare.extras.pop()).unwrap_or_default()
+    Spares::take(&EXTRAS).unwrap_or_default()
 }
 
 /// Takes what a record has that is done.
 pub(super) fn keep(record: Record) {
-    // What is in it is dropped before anything is borrowed.
     keep_list(record.live.attributes);
     if let Some(mut extra) = record.live.extra {
         // Most spans with values of their own have a few again: the list stays, which is never long.
         let mut candidates = std::mem::take(&mut extra.candidates);
         candidates.0.clear();
         *extra = Extra { candidates, ..Extra::default() };
-        let mut extra = Some(extra);
-        spare(|spare| {
-            if spare.extras.len() < MOST {
-                spare.extras.extend(extra.take());
-            }
-            Some(())
-        });
+        Spares::keep(&EXTRAS, extra);
     }
 }
 
 fn keep_list(mut list: Vec<KeyValue>) {
     list.clear();
-    if !(ROOM..=MOST_ROOM).contains(&list.capacity()) {
-        return;
+    if (ROOM..=MOST_ROOM).contains(&list.capacity()) {
+        Spares::keep(&LISTS, list);
     }
-    let mut list = Some(list);
-    spare(|spare| {
-        if spare.attributes.len() < MOST {
-            spare.attributes.extend(list.take());
-        }
-        Some(())
-    });
 }
 
 #[cfg(test)]
@@ -133,11 +106,12 @@ mod tests {
         keep(done(MOST_ROOM + 1));
         let many: Vec<_> = (0..3 * MOST).map(|_| done(2)).collect();
         many.into_iter().for_each(keep);
-        let held = spare(|spare| {
-            assert!(spare.attributes.iter().all(|list| list.capacity() <= MOST_ROOM));
-            Some((spare.attributes.len(), spare.extras.len()))
+        let lists = Spares::held(&LISTS, |lists| {
+            assert!(lists.iter().all(|list| list.capacity() <= MOST_ROOM));
+            lists.len()
         });
-        assert_eq!(held, Some((MOST, MOST)));
+        let extras = Spares::held(&EXTRAS, <[_]>::len);
+        assert_eq!((lists, extras), (MOST, MOST));
         assert!(attributes(ROOM + 1).capacity() > ROOM);
     }
 }

@@ -1,7 +1,7 @@
 //! Where a request lies while it is in flight.
 
 use super::exchange::Exchange;
-use std::cell::RefCell;
+use crate::spares::Spares;
 
 type Place = Box<Option<Exchange>>;
 
@@ -9,7 +9,7 @@ type Place = Box<Option<Exchange>>;
 const MOST: usize = 64;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Place>> = RefCell::new(Vec::with_capacity(MOST));
+    static PLACES: Spares<Place, MOST> = const { Spares::new() };
 }
 
 /// A request in flight, or none. One word, since futures and answers that have it are moved about.
@@ -22,8 +22,7 @@ impl InFlight {
     pub(super) const NONE: InFlight = InFlight(None);
 
     pub(super) fn new(exchange: Exchange) -> Self {
-        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop());
-        let mut place = spare.ok().flatten().unwrap_or_default();
+        let mut place = Spares::take(&PLACES).unwrap_or_default();
         *place = Some(exchange);
         InFlight(Some(place))
     }
@@ -42,15 +41,7 @@ impl Drop for InFlight {
         let Some(mut place) = self.0.take() else { return };
         // Before anything is borrowed: what it holds may come here.
         *place = None;
-        let mut place = Some(place);
-        // Else the thread is ending.
-        let _ = SPARE.try_with(|spare| {
-            if let Ok(mut spare) = spare.try_borrow_mut()
-                && spare.len() < MOST
-            {
-                spare.extend(place.take());
-            }
-        });
+        Spares::keep(&PLACES, place);
     }
 }
 
@@ -80,8 +71,7 @@ mod tests {
         assert!(std::ptr::eq(place(&mut again), at));
         let many: Vec<InFlight> = (0..2 * MOST).map(|_| begin()).collect();
         drop(many);
-        assert_eq!(SPARE.with(|spare| spare.borrow().len()), MOST);
-        let spared = |place: &Place| place.is_none();
-        assert!(SPARE.with(|spare| spare.borrow().iter().all(spared)));
+        let spared = |places: &[Place]| (places.len(), places.iter().all(|place| place.is_none()));
+        assert_eq!(Spares::held(&PLACES, spared), (MOST, true));
     }
 }
