@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::bridge::subscriber::Front;
     use crate::log::LogLayer;
+    use crate::log::tests::Output;
     use crate::redact::Redaction;
     use std::io;
     use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -406,19 +407,6 @@ mod tests {
         assert!(spans[0].attributes.iter().any(|kv| kv.key.as_str() == "rendered"));
     }
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// Runs `body` in a span under both layers, and answers the span and the lines.
     fn both(
         layer: impl FnOnce(LogLayer) -> LogLayer,
@@ -426,13 +414,12 @@ mod tests {
     ) -> (SpanData, Vec<serde_json::Value>) {
         let ended = Ended::default();
         let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
-        let lines = Lines::default();
-        let layer = layer(crate::log::layer().with_writer(lines.clone()));
+        let output = Output::default();
+        let layer = layer(crate::log::layer().with_writer(output.clone()));
         let handle = layer.handle();
         let subscriber = Front::new(registry().with(EventLayer::new()).with(layer));
         with_default(subscriber, || provider.tracer("test").in_span("span", |_| body()));
-        assert!(handle.flush(Duration::from_secs(60)));
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = output.take(&handle);
         let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         (ended.0.lock().unwrap().remove(0), lines)
     }
@@ -513,8 +500,8 @@ mod tests {
                 self.0.event(&Event::new(event.metadata(), &values));
             }
         }
-        let lines = Lines::default();
-        let other = crate::log::layer().json().with_writer(lines.clone());
+        let output = Output::default();
+        let other = crate::log::layer().json().with_writer(output.clone());
         let handle = other.handle();
         let elsewhere = Elsewhere(Dispatch::new(registry().with(other)));
         let provider = SdkTracerProvider::builder().build();
@@ -522,8 +509,7 @@ mod tests {
         with_default(subscriber, || {
             provider.tracer("test").in_span("span", |_| info!(what = "private", "said"));
         });
-        assert!(handle.flush(Duration::from_secs(60)));
-        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let line = output.take(&handle);
         assert!(!line.is_empty() && !line.contains("private"), "{line}");
     }
 

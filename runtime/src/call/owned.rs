@@ -248,7 +248,7 @@ impl OwnedSpan {
     #[inline]
     pub(crate) fn leave(&mut self, entered: Entered) {
         if entered.attached.is_there() {
-            self.view = entered.attached.detach(&mut Context::new()).ok().flatten();
+            self.view = entered.attached.detach_copy();
         }
         self.if_dropped = entered.otherwise;
     }

@@ -182,11 +182,6 @@ pub(crate) fn attach(
     attached.flatten().unwrap_or_default()
 }
 
-/// [`attach`] of what holds no span of ours, and is not needed again.
-pub(crate) fn attach_foreign(mut context: Context) -> Attached {
-    attach(&mut context, None, &mut None)
-}
-
 /// Lays `context` over what is attached.
 pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
     frames(|_| attach_unless_borrowed(context.clone())).flatten()
@@ -209,6 +204,12 @@ impl Attached {
     pub(crate) fn detach(mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
         let mut view = None;
         self.pop(context, &mut view).map(|()| view)
+    }
+
+    /// As [`detach`](Self::detach), of a copy that is not needed again: hands back the view.
+    #[inline]
+    pub(crate) fn detach_copy(self) -> Option<Box<View>> {
+        self.detach(&mut Context::new()).ok().flatten()
     }
 
     #[inline]

@@ -105,12 +105,11 @@ impl Captured {
 
     fn enter(&self, mut view: Option<Box<View>>) -> Inside<'_> {
         let entered = self.span.enter();
-        let attached = match &self.own {
-            Some((context, metadata)) => {
-                current::attach(&mut context.clone(), Some(metadata), &mut view)
-            }
-            None => current::attach_foreign(self.context.clone()),
+        let (context, metadata) = match &self.own {
+            Some((context, metadata)) => (context, Some(*metadata)),
+            None => (&self.context, None),
         };
+        let attached = current::attach(&mut context.clone(), metadata, &mut view);
         let covered = self.own.as_ref().is_some_and(|(own, _)| !same_span(own, &self.context));
         let above = if covered { current::attach_over(&self.context) } else { None };
         let calls = callers::are_labels().then(|| callers::enter(self.caller));
@@ -136,8 +135,7 @@ impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        let attached = std::mem::take(&mut self.attached);
-        attached.detach(&mut Context::new()).ok().flatten()
+        std::mem::take(&mut self.attached).detach_copy()
     }
 }
 

@@ -40,7 +40,7 @@ mod sink;
 pub(crate) mod span_ids;
 pub(crate) mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod value;
 mod writer;
 

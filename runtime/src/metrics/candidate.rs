@@ -22,8 +22,8 @@ use std::time::SystemTime;
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static TO_OTHERS: OnceLock<fn(&SpanContext, Candidate)> = OnceLock::new();
 
-/// How many are gathered before the bell is rung: no span takes more.
-const MOST: usize = 8;
+/// How many one span may carry: more are not gathered before the bell is rung.
+pub(crate) const MOST: usize = 8;
 
 thread_local! {
     /// One, or those that were gathered.

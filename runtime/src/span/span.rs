@@ -15,9 +15,6 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::time::SystemTime;
 
-/// Exemplar candidates of user metrics that one span may carry.
-const MAX_CANDIDATES: usize = 8;
-
 /// A span. [`Tracer`](crate::span::Tracer) makes them; sites make theirs themselves.
 #[derive(Debug)]
 pub struct Span {
@@ -155,17 +152,15 @@ impl Span {
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&self.context, on_its_way);
         if *self.context.trace_state() != TraceState::NONE {
-            let ids = &self.context;
-            let bare = SpanContext::new(
-                ids.trace_id(),
-                ids.span_id(),
-                ids.trace_flags(),
-                ids.is_remote(),
-                TraceState::NONE,
-            );
             live.extra().stated = Some(match live.owned {
                 // Nobody asks it any more: who has the context has OpenTelemetry's own copy.
-                true => std::mem::replace(&mut self.context, bare),
+                true => {
+                    let ids = &self.context;
+                    let (trace_id, span_id) = (ids.trace_id(), ids.span_id());
+                    let (flags, remote) = (ids.trace_flags(), ids.is_remote());
+                    let bare = SpanContext::new(trace_id, span_id, flags, remote, TraceState::NONE);
+                    std::mem::replace(&mut self.context, bare)
+                }
                 false => self.context.clone(),
             });
         }
@@ -258,7 +253,7 @@ impl opentelemetry::trace::Span for Span {
                 }
                 while let Some(candidate) = candidate::take() {
                     let extra = live.extra();
-                    if extra.candidates.0.len() < MAX_CANDIDATES {
+                    if extra.candidates.0.len() < candidate::MOST {
                         extra.candidates.0.push(candidate);
                     }
                 }

@@ -297,16 +297,22 @@ impl<'a> Recorder<'a> {
     }
 
     fn shown(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        self.rendered(field, |it| it.write(value));
+    }
+
+    /// `render` runs where the text is written, and not for what is left out.
+    #[inline]
+    fn rendered(&mut self, field: &Field, render: impl FnOnce(&mut Self) -> Range<usize>) {
         if let Some(name) = self.plain_name(field) {
-            let text = self.write(value);
+            let text = render(self);
             return self.keep(name, Value::Text(text));
         }
         match self.name_of(field) {
             Told::Name(name) => {
-                let text = self.write(value);
+                let text = render(self);
                 self.push(name, Value::Text(text));
             }
-            Told::Message => self.fields.message = Some(self.write(value)),
+            Told::Message => self.fields.message = Some(render(self)),
             Told::Nothing => {}
         }
     }
@@ -352,18 +358,7 @@ impl Visit for Recorder<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if let Some(name) = self.plain_name(field) {
-            let text = self.text(value);
-            return self.keep(name, Value::Text(text));
-        }
-        match self.name_of(field) {
-            Told::Name(name) => {
-                let text = self.text(value);
-                self.push(name, Value::Text(text));
-            }
-            Told::Message => self.fields.message = Some(self.text(value)),
-            Told::Nothing => {}
-        }
+        self.rendered(field, |it| it.text(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -29,7 +29,7 @@ use crate::context::scope;
 const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -52,7 +52,7 @@ impl Output {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn take(&self, handle: &LogHandle) -> String {
+    pub(crate) fn take(&self, handle: &LogHandle) -> String {
         assert!(handle.flush(LONG));
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }

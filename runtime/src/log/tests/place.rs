@@ -2,13 +2,13 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tracing::{Event, Subscriber, info, subscriber::with_default};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{registry, reload};
 
+use super::Output;
 use crate::log::fields::{Fields, Recorder};
 use crate::log::names::Reserved;
 use crate::log::place::Place;
@@ -115,23 +115,10 @@ fn what_one_redaction_let_pass_another_still_hides() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_layer_that_is_told_more_later_forgets_what_it_knew_of_its_places() {
-    let lines = Lines::default();
-    let layer = crate::log::layer().json().with_writer(lines.clone());
+    let output = Output::default();
+    let layer = crate::log::layer().json().with_writer(output.clone());
     let said = layer.handle();
     let (layer, handle) = reload::Layer::new(layer.redact(Redaction::none()));
     with_default(registry().with(layer), || {
@@ -144,8 +131,7 @@ fn a_layer_that_is_told_more_later_forgets_what_it_knew_of_its_places() {
             handle.modify(more).unwrap();
         }
     });
-    assert!(said.flush(Duration::from_secs(60)));
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let lines = output.take(&said);
     let [before, after] = lines.lines().collect::<Vec<_>>().try_into().unwrap();
     assert!(before.contains("hunter2") && !after.contains("hunter2"), "{lines}");
 }
