@@ -167,6 +167,30 @@ fn a_panicking_main_loses_nothing_that_had_finished() {
 }
 
 #[test]
+fn the_line_that_says_why_a_program_exits_is_written() {
+    let child = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "exits", "--ignored", "--nocapture"])
+        .output()
+        .expect("a new process");
+    let out = String::from_utf8_lossy(&child.stdout);
+    assert_eq!(child.status.code(), Some(3), "{out}");
+    assert!(out.contains("no database"), "{out}");
+}
+
+/// Not a test: a service that ends itself.
+#[test]
+#[ignore = "another test starts it"]
+fn exits() {
+    let _telemetry = redspan::init!().expect("installed");
+    // So many that they are still being gathered.
+    for _ in 0..20 {
+        tracing::info!("looking for the database");
+    }
+    tracing::error!("no database");
+    std::process::exit(3);
+}
+
+#[test]
 fn calls_in_flight_are_shown_with_age_and_place() {
     let test = "calls_in_flight_are_shown_with_age_and_place";
     alone(test, &[], || {

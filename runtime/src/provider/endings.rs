@@ -1,4 +1,4 @@
-//! Ends that are not the end of `main`: signals, and panics that abort.
+//! Ends that are not the end of `main`: signals, panics that abort, and `process::exit`.
 
 use super::builder::Builder;
 use super::guard::Core;
@@ -45,6 +45,8 @@ impl Endings {
         if self.on_panic || cfg!(panic = "abort") {
             on_panic(Arc::downgrade(core));
         }
+        #[cfg(unix)]
+        at_exit::write_lines(&core.logs);
         if self.on_signal { on_signal(Arc::downgrade(core)).err() } else { None }
     }
 }
@@ -82,6 +84,45 @@ fn on_signal(core: Weak<Core>) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// A program that cannot go on says why and calls `process::exit`, which drops no guard and waits for no
+/// thread: without this its last line, the one that matters, would be lost.
+#[cfg(unix)]
+mod at_exit {
+    use crate::log::LogHandle;
+    use crate::quiet;
+    use std::ffi::c_int;
+    use std::process;
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    /// How long the process waits at most, and only if lines are not written yet.
+    const FOR_LINES: Duration = Duration::from_millis(250);
+
+    /// Whose lines, and which process has the thread that writes them: a fork's child has not, and a lock
+    /// that was held in the parent stays locked in it.
+    static LINES: OnceLock<(u32, LogHandle)> = OnceLock::new();
+
+    unsafe extern "C" {
+        safe fn atexit(function: extern "C" fn()) -> c_int;
+    }
+
+    extern "C" fn flush() {
+        if let Some((process, lines)) = LINES.get()
+            && *process == process::id()
+            && !quiet::is_here()
+        {
+            lines.flush(FOR_LINES);
+        }
+    }
+
+    pub(super) fn write_lines(lines: &LogHandle) {
+        // Refused for want of memory only; it is then as without it.
+        if LINES.set((process::id(), lines.clone())).is_ok() {
+            atexit(flush);
+        }
+    }
 }
 
 #[cfg(not(unix))]

@@ -27,7 +27,8 @@ const AT_LEAST: Duration = Duration::from_millis(250);
 
 /// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener.
 /// An exporter that hangs is given five seconds, and the rest one more. Keep it until the end of
-/// `main`.
+/// `main`. `std::process::exit` drops nothing: only log lines are written then (on Unix), so say
+/// [`shutdown`](Telemetry::shutdown) before it.
 #[must_use = "dropping the guard shuts redspan down: keep it, as in `let _telemetry = …`"]
 pub struct Telemetry {
     pub(super) core: Arc<Core>,
