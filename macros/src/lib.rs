@@ -263,7 +263,8 @@ use off as instrumented;
 ///   becomes a closure: `Location::caller()` and panics in it name the line in the body instead of the
 ///   caller's. So it is for `async fn`.
 /// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
-///   (`|text: &str| …`), because nothing on the way out tells it.
+///   (`|text: &str| …`), because nothing on the way out tells it; one that returns what it borrows, or coerces
+///   what it returns, goes through a function that says its type, `fn typed<F: Fn(&str) -> &str>(f: F) -> F { f }`.
 /// - A few lints are silent about what an attribute has written: clippy's `unused_async`, `ptr_arg`,
 ///   `needless_return`, `needless_lifetimes`, `only_used_in_recursion` and `manual_async_fn`, and rustc's
 ///   `unconditional_recursion`. All others say what they say of the bare function, and no more.

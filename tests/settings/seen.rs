@@ -6,7 +6,7 @@ use redspan_tests::certificate::Authority;
 use redspan_tests::{Behaviour, Files, Front, Heard, Receiver, Record, Span, Transport, process};
 
 /// What a warning says.
-const IGNORED: &str = "is ignored and the default holds";
+const IGNORED: &str = " is ignored and the ";
 
 pub(crate) struct Seen {
     pub(crate) spans: Vec<Span>,
@@ -82,11 +82,14 @@ impl Seen {
 
     /// The warnings about a variable.
     pub(crate) fn warnings(&self, variable: &str) -> Vec<&str> {
-        let value = format!("{variable}=");
+        let (value, part) = (format!("{variable}="), format!(" in {variable} is "));
         let of = |line: &&str| match variable {
             // Directives that can be read hold although another one cannot.
             "RUST_LOG" => line.contains("RUST_LOG: ignored") && line.contains("accepted are"),
-            _ => line.contains(&value) && line.contains(IGNORED) && line.contains("expected"),
+            _ => {
+                let named = line.contains(&value) || line.contains(&part);
+                named && line.contains(IGNORED) && line.contains("holds: expected ")
+            }
         };
         self.out.lines().filter(of).collect()
     }

@@ -63,8 +63,8 @@ struct Directives {
 impl Directives {
     fn of(spec: Option<&str>) -> (Self, Option<String>) {
         let (all, warning) = log::filter(spec);
-        let in_brackets = spec.unwrap_or_default().split(',').filter(|part| part.contains('['));
-        let named: Vec<&str> = in_brackets.collect();
+        let (mut named, _) = log::directives(spec);
+        named.retain(|directive| directive.contains('['));
         let named = (!named.is_empty()).then(|| {
             // Nothing else passes: no default directive.
             let off = EnvFilter::builder().with_default_directive(LevelFilter::OFF.into());

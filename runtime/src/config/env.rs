@@ -19,15 +19,18 @@ pub(crate) struct Warning {
     pub(crate) value: String,
     /// What would have been understood, and what happens instead where that is not the default.
     pub(crate) accepted: &'static str,
+    /// Whether `value` is one of several, of which the others hold.
+    pub(crate) part: bool,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}={:?} is ignored and the default holds: expected {}",
-            self.variable, self.value, self.accepted
-        )
+        let Warning { variable, value, accepted, part } = self;
+        match part {
+            false => write!(f, "{variable}={value:?} is ignored and the default holds")?,
+            true => write!(f, "{value:?} in {variable} is ignored and the rest holds")?,
+        }
+        write!(f, ": expected {accepted}")
     }
 }
 
@@ -83,7 +86,15 @@ impl Env {
         value: impl Into<String>,
         accepted: &'static str,
     ) {
-        let warning = Warning { variable, value: value.into(), accepted };
+        self.note(Warning { variable, value: value.into(), accepted, part: false });
+    }
+
+    /// Notes that `value`, one of several in `variable`, could not be used.
+    fn warn_of_part(&mut self, variable: &'static str, value: &str, accepted: &'static str) {
+        self.note(Warning { variable, value: value.into(), accepted, part: true });
+    }
+
+    fn note(&mut self, warning: Warning) {
         // What several signals read is wrong once.
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
@@ -199,13 +210,17 @@ impl Env {
         if text.eq_ignore_ascii_case("none") {
             return Some(Vec::new());
         }
-        let mut list = Vec::new();
+        let (mut list, mut unknown) = (Vec::new(), Vec::new());
         for asked in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             match words.iter().find(|(word, _)| asked.eq_ignore_ascii_case(word)) {
                 Some((_, it)) if list.contains(it) => {}
                 Some((_, it)) => list.push(*it),
-                None => self.warn(variable, asked, accepted),
+                None => unknown.push(asked),
             }
+        }
+        match list.is_empty() {
+            true if !unknown.is_empty() => self.warn(variable, text.as_str(), accepted),
+            _ => unknown.into_iter().for_each(|it| self.warn_of_part(variable, it, accepted)),
         }
         Some(list).filter(|list| !list.is_empty())
     }
@@ -226,7 +241,8 @@ impl Env {
                 Some(pair) => pairs.push(pair),
                 None => {
                     let shown = if secret { HIDDEN } else { pair };
-                    self.warn(variable, shown, "key=value pairs parted by commas, percent-encoded");
+                    let accepted = "key=value pairs parted by commas, percent-encoded";
+                    self.warn_of_part(variable, shown, accepted);
                 }
             }
         }
@@ -286,6 +302,22 @@ mod tests {
             "V=\"soon\" is ignored and the default holds: expected a whole number of milliseconds, 0 \
              for no limit"
         );
+    }
+
+    #[test]
+    fn a_warning_about_one_of_several_says_that_the_rest_holds() {
+        let said = |value, read: fn(&mut Env)| {
+            let mut env = env(value);
+            read(&mut env);
+            env.into_warnings().into_iter().map(|it| it.to_string()).collect::<Vec<_>>()
+        };
+        let list = |env: &mut Env| drop(env.list("V", "a, or none alone", &[("a", 1)]));
+        let rest = "\"none\" in V is ignored and the rest holds: expected a, or none alone";
+        assert_eq!(said("a,none", list), [rest]);
+        let none = "V=\"b,c\" is ignored and the default holds: expected a, or none alone";
+        assert_eq!(said("b,c", list), [none]);
+        let pairs = |env: &mut Env| drop(env.pairs("V", false, |_, _| true));
+        assert!(said("k=1,z", pairs)[0].starts_with("\"z\" in V is ignored and the rest holds: "));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) enum LogsExporter {
 pub(super) fn traces(env: &mut Env, preset: Option<Preset>) -> Vec<TracesExporter> {
     use TracesExporter::{Console, Otlp};
     let words = [("otlp", Otlp), ("console", Console)];
-    let accepted = "otlp and console, parted by commas, or none";
+    let accepted = "otlp and console, parted by commas, or none alone";
     env.list("OTEL_TRACES_EXPORTER", accepted, &words).unwrap_or_else(|| {
         match (otlp::endpoint_is_set(env, Signal::Traces), preset) {
             (true, _) | (_, Some(Preset::Production)) => vec![Otlp],
@@ -52,7 +52,7 @@ pub(super) fn traces(env: &mut Env, preset: Option<Preset>) -> Vec<TracesExporte
 pub(super) fn metrics(env: &mut Env, preset: Option<Preset>) -> Vec<MetricsExporter> {
     use MetricsExporter::{Console, Otlp, Prometheus};
     let words = [("otlp", Otlp), ("prometheus", Prometheus), ("console", Console)];
-    let accepted = "otlp, prometheus and console, parted by commas, or none";
+    let accepted = "otlp, prometheus and console, parted by commas, or none alone";
     env.list("OTEL_METRICS_EXPORTER", accepted, &words).unwrap_or_else(|| {
         match (otlp::endpoint_is_set(env, Signal::Metrics), preset) {
             (true, _) | (_, Some(Preset::Production)) => vec![Otlp],
@@ -65,7 +65,7 @@ pub(super) fn metrics(env: &mut Env, preset: Option<Preset>) -> Vec<MetricsExpor
 pub(super) fn logs(env: &mut Env, preset: Option<Preset>) -> Vec<LogsExporter> {
     use LogsExporter::{Console, Otlp};
     let words = [("otlp", Otlp), ("console", Console)];
-    let accepted = "otlp and console, parted by commas, or none";
+    let accepted = "otlp and console, parted by commas, or none alone";
     env.list("OTEL_LOGS_EXPORTER", accepted, &words).unwrap_or_else(|| {
         match (otlp::endpoint_is_set(env, Signal::Logs), preset) {
             // Lines stay where people look for them.

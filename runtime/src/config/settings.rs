@@ -215,7 +215,7 @@ fn propagators(env: &mut Env) -> Vec<Propagator> {
         ("b3", Propagator::B3),
         ("b3multi", Propagator::B3Multi),
     ];
-    let accepted = "tracecontext, baggage, b3 and b3multi, parted by commas, or none";
+    let accepted = "tracecontext, baggage, b3 and b3multi, parted by commas, or none alone";
     let default = vec![Propagator::TraceContext, Propagator::Baggage];
     env.list(VARIABLE, accepted, &words).unwrap_or(default)
 }

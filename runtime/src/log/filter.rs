@@ -15,15 +15,7 @@ use tracing_subscriber::filter::Directive;
 /// assert!(warning.unwrap().contains("my_app=loud"));
 /// ```
 pub fn filter(spec: Option<&str>) -> (EnvFilter, Option<String>) {
-    let mut good = Vec::new();
-    let mut bad = Vec::new();
-    // `EnvFilter` splits at every comma too, and would print what it cannot read to stderr.
-    for part in spec.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        match part.parse::<Directive>() {
-            Ok(_) if !nearly_a_level(part) => good.push(part),
-            _ => bad.push(part),
-        }
-    }
+    let (good, bad) = directives(spec);
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(good.join(","))
@@ -37,6 +29,13 @@ pub fn filter(spec: Option<&str>) -> (EnvFilter, Option<String>) {
         )
     });
     (filter, warning)
+}
+
+/// What can be read of `spec`, and what cannot: `EnvFilter` would print that to stderr.
+pub(crate) fn directives(spec: Option<&str>) -> (Vec<&str>, Vec<&str>) {
+    // It splits at every comma, too.
+    let parts = spec.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.partition(|part| part.parse::<Directive>().is_ok() && !nearly_a_level(part))
 }
 
 /// `inof` is a target by the grammar, and would silence everything else.
@@ -108,6 +107,13 @@ mod tests {
         for part in ["RUST_LOG", "hyper=loud", "target=level"] {
             assert!(warning.contains(part), "{warning}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_reaches_no_filter_that_would_print_it() {
+        let (good, bad) = super::directives(Some("shop=debug, [bad,[charge]=debug,=,[also]=loud"));
+        assert_eq!(good, ["shop=debug", "[charge]=debug"]);
+        assert_eq!(bad, ["[bad", "=", "[also]=loud"]);
     }
 
     #[test]

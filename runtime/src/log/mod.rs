@@ -50,6 +50,7 @@ mod sync {
 }
 
 pub use file::{Rotation, file};
+pub(crate) use filter::directives;
 pub use filter::filter;
 pub use handle::LogHandle;
 pub use keys::{Json, Key, json};

@@ -58,6 +58,7 @@ impl Admin {
                         variable: "OTEL_EXPORTER_PROMETHEUS_HOST",
                         value: host.to_owned(),
                         accepted: "a host name or an IP address of this machine, such as 127.0.0.1",
+                        part: false,
                     });
                     (Ipv4Addr::LOCALHOST, settings.prometheus_port).into()
                 })
@@ -93,5 +94,5 @@ fn in_flight_page() -> String {
         // A `String` takes everything.
         let _ = writeln!(page, "{call}");
     }
-    page
+    if page.is_empty() { "no calls in flight\n".into() } else { page }
 }

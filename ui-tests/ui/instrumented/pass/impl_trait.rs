@@ -20,6 +20,15 @@ fn closure() -> impl Fn(&str) -> usize {
     |text: &str| text.len()
 }
 
+fn typed<F: Fn(&str) -> &str>(f: F) -> F {
+    f
+}
+
+#[instrumented]
+fn borrowing_closure(from: usize) -> impl Fn(&str) -> &str {
+    typed(move |text| &text[from..])
+}
+
 #[instrumented]
 fn early_closure(early: bool) -> impl FnOnce(&mut Vec<u8>) -> usize {
     if early {
@@ -89,6 +98,7 @@ async fn main() {
     assert_eq!(argument('a', |n| n), "a1");
     assert_eq!(iterator(&[1, 2]).count(), 2);
     assert_eq!(closure()("abc"), closure_async().await("abc"));
+    assert_eq!(borrowing_closure(1)("abc"), "bc");
     assert_eq!(early_closure(true)(&mut vec![1]), 2);
     assert_eq!(inside(false).map_or(0, |f| f("abc")), 3);
     assert_eq!(inside_async(false).await.map_or(0, |f| f("abc")), 3);
