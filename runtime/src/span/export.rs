@@ -122,6 +122,11 @@ impl<E: SpanExporter + 'static> SpanSink for FromSdk<E> {
         }
     }
 
+    fn flush(&mut self, _timeout: Duration) {
+        // It has nobody to tell, and takes no limit.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(self.0.force_flush()))));
+    }
+
     fn shutdown(&mut self, timeout: Duration) {
         // Nobody is left who could be told how it went.
         let stop = || drop(self.0.shutdown_with_timeout(timeout));
@@ -173,6 +178,7 @@ mod tests {
     use super::*;
     use opentelemetry_sdk::error::OTelSdkResult;
     use std::future::{pending, poll_fn};
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     #[derive(Debug)]
     struct Exporter(fn() -> OTelSdkResult);
@@ -217,6 +223,24 @@ mod tests {
             }
         });
         assert_eq!(block_on(future, Duration::from_secs(10)), Some(7));
+    }
+
+    #[test]
+    fn an_exporter_is_asked_to_send_what_it_holds_back_also_if_it_panics() {
+        static FLUSHES: AtomicU32 = AtomicU32::new(0);
+        #[derive(Debug)]
+        struct Holding;
+        impl SpanExporter for Holding {
+            async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+                Ok(())
+            }
+            fn force_flush(&self) -> OTelSdkResult {
+                FLUSHES.fetch_add(1, Relaxed);
+                panic!("flushed");
+            }
+        }
+        from_sdk(Holding).flush(Duration::from_secs(1));
+        assert_eq!(FLUSHES.load(Relaxed), 1);
     }
 
     #[test]

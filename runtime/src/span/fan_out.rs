@@ -32,8 +32,8 @@ struct Other {
 
 enum Order {
     Batch(Vec<SpanData>, Duration),
-    /// To be answered when all before it are done.
-    Flush(Sender<()>),
+    /// To be answered when all before it are done, and what was held back.
+    Flush(Duration, Sender<()>),
     Shutdown(Duration, Sender<()>),
 }
 
@@ -76,8 +76,11 @@ fn work(
                 let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
                 stats.done(spans, &result, start.elapsed());
             }
-            // Nobody waits any more, if it fails.
-            Order::Flush(done) => drop(done.send(())),
+            Order::Flush(timeout, done) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(timeout)));
+                // Nobody waits any more, if it fails.
+                let _ = done.send(());
+            }
             Order::Shutdown(timeout, done) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
                 let _ = done.send(());
@@ -114,7 +117,7 @@ impl SpanSink for FanOut {
     fn flush(&mut self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         self.first.flush(timeout);
-        self.wait(deadline, Order::Flush);
+        self.wait(deadline, |done| Order::Flush(timeout, done));
     }
 
     fn shutdown(&mut self, timeout: Duration) {
@@ -137,6 +140,50 @@ impl FanOut {
             if is_done.recv_timeout(left).is_err() {
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Says what it is asked for.
+    struct Told(mpsc::Sender<&'static str>);
+
+    impl SpanSink for Told {
+        fn describe(&self) -> String {
+            "told".into()
+        }
+
+        fn export(&mut self, _: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
+            let _ = self.0.send("export");
+            Ok(())
+        }
+
+        fn flush(&mut self, _: Duration) {
+            let _ = self.0.send("flush");
+        }
+
+        fn shutdown(&mut self, _: Duration) {
+            let _ = self.0.send("shutdown");
+        }
+    }
+
+    #[test]
+    fn each_is_asked_to_send_what_it_holds_back() {
+        let (first, of_first) = mpsc::channel();
+        let (other, of_other) = mpsc::channel();
+        let stats = Arc::new(ExporterStats::new("told".into()));
+        let others: Vec<(Box<dyn SpanSink>, _)> = vec![(Box::new(Told(other)), stats)];
+        let mut all = FanOut::start(Box::new(Told(first)), others, 10).unwrap();
+        let limit = Duration::from_secs(60);
+        all.export(Vec::new(), limit).unwrap();
+        all.flush(limit);
+        all.shutdown(limit);
+        for told in [of_first, of_other] {
+            assert_eq!(told.try_iter().collect::<Vec<_>>(), ["export", "flush", "shutdown"]);
         }
     }
 }
