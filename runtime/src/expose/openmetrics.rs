@@ -337,6 +337,22 @@ mod tests {
     }
 
     #[test]
+    fn with_buckets_below_zero_there_is_no_sum_in_openmetrics() {
+        use crate::metrics::histogram::Layout;
+        use crate::metrics::made::Description;
+        use ::metrics::KeyName;
+        let store = Store::scoped();
+        let layout = Some(Layout::explicit([-10.0, 0.0, 10.0]));
+        let description = Description { layout, ..Description::default() };
+        store.define(Kind::Histogram, &KeyName::from("heat"), description).unwrap();
+        store.histogram(&Key::from_name("heat")).unwrap().record(4.0);
+        let open = page(&store, Format::OpenMetrics);
+        assert!(open.contains("heat_bucket{le=\"-10.0\"} 0\n"), "{open}");
+        assert!(!open.contains("heat_sum") && !open.contains("heat_count"), "{open}");
+        assert!(page(&store, Format::Text).contains("heat_sum 4\nheat_count 1\n"));
+    }
+
+    #[test]
     fn the_strict_parser_takes_exemplars() {
         use std::io::Write as _;
         use std::process::{Command, Stdio};

@@ -210,7 +210,8 @@ impl Lines {
             }
         }
         // OpenMetrics forbids a sum that may sink, and a count without its sum.
-        if held.sum >= 0.0 || !open {
+        let rises = held.sum >= 0.0 && held.bounds.first().is_none_or(|bound| *bound >= 0.0);
+        if rises || !open {
             self.sample(name, "_sum", labels);
             float(&mut self.out, held.sum, open);
             self.out.bytes(b"\n");
