@@ -186,6 +186,11 @@ fn shown(names: &[&'static str], values: Vec<labelled::Value>) -> impl Iterator<
     pairs.map(|(&name, value)| Label::new(name, value))
 }
 
+/// Values of which none is shown are as good as none: those of calls that returned nothing.
+fn said(values: Vec<labelled::Value>) -> Vec<labelled::Value> {
+    if values.iter().all(|value| value.is_empty()) { Vec::new() } else { values }
+}
+
 /// The numbers of a function, by the values of its labels, and by who called.
 type Sets = BTreeMap<[Vec<labelled::Value>; 2], BTreeMap<Names, Red>>;
 
@@ -286,7 +291,7 @@ impl Page<'_> {
         for (site, all) in self.store.by_labels() {
             let sets = functions.entry(Function::of(site)).or_default();
             for labelled::Series { given, returned, caller, red } in all {
-                let set = sets.entry([given, returned]).or_default().entry(caller);
+                let set = sets.entry([given, returned].map(said)).or_default().entry(caller);
                 set.and_modify(|sum| sum.merge(&red)).or_insert(red);
             }
         }

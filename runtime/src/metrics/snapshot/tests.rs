@@ -1,7 +1,7 @@
 use super::*;
-use crate::callsite::{CallSite, REST};
+use crate::callsite::{CallSite, REST, Rest, SETTINGS, Settings};
 use crate::outcome::Outcome;
-use crate::red::labelled::Place;
+use crate::red::labelled::{Choice, Place};
 use metrics::{CounterFn, HistogramFn, Key, Unit};
 use opentelemetry::trace::{SpanId, TraceId};
 use std::time::Duration;
@@ -9,6 +9,9 @@ use std::time::Duration;
 static FIRST: CallSite = site("charge");
 static SECOND: CallSite = site("charge");
 static NEVER: CallSite = site("refund");
+
+static TOLD: CallSite =
+    CallSite { rest: Rest::of(Settings { returned: &["tier"], ..SETTINGS }), ..site("told") };
 
 const fn site(function: &'static str) -> CallSite {
     let (module, file) = ("shop::pay", "pay.rs");
@@ -133,4 +136,31 @@ fn a_unit_is_shown_if_the_name_ends_in_it() {
     assert_eq!(family(&snapshot, "wait").head().unit_words().as_deref(), None);
     assert_eq!(family(&snapshot, "bytes").head().unit_words().as_deref(), None);
     assert_eq!(family(&snapshot, "redspan_metric_refused").series.len(), 3);
+}
+
+#[test]
+fn labels_without_a_value_are_no_labels_and_no_second_series() {
+    let store = Store::scoped();
+    let cells = store.cells(&TOLD);
+    let say = |text: &'static str| cells.returned(&[Choice::Capped { value: &text, most: 9 }]);
+    for returned in [say("gold"), say(""), 0] {
+        cells.start(0);
+        let place = Place { returned, ..Place::default() };
+        cells.end(place, TOLD.bounds(), Outcome::Ok, Duration::from_millis(2));
+    }
+    let snapshot = gather(&store);
+    for name in ["function_calls", "function_calls_duration_seconds", "function_calls_concurrent"] {
+        let series = &family(&snapshot, name).series;
+        assert!(series.windows(2).all(|pair| pair[0].labels != pair[1].labels), "{series:#?}");
+    }
+    let calls = &family(&snapshot, "function_calls").series;
+    let fine = calls.iter().filter(|series| label(series, "outcome") == "ok");
+    let mut fine: Vec<_> = fine
+        .map(|series| match series.value {
+            Value::Counter { value: Number::Whole(value), .. } => (label(series, "tier"), value),
+            _ => panic!("{series:?}"),
+        })
+        .collect();
+    fine.sort_unstable();
+    assert_eq!(fine, [("", 2), ("gold", 1)]);
 }
