@@ -11,6 +11,7 @@ mod answer;
 mod client;
 mod grpc;
 mod http;
+mod json;
 mod parts;
 mod pause;
 mod signal;
@@ -107,7 +108,7 @@ impl<R: Request> Exporter<R> {
         if !self.speaks_json() {
             return self.send_encoded(request.encode_to_vec().into(), timeout);
         }
-        match serde_json::to_vec(request) {
+        match json::written(request) {
             Ok(text) => self.send_encoded(text.into(), timeout),
             Err(error) => Sent::failed("other", format!("cannot be written as JSON: {error}")),
         }
