@@ -17,6 +17,13 @@ pub(crate) fn now() -> Tick {
     CLOCK.now()
 }
 
+/// When somebody has waited for so long. A time beyond the clock's range is a century: whoever waits for as
+/// long as it takes may say so.
+pub(crate) fn deadline(timeout: Duration) -> std::time::Instant {
+    let now = std::time::Instant::now();
+    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000))
+}
+
 /// A moment by the wall clock, in nanoseconds since 1970: what is earlier counts as then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wall(pub(crate) u64);

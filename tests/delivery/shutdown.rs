@@ -51,6 +51,37 @@ fn ends_anyway(test: &str, transport: Transport, behaviour: Option<Behaviour>) {
 }
 
 #[test]
+fn who_waits_for_as_long_as_it_takes_may_say_so() {
+    use redspan::export::OtlpMetrics;
+    let _with_others = shared_machine();
+    alone("shutdown::who_waits_for_as_long_as_it_takes_may_say_so", &[], || {
+        let receiver = Receiver::start();
+        let forever = Duration::MAX;
+        let to = || settings(&receiver, Transport::Grpc).timeout(forever);
+        let console = redspan::export::ConsoleSink::to(std::io::sink());
+        let telemetry = redspan::builder()
+            .spans_to(OtlpSink::new(to()).unwrap())
+            .spans_to(console)
+            .batching(redspan::export::Batching::default().delay(forever).timeout(forever))
+            .metrics_to(OtlpMetrics::new(to()).unwrap())
+            .metrics_every(forever)
+            .metrics_timeout(forever)
+            .logs(redspan::log::layer().with_writer(std::io::stderr()))
+            .install()
+            .unwrap();
+        for round in 1..=2 {
+            pairs(10);
+            assert!(telemetry.flush(forever));
+            assert_eq!(telemetry.spans().exported, round * 20);
+            assert!(!receiver.take_points().is_empty());
+        }
+        pairs(10);
+        assert!(telemetry.shutdown(forever));
+        assert_eq!((telemetry.spans().exported, receiver.count()), (60, 60));
+    });
+}
+
+#[test]
 fn a_shutdown_without_a_receiver_ends_over_grpc() {
     ends_anyway("shutdown::a_shutdown_without_a_receiver_ends_over_grpc", Transport::Grpc, None);
 }

@@ -1,6 +1,7 @@
 //! Metrics to a receiver, from time to time: on a thread of its own, so that a receiver which hangs
 //! holds up nobody else.
 
+use crate::clock;
 use crate::metrics::snapshot::Snapshot;
 use crate::quiet;
 use opentelemetry_sdk::Resource;
@@ -66,7 +67,7 @@ impl PeriodicReader {
         let reader = PeriodicReader { shared: Arc::clone(&shared) };
         thread::Builder::new().name("redspan-metrics".into()).spawn(move || {
             let _quiet = quiet::settle();
-            let mut next = Instant::now() + interval;
+            let mut next = clock::deadline(interval);
             loop {
                 let mut rounds = shared.rounds();
                 while rounds.wanted == rounds.done && !rounds.stop && Instant::now() < next {
@@ -80,7 +81,7 @@ impl PeriodicReader {
                 let _ = catch_unwind(AssertUnwindSafe(|| {
                     sink.export(&gather(), timeout);
                 }));
-                next = Instant::now().max(next + interval);
+                next = Instant::now().max(next.checked_add(interval).unwrap_or(next));
                 let mut rounds = shared.rounds();
                 rounds.done = rounds.done.max(wanted);
                 rounds.gone = stop;
@@ -121,7 +122,7 @@ impl PeriodicReader {
 
     fn wait(&self, timeout: Duration, done: impl Fn(&Rounds) -> bool) -> bool {
         let mut rounds = self.shared.rounds();
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         while !done(&rounds) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

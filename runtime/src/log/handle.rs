@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tracing_core::LevelFilter;
 
+use crate::clock;
+
 use super::limit::Limiter;
 use super::sink::number;
 use super::writer::Lines;
@@ -117,9 +119,7 @@ impl LogHandle {
     ///
     /// Nothing is stopped: lines after it are written as before. Call it at the end of `main`.
     pub fn flush(&self, timeout: Duration) -> bool {
-        // A timeout beyond the clock's range waits a century instead.
-        let now = Instant::now();
-        let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000));
+        let deadline = clock::deadline(timeout);
         // All of them, also those behind one that hangs.
         self.outs().filter(|sink| !sink.flush(deadline)).count() == 0
     }

@@ -21,6 +21,7 @@ pub(crate) use answer::{Failure, Sent};
 pub(crate) use parts::Parts;
 pub(crate) use signal::Request;
 
+use crate::clock;
 use crate::config::ConfigError;
 use crate::config::otlp::{OtlpSettings, Protocol};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -149,7 +150,7 @@ impl<R: Request> Exporter<R> {
     }
 
     async fn send_within(&mut self, body: Parts, limit: Duration) -> Sent {
-        let deadline = Instant::now() + limit;
+        let deadline = clock::deadline(limit);
         let mut pauses = Pauses::default();
         let mut last = None;
         loop {

@@ -2,6 +2,7 @@
 
 use super::metrics::WaysOut;
 use crate::bridge::filter::Reload;
+use crate::clock;
 use crate::config::resource;
 #[cfg(feature = "prometheus")]
 use crate::expose::http::AdminListener;
@@ -68,7 +69,7 @@ impl Core {
     }
 
     pub(super) fn flush(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         let spans = self.engine.pipeline.flush_all(timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
         let metrics = self.metrics.flush(left());
@@ -77,7 +78,7 @@ impl Core {
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         let Some(mut shut) = self.alone(deadline) else { return false };
         if std::mem::replace(&mut *shut, true) {
             return true;

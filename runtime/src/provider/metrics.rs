@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::error::InitError;
 use crate::callers;
 use crate::catalog::catalog;
+use crate::clock;
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::console::ConsoleMetrics;
 #[cfg(feature = "otlp")]
@@ -244,7 +245,7 @@ pub(super) struct WaysOut(Vec<PeriodicReader>);
 impl WaysOut {
     /// Sends what was counted by now. False if `timeout` passed first.
     pub(super) fn flush(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
         // All at once, then one after the other.
         let rounds: Vec<_> = self.0.iter().map(|reader| (reader, reader.ask())).collect();

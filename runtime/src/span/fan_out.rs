@@ -2,6 +2,7 @@
 
 use super::export::{ExportError, SpanSink};
 use super::stats::{ExporterStats, reason};
+use crate::clock;
 use crate::quiet;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
@@ -115,13 +116,13 @@ impl SpanSink for FanOut {
     }
 
     fn flush(&mut self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         self.first.flush(timeout);
         self.wait(deadline, |done| Order::Flush(timeout, done));
     }
 
     fn shutdown(&mut self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         self.first.shutdown(timeout);
         self.wait(deadline, |done| Order::Shutdown(timeout, done));
     }

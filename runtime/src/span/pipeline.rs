@@ -226,7 +226,7 @@ impl Pipeline {
 
     fn flush_as(&self, timeout: Duration, thorough: bool) -> bool {
         let Some(collector) = &self.collector else { return true };
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         let mut queue = self.shared.queue();
         for _ in 0..self.rounds {
             queue.flush_hooks |= thorough;
@@ -285,7 +285,7 @@ impl Pipeline {
     /// Flushes, closes the exporter, and counts what was left as dropped. False if `timeout` passed
     /// first. Idempotent.
     pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = clock::deadline(timeout);
         if self.shared.closed.swap(true, Relaxed) {
             return true;
         }
