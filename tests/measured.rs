@@ -34,6 +34,46 @@ fn a_block_is_a_call_and_return_and_the_question_mark_end_it() {
     assert_eq!(spans[2].attribute("error.type"), Some("core::num::error::ParseIntError".into()));
 }
 
+/// As every block: what is expected of it tells the types that it leaves open.
+#[test]
+fn the_code_around_a_block_tells_its_type() {
+    fn small() -> u8 {
+        measured!("small", { 3 })
+    }
+    fn share() -> f32 {
+        measured!("share", { 0.5 })
+    }
+    fn fine() -> Result<u16, String> {
+        measured!("fine", { Ok(7) })
+    }
+    fn fails() -> Result<u16, String> {
+        measured!("fails", { Err("no".into()) })
+    }
+    fn parsed() -> Vec<u64> {
+        measured!("parsed", { "1 2".split(' ').filter_map(|word| word.parse().ok()).collect() })
+    }
+    fn shown() -> Box<dyn std::fmt::Display> {
+        measured!("shown", { Box::new(3) })
+    }
+    fn slice() -> &'static [u8] {
+        measured!("slice", { &[1, 2] })
+    }
+    let ((), seen) = scope(|| {
+        let late = measured!("late", { 4 });
+        let text: &str = &measured!("text", { String::from("a") });
+        let boxed: &dyn std::fmt::Display = &measured!("boxed", { 5_u8 });
+        assert_eq!((small(), share(), fine(), parsed()), (3, 0.5, Ok(7), vec![1, 2]));
+        assert_eq!(
+            (fails(), shown().to_string(), slice()),
+            (Err("no".into()), "3".into(), &[1, 2][..])
+        );
+        assert_eq!((small() + late, text, boxed.to_string()), (7_u8, "a", "5".into()));
+        let each: Box<dyn Fn(u8) -> Result<u8, String>> = Box::new(measured!("each", |n| Ok(n)));
+        assert_eq!(each(1), Ok(1));
+    });
+    assert_eq!((seen.calls("fine").ok, seen.calls("fails").error), (1, 1));
+}
+
 #[test]
 fn a_block_borrows_moves_and_assigns_as_one_does() {
     let ((), seen) = scope(|| {

@@ -36,6 +36,7 @@ fn around() {
         }
         ::redspan::__private::measured(
             ::redspan::__private::Started::enter(__redspan_started),
+            ::redspan::__private::Expected::HERE,
             || { load(key)? },
             |__redspan_out| ::redspan::__private::Verdict::answered(
                 {

@@ -29,6 +29,7 @@ fn around() {
         };
         ::redspan::__private::measured(
             ::redspan::__private::enter(&__REDSPAN_SITE),
+            ::redspan::__private::Expected::HERE,
             || -> Option<u8> { load(key) },
             |__redspan_out| ::redspan::__private::Verdict::answered(
                 {

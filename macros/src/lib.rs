@@ -143,7 +143,8 @@ use off as instrumented;
 ///
 /// Arguments are not recorded unless they are listed. The expressions see the function's parameters
 /// and run before the body, once a call, and not at all if nobody records the span. A name bound by
-/// a pattern, such as `Path(id): Path<u64>`, is seen by reference: write `*id + 1`.
+/// a pattern, such as `Path(id): Path<u64>`, is seen by reference: write `*id + 1`. They cannot end the function
+/// or make it wait (`?`, `return`, `.await`): it must not go another way where somebody records it.
 ///
 /// # Whole blocks
 ///
@@ -310,9 +311,10 @@ pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// In a block `return` and `?` end the block, as they do in an `async` block, and not the function around it;
 /// its value is then the `Result`, and tells whether the call was an error. `break` and `continue` cannot
-/// leave it, and it cannot give a variable outside its first value. With `?` inside, the type of the error has
-/// to be told, as in every closure: `measured!("parse", -> Result<u32, Error> { … })`, and at the end of an
-/// `async` block `Ok::<_, Error>(…)`.
+/// leave it, and it cannot give a variable outside its first value. What the code around a block expects tells its
+/// type (`fn f() -> Result<u32, Error> { measured!("parse", { … }) }`); where that is nothing, as in front of a `?`,
+/// the type of the error has to be told, as in every closure: `measured!("parse", -> Result<u32, Error> { … })`,
+/// and at the end of an `async` block `Ok::<_, Error>(…)`.
 ///
 /// The options see what is in scope where the expression stands, and the parameters of a closure. `busy` is for
 /// what is polled: `async` blocks and closures that end in one. Of a service in whose method it stands a block

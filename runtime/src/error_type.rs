@@ -45,7 +45,8 @@ use tracing_core::Level;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say what kind of error it is",
     label = "write `#[derive(redspan::ErrorType)]` on this error",
-    note = "if it is of another crate, name its kind where it is held: `#[error_type(\"name\")]`"
+    note = "if it is of another crate, name its kind where it is held: `#[error_type(\"name\")]`",
+    note = "as the error of a `measured!` it need not, but its type has to be told there: `-> Result<T, Error> {{ … }}`, `Ok::<_, Error>(…)`"
 )]
 pub trait ErrorType {
     /// The value of `error.type`: one of few words, so never made of what the error holds.

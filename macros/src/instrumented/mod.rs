@@ -5,6 +5,7 @@ pub(crate) mod expand;
 pub(crate) mod fields;
 pub(crate) mod form;
 mod labels;
+mod leaves;
 pub(crate) mod model;
 pub(crate) mod params;
 pub(crate) mod parse;

@@ -9,6 +9,7 @@ use syn::{Attribute, Expr, ExprLit, Ident, Lit, ReturnType, Signature, Token, Ty
 use super::fields::{self, Field};
 use super::form;
 use super::labels::{self, Label};
+use super::leaves;
 use super::params::{self, Param};
 use super::parse::Function;
 use super::returns;
@@ -194,6 +195,7 @@ pub(crate) fn options(entries: Vec<Entry>, place: Place, diag: &mut Diag) -> Opt
             _ => {}
         }
     }
+    options.reads().iter().for_each(|expression| leaves::judge(expression, diag));
     options
 }
 

@@ -71,7 +71,7 @@ fn called(model: &Model, output: Option<&TokenStream>, body: &TokenStream) -> To
     let verdict = plain::verdict(&model.plain, &quote_spanned!(at=> __redspan_out));
     quote_spanned!(at=>
         #begin
-        #private::measured(#entered, || #output #body, |__redspan_out| #verdict)
+        #private::measured(#entered, #private::Expected::HERE, || #output #body, |__redspan_out| #verdict)
     )
 }
 

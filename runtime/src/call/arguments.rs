@@ -5,6 +5,7 @@
 
 use super::classify::Verdict;
 use super::guard::Call;
+use std::marker::PhantomData;
 
 macro_rules! call {
     ($($name:ident($($type:ident $argument:ident),*)),* $(,)?) => {$(
@@ -37,10 +38,21 @@ call! {
     call16(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k, L l, M m, N n, O o, P p),
 }
 
+/// What the code around a block expects of it. It comes before the block: so the compiler knows the type before
+/// it looks for who judges a value of that type.
+#[derive(Debug)]
+pub struct Expected<R>(PhantomData<fn() -> R>);
+
+impl<R> Expected<R> {
+    /// Of whatever type.
+    pub const HERE: Self = Expected(PhantomData);
+}
+
 /// Runs `work` within the call, which ends as its value says.
 #[inline]
 pub fn measured<R>(
     mut call: Call,
+    _: Expected<R>,
     work: impl FnOnce() -> R,
     judge: impl FnOnce(&R) -> Verdict<'_>,
 ) -> R {

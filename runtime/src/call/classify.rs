@@ -365,6 +365,8 @@ macro_rules! never {
 
 never! {
     (), bool, u32, u64, usize, i32, i64, f64, String, Duration, Option<T> where [T],
+    // The other numbers as well: of a `3` or a `0.5` nothing may tell yet which of them it is.
+    u8, u16, u128, i8, i16, i128, isize, f32,
     Vec<T> where [T], Arc<T> where [T], (T, U) where [T, U], HashMap<K, V, S> where [K, V, S],
     BTreeMap<K, V> where [K, V],
 }
