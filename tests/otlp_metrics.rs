@@ -254,6 +254,33 @@ fn run(policy: Option<tail::TailPolicy>) {
 }
 
 #[test]
+fn a_series_that_was_idle_goes_on_with_a_difference() {
+    process::alone("a_series_that_was_idle_goes_on_with_a_difference", &[], || {
+        let receiver = Receiver::start();
+        let to = OtlpSettings::grpc(&receiver.grpc());
+        let idle = Duration::from_millis(40);
+        let telemetry = redspan::builder()
+            .metrics_to(OtlpMetrics::new(to).unwrap().delta())
+            .metrics_every(LONG)
+            .forget_idle_series(idle)
+            .logs(redspan::log::layer().with_writer(std::io::sink()))
+            .install()
+            .unwrap();
+        let visits = metrics::counter!("visits", "user" => "held");
+        let wait = metrics::histogram!("wait", "user" => "held");
+        for more in [5, 0, 0, 1, 0, 2] {
+            visits.increment(more);
+            (0..more).for_each(|_| wait.record(0.5));
+            assert!(telemetry.flush(LONG));
+            thread::sleep(2 * idle);
+        }
+        let totals = totals(&receiver.take_points());
+        let of = |name: &str| totals.iter().find(|(series, _)| series.starts_with(name)).unwrap().1;
+        assert_eq!((of("visits").value, of("wait").count, of("wait").sum), (8.0, 8, 4.0));
+    });
+}
+
+#[test]
 fn totals_differences_and_the_page_agree_and_every_exemplar_was_received() {
     let test = "totals_differences_and_the_page_agree_and_every_exemplar_was_received";
     process::alone(test, &[], || run(None));

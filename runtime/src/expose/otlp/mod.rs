@@ -60,7 +60,7 @@ impl Encoder {
         snapshot: &Snapshot,
         state: &SentState,
     ) -> (ExportMetricsServiceRequest, usize, Draft) {
-        let mut draft = Draft::at(snapshot.time);
+        let mut draft = Draft::of(snapshot);
         let mut scopes: BTreeMap<Scope, Vec<Metric>> = BTreeMap::new();
         let mut count = 0;
         for family in &snapshot.families {

@@ -4,7 +4,7 @@ use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::histogram::Distribution;
 use crate::metrics::labels::Labels;
 use crate::metrics::series::Number;
-use crate::metrics::snapshot::{Family, Series};
+use crate::metrics::snapshot::{Family, Series, Snapshot};
 use opentelemetry::trace::SpanId;
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -33,12 +33,14 @@ pub(crate) struct SentState {
 #[derive(Debug)]
 pub(crate) struct Draft {
     series: HashMap<Id, Before>,
+    /// What stays as it was said last.
+    idle: Vec<Id>,
     time: SystemTime,
 }
 
 impl Draft {
-    pub(super) fn at(time: SystemTime) -> Self {
-        Draft { series: HashMap::new(), time }
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Draft { series: HashMap::new(), idle: snapshot.idle.clone(), time: snapshot.time }
     }
 
     /// Remembers what a point says, for the differences that follow.
@@ -58,7 +60,9 @@ impl Draft {
 impl SentState {
     /// The receiver has taken it. What is no longer there is forgotten.
     pub(crate) fn taken(&mut self, draft: Draft) {
-        self.series = draft.series;
+        let mut before = std::mem::replace(&mut self.series, draft.series);
+        let idle = draft.idle.into_iter().filter_map(|id| before.remove_entry(&id));
+        self.series.extend(idle);
         self.time = Some(draft.time);
     }
 

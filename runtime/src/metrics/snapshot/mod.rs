@@ -30,6 +30,8 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) families: Vec<Family>,
+    /// Series that are left out, and may go on: by their families' names.
+    pub(crate) idle: Vec<(String, Labels)>,
     /// When it was gathered.
     pub(crate) time: SystemTime,
 }
@@ -133,8 +135,9 @@ impl Snapshot {
     /// Reads everything that `store` holds.
     pub(crate) fn gather(store: &Store, identity: &Identity) -> Snapshot {
         let time = SystemTime::now();
-        let families = gather(store, identity, time, |page| page.add_metrics());
-        Snapshot { families, time }
+        let mut idle = Vec::new();
+        let families = gather(store, identity, time, |page| idle = page.add_metrics());
+        Snapshot { families, idle, time }
     }
 }
 
@@ -252,9 +255,10 @@ impl Page<'_> {
         });
     }
 
-    /// Adds the user's metrics.
-    fn add_metrics(&mut self) {
+    /// Adds the user's metrics; returns what was left out of them.
+    fn add_metrics(&mut self) -> Vec<(String, Labels)> {
         let order = self.store.order();
+        let mut idle = Vec::new();
         for family in &order.families {
             let read = |shown| {
                 family.read(shown, self.idle, |id, now| {
@@ -276,7 +280,13 @@ impl Page<'_> {
                     Series { labels: id.labels.clone(), attributes, since: Some(id.since), value }
                 })
             };
-            let series: Vec<Series> = family.series.iter().filter_map(read).collect();
+            let mut series = Vec::new();
+            for shown in &family.series {
+                match read(shown) {
+                    Some(read) => series.push(read),
+                    None => idle.extend(shown.idle().map(|labels| (family.name.clone(), labels))),
+                }
+            }
             if series.is_empty() {
                 continue;
             }
@@ -290,6 +300,7 @@ impl Page<'_> {
                 series,
             });
         }
+        idle
     }
 
     fn add_losses(&mut self) {

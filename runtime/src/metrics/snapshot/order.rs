@@ -8,7 +8,7 @@ use super::Head;
 use crate::exemplar::Exemplar;
 use crate::metrics::conventions::{self, Convention};
 use crate::metrics::histogram::Histogram;
-use crate::metrics::labels;
+use crate::metrics::labels::{self, Labels};
 use crate::metrics::series::{Counter, Gauge, Identified, Number, Series, UpDown};
 use crate::metrics::store::{Kind, Store};
 use metrics::KeyName;
@@ -111,6 +111,21 @@ impl Ordered {
     }
 }
 
+impl Shown {
+    /// The labels of a series that was left out: it is idle, unless it is gone.
+    pub(crate) fn idle(&self) -> Option<Labels> {
+        fn of<S: Series>(series: &Weak<S>) -> Option<Labels> {
+            Some(series.upgrade()?.id().labels.clone())
+        }
+        match &self.source {
+            Source::Counter(series) => of(series),
+            Source::UpDown(series) => of(series),
+            Source::Gauge(series) => of(series),
+            Source::Histogram(series) => of(series),
+        }
+    }
+}
+
 impl Store {
     /// The order that holds now.
     pub(crate) fn order(&self) -> Arc<Order> {
@@ -181,7 +196,7 @@ fn weak<T>(series: &Arc<T>) -> Weak<T> {
 struct Draft {
     raw: KeyName,
     kind: Kind,
-    series: Vec<(labels::Labels, Source)>,
+    series: Vec<(Labels, Source)>,
 }
 
 /// The series, by kind and metric.
