@@ -278,9 +278,8 @@ impl Store {
             }
             None => {}
         }
-        let full = names.define(wanted, self.limits)?.is_none();
-        drop(names);
-        if !full {
+        if names.define(wanted, self.limits)?.is_some() {
+            // Before the names are let go of: who finds this one makes series as it is described.
             enter(&self.descriptions).insert((kind, name.to_retained()), description);
             self.revise();
         }
@@ -490,6 +489,28 @@ pub(super) mod tests {
         let mut sum = 0.0;
         store.counters.visit(|series| sum += series.value().as_f64());
         assert_eq!(sum, 400.0);
+    }
+
+    #[test]
+    fn who_comes_second_finds_a_metric_as_it_was_defined() {
+        use crate::metrics::histogram::Layout;
+        use std::sync::Barrier;
+        let layout = || Some(Layout::explicit([3.0]));
+        for _ in 0..300 {
+            let (store, together) = (store(2, 2), Barrier::new(2));
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        together.wait();
+                        let description =
+                            Description { layout: layout(), ..Description::default() };
+                        store.define(Kind::Histogram, &KeyName::from("h"), description).unwrap();
+                        store.histogram(&Key::from_name("h")).unwrap().add(1.0, 1);
+                    });
+                }
+            });
+            assert_eq!(store.histogram(&Key::from_name("h")).unwrap().read().lines(), 4);
+        }
     }
 
     #[cfg(feature = "testing")]
