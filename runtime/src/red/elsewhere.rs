@@ -48,16 +48,12 @@ impl Handles {
         self.concurrent.decrement(1.0);
     }
 
-    /// Tells of calls that are over: their number and their whole time exactly, each in the bucket
-    /// in which it was.
-    fn tell(&self, earlier: &Red, of_type: impl Fn(&'static str) -> Counter) {
+    /// Tells of calls that are over, of which so many failed with no type: their number and their whole
+    /// time exactly, each in the bucket in which it was.
+    fn tell(&self, earlier: &Red, untyped: u64, of_type: impl Fn(&'static str) -> Counter) {
         earlier.errors.iter().for_each(|it| of_type(it.name).increment(it.count));
-        let typed: u64 = earlier.errors.iter().map(|it| it.count).sum();
         for outcome in Outcome::ALL {
-            let mut count = earlier.count(outcome);
-            if outcome == Outcome::Error {
-                count = count.saturating_sub(typed);
-            }
+            let count = if outcome == Outcome::Error { untyped } else { earlier.count(outcome) };
             if count > 0 {
                 self.calls[outcome as usize].increment(count);
             }
@@ -74,6 +70,12 @@ impl Handles {
             self.concurrent.decrement((earlier.finished() - earlier.started) as f64);
         }
     }
+}
+
+/// Errors of no type.
+fn untyped(red: &Red) -> u64 {
+    let typed = red.errors.iter().map(|it| it.count).sum();
+    red.count(Outcome::Error).saturating_sub(typed)
 }
 
 /// One value for each bucket that is not empty, so that they add up to `sum`: all lie at the same
@@ -174,17 +176,19 @@ impl Cells {
     ) {
         let elsewhere = self.elsewhere();
         let mut counted = Red::new(bounds);
-        let earlier = {
+        let (earlier, untyped) = {
             let mut sent = elsewhere.sent.lock().unwrap_or_else(PoisonError::into_inner);
             // Read under the lock, or an older reading could come after a newer one.
             self.shards.read_ends(&mut counted);
             self.shards.read_errors(&mut counted);
             self.shards.read_starts(&mut counted);
             let earlier = counted.since(&sent);
+            // Of all: an error's type may have been told before its end is counted.
+            let untyped = untyped(&counted).saturating_sub(untyped(&sent));
             *sent = counted;
-            earlier
+            (earlier, untyped)
         };
-        elsewhere.with(now, make, |handles| handles.tell(&earlier, of_type));
+        elsewhere.with(now, make, |handles| handles.tell(&earlier, untyped, of_type));
     }
 }
 
@@ -211,6 +215,30 @@ mod tests {
             again[BOUNDS.bucket((value * 1e9) as u64)] += count;
         }
         assert_eq!(again, red.buckets());
+    }
+
+    #[test]
+    fn an_error_of_which_a_recorder_is_told_before_its_end_is_told_once() {
+        use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+        let (of_type, others) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let handles = || Handles {
+            calls: Outcome::ALL.map(|_| Counter::from_arc(Arc::clone(&others))),
+            duration: Histogram::noop(),
+            concurrent: Gauge::noop(),
+        };
+        let cells = Cells::new();
+        let catch_up = || {
+            let counter = |_| Counter::from_arc(Arc::clone(&of_type));
+            cells.catch_up(&super::super::DEFAULT, crate::clock::now(), handles, counter);
+            (of_type.load(Relaxed), others.load(Relaxed))
+        };
+        for call in 1..=3 {
+            cells.start();
+            cells.fail("refused");
+            assert_eq!(catch_up(), (call, 0));
+            cells.end(&super::super::DEFAULT, Outcome::Error, Duration::ZERO);
+            assert_eq!(catch_up(), (call, 0));
+        }
     }
 
     #[test]
