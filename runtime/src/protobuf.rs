@@ -76,27 +76,48 @@ impl Message {
         self.bytes(field, value.as_bytes());
     }
 
+    #[inline]
     pub(crate) fn message(&mut self, field: u32, size: Size, write: impl FnOnce(&mut Message)) {
         const MOST: usize = 3;
         self.tag(field, 2);
         let at = self.0.len();
-        let reserved = size as usize;
-        self.0.extend_from_slice(&[0; MOST][..reserved]);
+        self.0.extend_from_slice(&[0; MOST][..size as usize]);
         write(self);
+        self.close(at, size);
+    }
+
+    /// Writes the length of a message that ends here, for which so many bytes were left at `at`.
+    #[inline]
+    pub(crate) fn close(&mut self, at: usize, size: Size) {
+        let reserved = size as usize;
         let length = self.0.len() - at - reserved;
+        let least = if reserved == 1 { 0 } else { 1 << (7 * (reserved - 1)) };
+        if (least..1 << (7 * reserved)).contains(&length) {
+            write_length(&mut self.0[at..at + reserved], length);
+        } else {
+            self.close_moved(at, reserved);
+        }
+    }
+
+    #[cold]
+    fn close_moved(&mut self, at: usize, reserved: usize) {
+        let end = self.0.len();
+        let length = end - at - reserved;
         let width = varint_width(length);
-        if width != reserved {
-            let end = self.0.len();
-            self.0.resize(end.max(end + width - reserved), 0);
-            self.0.copy_within(at + reserved..end, at + width);
-            self.0.truncate(at + width + length);
-        }
-        let mut left = length;
-        for (index, byte) in self.0[at..at + width].iter_mut().enumerate() {
-            let more = if index + 1 < width { 0x80 } else { 0 };
-            *byte = left as u8 & 0x7f | more;
-            left >>= 7;
-        }
+        self.0.resize(end.max(end + width - reserved), 0);
+        self.0.copy_within(at + reserved..end, at + width);
+        self.0.truncate(at + width + length);
+        write_length(&mut self.0[at..at + width], length);
+    }
+}
+
+#[inline]
+fn write_length(to: &mut [u8], mut length: usize) {
+    let last = to.len() - 1;
+    for (index, byte) in to.iter_mut().enumerate() {
+        let more = if index < last { 0x80 } else { 0 };
+        *byte = length as u8 & 0x7f | more;
+        length >>= 7;
     }
 }
 

@@ -3,16 +3,14 @@
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto>
 
 use super::batch::{Encoded, Encoder};
-use super::record::{Live, OfSite, Record, own_scope, says_component};
+use super::record::{Extra, Live, OfSite, Record, own_scope, says_component};
 use crate::callsite::CallSite;
 use crate::clock::Wall;
 use crate::otlp::Parts;
 use crate::protobuf::{Message, Size};
 use bytes::Bytes;
 use hashbrown::HashMap;
-use opentelemetry::trace::{
-    Event, Link, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status, TraceFlags, TraceId};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
@@ -51,10 +49,21 @@ impl Message {
         }
     }
 
+    #[inline(always)]
     fn attribute(&mut self, field: u32, key: &str, value: &Value) {
-        if self.short_attribute(field, key, value) {
-            return;
+        let written = match value {
+            Value::String(text) => self.short_text(field, key, text.as_str()),
+            Value::Bool(value) => self.short_number(field, key, 2, (*value).into()),
+            Value::I64(value) => self.short_number(field, key, 3, value.cast_unsigned()),
+            _ => false,
+        };
+        if !written {
+            self.long_attribute(field, key, value);
         }
+    }
+
+    #[inline(never)]
+    fn long_attribute(&mut self, field: u32, key: &str, value: &Value) {
         self.message(field, Size::Small, |pair| {
             pair.some_text(1, key);
             pair.message(2, Size::Small, |held| held.value(value));
@@ -63,30 +72,52 @@ impl Message {
 
     /// An attribute whose lengths take a byte each, as those of nearly all do: they are known before it is
     /// written. Of another one nothing is written; false.
-    #[inline]
-    fn short_attribute(&mut self, field: u32, key: &str, value: &Value) -> bool {
-        let mut digits = [0; 11];
-        let (number, text) = match value {
-            Value::String(text) => (None, text.as_str()),
-            Value::Bool(value) => (Some(number(&mut digits, 2, (*value).into())), ""),
-            Value::I64(value) => (Some(number(&mut digits, 3, value.cast_unsigned())), ""),
+    #[inline(always)]
+    fn short_text(&mut self, field: u32, key: &str, text: &str) -> bool {
+        let length = text.len();
+        let is_short = self.short_key(field, key, length + 2);
+        if is_short {
+            self.put([2 << 3 | 2, length as u8 + 2, 1 << 3 | 2, length as u8]);
+            self.0.extend_from_slice(text.as_bytes());
+        }
+        is_short
+    }
+
+    /// The same of a number that takes three bytes at most, in a field of the value.
+    #[inline(always)]
+    fn short_number(&mut self, field: u32, key: &str, of_value: u8, value: u64) -> bool {
+        let length = match value {
+            0..0x80 => 1,
+            0x80..0x4000 => 2,
+            0x4000..0x20_0000 => 3,
             _ => return false,
         };
-        let held = number.map_or(text.len() + 2, <[u8]>::len);
-        let pair = key.len() + held + 4;
+        let is_short = self.short_key(field, key, 1 + length);
+        if is_short {
+            let more = |digit| if digit < length { 0x80 } else { 0 };
+            let one = value as u8 & 0x7f | more(1);
+            let two = (value >> 7) as u8 & 0x7f | more(2);
+            // Three digits, be they there or not: there is nothing to copy step by step.
+            let end = self.0.len() + 3 + length;
+            self.put([2 << 3 | 2, length as u8 + 1, of_value << 3, one, two, (value >> 14) as u8]);
+            self.0.truncate(end);
+        }
+        is_short
+    }
+
+    /// How an attribute begins whose value takes so many bytes.
+    #[inline(always)]
+    fn short_key(&mut self, field: u32, key: &str, value: usize) -> bool {
+        let pair = key.len() + value + 4;
         if pair > 127 || field > 15 || key.is_empty() {
             return false;
         }
         self.put([(field << 3 | 2) as u8, pair as u8, 1 << 3 | 2, key.len() as u8]);
         self.0.extend_from_slice(key.as_bytes());
-        self.put([2 << 3 | 2, held as u8]);
-        match number {
-            Some(number) => self.0.extend_from_slice(number),
-            None => self.bytes(1, text.as_bytes()),
-        }
         true
     }
 
+    #[inline(never)]
     fn attributes(&mut self, field: u32, pairs: &[KeyValue]) {
         for pair in pairs {
             self.attribute(field, pair.key.as_str(), &pair.value);
@@ -143,59 +174,85 @@ impl Message {
         }
     }
 
-    fn span(&mut self, span: &Span<'_>) {
+    /// Begins a span, as a field of a `ScopeSpans`; where its length is to be written.
+    #[inline(always)]
+    fn begin_span(&mut self, trace_id: TraceId, span_id: SpanId) -> usize {
         // Fields that stand beside each other and are always there are one store.
-        let mut ids = [0; 28];
-        ids[..2].copy_from_slice(&[1 << 3 | 2, 16]);
-        ids[2..18].copy_from_slice(&span.trace_id.to_bytes());
-        ids[18..20].copy_from_slice(&[2 << 3 | 2, 8]);
-        ids[20..].copy_from_slice(&span.span_id.to_bytes());
-        self.put(ids);
-        if let Some(state) = span.trace_state {
-            self.some_text(3, &state.header());
-        }
-        if span.parent != SpanId::INVALID {
+        let mut head = [0; 1 + SPAN as usize + 28];
+        head[0] = (SPANS << 3 | 2) as u8;
+        head[3..5].copy_from_slice(&[1 << 3 | 2, 16]);
+        head[5..21].copy_from_slice(&trace_id.to_bytes());
+        head[21..23].copy_from_slice(&[2 << 3 | 2, 8]);
+        head[23..].copy_from_slice(&span_id.to_bytes());
+        let at = self.0.len() + 1;
+        self.put(head);
+        at
+    }
+
+    #[inline(always)]
+    fn parent(&mut self, id: SpanId) {
+        if id != SpanId::INVALID {
             let mut parent = [4 << 3 | 2, 8, 0, 0, 0, 0, 0, 0, 0, 0];
-            parent[2..].copy_from_slice(&span.parent.to_bytes());
+            parent[2..].copy_from_slice(&id.to_bytes());
             self.put(parent);
         }
-        self.some_text(5, span.name);
-        let kind = match span.kind {
+    }
+
+    #[inline(always)]
+    fn kind_and_times(&mut self, kind: &SpanKind, [start, end]: [Wall; 2]) {
+        let kind = match kind {
             SpanKind::Internal => 1,
             SpanKind::Server => 2,
             SpanKind::Client => 3,
             SpanKind::Producer => 4,
             SpanKind::Consumer => 5,
         };
-        let [Wall(start), Wall(end)] = span.times;
-        let mut times = [0; 20];
-        times[..3].copy_from_slice(&[6 << 3, kind, 7 << 3 | 1]);
-        times[3..11].copy_from_slice(&start.to_le_bytes());
-        times[11] = 8 << 3 | 1;
-        times[12..].copy_from_slice(&end.to_le_bytes());
-        match start != 0 && end != 0 {
-            true => self.put(times),
-            false => {
-                self.put([6 << 3, kind]);
-                span.times.into_iter().zip([7, 8]).for_each(|(time, field)| self.time(field, time));
-            }
-        }
-        self.0.extend_from_slice(span.common);
-        self.attributes(ATTRIBUTES, span.attributes);
-        self.0.extend_from_slice(span.encoded_attributes);
-        if let Some((key, outcome)) = span.outcome {
-            self.attribute(ATTRIBUTES, key, &outcome.into());
-        }
-        if let Some(more) = &span.more {
-            self.more(more);
+        if start.0 != 0 && end.0 != 0 {
+            let mut both = [0; 20];
+            both[..3].copy_from_slice(&[6 << 3, kind, 7 << 3 | 1]);
+            both[3..11].copy_from_slice(&start.0.to_le_bytes());
+            both[11] = 8 << 3 | 1;
+            both[12..].copy_from_slice(&end.0.to_le_bytes());
+            self.put(both);
         } else {
-            self.put([15 << 3 | 2, 0]);
+            self.put([6 << 3, kind]);
+            self.time(7, start);
+            self.time(8, end);
         }
-        let remote = if span.parent_is_remote { PARENT_IS_REMOTE } else { 0 };
-        let flags = u32::from(span.flags.to_u8()) | KNOWS_PARENT | remote;
+    }
+
+    /// Ends the span whose length is to be written at `at`.
+    #[inline(always)]
+    fn end_span(&mut self, at: usize, status: &Status, flags: TraceFlags, remote_parent: bool) {
+        let remote = if remote_parent { PARENT_IS_REMOTE } else { 0 };
+        let flags = u32::from(flags.to_u8()) | KNOWS_PARENT | remote;
         let [one, two, three, four] = flags.to_le_bytes();
         // The tag of field 16 takes two bytes: 16 << 3 | 5.
-        self.put([0x85, 0x01, one, two, three, four]);
+        if *status == Status::Unset {
+            self.put([15 << 3 | 2, 0, 0x85, 0x01, one, two, three, four]);
+        } else {
+            self.status(status);
+            self.put([0x85, 0x01, one, two, three, four]);
+        }
+        self.close(at, SPAN);
+    }
+
+    fn span(&mut self, span: &SpanData) {
+        let context = &span.span_context;
+        let at = self.begin_span(context.trace_id(), context.span_id());
+        self.some_text(3, &context.trace_state().header());
+        self.parent(span.parent_span_id);
+        self.some_text(5, &span.name);
+        self.kind_and_times(&span.span_kind, [span.start_time.into(), span.end_time.into()]);
+        self.attributes(ATTRIBUTES, &span.attributes);
+        self.more(&More {
+            dropped_attributes: span.dropped_attributes_count,
+            events: &span.events.events,
+            dropped_events: span.events.dropped_count,
+            links: &span.links.links,
+            dropped_links: span.links.dropped_count,
+        });
+        self.end_span(at, &span.status, context.trace_flags(), span.parent_span_is_remote);
     }
 
     fn more(&mut self, more: &More<'_>) {
@@ -208,14 +265,15 @@ impl Message {
             self.message(13, Size::Small, |held| held.link(link));
         }
         self.number(14, more.dropped_links);
-        if *more.status == Status::Unset {
-            return self.put([15 << 3 | 2, 0]);
-        }
+    }
+
+    /// One that says something.
+    fn status(&mut self, status: &Status) {
         self.message(15, Size::Small, |held| {
-            if let Status::Error { description } = more.status {
+            if let Status::Error { description } = status {
                 held.some_text(2, description);
             }
-            let code = match more.status {
+            let code = match status {
                 Status::Unset => 0,
                 Status::Ok => 1,
                 Status::Error { .. } => 2,
@@ -246,25 +304,8 @@ impl Message {
 /// The field of a span that has its attributes.
 const ATTRIBUTES: u32 = 9;
 
-/// A span, as it is written.
-struct Span<'a> {
-    trace_id: TraceId,
-    span_id: SpanId,
-    flags: TraceFlags,
-    trace_state: Option<&'a TraceState>,
-    parent: SpanId,
-    parent_is_remote: bool,
-    name: &'a str,
-    kind: &'a SpanKind,
-    times: [Wall; 2],
-    /// Those that it has in common with others, as bytes.
-    common: &'a [u8],
-    attributes: &'a [KeyValue],
-    /// Those that come after them and are bytes already.
-    encoded_attributes: &'a [u8],
-    outcome: Option<(&'static str, &'static str)>,
-    more: Option<More<'a>>,
-}
+/// How much room is left for the length of a span.
+const SPAN: Size = Size::Medium;
 
 /// What few spans have.
 struct More<'a> {
@@ -273,40 +314,24 @@ struct More<'a> {
     dropped_events: u32,
     links: &'a [Link],
     dropped_links: u32,
-    status: &'a Status,
 }
 
-impl<'a> From<&'a SpanData> for Span<'a> {
-    fn from(span: &'a SpanData) -> Self {
-        let context = &span.span_context;
-        Span {
-            trace_id: context.trace_id(),
-            span_id: context.span_id(),
-            flags: context.trace_flags(),
-            trace_state: Some(context.trace_state()),
-            parent: span.parent_span_id,
-            parent_is_remote: span.parent_span_is_remote,
-            name: &span.name,
-            kind: &span.span_kind,
-            times: [span.start_time.into(), span.end_time.into()],
-            common: &[],
-            attributes: &span.attributes,
-            encoded_attributes: &[],
-            outcome: None,
-            more: Some(More {
-                dropped_attributes: span.dropped_attributes_count,
-                events: &span.events.events,
-                dropped_events: span.events.dropped_count,
-                links: &span.links.links,
-                dropped_links: span.links.dropped_count,
-                status: &span.status,
-            }),
+impl<'a> From<&'a Extra> for More<'a> {
+    fn from(extra: &'a Extra) -> Self {
+        More {
+            dropped_attributes: extra.dropped_attributes,
+            events: &extra.events,
+            dropped_events: extra.dropped_events,
+            links: &extra.links,
+            dropped_links: extra.dropped_links,
         }
     }
 }
 
-/// The attributes of a site, written once: [`OfSite`] in bytes.
+/// What the spans of a site have in common, written once.
 struct SiteBytes {
+    name: Vec<u8>,
+    /// [`OfSite`] in bytes.
     all: Vec<u8>,
     /// Those of them that a span has which names its component itself; none if the site names none.
     but_component: Option<Vec<u8>>,
@@ -317,24 +342,6 @@ struct SiteBytes {
 pub(super) struct ToBytes {
     /// By the address of the site.
     sites: HashMap<usize, SiteBytes>,
-}
-
-/// A number as a field, written into `to`.
-#[inline]
-fn number(to: &mut [u8; 11], field: u8, mut value: u64) -> &[u8] {
-    let [tag, digits @ ..] = to;
-    *tag = field << 3;
-    let mut length = 1;
-    for digit in digits {
-        length += 1;
-        *digit = value as u8 & 0x7f;
-        value >>= 7;
-        if value == 0 {
-            break;
-        }
-        *digit |= 0x80;
-    }
-    to.get(..length).unwrap_or_default()
 }
 
 fn attributes_alone<'a>(pairs: impl IntoIterator<Item = &'a KeyValue>) -> Vec<u8> {
@@ -349,7 +356,10 @@ impl SiteBytes {
     fn new(site: &CallSite) -> Self {
         let OfSite { code, component, tracing } = OfSite::new(site);
         let but_component = || attributes_alone(code.iter().chain(&tracing));
+        let mut name = Message::default();
+        name.some_text(5, site.name());
         SiteBytes {
+            name: name.0,
             all: attributes_alone(code.iter().chain(&component).chain(&tracing)),
             but_component: component.is_some().then(but_component),
         }
@@ -364,45 +374,45 @@ impl SiteBytes {
 }
 
 impl Encoder for ToBytes {
+    // Step by step, and not by way of what stands for any span: that would be put together in memory.
     fn encode(&mut self, record: &Record, times: [Wall; 2], bytes: &mut Vec<u8>) {
         let Live { parent, site, attributes, extra, kind, parent_is_remote, .. } = &record.live;
-        let mut encoded_attributes: &[u8] = &[];
-        if let Some(site) = *site {
-            let sites = self.sites.entry(std::ptr::from_ref(site).addr());
-            encoded_attributes = sites.or_insert_with(|| SiteBytes::new(site)).of(attributes);
-        }
         let extra = extra.as_deref();
-        let common = extra.and_then(|extra| extra.common.as_deref());
-        let common = common.map(|common| common.encoded(|pairs| attributes_alone(pairs)));
-        let span = Span {
-            trace_id: record.trace_id,
-            span_id: record.span_id,
-            flags: record.flags,
-            trace_state: extra
-                .and_then(|extra| extra.stated.as_ref())
-                .map(|stated| stated.trace_state()),
-            parent: *parent,
-            parent_is_remote: *parent_is_remote,
-            name: record.live.name(),
-            kind,
-            times,
-            common: common.unwrap_or_default(),
-            attributes,
-            encoded_attributes,
-            outcome: record.outcome(),
-            more: extra.map(|extra| More {
-                dropped_attributes: extra.dropped_attributes,
-                events: &extra.events,
-                dropped_events: extra.dropped_events,
-                links: &extra.links,
-                dropped_links: extra.dropped_links,
-                status: &extra.status,
-            }),
-        };
+        let of_site = site.map(|site| {
+            let sites = self.sites.entry(std::ptr::from_ref(site).addr());
+            &*sites.or_insert_with(|| SiteBytes::new(site))
+        });
         // Where the spans before it stand: it is not moved any more.
-        let mut message = Message(std::mem::take(bytes));
-        message.message(SPANS, Size::Medium, |held| held.span(&span));
-        *bytes = message.0;
+        let mut span = Message(std::mem::take(bytes));
+        let at = span.begin_span(record.trace_id, record.span_id);
+        if let Some(stated) = extra.and_then(|extra| extra.stated.as_ref()) {
+            span.some_text(3, &stated.trace_state().header());
+        }
+        span.parent(*parent);
+        match (extra.and_then(|extra| extra.name.as_deref()), of_site) {
+            (Some(name), _) => span.some_text(5, name),
+            (None, Some(site)) => span.0.extend_from_slice(&site.name),
+            (None, None) => {}
+        }
+        span.kind_and_times(kind, times);
+        if let Some(common) = extra.and_then(|extra| extra.common.as_deref()) {
+            span.0.extend_from_slice(common.encoded(|pairs| attributes_alone(pairs)));
+        }
+        if !attributes.is_empty() {
+            span.attributes(ATTRIBUTES, attributes);
+        }
+        if let Some(site) = of_site {
+            span.0.extend_from_slice(site.of(attributes));
+        }
+        if let Some((key, outcome)) = record.outcome() {
+            span.attributes(ATTRIBUTES, &[KeyValue::new(key, outcome)]);
+        }
+        if let Some(extra) = extra {
+            span.more(&extra.into());
+        }
+        let status = extra.map_or(&Status::Unset, |extra| &extra.status);
+        span.end_span(at, status, record.flags, *parent_is_remote);
+        *bytes = span.0;
     }
 }
 
@@ -454,7 +464,7 @@ pub(super) fn request(spans: &[SpanData], resource: &Resource, expected: usize) 
     let (scopes, of_span) = scopes(spans.iter().map(|span| &span.instrumentation_scope));
     request_of(resource, &scopes, expected, |request, scope| {
         for (span, _) in spans.iter().zip(&of_span).filter(|(_, of)| **of == scope) {
-            request.message(SPANS, Size::Medium, |held| held.span(&span.into()));
+            request.span(span);
         }
     })
 }

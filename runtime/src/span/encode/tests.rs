@@ -7,7 +7,7 @@ use crate::span::batch::{Filling, Form};
 use crate::span::common::Common;
 use crate::span::record::{End, Extra};
 use bytes::Buf;
-use opentelemetry::trace::SpanContext;
+use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
@@ -37,7 +37,11 @@ impl Dice {
         match self.up_to(9) {
             0 => Value::Bool(self.up_to(1) == 1),
             1 => Value::I64(-(self.up_to(1 << 30) as i64)),
-            2 => Value::I64(self.up_to(300) as i64),
+            2 => {
+                // Around the widths where a number takes another byte.
+                let most = [300, 20_000, 3_000_000][self.up_to(2) as usize];
+                Value::I64(self.up_to(most) as i64)
+            }
             3 => Value::F64(self.up_to(3) as f64 / 2.0),
             4 => Value::Array(Array::Bool(self.list(|dice| dice.up_to(1) == 1))),
             5 => Value::Array(Array::I64(self.list(|dice| dice.up_to(1 << 20) as i64 - 9))),
