@@ -24,6 +24,12 @@ pub(crate) fn deadline(timeout: Duration) -> std::time::Instant {
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000))
 }
 
+/// A time between two moments, in nanoseconds: the clock's own unit, in which no time is too long for it.
+#[inline]
+pub(crate) fn nanos(between: Duration) -> u64 {
+    between.as_nanos() as u64
+}
+
 /// A moment by the wall clock, in nanoseconds since 1970: what is earlier counts as then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wall(pub(crate) u64);
@@ -58,7 +64,6 @@ impl Anchor {
     /// The wall time of a moment.
     #[inline]
     pub(crate) fn wall(self, tick: Tick) -> Wall {
-        let nanos = |time: Duration| time.as_nanos() as u64;
         Wall(match tick >= self.met {
             true => self.wall.0.saturating_add(nanos(tick.duration_since(self.met))),
             false => self.wall.0.saturating_sub(nanos(self.met.duration_since(tick))),

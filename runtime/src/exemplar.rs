@@ -1,7 +1,8 @@
 //! A measured value together with the span it was measured in.
 
+use crate::clock::Wall;
 use opentelemetry::trace::{SpanId, TraceId};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A measured value and the span in which it was measured.
 ///
@@ -18,33 +19,45 @@ pub struct Exemplar {
     pub time: SystemTime,
 }
 
-/// The least time between two exemplars of a series: their times are shown in milliseconds.
-const APART: Duration = Duration::from_millis(1);
+/// The least time between two exemplars of a series, in nanoseconds: their times are shown in milliseconds.
+const APART: u64 = 1_000_000;
 
 /// One place for an exemplar: the newest stays.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Slot(Option<Exemplar>);
+pub(crate) struct Slot {
+    held: Option<Exemplar>,
+    /// An exemplar of this time or later takes its place. As a number: most that are offered are older, and
+    /// nothing more is asked of them.
+    open_from: u64,
+}
 
 impl Slot {
-    pub(crate) const EMPTY: Slot = Slot(None);
+    pub(crate) const EMPTY: Slot = Slot { held: None, open_from: 0 };
 
     /// Keeps `exemplar` unless one stands that is newer, or as old: spans are handed over in
     /// another order than they ended in, and Prometheus refuses exemplars that go back in time, or
     /// stand still.
     pub(crate) fn offer(&mut self, exemplar: Exemplar) {
-        if self.0.is_none_or(|held| exemplar.time >= held.time + APART) {
-            self.0 = Some(exemplar);
+        self.offer_of(exemplar.time.into(), || exemplar);
+    }
+
+    /// The same of one that is made only when it is kept.
+    #[inline]
+    pub(crate) fn offer_of(&mut self, Wall(time): Wall, make: impl FnOnce() -> Exemplar) {
+        if time >= self.open_from {
+            *self = Slot { held: Some(make()), open_from: time.saturating_add(APART) };
         }
     }
 
     pub(crate) fn get(&self) -> Option<Exemplar> {
-        self.0
+        self.held
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_series_never_shows_two_exemplars_of_one_millisecond() {

@@ -11,6 +11,7 @@ pub(crate) mod errors;
 pub(crate) mod labelled;
 pub(crate) mod sets;
 
+use crate::clock::Wall;
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
 use crate::sharded::{self, Lanes, Together};
@@ -262,19 +263,19 @@ impl Cells {
         self.shards.errors.publish(error_type, exemplar);
     }
 
-    /// Publishes the exemplar of a call whose span was handed over.
+    /// Publishes the exemplar of a call whose span was handed over: it took so many nanoseconds, and ended then.
+    #[inline]
     pub(crate) fn publish(
         &self,
         bounds: &Bounds,
         outcome: Outcome,
-        duration: Duration,
-        exemplar: Exemplar,
+        (nanos, ended_at): (u64, Wall),
+        exemplar: impl Fn() -> Exemplar,
     ) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let mut slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = slots.get_or_insert_default();
-        slots.outcomes[outcome as usize].offer(exemplar);
-        slots.buckets[bounds.bucket(nanos)].offer(exemplar);
+        slots.outcomes[outcome as usize].offer_of(ended_at, &exemplar);
+        slots.buckets[bounds.bucket(nanos)].offer_of(ended_at, &exemplar);
     }
 
     pub(crate) fn read(&self, bounds: &'static Bounds) -> Red {

@@ -288,7 +288,7 @@ mod tests {
         let store = Store::scoped();
         let counter = store.counter(&Key::from_parts("a.total", &[("k", "v\"\\\n\0")])).unwrap();
         counter.increment(3);
-        counter.publish(exemplar(1.0));
+        counter.publish(exemplar(1.0).time.into(), || exemplar(1.0));
         let ids = "trace_id=\"abababababababababababababababab\",span_id=\"cdcdcdcdcdcdcdcd\"";
         let labels = "k=\"v\\\"\\\\\\n\u{fffd}\"";
         let open = page(&store, Format::OpenMetrics);
@@ -308,7 +308,7 @@ mod tests {
         for value in [0.2, 0.2, 3e9, 7.0] {
             histogram.record(value);
         }
-        histogram.publish(exemplar(7.0));
+        histogram.publish(7.0, exemplar(7.0).time.into(), || exemplar(7.0));
         let open = page(&store, Format::OpenMetrics);
         for line in [
             "h_bucket{le=\"5e-05\"} 0",
@@ -358,11 +358,11 @@ mod tests {
         use std::process::{Command, Stdio};
         let store = Store::scoped();
         let counter = store.counter(&Key::from_parts("c", &[("k", "{}\\\"")])).unwrap();
-        counter.publish(exemplar(2.0));
+        counter.publish(exemplar(2.0).time.into(), || exemplar(2.0));
         let histogram = store.histogram(&Key::from_name("h")).unwrap();
         for value in [-1.0, 0.2, 1e12] {
             histogram.record(value);
-            histogram.publish(exemplar(value));
+            histogram.publish(value, exemplar(value).time.into(), || exemplar(value));
         }
         let page = page(&store, Format::OpenMetrics);
         assert_eq!(page.matches(" # {").count(), 4);

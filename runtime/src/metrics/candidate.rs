@@ -6,7 +6,7 @@
 //! `set_status(Unset)` is a no-op by OpenTelemetry's specification, and our own span takes the
 //! candidate out of the mailbox when it hears it.
 
-use crate::clock;
+use crate::clock::{self, Wall};
 use crate::context::current;
 use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Histogram;
@@ -17,7 +17,6 @@ use quanta::Instant;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static TO_OTHERS: OnceLock<fn(&SpanContext, Candidate)> = OnceLock::new();
@@ -62,13 +61,14 @@ impl Candidate {
         self,
         trace_id: TraceId,
         span_id: SpanId,
-        to_system_time: impl Fn(Instant) -> SystemTime,
+        to_wall: impl Fn(Instant) -> Wall,
     ) {
-        let time = to_system_time(self.time);
-        let exemplar = Exemplar { trace_id, span_id, value: self.value, time };
-        match self.series {
-            Candidates::Counter(series) => series.publish(exemplar),
-            Candidates::Histogram(series) => series.publish(exemplar),
+        let Candidate { series, value, time } = self;
+        let time = to_wall(time);
+        let exemplar = || Exemplar { trace_id, span_id, value, time: time.into() };
+        match series {
+            Candidates::Counter(series) => series.publish(time, exemplar),
+            Candidates::Histogram(series) => series.publish(value, time, exemplar),
         }
     }
 }
@@ -187,6 +187,7 @@ mod tests {
     use opentelemetry::trace::{Span, TraceFlags, TraceState};
     use std::borrow::Cow;
     use std::sync::Mutex;
+    use std::time::SystemTime;
 
     struct Ours(SpanContext, Arc<Mutex<Vec<Candidate>>>);
 
@@ -279,8 +280,7 @@ mod tests {
         );
         assert!(counter.exemplar().is_none(), "not before the span is handed over");
         for candidate in candidates {
-            candidate
-                .publish(ids(true).trace_id(), ids(true).span_id(), |_| SystemTime::UNIX_EPOCH);
+            candidate.publish(ids(true).trace_id(), ids(true).span_id(), |_| Wall(0));
         }
         assert_eq!(counter.exemplar().unwrap().value, 3.0);
         let shown: Vec<_> = histogram.exemplars().iter().filter_map(|slot| slot.get()).collect();

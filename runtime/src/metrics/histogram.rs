@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
 
+use crate::clock::Wall;
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::exponential::Exponential;
@@ -200,18 +201,19 @@ impl Histogram {
         slots.clone_from(&self.exemplars.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(crate) fn publish(&self, exemplar: Exemplar) {
+    /// Publishes the exemplar of this value and time; it is made only when it is kept.
+    pub(crate) fn publish(&self, value: f64, time: Wall, exemplar: impl FnOnce() -> Exemplar) {
         let (slots, at) = match &self.cells {
-            Cells::Explicit(bounds, _) => (bounds.len() + 1, bucket(bounds, exemplar.value)),
+            Cells::Explicit(bounds, _) => (bounds.len() + 1, bucket(bounds, value)),
             // By size as well: values of different sizes do not push each other out.
-            Cells::Exponential(_) => (OCTAVES, octave(exemplar.value)),
+            Cells::Exponential(_) => (OCTAVES, octave(value)),
         };
         let mut held = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_empty() {
             held.resize(slots, Slot::EMPTY);
         }
         if let Some(slot) = held.get_mut(at) {
-            slot.offer(exemplar);
+            slot.offer_of(time, exemplar);
         }
     }
 

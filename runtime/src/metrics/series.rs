@@ -3,6 +3,7 @@
 //! They are the handles which the `metrics` macros give to the user, who keeps them. So each looks
 //! for a testing scope whenever it records, and passes the value on to that scope's series.
 
+use crate::clock::Wall;
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::labels::{Labels, canonical};
@@ -150,9 +151,10 @@ impl Counter {
         self.exemplar.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get()
     }
 
-    pub(crate) fn publish(&self, exemplar: Exemplar) {
+    /// Publishes the exemplar of a value of this time; it is made only when it is kept.
+    pub(crate) fn publish(&self, time: Wall, exemplar: impl FnOnce() -> Exemplar) {
         let mut slot = self.exemplar.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert_default().offer(exemplar);
+        slot.get_or_insert_default().offer_of(time, exemplar);
     }
 
     /// Adds here, whatever scope is open.

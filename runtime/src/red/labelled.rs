@@ -8,7 +8,6 @@ use super::callers::{Caller, Callers, Names};
 use super::sets::Sets;
 pub(crate) use super::sets::{Choice, Value};
 use super::{Bounds, Cells, DEFAULT, Red};
-use crate::exemplar::Exemplar;
 use crate::outcome::Outcome;
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -210,26 +209,15 @@ impl Table {
 
     #[inline]
     pub(crate) fn end(&self, place: Place, bounds: &Bounds, outcome: Outcome, duration: Duration) {
-        if place == Place::default() {
-            self.plain.own.cells.end(bounds, outcome, duration);
-        } else {
-            self.cells(place).end(bounds, outcome, duration);
-        }
+        self.cells(place).end(bounds, outcome, duration);
     }
 
-    /// Publishes the exemplar of a call whose span was handed over.
-    pub(crate) fn publish(
-        &self,
-        place: Place,
-        bounds: &Bounds,
-        outcome: Outcome,
-        duration: Duration,
-        exemplar: Exemplar,
-    ) {
-        self.cells(place).publish(bounds, outcome, duration, exemplar);
-    }
-
+    #[inline]
     pub(crate) fn cells(&self, place: Place) -> &Cells {
+        if place == Place::default() { &self.plain.own.cells } else { self.labelled(place) }
+    }
+
+    fn labelled(&self, place: Place) -> &Cells {
         let ends = self.node(place.begun.given()).ends(self.callers.get(), place.begun.caller());
         ends.of(self.returned.get(), place.returned)
     }

@@ -9,6 +9,7 @@ use super::confirmed::{Confirmed, Values};
 use super::export::{ExportError, SpanSink};
 use super::record::Record;
 use crate::clock::{self, Anchor, Wall};
+use crate::redact::{self, Redaction};
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -115,7 +116,15 @@ impl Batch {
 
     /// How many values the first `count` have.
     fn values_of(&self, count: usize) -> usize {
-        self.confirmed.iter().take(count).map(|span| span.values).sum()
+        self.confirmed.iter().take(count).map(|span| span.values as usize).sum()
+    }
+
+    /// They were handed over: publishes their exemplars. The newest come first: no older one takes their
+    /// places, and most are older.
+    pub(super) fn publish(&mut self) {
+        let Batch { confirmed, values, .. } = self;
+        let anchor = clock::anchor();
+        confirmed.iter().rev().for_each(|span| span.publish(values, anchor, None));
     }
 
     /// Moves all of `other` behind its own.
@@ -191,19 +200,21 @@ pub(super) struct Filling {
     /// For bytes.
     encoder: Option<Box<dyn Encoder>>,
     anchor: Anchor,
+    redaction: &'static Redaction,
 }
 
 impl Filling {
     pub(super) fn new(encoder: Option<Box<dyn Encoder>>) -> Self {
-        let (batch, anchor) = (Batch::default(), clock::anchor());
-        let mut filling = Filling { batch, encoder, anchor };
+        let (anchor, redaction) = (clock::anchor(), redact::current());
+        let mut filling = Filling { batch: Batch::default(), encoder, anchor, redaction };
         filling.batch = filling.empty();
         filling
     }
 
-    /// A round begins: the wall clock may have been set since the last one.
+    /// Spans come that have all ended: the wall clock may have been set since the last ones, or a redaction
+    /// installed.
     pub(super) fn settle(&mut self) {
-        self.anchor = clock::anchor();
+        (self.anchor, self.redaction) = (clock::anchor(), redact::current());
     }
 
     /// A batch of the same form.
@@ -217,7 +228,7 @@ impl Filling {
 
     /// Adds the span; what memory is left to it may go back to its thread.
     pub(super) fn add(&mut self, record: &mut Record) {
-        record.clean();
+        record.clean(self.redaction);
         let times = record.times(self.anchor);
         // Before the attributes are moved, at which it looks.
         let confirmed = record.confirmed(times, &mut self.batch.values);

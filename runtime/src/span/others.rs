@@ -92,7 +92,7 @@ fn exported(spans: &[Ids]) {
             call.publish(ids, error_type, None);
         }
         for value in values {
-            value.publish(ids.0, ids.1, clock::system_time);
+            value.publish(ids.0, ids.1, |time| clock::anchor().wall(time));
         }
     }
 }

@@ -390,19 +390,22 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut fillin
         };
         let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
         clock::settle();
-        filling.settle();
         if stop {
             shared.last_round.store(true, SeqCst);
         }
         let now = Instant::now();
         let mut way = Way { filling: &mut filling, room, full: why, dropped: BTreeMap::new() };
-        let dropped = shared.buffers.drain(|records| match &mut tail {
-            Some(tail) => records.drain(..).for_each(|it| tail.take(it, now, &mut way)),
-            None => {
-                for some in records.chunks_mut(FETCHED) {
-                    // Their memory comes from other processors, all of it at once.
-                    black_box(some.iter().map(Record::fetch).sum::<usize>());
-                    some.iter_mut().for_each(|record| way.keep(record));
+        let dropped = shared.buffers.drain(|records| {
+            // They were taken out of their buffer just now: what held when they ended is seen.
+            way.filling.settle();
+            match &mut tail {
+                Some(tail) => records.drain(..).for_each(|it| tail.take(it, now, &mut way)),
+                None => {
+                    for some in records.chunks_mut(FETCHED) {
+                        // Their memory comes from other processors, all of it at once.
+                        black_box(some.iter().map(Record::fetch).sum::<usize>());
+                        some.iter_mut().for_each(|record| way.keep(record));
+                    }
                 }
             }
         });
@@ -510,8 +513,7 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         well = matches!(result, Ok(Ok(())));
         if well && shared.exemplars {
             // Before anybody who flushed looks at them.
-            let (anchor, Batch { confirmed, values, .. }) = (clock::anchor(), &mut sending);
-            confirmed.iter().for_each(|span| span.publish(values, anchor, None));
+            sending.publish();
         }
         sending.truncate(0);
         let mut queue = shared.queue();

@@ -1,12 +1,12 @@
 //! What is known of a span that has ended, and its way to the exporter's format.
 
-use super::confirmed::{Call, Confirmed, Value, Values};
+use super::confirmed::{Confirmed, Value, Values};
 use crate::callsite::CallSite;
-use crate::clock::{Anchor, Tick, Wall};
+use crate::clock::{self, Anchor, Tick, Wall};
 use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
-use crate::redact;
+use crate::redact::{self, Redaction};
 use crate::span::common::Common;
 use crate::span::scoped::ScopedSpans;
 use crate::span::spare;
@@ -157,10 +157,11 @@ impl Record {
     }
 
     /// Takes the secrets out, off the caller's thread: nobody reads a span before it is here.
-    #[inline]
-    pub(super) fn clean(&mut self) {
-        let redaction = redact::current();
-        self.live.unshare_secrets(redaction);
+    #[inline(always)]
+    pub(super) fn clean(&mut self, redaction: &'static Redaction) {
+        if self.live.extra.is_some() {
+            self.live.unshare_secrets(redaction);
+        }
         self.live.attributes.iter_mut().for_each(|pair| redaction.clean(pair));
         let Some(extra) = &mut self.live.extra else { return };
         for event in &mut extra.events {
@@ -197,7 +198,7 @@ impl Record {
     }
 
     /// What becomes true when the span is handed over. The values that were measured in it go to `values`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn confirmed(&mut self, [_, ended_at]: [Wall; 2], values: &mut Values) -> Confirmed {
         let before = values.len();
         if self.end.outcome == Some(Outcome::Error) {
@@ -205,17 +206,21 @@ impl Record {
             let error_type = each.find(|pair| pair.key.as_str() == "error.type");
             values.extend(error_type.map(|pair| Value::ErrorType(pair.value.clone())));
         }
-        if let Some(extra) = &mut self.live.extra {
+        if let Some(extra) = &mut self.live.extra
+            && !extra.candidates.0.is_empty()
+        {
             values.extend(extra.candidates.0.drain(..).map(Value::Measured));
         }
-        let call = self.live.site.zip(self.end.outcome).map(|(site, outcome)| Call {
-            site,
+        Confirmed {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            site: self.live.site.filter(|_| self.end.outcome.is_some()),
             place: self.end.place,
-            outcome,
-            duration: u64::try_from(self.duration().as_nanos()).unwrap_or(u64::MAX),
+            duration: clock::nanos(self.duration()),
             ended_at,
-        });
-        Confirmed { ids: (self.trace_id, self.span_id), call, values: values.len() - before }
+            outcome: self.end.outcome.unwrap_or(Outcome::Ok),
+            values: (values.len() - before) as u32,
+        }
     }
 
     /// As exporters for the SDK take it. Takes what it can out of the record.

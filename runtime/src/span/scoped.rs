@@ -6,6 +6,7 @@ use super::stats;
 use crate::clock;
 use crate::context::scope;
 use crate::metrics::store::Store;
+use crate::redact;
 use crate::sample::{Decision, Reason, Sampler};
 use metrics::{CounterFn, Key};
 use opentelemetry_sdk::trace::SpanData;
@@ -40,7 +41,7 @@ impl ScopedSpans {
     }
 
     pub(super) fn take(&self, mut record: Record) {
-        record.clean();
+        record.clean(redact::current());
         let anchor = clock::anchor();
         let times = record.times(anchor);
         // The scope is this span's exporter: handed over means kept here.

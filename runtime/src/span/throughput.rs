@@ -4,7 +4,7 @@
 //! cargo test --release -p redspan --features otlp --lib -- --ignored --nocapture bytes_of_requests
 //! ```
 
-use super::batch::{Batch, Filling, Form};
+use super::batch::{Filling, Form};
 use super::encode;
 use super::encode::tests::SITE;
 use super::record::{End, Live, Record};
@@ -55,11 +55,9 @@ fn spans_of_a_core_to_bytes_of_requests() {
                 let mut records: Vec<_> = records.collect();
                 let start = Instant::now();
                 records.iter_mut().for_each(|record| filling.add(record));
-                let Batch { spans, confirmed, values } = &mut filling.batch;
-                let Form::Bytes(spans) = spans else { unreachable!("it was given an encoder") };
+                let Form::Bytes(spans) = &mut filling.batch.spans else { unreachable!() };
                 black_box(encode::request_of_bytes(spans, &resource));
-                let anchor = clock::anchor();
-                confirmed.drain(..).for_each(|span| span.publish(values, anchor, None));
+                filling.batch.publish();
                 filling.batch.truncate(0);
                 start.elapsed()
             })

@@ -71,13 +71,11 @@ fn a_counters_exemplar_is_the_step_it_made() {
         value: 0.25,
         time: SystemTime::now(),
     };
-    store.cells(&FIRST).publish(
-        Place::default(),
-        FIRST.bounds(),
-        Outcome::Ok,
-        Duration::from_millis(250),
-        exemplar,
-    );
+    let took = (250_000_000, exemplar.time.into());
+    store
+        .cells(&FIRST)
+        .cells(Place::default())
+        .publish(FIRST.bounds(), Outcome::Ok, took, || exemplar);
     let snapshot = gather(&store);
     let shown: Vec<_> = family(&snapshot, "function_calls")
         .series
