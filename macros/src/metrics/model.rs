@@ -36,8 +36,13 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
         if entry.key == "crate" {
             root = attrs::path_of(entry, METRICS_STRUCT, diag);
         } else if let Some(text) = attrs::text_of(entry, METRICS_STRUCT, diag) {
-            judge_name(&text.value(), text.span(), diag);
             prefix = text.value();
+            judge_name(&prefix, text.span(), diag);
+            let bare = prefix.trim_end_matches(['.', '_', '-', '/']);
+            if bare != prefix && !bare.is_empty() {
+                let message = format!("a dot follows the prefix by itself: `prefix = \"{bare}\"`");
+                diag.at(text.span(), message);
+            }
         }
     }
     let complete = input.fields.is_some();

@@ -57,6 +57,7 @@ pub use keys::{Json, Key, json};
 pub use layer::LogLayer;
 pub use limit::{Limit, limit};
 pub use logger::{Carried, Logger, logger};
+pub(crate) use pretty::steers;
 pub use pretty::{Pretty, pretty};
 pub use record::LogRecord;
 #[cfg(any(test, feature = "testing"))]

@@ -168,11 +168,15 @@ fn plain(out: &mut Vec<u8>, text: &str) {
     text.chars().for_each(|c| character(out, c));
 }
 
-/// What would begin a line, move the cursor, colour or reorder the text is written as its escape, so that
-/// a value cannot look like a record or drive the terminal.
+/// What is not a letter of its own is written as its escape, so that a value cannot look like a record or drive
+/// the terminal.
 fn character(out: &mut Vec<u8>, c: char) {
-    let dangerous = c.is_control()
+    let _ = if steers(c) { write!(out, "{}", c.escape_default()) } else { write!(out, "{c}") };
+}
+
+/// Whether it would begin a line, move the cursor, colour or reorder the text of a terminal.
+pub(crate) fn steers(c: char) -> bool {
+    c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let _ = if dangerous { write!(out, "{}", c.escape_default()) } else { write!(out, "{c}") };
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -200,6 +200,18 @@ fn only_a_coloured_console_writes_escapes() {
     assert!(!tree::render(1.into(), &spans, false, false).contains('\u{1b}'));
 }
 
+#[test]
+fn what_a_stranger_sent_neither_steers_the_terminal_nor_turns_its_text() {
+    let evil = "a\n\u{1b}[31m\u{202e}gpj.exe\u{2066}\u{2028}b";
+    let mut spans = [span(1, 0, evil, 1)];
+    spans[0].attributes = vec![KeyValue::new(evil, evil)];
+    spans[0].status = Status::error(evil);
+    let text = tree::render(1.into(), &spans, false, false);
+    let escaped = r"a\n\u{1b}[31m\u{202e}gpj.exe\u{2066}\u{2028}b";
+    assert_eq!(text.matches(escaped).count(), 4, "{text}");
+    assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{2066}', '\u{2028}']), "{text:?}");
+}
+
 struct Broken;
 
 impl Write for Broken {

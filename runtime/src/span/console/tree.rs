@@ -1,5 +1,6 @@
 //! One trace as text.
 
+use crate::log::steers;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::{HashMap, HashSet};
@@ -220,7 +221,7 @@ fn clean(text: &str) -> String {
             clean.push('…');
             break;
         }
-        if letter.is_control() {
+        if steers(letter) {
             clean.extend(letter.escape_default());
         } else {
             clean.push(letter);
