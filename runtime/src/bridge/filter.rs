@@ -14,13 +14,15 @@ use tracing_subscriber::layer::{Context, Filter};
 /// What the bridge to OpenTelemetry hears: spans of others, up to the level up to which sites make
 /// theirs (one request over HTTP/2 opens hundreds of detailed ones in `h2`); a site's only as a
 /// view, since its own span is made without it. Events have a layer of their own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct BridgeFilter {
     pub(crate) level: LevelFilter,
+    /// What those hear that events are for.
+    pub(crate) events: EventFilter,
 }
 
 impl BridgeFilter {
-    fn hears(self, metadata: &Metadata<'_>) -> bool {
+    fn hears(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= self.level && !CallSite::describes(metadata)
     }
 }
@@ -31,7 +33,12 @@ impl<S> Filter<S> for BridgeFilter {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if metadata.is_span() && self.hears(metadata) {
+        if !metadata.is_span() {
+            // As they do, and `SpansOnly` leaves them to them: where all filters agree, tracing asks none of them
+            // at each event.
+            return Filter::<S>::callsite_enabled(&self.events, metadata);
+        }
+        if self.hears(metadata) {
             Interest::always()
         } else {
             // A view is never asked for through the cached interest.
@@ -50,7 +57,7 @@ pub(crate) const ON_SETTINGS: &str = "redspan.settings";
 
 /// What lines and span events are made of: the events that `RUST_LOG` names. Of spans only those
 /// that it names in brackets (`[charge]=debug`), because only they change which events pass.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EventFilter(Arc<ArcSwap<Directives>>);
 
 #[derive(Debug)]
@@ -163,5 +170,61 @@ impl<S> Filter<S> for EventFilter {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         Filter::<S>::on_close(&self.0.load().all, id, context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::spans_only::SpansOnly;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use tracing::subscriber::with_default;
+    use tracing_core::callsite::DefaultCallsite;
+    use tracing_core::metadata::Kind;
+    use tracing_core::{Event, Level, Subscriber};
+    use tracing_subscriber::prelude::*;
+    use tracing_subscriber::{Layer, registry};
+
+    /// Counts the events that it hears.
+    #[derive(Clone, Default)]
+    struct Hears(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Hears {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    macro_rules! event_of {
+        ($level:ident) => {{
+            static CALLSITE: DefaultCallsite = DefaultCallsite::new(&EVENT);
+            static EVENT: Metadata<'static> = tracing_core::metadata! {
+                name: "an event",
+                target: "shop",
+                level: Level::$level,
+                fields: &[],
+                callsite: &CALLSITE,
+                kind: Kind::EVENT,
+            };
+            &EVENT
+        }};
+    }
+
+    #[test]
+    fn of_events_filters_are_asked_once_and_the_bridge_hears_none() {
+        let (events, _) = EventFilter::new(Some("info"));
+        let (bridge, lines) = (Hears::default(), Hears::default());
+        let filter = BridgeFilter { level: LevelFilter::INFO, events: events.clone() };
+        let subscriber = registry()
+            .with(SpansOnly(bridge.clone()).with_filter(filter))
+            .with(lines.clone().with_filter(events));
+        assert!(subscriber.register_callsite(event_of!(INFO)).is_always());
+        assert!(subscriber.register_callsite(event_of!(DEBUG)).is_never());
+        with_default(subscriber, || {
+            tracing::info!("heard");
+            tracing::debug!("too detailed");
+            tracing::info!("heard");
+        });
+        assert_eq!([&bridge, &lines].map(|layer| layer.0.load(Relaxed)), [0, 2]);
     }
 }

@@ -4,5 +4,6 @@
 pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod meter;
+pub(crate) mod spans_only;
 pub(crate) mod subscriber;
 pub(crate) mod twice;

@@ -11,6 +11,7 @@ use super::spans::Spans;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter, ON_SETTINGS, Reload};
 use crate::bridge::meter::MeterProvider;
+use crate::bridge::spans_only::SpansOnly;
 use crate::bridge::subscriber::Front;
 use crate::bridge::twice::{self, Theirs};
 use crate::call::elsewhere;
@@ -418,8 +419,9 @@ impl Layers {
                     .with_threads(false)
                     .with_target(false)
                     .with_tracked_inactivity(false);
-                let filter = BridgeFilter { level: self.level };
-                self.with_events(base.with(bridge.with_filter(filter)))
+                let events = self.events_filter.clone();
+                let filter = BridgeFilter { level: self.level, events };
+                self.with_events(base.with(SpansOnly(bridge).with_filter(filter)))
             }
         };
         (dispatch, theirs)
