@@ -1,7 +1,7 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, Hidden, View};
+use crate::context::current::{self, Attached, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 #[cfg(feature = "sqlx")]
@@ -225,34 +225,6 @@ impl OwnedSpan {
         }
     }
 
-    /// Makes the span current on this thread until [`OwnedSpan::leave`]; should that not be reached, since
-    /// something unwinds, the span ends as a panic.
-    #[inline]
-    pub(crate) fn enter(&mut self) -> Entered {
-        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
-        let attaches = match self.attaches {
-            Attaches::Never => false,
-            Attaches::Always => true,
-            #[cfg(feature = "_spans")]
-            Attaches::Elsewhere => !self.is_here(),
-        };
-        let attached = match attaches {
-            // A copy: should something unwind before it is given back, the span still has to end.
-            true => current::attach(&mut self.context.clone(), self.metadata, &mut self.view),
-            false => Attached::default(),
-        };
-        let hidden = (!attaches && self.metadata.is_none()).then(current::hide);
-        Entered { attached, _hidden: hidden, otherwise }
-    }
-
-    #[inline]
-    pub(crate) fn leave(&mut self, entered: Entered) {
-        if entered.attached.is_there() {
-            self.view = entered.attached.detach_copy();
-        }
-        self.if_dropped = entered.otherwise;
-    }
-
     /// Whether what is current has the same span as our context.
     #[cfg(feature = "_spans")]
     fn is_here(&self) -> bool {
@@ -263,10 +235,40 @@ impl OwnedSpan {
     }
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
+    ///
+    /// The span's own context is made current, and no copy: nobody else reaches the span meanwhile.
+    #[inline]
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let entered = self.enter();
+        struct Lent<'a> {
+            span: &'a mut OwnedSpan,
+            attached: Attached,
+        }
+        impl Drop for Lent<'_> {
+            // Also when something unwinds: the span still has to end.
+            #[inline]
+            fn drop(&mut self) {
+                if self.attached.is_there() {
+                    let attached = std::mem::take(&mut self.attached);
+                    self.span.view = attached.detach(&mut self.span.context).ok().flatten();
+                }
+            }
+        }
+        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
+        let attaches = match self.attaches {
+            Attaches::Never => false,
+            Attaches::Always => true,
+            #[cfg(feature = "_spans")]
+            Attaches::Elsewhere => !self.is_here(),
+        };
+        let attached = match attaches {
+            true => current::attach(&mut self.context, self.metadata, &mut self.view),
+            false => Attached::default(),
+        };
+        let lent = Lent { span: self, attached };
+        let hidden = (!attaches && lent.span.metadata.is_none()).then(current::hide);
         let value = work();
-        self.leave(entered);
+        drop(hidden);
+        lent.span.if_dropped = otherwise;
         value
     }
 
@@ -305,11 +307,4 @@ impl Drop for OwnedSpan {
         let failed = (self.if_dropped == Outcome::Panic).then(Failed::panic);
         self.finish(self.if_dropped, failed);
     }
-}
-
-/// See [`OwnedSpan::enter`].
-pub(crate) struct Entered {
-    attached: Attached,
-    _hidden: Option<Hidden>,
-    otherwise: Outcome,
 }

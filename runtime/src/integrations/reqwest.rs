@@ -34,7 +34,7 @@
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
 use super::http as conventions;
-use super::http::sending::{Ending, Sending};
+use super::http::sending::{Ending, Numbers, Sending};
 use crate::call::classify;
 use crate::context::current;
 use crate::context::propagation::carriers::Writing;
@@ -118,12 +118,12 @@ fn without_secrets(url: &Url) -> String {
     url.into()
 }
 
-fn judge(sending: &mut Sending, error: Error) -> (Error, Ending) {
+fn judge(numbers: &mut Numbers, error: Error) -> (Error, Ending) {
     // Its text would show the whole URL.
     let url = error.url().cloned();
     let error = error.without_url();
     let error_type = error_type(&error);
-    let ending = sending.failed(error_type, classify::described(error_type, &error));
+    let ending = numbers.failed(error_type, classify::described(error_type, &error));
     let error = match url {
         Some(url) => error.with_url(url),
         None => error,

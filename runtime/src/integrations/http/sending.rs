@@ -35,6 +35,11 @@ pub(crate) type Ending = (Outcome, Option<Failed>);
 /// A client span that is measured. Dropped before it was ended, it was cancelled.
 pub(crate) struct Sending {
     pub(crate) span: OwnedSpan,
+    numbers: Numbers,
+}
+
+/// What is measured of it.
+pub(crate) struct Numbers {
     host: Cow<'static, str>,
     labels: Labels,
     active: Arc<Gauge>,
@@ -73,7 +78,7 @@ impl Sending {
         let host = address;
         let active = CLIENT.active(Some(&host), labels);
         active.increment(1.0);
-        Sending { span, host, labels, active, started, ended: false }
+        Sending { span, numbers: Numbers { host, labels, active, started, ended: false } }
     }
 
     /// Runs a poll in the span. Of an answer `head` says what it begins with, of an error `judge` how it
@@ -82,40 +87,50 @@ impl Sending {
         &mut self,
         poll: impl FnOnce() -> Poll<Result<R, E>>,
         head: impl FnOnce(&R) -> (StatusCode, Version),
-        judge: impl FnOnce(&mut Self, E) -> (E, Ending),
+        judge: impl FnOnce(&mut Numbers, E) -> (E, Ending),
     ) -> Poll<Result<R, E>> {
-        let entered = self.span.enter();
-        let mut polled = poll();
-        let ending = match polled {
-            Poll::Pending => None,
-            // Looked at where it lies: answers are large.
-            Poll::Ready(Ok(ref answer)) => {
-                let (status, version) = head(answer);
-                Some(self.answered(status, version))
+        let Sending { span, numbers } = self;
+        let mut ended = None;
+        let polled = span.inside(|| {
+            let mut polled = poll();
+            let (ending, answer) = match polled {
+                Poll::Pending => return polled,
+                // Looked at where it lies: answers are large.
+                Poll::Ready(Ok(ref answer)) => {
+                    let (status, version) = head(answer);
+                    (numbers.answered(status, version), Some((status, version)))
+                }
+                Poll::Ready(Err(error)) => {
+                    let (error, ending) = judge(numbers, error);
+                    polled = Poll::Ready(Err(error));
+                    (ending, None)
+                }
+            };
+            ended = Some((numbers.count(ending.0), ending, answer));
+            polled
+        });
+        if let Some((at, (outcome, failed), answer)) = ended {
+            if let Some((status, version)) = answer {
+                span.set_attributes(said(status, version));
             }
-            Poll::Ready(Err(error)) => {
-                let (error, ending) = judge(self, error);
-                polled = Poll::Ready(Err(error));
-                Some(ending)
-            }
-        };
-        let at = ending.as_ref().map(|ending| self.count(ending.0));
-        self.span.leave(entered);
-        if let Some((outcome, failed)) = ending {
-            self.span.finish_at(outcome, failed, at);
+            span.finish_at(outcome, failed, Some(at));
         }
         polled
     }
+}
 
+/// What the head of an answer says of itself.
+fn said(status: StatusCode, version: Version) -> impl Iterator<Item = KeyValue> {
+    let version = super::version(version);
+    let version = version.map(|version| KeyValue::new("network.protocol.version", version));
+    iter::once(super::status(status)).chain(version)
+}
+
+impl Numbers {
     /// How it ended, as the head of the answer is there.
     fn answered(&mut self, status: StatusCode, version: Version) -> Ending {
-        let version = super::version(version);
         self.labels.status = Some(status.as_u16());
-        self.labels.version = version;
-        if self.span.is_recording() {
-            let version = version.map(|v| KeyValue::new("network.protocol.version", v));
-            self.span.set_attributes(iter::once(super::status(status)).chain(version));
-        }
+        self.labels.version = super::version(version);
         if status.is_client_error() || status.is_server_error() {
             (Outcome::Error, Some(super::failed(status)))
         } else {
@@ -133,9 +148,6 @@ impl Sending {
     fn count(&mut self, outcome: Outcome) -> Tick {
         self.ended = true;
         self.labels.fail(outcome);
-        if outcome == Outcome::Cancelled {
-            self.span.set_attributes([super::cancelled()]);
-        }
         let now = clock::now();
         let took = now.saturating_duration_since(self.started);
         self.active.decrement(1.0);
@@ -146,13 +158,15 @@ impl Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        if !self.ended {
-            let outcome = self.span.if_dropped;
-            let entered = self.span.enter();
-            let at = self.count(outcome);
-            self.span.leave(entered);
+        let Sending { span, numbers } = self;
+        if !numbers.ended {
+            let outcome = span.if_dropped;
+            if outcome == Outcome::Cancelled {
+                span.set_attributes([super::cancelled()]);
+            }
+            let at = span.inside(|| numbers.count(outcome));
             let failed = (outcome == Outcome::Panic).then(Failed::panic);
-            self.span.finish_at(outcome, failed, Some(at));
+            span.finish_at(outcome, failed, Some(at));
         }
     }
 }

@@ -163,19 +163,20 @@ impl<'a> Operation<'a> {
         poll: impl FnOnce() -> Poll<T>,
         ends: impl for<'t> FnOnce(&'t T, &mut Option<u64>) -> Option<Result<(), &'t Error>>,
     ) -> Poll<T> {
-        let entered = self.span.enter();
-        let polled = poll();
-        let ended = match &polled {
-            Poll::Ready(answer) => ends(answer, &mut self.rows),
-            Poll::Pending => None,
-        };
-        // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
-        self.ended = ended.is_some();
-        let verdict = ended.map(|ended| match ended {
-            Ok(()) => self.about.judge(Outcome::Ok, None),
-            Err(error) => self.about.judge(Outcome::Error, Some(error)),
+        let (polled, verdict) = self.span.inside(|| {
+            let polled = poll();
+            let ended = match &polled {
+                Poll::Ready(answer) => ends(answer, &mut self.rows),
+                Poll::Pending => None,
+            };
+            // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
+            self.ended = ended.is_some();
+            let verdict = ended.map(|ended| match ended {
+                Ok(()) => self.about.judge(Outcome::Ok, None),
+                Err(error) => self.about.judge(Outcome::Error, Some(error)),
+            });
+            (polled, verdict)
         });
-        self.span.leave(entered);
         if let Some(verdict) = verdict {
             self.end(verdict);
         }

@@ -1,6 +1,6 @@
 //! Bodies that are watched to their end.
 
-use super::exchange::BodyCount;
+use super::exchange::{BodyCount, Exchange};
 use super::flight::InFlight;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
@@ -40,7 +40,7 @@ impl<R: Body> ServerBody<R> {
     pub(super) fn new(inner: R, mut exchange: InFlight, is_head_only: bool) -> Self {
         if is_head_only || inner.is_end_stream() {
             if let Some(exchange) = exchange.get() {
-                exchange.end(exchange.completed());
+                exchange.end(exchange.numbers.completed());
             }
             return ServerBody::over(inner);
         }
@@ -75,21 +75,25 @@ where
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let Some(exchange) = this.exchange.get() else { return inner.poll_frame(context) };
-        let entered = exchange.span.enter();
-        let polled = inner.as_mut().poll_frame(context);
-        let ending = match &polled {
-            Poll::Pending => None,
-            Poll::Ready(None) => Some(exchange.completed()),
-            Poll::Ready(Some(Err(error))) => Some(exchange.failed(error)),
-            Poll::Ready(Some(Ok(frame))) => {
-                let was_last = frame.data_ref().is_some_and(|data| exchange.sent(data.remaining()));
-                // Whoever sends it need not ask again.
-                (was_last || inner.is_end_stream()).then(|| exchange.completed())
-            }
-        };
-        let at = ending.as_ref().and_then(|ending| exchange.count(ending));
-        exchange.span.leave(entered);
-        if let Some(ending) = ending {
+        let Exchange { span, numbers, .. } = &mut *exchange;
+        let mut ended = None;
+        let polled = span.inside(|| {
+            let polled = inner.as_mut().poll_frame(context);
+            let ending = match &polled {
+                Poll::Pending => None,
+                Poll::Ready(None) => Some(numbers.completed()),
+                Poll::Ready(Some(Err(error))) => Some(numbers.failed(error)),
+                Poll::Ready(Some(Ok(frame))) => {
+                    let was_last =
+                        frame.data_ref().is_some_and(|data| numbers.sent(data.remaining()));
+                    // Whoever sends it need not ask again.
+                    (was_last || inner.is_end_stream()).then(|| numbers.completed())
+                }
+            };
+            ended = ending.map(|ending| (numbers.count(&ending), ending));
+            polled
+        });
+        if let Some((at, ending)) = ended {
             exchange.finish(ending, at);
             *this.exchange = InFlight::NONE;
         }

@@ -153,10 +153,10 @@ where
             polled
         };
         let head = |answer: &Response<R>| (answer.status(), answer.version());
-        let polled = sending.poll(poll, head, |sending, error| {
+        let polled = sending.poll(poll, head, |numbers, error| {
             let error_type = type_name::<E>();
             let failed = classify::shown(error_type, &error);
-            (error, sending.failed(error_type, failed))
+            (error, numbers.failed(error_type, failed))
         });
         if polled.is_ready() {
             *this.sending = None;

@@ -49,10 +49,15 @@ pub struct BodyCount(pub(super) Arc<AtomicU64>);
 /// was cancelled.
 pub(super) struct Exchange {
     pub(super) span: OwnedSpan,
-    /// None where they have nothing more to say: threads meet where it is said how many hold them.
-    options: Option<Arc<Options>>,
     /// The id that the answer repeats, and in which header.
     id: Option<(HeaderName, HeaderValue)>,
+    pub(super) numbers: Numbers,
+}
+
+/// What is measured of it.
+pub(super) struct Numbers {
+    /// None where they have nothing more to say: threads meet where it is said how many hold them.
+    options: Option<Arc<Options>>,
     /// None for what is left out, and once it was counted.
     measured: Option<Measured>,
 }
@@ -98,7 +103,8 @@ impl Exchange {
             let name = || Cow::Borrowed("");
             let began = clock::now();
             let span = OwnedSpan::start(silent, began, &METADATA, SpanKind::Server, name, Vec::new);
-            return InFlight::new(Exchange { span, options: None, id: None, measured: None });
+            let numbers = Numbers { options: None, measured: None };
+            return InFlight::new(Exchange { span, id: None, numbers });
         }
         let started = clock::now();
         let parent = global::get_text_map_propagator(|propagator| {
@@ -140,12 +146,13 @@ impl Exchange {
         };
         let id = options.id_header().cloned().zip(id);
         let options = options.looks_at_answers().then(|| options.clone());
-        InFlight::new(Exchange { span, options, id, measured: Some(measured) })
+        let numbers = Numbers { options, measured: Some(measured) };
+        InFlight::new(Exchange { span, id, numbers })
     }
 
     /// What counts the request's body, if its size is not known beforehand.
     pub(super) fn count_body(&mut self) -> Option<BodyCount> {
-        let measured = self.measured.as_mut()?;
+        let measured = self.numbers.measured.as_mut()?;
         if !matches!(measured.asked, Asked::Unknown) {
             return None;
         }
@@ -157,15 +164,16 @@ impl Exchange {
     /// The head of the answer is there. Returns whether that is all of it.
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
         let status = head.status;
-        if self.measured.is_some() && self.span.is_recording() {
-            let options = self.options.as_ref().into_iter();
+        let Numbers { options, measured } = &mut self.numbers;
+        if measured.is_some() && self.span.is_recording() {
+            let options = options.as_ref().into_iter();
             let headers = options.flat_map(|options| options.of_response(&head.headers));
             self.span.set_attributes(std::iter::once(conventions::status(status)).chain(headers));
         }
         if let Some((name, id)) = self.id.take() {
             head.headers.entry(name).or_insert(id);
         }
-        let Some(measured) = &mut self.measured else { return true };
+        let Some(measured) = measured else { return true };
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
         measured.answered_head_only
@@ -173,6 +181,38 @@ impl Exchange {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
+    /// The client is told `status`, because the service panicked or took too long.
+    pub(super) fn replaced(&mut self, status: StatusCode, outcome: Outcome, failed: Failed) {
+        if let Some(measured) = &mut self.numbers.measured {
+            measured.labels.status = Some(status.as_u16());
+            measured.labels.error = match &failed.error_type {
+                Cow::Borrowed(error_type) => Some(error_type),
+                Cow::Owned(_) => None,
+            };
+        }
+        self.span.set_attributes([conventions::status(status)]);
+        self.end((outcome, Some(failed)));
+    }
+
+    pub(super) fn end(&mut self, ending: Ending) {
+        let Exchange { span, numbers, .. } = self;
+        let mut at = None;
+        if numbers.measured.is_some() {
+            if ending.0 == Outcome::Cancelled {
+                span.set_attributes([conventions::cancelled()]);
+            }
+            at = span.inside(|| numbers.count(&ending));
+        }
+        self.finish(ending, at);
+    }
+
+    /// Ends the span, which is current no more.
+    pub(super) fn finish(&mut self, (outcome, failed): Ending, at: Option<Tick>) {
+        self.span.finish_at(outcome, failed, at);
+    }
+}
+
+impl Numbers {
     /// Another part of the answer's body was handed over. Returns whether it was the last.
     pub(super) fn sent(&mut self, bytes: usize) -> bool {
         let Some(measured) = &mut self.measured else { return false };
@@ -200,37 +240,11 @@ impl Exchange {
         (Outcome::Error, Some(classify::shown(error_type, error)))
     }
 
-    /// The client is told `status`, because the service panicked or took too long.
-    pub(super) fn replaced(&mut self, status: StatusCode, outcome: Outcome, failed: Failed) {
-        if let Some(measured) = &mut self.measured {
-            measured.labels.status = Some(status.as_u16());
-            measured.labels.error = match &failed.error_type {
-                Cow::Borrowed(error_type) => Some(error_type),
-                Cow::Owned(_) => None,
-            };
-        }
-        self.span.set_attributes([conventions::status(status)]);
-        self.end((outcome, Some(failed)));
-    }
-
-    pub(super) fn end(&mut self, ending: Ending) {
-        let mut at = None;
-        if self.measured.is_some() {
-            let entered = self.span.enter();
-            at = self.count(&ending);
-            self.span.leave(entered);
-        }
-        self.finish(ending, at);
-    }
-
     /// Says how it ended, by numbers and in the log, and returns when, if it has no later end. In the span: its exemplar, its lines.
     pub(super) fn count(&mut self, (outcome, failed): &Ending) -> Option<Tick> {
         let mut measured = self.measured.take()?;
         let outcome = *outcome;
         measured.labels.fail(outcome);
-        if outcome == Outcome::Cancelled {
-            self.span.set_attributes([conventions::cancelled()]);
-        }
         let now = clock::now();
         let took = now.saturating_duration_since(measured.started);
         measured.record(outcome, took);
@@ -248,11 +262,6 @@ impl Exchange {
         }
         // What the span has just been told of is not to come after its end.
         (!is_slow).then_some(now)
-    }
-
-    /// Ends the span, which is current no more.
-    pub(super) fn finish(&mut self, (outcome, failed): Ending, at: Option<Tick>) {
-        self.span.finish_at(outcome, failed, at);
     }
 }
 
@@ -273,7 +282,7 @@ impl Measured {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.measured.is_some() {
+        if self.numbers.measured.is_some() {
             let outcome = self.span.if_dropped;
             self.end((outcome, (outcome == Outcome::Panic).then(Failed::panic)));
         }

@@ -65,10 +65,10 @@ where
             // What a panic leaves broken is the service's own; the next request meets it as it would on
             // the next connection.
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                let entered = exchange.span.enter();
                 // Where it stays: large futures are not moved more often than must be.
-                response.stage = Stage::Runs { future: inner.call(request) };
-                exchange.span.leave(entered);
+                exchange
+                    .span
+                    .inside(|| response.stage = Stage::Runs { future: inner.call(request) });
             }));
         }
         response.flight = flight;
@@ -188,7 +188,7 @@ where
                 Ok(Response::from_parts(head, body))
             }
             Polled::Ready(Err(error)) => {
-                let ending = exchange.failed(&error);
+                let ending = exchange.numbers.failed(&error);
                 exchange.end(ending);
                 Err(error)
             }
