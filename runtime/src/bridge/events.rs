@@ -23,6 +23,7 @@ use crate::log::scratch;
 use crate::log::span_ids::{self, Bridge};
 use crate::log::table::Table;
 use crate::redact;
+use crate::span::spare;
 
 /// The attributes written beside the fields.
 const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
@@ -71,8 +72,8 @@ impl EventLayer {
         Self::default()
     }
 
-    /// The context whose span is to have the event. It is cloned, so that neither the thread's context
-    /// stack nor the registry is borrowed while the span is written to.
+    /// The context whose span is to have the event, if that records. It is cloned, so that neither the
+    /// thread's context stack nor the registry is borrowed while the span is written to.
     fn context<S>(&self, event: &Event<'_>) -> Option<Context>
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
@@ -83,11 +84,11 @@ impl EventLayer {
         let parent = event.parent();
         let (wanted, here) = current::with(|cx| {
             let wanted = !cx.is_telemetry_suppressed();
-            let here = wanted && parent.is_none() && cx.has_active_span();
+            let here = wanted && parent.is_none() && cx.span().is_recording();
             (wanted, here.then(|| cx.clone()))
         })?;
         match parent.filter(|_| wanted) {
-            Some(parent) => self.bridge.context::<S>(parent),
+            Some(parent) => self.bridge.context::<S>(parent).filter(|cx| cx.span().is_recording()),
             None => here,
         }
     }
@@ -110,9 +111,6 @@ where
         }
         let Some(cx) = self.context::<S>(event) else { return };
         let span = cx.span();
-        if !span.is_recording() {
-            return;
-        }
         let Some(_rendering) = Rendering::begin() else { return };
         let mut scratch = scratch::take();
         scratch.start(MAX_RECORD);
@@ -165,7 +163,7 @@ fn is_exception(fields: &Fields) -> bool {
 fn attributes(level: &Level, target: StringValue, fields: &Fields) -> Vec<KeyValue> {
     let fields_named = fields.named();
     // One more for the convention's key.
-    let mut attributes = Vec::with_capacity(fields_named.len() + 3);
+    let mut attributes = spare::attributes(fields_named.len() + 3);
     attributes.push(KeyValue::new("level", level.as_str()));
     attributes.push(KeyValue::new("target", target));
     let is_exception = is_exception(fields);

@@ -27,7 +27,8 @@ pub(super) struct Buffer {
 struct Held {
     records: Vec<Record>,
     /// Records that are done, for what memory they have: the thread which bought it has it again, one with
-    /// each span that it adds. Were it the pipeline, both would wait for each other in the allocator.
+    /// each span that it adds which has some. Were it the pipeline, both would wait for each other in the
+    /// allocator; came they faster than they are used, the thread would let them go, and buy new ones.
     done: Vec<Record>,
 }
 
@@ -56,8 +57,9 @@ impl Buffer {
     }
 
     pub(super) fn add(&self, record: Record) -> Added {
+        let takes_memory = record.holds_memory();
         let mut held = self.held();
-        let done = held.done.pop();
+        let done = if takes_memory { held.done.pop() } else { None };
         let added = if held.records.len() < CAPACITY {
             held.records.push(record);
             if held.records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
