@@ -365,6 +365,12 @@ impl CallSite {
         self.follows_tracing() && self.level() > STATIC_MAX_LEVEL
     }
 
+    /// Whether no tracing subscriber wants a span of this site, as one load tells.
+    #[inline]
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.gathered().interest.is_never()
+    }
+
     /// Whether a tracing subscriber may want a span of this site.
     pub(crate) fn wanted(&'static self) -> bool {
         let metadata = || self.metadata();
@@ -423,6 +429,11 @@ impl Interests {
             () => SOMETIMES,
         };
         self.0.store(interest, Relaxed);
+    }
+
+    #[inline]
+    fn is_never(&self) -> bool {
+        self.0.load(Relaxed) == NEVER
     }
 
     /// Whether a subscriber may want what `callsite` makes.

@@ -1,20 +1,42 @@
 //! One clock for calls, and its way back to wall time.
 
-use quanta::{Clock, Instant};
+use quanta::Clock;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment on the clock of calls: cheap to read, never goes back.
-pub(crate) type Tick = Instant;
+/// A moment on the clock of calls: cheap to read, never goes back. As the processor counts, so that only what
+/// lies between two has to be turned into nanoseconds, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u64);
 
-// Not `Instant::now()`: with quanta's feature `mock`, which metrics-util turns on, that asks a
-// thread-local first, and panics in a call that a
-// thread-local's destructor makes.
+// Not `quanta::Instant::now()`: with quanta's feature `mock`, which metrics-util turns on, that asks a
+// thread-local first, and panics in a call that a thread-local's destructor makes.
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
 
 #[inline]
 pub(crate) fn now() -> Tick {
-    CLOCK.now()
+    Tick(CLOCK.raw())
+}
+
+impl Tick {
+    /// Zero if `earlier` is later.
+    #[inline]
+    pub(crate) fn nanos_since(self, earlier: Tick) -> u64 {
+        CLOCK.delta_as_nanos(earlier.0, self.0)
+    }
+
+    /// As [`nanos_since`](Self::nanos_since).
+    pub(crate) fn since(self, earlier: Tick) -> Duration {
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// `None` for what lies before the clock's beginning.
+    fn checked_sub(self, time: Duration) -> Option<Tick> {
+        const MANY: u64 = 1 << 32;
+        let nanos_of_many = u128::from(CLOCK.delta_as_nanos(0, MANY));
+        let ticks = (time.as_nanos() * u128::from(MANY)).checked_div(nanos_of_many)?;
+        Some(Tick(self.0.checked_sub(u64::try_from(ticks).ok()?)?))
+    }
 }
 
 /// When somebody has waited for so long. A time beyond the clock's range is a century: whoever waits for as
@@ -22,12 +44,6 @@ pub(crate) fn now() -> Tick {
 pub(crate) fn deadline(timeout: Duration) -> std::time::Instant {
     let now = std::time::Instant::now();
     now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000))
-}
-
-/// A time between two moments, in nanoseconds: the clock's own unit, in which no time is too long for it.
-#[inline]
-pub(crate) fn nanos(between: Duration) -> u64 {
-    between.as_nanos() as u64
 }
 
 /// A moment by the wall clock, in nanoseconds since 1970: what is earlier counts as then.
@@ -65,8 +81,8 @@ impl Anchor {
     #[inline]
     pub(crate) fn wall(self, tick: Tick) -> Wall {
         Wall(match tick >= self.met {
-            true => self.wall.0.saturating_add(nanos(tick.duration_since(self.met))),
-            false => self.wall.0.saturating_sub(nanos(self.met.duration_since(tick))),
+            true => self.wall.0.saturating_add(tick.nanos_since(self.met)),
+            false => self.wall.0.saturating_sub(self.met.nanos_since(tick)),
         })
     }
 }
@@ -119,10 +135,13 @@ mod tests {
 
     #[test]
     fn order_on_one_clock_is_order_on_the_other() {
-        let first = now();
-        let second = first + Duration::from_micros(3);
+        let (second, apart) = (now(), Duration::from_micros(3));
+        let first = second.checked_sub(apart).unwrap();
         let (a, b) = (system_time(first), system_time(second));
-        assert_eq!(b.duration_since(a).unwrap(), Duration::from_micros(3));
+        let shown = b.duration_since(a).unwrap();
+        assert!(shown.abs_diff(apart) <= Duration::from_nanos(2), "{shown:?}");
+        assert!(second.since(first).abs_diff(apart) <= Duration::from_nanos(1));
+        assert_eq!(first.since(second), Duration::ZERO);
         assert!(SystemTime::now().duration_since(a).unwrap() < Duration::from_secs(60));
     }
 }

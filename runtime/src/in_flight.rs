@@ -83,7 +83,7 @@ pub(crate) fn sit(site: &'static CallSite, start: Tick) -> Option<Taken> {
     let row = &ROWS[of_thread];
     let first = row.next.load(Relaxed) as usize;
     for at in first..first + TRIES {
-        let since = || start.saturating_duration_since(*ORIGIN).as_nanos() as u64;
+        let since = || start.nanos_since(*ORIGIN);
         if row.seats[at % SEATS].sit(site, since) {
             return Taken::new(of_thread, at % SEATS);
         }
@@ -126,7 +126,7 @@ impl fmt::Debug for InFlight {
 /// All calls in flight, those that have run longest first, then those whose age is not known.
 pub(crate) fn list() -> Vec<InFlight> {
     watch();
-    let now = clock::now().saturating_duration_since(*ORIGIN);
+    let now = clock::now().since(*ORIGIN);
     let mut listed: Vec<InFlight> = ROWS
         .iter()
         .flat_map(|row| &row.seats)

@@ -192,8 +192,7 @@ impl Shards {
     }
 
     #[inline]
-    fn end(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         let at = (outcome, bounds.bucket(nanos));
         let (shard, own) = self.shards.own();
         if !shard.end(own, at, nanos) {
@@ -249,8 +248,8 @@ impl Cells {
         self.shards.start();
     }
 
-    pub(crate) fn end(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
-        self.shards.end(bounds, outcome, duration);
+    pub(crate) fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
+        self.shards.end(bounds, outcome, nanos);
     }
 
     /// Counts an error by its type, just before its call's end is counted.
@@ -482,7 +481,7 @@ mod tests {
                 scope.spawn(|| {
                     while !done.load(Relaxed) {
                         CELLS.start();
-                        CELLS.end(&DEFAULT, Outcome::Ok, each);
+                        CELLS.end(&DEFAULT, Outcome::Ok, each.as_nanos() as u64);
                     }
                 });
             }
@@ -501,10 +500,8 @@ mod tests {
         for _ in 0..3 {
             CELLS.start();
         }
-        std::thread::spawn(|| CELLS.end(&DEFAULT, Outcome::Error, Duration::from_millis(3)))
-            .join()
-            .unwrap();
-        CELLS.end(&DEFAULT, Outcome::Ok, Duration::from_secs(60));
+        std::thread::spawn(|| CELLS.end(&DEFAULT, Outcome::Error, 3_000_000)).join().unwrap();
+        CELLS.end(&DEFAULT, Outcome::Ok, 60_000_000_000);
         let red = CELLS.read(&DEFAULT);
         assert_eq!((red.started, red.finished(), red.in_flight()), (3, 2, 1));
         assert_eq!((red.count(Outcome::Error), red.count(Outcome::Ok)), (1, 1));

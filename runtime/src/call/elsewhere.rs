@@ -78,16 +78,16 @@ pub(super) fn end(
     place: Place,
     outcome: Outcome,
     error_type: Option<&'static str>,
-    duration: Duration,
+    nanos: u64,
     now: Tick,
 ) {
     if OURS.load(Relaxed) {
         if let Some(error_type) = error_type {
             site.table().cells(place).fail(error_type);
         }
-        site.table().end(place, site.bounds(), outcome, duration);
+        site.table().end(place, site.bounds(), outcome, nanos);
     } else {
-        end_told(site, place, outcome, error_type, duration, now);
+        end_told(site, place, outcome, error_type, nanos, now);
     }
 }
 
@@ -97,7 +97,7 @@ fn end_told(
     place: Place,
     outcome: Outcome,
     error_type: Option<&'static str>,
-    duration: Duration,
+    nanos: u64,
     now: Tick,
 ) {
     match whose(site) {
@@ -105,7 +105,7 @@ fn end_told(
             if let Some(error_type) = error_type {
                 site.table().cells(place).fail(error_type);
             }
-            site.table().end(place, site.bounds(), outcome, duration);
+            site.table().end(place, site.bounds(), outcome, nanos);
             // Either this sees the recorder that has come meanwhile, or who brought it in sees this
             // call (`catch_up`, after `GLOBAL` was set): nobody is forgotten.
             fence(SeqCst);
@@ -114,9 +114,10 @@ fn end_told(
             }
         }
         whose => {
+            let duration = Duration::from_nanos(nanos);
             let cells = site.table().cells(place);
             let name = error_type.map(|error_type| cells.fail_elsewhere(error_type));
-            cells.end_elsewhere(site.bounds(), outcome, duration);
+            cells.end_elsewhere(site.bounds(), outcome, nanos);
             tell(site, place, whose, now, |handles| match name {
                 None => handles.end(outcome, duration),
                 Some(name) => handles.end_in_error(&sites::errors(site, place, name), duration),

@@ -1,7 +1,7 @@
 //! A call whose body is a future, or a stream.
 
 use super::classify::Verdict;
-use super::guard::{Started, begin};
+use super::guard::{Started, begin_plain};
 use super::prepared::Prepared;
 use super::running::{Here, Running};
 use crate::callsite::CallSite;
@@ -165,7 +165,7 @@ pub fn hand_over(started: Started) {
 struct Polling<'a> {
     slot: &'a mut Slot,
     began: Option<Tick>,
-    here: Option<Here>,
+    here: Here,
     if_dropped: Option<Outcome>,
     /// Where the value is written to, and whether it was.
     room: Option<(Drops, *mut ())>,
@@ -174,7 +174,14 @@ struct Polling<'a> {
 
 impl<'a> Polling<'a> {
     fn new(held: &'a mut Held) -> Self {
-        Polling { slot: held, began: None, here: None, if_dropped: None, room: None, full: false }
+        Polling {
+            slot: held,
+            began: None,
+            here: Here::default(),
+            if_dropped: None,
+            room: None,
+            full: false,
+        }
     }
 
     /// A poll begins. Leaving it in any other way than by the two below is a panic.
@@ -182,7 +189,15 @@ impl<'a> Polling<'a> {
     fn begin(&mut self) {
         self.if_dropped = Some(Outcome::Panic);
         match *self.slot {
-            Slot::Idle(site) => self.take(begin(site)),
+            Slot::Idle(site) => {
+                // Where it stays: it would be copied right after it was written, and waited for.
+                *self.slot = Slot::Begun(Running::new(site));
+                if let Slot::Begun(running) = self.slot {
+                    begin_plain(running);
+                    running.ready();
+                }
+                self.first();
+            }
             Slot::Prepared(ref prepared) => {
                 let started = prepared.begin();
                 self.take(started);
@@ -190,18 +205,24 @@ impl<'a> Polling<'a> {
             Slot::Handed => WAITING.set(ptr::from_mut(self).cast()),
             Slot::Begun(ref mut running) => {
                 self.began = running.poll_begins();
-                self.here = Some(running.attach());
+                running.attach(&mut self.here);
             }
             Slot::Over => {}
         }
     }
 
     fn take(&mut self, started: Started) {
-        let mut running = started.into_running();
-        running.may_be_cancelled();
-        self.began = running.poll_begins();
-        self.here = Some(running.attach());
-        *self.slot = Slot::Begun(running);
+        *self.slot = Slot::Begun(started.into_running());
+        self.first();
+    }
+
+    /// The first poll of a call that has begun.
+    fn first(&mut self) {
+        if let Slot::Begun(running) = self.slot {
+            running.may_be_cancelled();
+            self.began = running.poll_begins();
+            running.attach(&mut self.here);
+        }
     }
 
     /// What the body held is dropped.
@@ -211,7 +232,7 @@ impl<'a> Polling<'a> {
             *self.slot = Slot::Over;
         }
         if let Slot::Begun(running) = self.slot {
-            self.here = Some(running.attach());
+            running.attach(&mut self.here);
             // Cancelled, or the error that a stream gave.
             self.if_dropped = running.if_dropped();
         }
@@ -251,8 +272,8 @@ impl<'a> Polling<'a> {
         if let Slot::Begun(running) = self.slot {
             if running.is_wanted() {
                 // As tracing does: what the future held is dropped in the span, entered once more.
-                let here = running.attach();
-                running.detach(here);
+                running.attach(&mut self.here);
+                running.detach(&mut self.here);
             }
             running.end(verdict);
         }
@@ -264,8 +285,8 @@ impl<'a> Polling<'a> {
         if WAITING.get() == ptr::from_mut(self).cast() {
             WAITING.set(ptr::null_mut());
         }
-        if let (Some(here), Slot::Begun(running)) = (self.here.take(), &mut *self.slot) {
-            running.detach(here);
+        if let Slot::Begun(running) = self.slot {
+            running.detach(&mut self.here);
             running.poll_ends(self.began.take());
         }
     }

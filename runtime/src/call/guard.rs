@@ -27,7 +27,7 @@ pub fn begin(site: &'static CallSite) -> Started {
 }
 
 #[inline]
-fn begin_plain(running: &mut Running) {
+pub(super) fn begin_plain(running: &mut Running) {
     let mut links = Vec::new();
     running.begin(&[], &mut links);
     if links.capacity() == 0 {
@@ -75,12 +75,21 @@ pub fn begin_of(
 /// [`begin`] and [`Started::enter`].
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
+    if Running::is_plain(site) {
+        let (running, here) = Running::entered(site);
+        return Call(ManuallyDrop::new(Entry { here, running }));
+    }
+    enter_told(site)
+}
+
+#[inline(never)]
+fn enter_told(site: &'static CallSite) -> Call {
     // A call from the beginning: a subscriber's layers are somebody else's code, and may unwind.
     let mut call = Call::new(Running::new(site));
     let Entry { here, running } = &mut *call.0;
     begin_plain(running);
     running.ready();
-    *here = running.attach();
+    running.attach(here);
     call
 }
 
@@ -129,7 +138,7 @@ impl Started {
         let mut call = Call::new(self.0);
         let Entry { here, running } = &mut *call.0;
         running.ready();
-        *here = running.attach();
+        running.attach(here);
         call
     }
 
@@ -153,7 +162,7 @@ struct Entry {
 impl Drop for Entry {
     /// First the call is no longer current, then it ends.
     fn drop(&mut self) {
-        self.running.detach(mem::take(&mut self.here));
+        self.running.detach(&mut self.here);
     }
 }
 
@@ -167,7 +176,7 @@ impl Call {
     #[inline(never)]
     pub fn finish(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
-        running.detach(mem::take(here));
+        running.detach(here);
         running.end(verdict);
     }
 }

@@ -1,7 +1,7 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, View};
+use crate::context::current::{self, Attached, Forgotten, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 #[cfg(feature = "sqlx")]
@@ -248,8 +248,11 @@ impl OwnedSpan {
             #[inline]
             fn drop(&mut self) {
                 if self.attached.is_there() {
-                    let attached = std::mem::take(&mut self.attached);
-                    self.span.view = attached.detach(&mut self.span.context).ok().flatten();
+                    match self.attached.detach(&mut self.span.context) {
+                        Ok(view) => self.span.view = view,
+                        // Forgotten: the span ends with its last holder.
+                        Err(Forgotten) => self.span.recording = false,
+                    }
                 }
             }
         }

@@ -21,6 +21,7 @@ use crate::span::tracer;
 use crate::watch;
 use opentelemetry::trace::{Link, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,17 +97,54 @@ impl Running {
     /// Not counted yet.
     #[inline]
     pub(super) fn new(site: &'static CallSite) -> Self {
+        Running::with(site, clock::now(), Own::Nothing, Context::new())
+    }
+
+    #[inline(always)]
+    fn with(site: &'static CallSite, start: Tick, own: Own, context: Context) -> Self {
         Running {
             site,
-            start: clock::now(),
-            own: Own::Nothing,
-            context: Context::new(),
+            start,
+            own,
+            context,
             if_dropped: Some(Outcome::Panic),
             rare: None,
             seat: None,
             begun: Begun::default(),
             above: None,
         }
+    }
+
+    /// Whether nobody but us is told of a call of `site` before its body runs.
+    #[inline]
+    pub(super) fn is_plain(site: &'static CallSite) -> bool {
+        site.is_unwanted() && !watch::any() && !scope::any_open()
+    }
+
+    /// A call that [is plain](Running::is_plain), begun and current: as the steps below one by one.
+    // Nothing of this is put together before it is where it stays: what is copied right after it was written,
+    // in other widths, is waited for.
+    #[inline(always)]
+    pub(super) fn entered(site: &'static CallSite) -> (Self, Here) {
+        let start = clock::now();
+        if site.has_metrics() {
+            elsewhere::start(site, 0);
+        }
+        let (mut own, mut context, mut attached) = <(Own, Context, Attached)>::default();
+        if site.has_span()
+            && let Some(engine) = engine::get()
+        {
+            let mut links = Vec::new();
+            own = engine.start_call(site, start, &mut links, &mut context);
+            if links.capacity() == 0 {
+                // As nearly always: nothing to drop, which is a call to find out.
+                mem::forget(links);
+            }
+        }
+        if own != Own::Nothing {
+            attached = current::attach(&mut context, Some(site.metadata()), &mut None);
+        }
+        (Running::with(site, start, own, context), Here { attached, entered: None })
     }
 
     /// The call begins where it stands: whatever happens from here on, it ends.
@@ -296,20 +334,28 @@ impl Running {
         }
     }
 
-    /// Makes the call current on this thread.
+    /// Makes the call current on this thread. `here` is empty.
+    // In place, here and when it ends: most calls have nothing to attach, and what is moved about is dropped,
+    // which is a call to find out that there is nothing.
     #[inline]
-    pub(super) fn attach(&mut self) -> Here {
+    pub(super) fn attach(&mut self, here: &mut Here) {
+        if self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known() {
+            self.attach_own(here);
+        }
+    }
+
+    #[inline(never)]
+    fn attach_own(&mut self, here: &mut Here) {
         if self.begun.is_known() {
             self.as_caller();
         }
         if self.rare.is_some() {
-            return self.attach_wanted();
+            *here = self.attach_wanted();
+        } else if self.own != Own::Nothing {
+            let metadata = Some(self.site.metadata());
+            let attached = current::attach(&mut self.context, metadata, &mut None);
+            mem::forget(mem::replace(&mut here.attached, attached));
         }
-        if self.own == Own::Nothing {
-            return Here::default();
-        }
-        let attached = current::attach(&mut self.context, Some(self.site.metadata()), &mut None);
-        Here { attached, entered: None }
     }
 
     // Apart, so that a call which nobody asks pays two jumps and no more.
@@ -344,20 +390,21 @@ impl Running {
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
     #[inline]
-    pub(super) fn detach(&mut self, here: Here) {
-        let Here { attached, entered } = here;
+    pub(super) fn detach(&mut self, here: &mut Here) {
         if self.begun.is_known() {
             self.no_caller();
         }
-        if attached.is_there() {
-            match attached.detach(&mut self.context) {
+        if here.attached.is_there() {
+            match here.attached.detach(&mut self.context) {
                 Ok(None) => {}
                 Ok(view) => self.rare.get_or_insert_default().view = view,
                 // Forgotten: the span ends with its last holder.
                 Err(Forgotten) => self.own = Own::Nothing,
             }
         }
-        drop(entered);
+        if here.entered.is_some() {
+            here.entered = None;
+        }
     }
 
     /// A poll begins, if somebody wants to know.
@@ -370,7 +417,7 @@ impl Running {
         if let Some(began) = began {
             let polls = &mut self.rare.get_or_insert_default().polls;
             polls.count = polls.count.saturating_add(1);
-            polls.time += clock::now().saturating_duration_since(began);
+            polls.time += clock::now().since(began);
         }
     }
 
@@ -452,7 +499,8 @@ impl Running {
             seat.leave();
         }
         let end = clock::now();
-        let duration = end.saturating_duration_since(self.start);
+        let nanos = end.nanos_since(self.start);
+        let duration = || Duration::from_nanos(nanos);
         let place = Place { begun: self.begun.counted(), returned };
         if self.site.has_metrics() {
             match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
@@ -460,31 +508,33 @@ impl Running {
                     if let Some(error_type) = error_type {
                         table.cells(place).fail(error_type);
                     }
-                    table.end(place, self.site.bounds(), outcome, duration);
+                    table.end(place, self.site.bounds(), outcome, nanos);
                 }
-                None => elsewhere::end(self.site, place, outcome, error_type, duration, end),
+                None => elsewhere::end(self.site, place, outcome, error_type, nanos, end),
             }
         }
         if let Some(line) = self.site.line_of_ends() {
-            self.say_end(line, outcome, duration, failed.as_deref());
+            self.say_end(line, outcome, duration(), failed.as_deref());
         }
         if others::are_told() && self.own == Own::Nothing {
-            self.ended_elsewhere(place, outcome, error_type, duration, end);
+            self.ended_elsewhere(place, outcome, error_type, nanos, end);
         }
-        let polls = self.rare.as_ref().map_or_else(Polls::default, |rare| rare.polls);
-        // Views and wanted spans close before the span they stand for.
-        self.rare = None;
+        let mut polls = Polls::default();
+        if let Some(rare) = &self.rare {
+            polls = rare.polls;
+            // Views and wanted spans close before the span they stand for.
+            self.rare = None;
+        }
         if self.own == Own::Nothing {
             return;
         }
-        let context = std::mem::take(&mut self.context);
-        if std::mem::take(&mut self.own) != Own::Recording {
-            return;
+        if mem::take(&mut self.own) == Own::Recording {
+            if self.site.is_busy() {
+                self.say_polls(duration(), polls);
+            }
+            span::end(&self.context, Ending { outcome, end, failed, place });
         }
-        if self.site.is_busy() {
-            self.say_polls(&context, duration, polls);
-        }
-        span::end(&context, Ending { outcome, end, failed, place });
+        self.context = Context::new();
     }
 }
 
@@ -497,15 +547,16 @@ impl Running {
         duration: Duration,
         failed: Option<&Failed>,
     ) {
-        let here = self.attach();
+        let mut here = Here::default();
+        self.attach(&mut here);
         line.say(self.site.function(), outcome, duration, failed.map(Failed::in_short));
-        self.detach(here);
+        self.detach(&mut here);
     }
 
     #[cold]
-    fn say_polls(&self, context: &Context, duration: Duration, polls: Polls) {
+    fn say_polls(&self, duration: Duration, polls: Polls) {
         let busy = polls.time;
-        context.span().set_attributes([
+        self.context.span().set_attributes([
             // As tracing-opentelemetry names them.
             KeyValue::new("busy_ns", nanos(busy)),
             KeyValue::new("idle_ns", nanos(duration.saturating_sub(busy))),
@@ -520,14 +571,13 @@ impl Running {
         place: Place,
         outcome: Outcome,
         error_type: Option<&'static str>,
-        duration: Duration,
+        duration: u64,
         end: Tick,
     ) {
         let wanted = self.rare.as_ref().and_then(|rare| rare.wanted.as_ref());
         let of_span =
             wanted.and_then(|span| span.with_subscriber(|(id, to)| get_otel_context(id, to)));
         if let Some(Some(context)) = of_span {
-            let duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
             let ended_at = clock::anchor().wall(end);
             let call = Call { site: self.site, place, outcome, duration, ended_at };
             others::call_ended(context.span().span_context(), call, error_type);

@@ -201,14 +201,14 @@ impl Attached {
     /// and the view that came of it. Nothing is put back where nothing was attached. `context` is empty, as
     /// [`attach`] left it.
     #[inline]
-    pub(crate) fn detach(mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
+    pub(crate) fn detach(&mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
         let mut view = None;
         self.pop(context, &mut view).map(|()| view)
     }
 
     /// As [`detach`](Self::detach), of a copy that is not needed again: hands back the view.
     #[inline]
-    pub(crate) fn detach_copy(self) -> Option<Box<View>> {
+    pub(crate) fn detach_copy(&mut self) -> Option<Box<View>> {
         self.detach(&mut Context::new()).ok().flatten()
     }
 
@@ -222,8 +222,9 @@ impl Attached {
             let Some(last) = stack.frames_mut().last_mut().filter(|it| it.serial == serial) else {
                 return false;
             };
-            mem::swap(to, &mut last.context);
-            mem::swap(view, &mut last.view);
+            // What they take the place of is empty: nothing to drop, which is a call to find out.
+            mem::forget(mem::replace(to, mem::take(&mut last.context)));
+            mem::forget(mem::replace(view, last.view.take()));
             stack.pop();
             true
         });

@@ -135,7 +135,7 @@ impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        std::mem::take(&mut self.attached).detach_copy()
+        self.attached.detach_copy()
     }
 }
 

@@ -162,8 +162,7 @@ impl Limiter {
     /// The number of the current window. After some four billion they begin again, which takes 136 years of
     /// seconds.
     fn window(&self) -> u32 {
-        let windows = clock::now().saturating_duration_since(self.start).as_nanos()
-            / self.limit.window.as_nanos();
+        let windows = clock::now().since(self.start).as_nanos() / self.limit.window.as_nanos();
         windows as u32
     }
 

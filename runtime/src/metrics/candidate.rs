@@ -6,14 +6,13 @@
 //! `set_status(Unset)` is a no-op by OpenTelemetry's specification, and our own span takes the
 //! candidate out of the mailbox when it hears it.
 
-use crate::clock::{self, Wall};
+use crate::clock::{self, Tick, Wall};
 use crate::context::current;
 use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::series::Counter;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceId};
-use quanta::Instant;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -52,7 +51,7 @@ pub(crate) enum Candidates {
 pub(crate) struct Candidate {
     series: Candidates,
     value: f64,
-    time: Instant,
+    time: Tick,
 }
 
 impl Candidate {
@@ -61,7 +60,7 @@ impl Candidate {
         self,
         trace_id: TraceId,
         span_id: SpanId,
-        to_wall: impl Fn(Instant) -> Wall,
+        to_wall: impl Fn(Tick) -> Wall,
     ) {
         let Candidate { series, value, time } = self;
         let time = to_wall(time);

@@ -114,7 +114,7 @@ impl Elsewhere {
     fn with(&self, now: Tick, make: impl FnOnce() -> Handles, f: impl FnOnce(&Handles)) -> bool {
         let held = self.handles.load();
         match &*held {
-            Some(held) if now.saturating_duration_since(held.0) < FRESH => {
+            Some(held) if now.since(held.0) < FRESH => {
                 f(&held.1);
                 false
             }
@@ -147,8 +147,8 @@ impl Cells {
     }
 
     /// Counts an end of which a recorder is told now.
-    pub(crate) fn end_elsewhere(&self, bounds: &Bounds, outcome: Outcome, duration: Duration) {
-        self.elsewhere().told.end(bounds, outcome, duration);
+    pub(crate) fn end_elsewhere(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
+        self.elsewhere().told.end(bounds, outcome, nanos);
     }
 
     /// The handles at the process' recorder, made by `make` if they are not fresh.
@@ -204,7 +204,7 @@ mod tests {
             [3_000_u64, 70_000, 70_000, 99_000, 260_000_000, 12_000_000_000, 40_000_000_000];
         for nanos in durations {
             cells.start();
-            cells.end(&BOUNDS, Outcome::Ok, Duration::from_nanos(nanos));
+            cells.end(&BOUNDS, Outcome::Ok, nanos);
         }
         let red = cells.read(&BOUNDS);
         let told = spread(red.bounds(), &red.buckets(), red.sum_seconds());
@@ -236,7 +236,7 @@ mod tests {
             cells.start();
             cells.fail("refused");
             assert_eq!(catch_up(), (call, 0));
-            cells.end(&super::super::DEFAULT, Outcome::Error, Duration::ZERO);
+            cells.end(&super::super::DEFAULT, Outcome::Error, 0);
             assert_eq!(catch_up(), (call, 0));
         }
     }

@@ -11,7 +11,6 @@ use super::{Bounds, Cells, DEFAULT, Red};
 use crate::outcome::Outcome;
 use std::collections::HashSet;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 /// Label sets of one site that are told apart; with more, the labels that come last are given up.
 pub(crate) const MOST: usize = 4096;
@@ -208,8 +207,8 @@ impl Table {
     }
 
     #[inline]
-    pub(crate) fn end(&self, place: Place, bounds: &Bounds, outcome: Outcome, duration: Duration) {
-        self.cells(place).end(bounds, outcome, duration);
+    pub(crate) fn end(&self, place: Place, bounds: &Bounds, outcome: Outcome, nanos: u64) {
+        self.cells(place).end(bounds, outcome, nanos);
     }
 
     #[inline]
@@ -360,7 +359,7 @@ mod tests {
         let table = Table::new();
         assert_eq!(shown(&table), [("/".to_owned(), 0, 0)]);
         table.start(0);
-        table.end(Place::default(), &Bounds::DEFAULT, Outcome::Ok, Duration::ZERO);
+        table.end(Place::default(), &Bounds::DEFAULT, Outcome::Ok, 0);
         assert_eq!(shown(&table), [("/".to_owned(), 1, 1)]);
     }
 
@@ -375,12 +374,7 @@ mod tests {
                 .map(|(labels, started)| (labels.to_owned(), started, 0))
         );
         let returned = table.returned(&[closed(1)]);
-        table.end(
-            Place { begun: Begun::with(given), returned },
-            &Bounds::DEFAULT,
-            Outcome::Ok,
-            Duration::ZERO,
-        );
+        table.end(Place { begun: Begun::with(given), returned }, &Bounds::DEFAULT, Outcome::Ok, 0);
         assert!(shown(&table).contains(&("paid,free/paid".to_owned(), 0, 1)));
         assert!(shown(&table).contains(&("free,free/free".to_owned(), 0, 0)));
         let all = table.read(&Bounds::DEFAULT);
@@ -454,7 +448,7 @@ mod tests {
             let caller = table.caller(&caller(site)).0;
             let returned = table.returned(&[closed(1)]);
             let place = Place { begun: Begun::with(given).by(caller), returned };
-            table.end(place, &Bounds::DEFAULT, Outcome::Ok, Duration::ZERO);
+            table.end(place, &Bounds::DEFAULT, Outcome::Ok, 0);
         }
         let series = table.series(&Bounds::DEFAULT);
         let called = series.iter().filter(|it| it.caller == Some(["f", "m"]));

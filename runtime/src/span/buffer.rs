@@ -56,19 +56,23 @@ impl Buffer {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, record: Record) -> Added {
-        let takes_memory = record.holds_memory();
+    #[inline]
+    pub(super) fn add(&self, record: impl FnOnce() -> Record) -> Added {
         let mut held = self.held();
-        let done = if takes_memory { held.done.pop() } else { None };
-        let added = if held.records.len() < CAPACITY {
-            held.records.push(record);
-            if held.records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
+        let Held { records, done } = &mut *held;
+        let mut returns = None;
+        let added = if records.len() < CAPACITY {
+            records.push(record());
+            if records.last().is_some_and(Record::holds_memory) {
+                returns = done.pop();
+            }
+            if records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
         } else {
             self.dropped.fetch_add(1, Relaxed);
             Added::Dropped
         };
         drop(held);
-        if let Some(done) = done {
+        if let Some(done) = returns {
             spare::keep(done);
         }
         added
@@ -128,7 +132,8 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn add(&self, record: Record) -> Added {
+    #[inline]
+    pub(super) fn add(&self, record: impl FnOnce() -> Record) -> Added {
         // Asked first: the record would be gone with what cannot be called.
         if OWN.try_with(|_| ()).is_err() {
             return self.late.add(record);

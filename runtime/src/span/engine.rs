@@ -97,7 +97,8 @@ pub(super) fn limits() -> SpanLimits {
 }
 
 /// A span outside any testing scope has ended.
-pub(super) fn ended(record: Record) {
+#[inline]
+pub(super) fn ended(record: impl FnOnce() -> Record) {
     if let Some(engine) = get() {
         engine.pipeline.push(record);
     }
@@ -146,11 +147,10 @@ pub(crate) enum Own {
 /// What a sampler is told of a span: name, kind, site, and its attributes at the start.
 type About<'a> = (&'a str, &'a SpanKind, Option<&'static CallSite>, &'a [KeyValue]);
 
-/// What is decided about a new span.
+/// What is decided about a new span: numbers, which stay in registers.
 struct Placed {
     trace_id: TraceId,
     flags: TraceFlags,
-    scope: Option<Arc<ScopedSpans>>,
 }
 
 impl Placed {
@@ -175,6 +175,13 @@ impl Placed {
 fn with_unsampled(parent: &Context, span: SpanContext) -> Context {
     // Not remote, whatever the method's name: it takes a context without a span to record.
     parent.with_remote_span_context(span)
+}
+
+/// Puts `parent` with `span` into `context`.
+// A function, so that the span is built where it is handed over, and not moved there.
+#[inline(never)]
+fn put(context: &mut Context, parent: &Context, span: Span) {
+    *context = parent.with_span(span);
 }
 
 /// A sampler, and after how many changes it was the one.
@@ -204,7 +211,8 @@ impl Engine {
     #[inline(always)]
     fn start_here(&self, parent: &Context, mut start: Start) -> Started {
         let asked = (&*start.name, &start.kind, start.site, &*start.attributes);
-        let Some(placed) = self.place(parent, asked, &mut start.links) else {
+        let scope = scoped::of_context(parent);
+        let Some(placed) = self.place(scope.as_deref(), parent, asked, &mut start.links) else {
             return Started::Followed;
         };
         let above = parent.span();
@@ -217,13 +225,13 @@ impl Engine {
         let mut span = Span::recording(own, live);
         start.attributes.extend(baggage::copied(parent));
         // Those without a site have a name to keep, and mostly more.
-        if placed.scope.is_some() || start.site.is_none() {
+        if scope.is_some() || start.site.is_none() {
             span.adopt_rare(|live| {
                 let extra = live.extra();
                 extra.name = start.site.is_none().then_some(start.name);
                 extra.started_at = start.at;
                 extra.scope = start.scope;
-                extra.to = placed.scope;
+                extra.to = scope;
                 start.common.into_iter().for_each(|common| live.share(common));
             });
         }
@@ -234,27 +242,9 @@ impl Engine {
     /// Where a span below `parent` stands, and whether it is recorded. `None`: whatever is current stays so.
     // Inlined, so that a call's span, of which little has to be said, does not carry the rest about.
     #[inline(always)]
-    fn place(&self, parent: &Context, about: About<'_>, links: &mut Vec<Link>) -> Option<Placed> {
-        if scope::any_open() {
-            return self.place_in_scope(parent, about, links);
-        }
-        self.place_in(None, parent, about, links)
-    }
-
-    #[cold]
-    fn place_in_scope(
+    fn place(
         &self,
-        parent: &Context,
-        about: About<'_>,
-        links: &mut Vec<Link>,
-    ) -> Option<Placed> {
-        self.place_in(scoped::of_context(parent), parent, about, links)
-    }
-
-    #[inline(always)]
-    fn place_in(
-        &self,
-        scope: Option<Arc<ScopedSpans>>,
+        scope: Option<&ScopedSpans>,
         parent: &Context,
         (name, kind, site, attributes): About<'_>,
         links: &mut Vec<Link>,
@@ -265,7 +255,7 @@ impl Engine {
         let above = parent.span();
         let above = above.span_context();
         // What a local parent decides, nobody is asked about.
-        let follows = match &scope {
+        let follows = match scope {
             None => self.follows_parent.load(Relaxed),
             Some(scope) => scope.sampler.follows_local_parent(),
         };
@@ -290,7 +280,7 @@ impl Engine {
                 asked.site = site;
                 asked.attributes = attributes;
                 asked.links = links;
-                self.decide(scope.as_deref(), &asked)?
+                self.decide(scope, &asked)?
             }
         };
         // What is said of a trace's id is said once, where it was drawn.
@@ -313,7 +303,7 @@ impl Engine {
                 random
             }
         };
-        Some(Placed { trace_id, flags, scope })
+        Some(Placed { trace_id, flags })
     }
 
     /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
@@ -431,7 +421,9 @@ impl Engine {
         context: &mut Context,
     ) -> Own {
         let kind = site.kind().into();
-        let Some(placed) = self.place(parent, (site.name(), &kind, Some(site), &[]), links) else {
+        let asked = (site.name(), &kind, Some(site), &[][..]);
+        let scope = scoped::of_context(parent);
+        let Some(placed) = self.place(scope.as_deref(), parent, asked, links) else {
             return Own::Nothing;
         };
         let above = parent.span();
@@ -441,14 +433,19 @@ impl Engine {
             return Own::Unrecorded;
         }
         let own = placed.context(above);
-        let mut span = Span::recording(own, Live::new(above, kind, tick, Some(site), true));
-        if placed.scope.is_some() {
-            span.adopt_rare(|live| live.extra().to = placed.scope);
+        let live = Live::new(above, kind, tick, Some(site), true);
+        if scope.is_none() && links.is_empty() && !baggage::copies() {
+            put(context, parent, Span::recording(own, live));
+            return Own::Recording;
         }
-        if !links.is_empty() || baggage::copies() {
-            span.adopt(baggage::copied(parent).collect(), std::mem::take(links));
-        }
-        *context = parent.with_span(span);
+        let mut span = Span::recording(own, live);
+        span.adopt_rare(|live| {
+            if scope.is_some() {
+                live.extra().to = scope;
+            }
+        });
+        span.adopt(baggage::copied(parent).collect(), std::mem::take(links));
+        put(context, parent, span);
         Own::Recording
     }
 

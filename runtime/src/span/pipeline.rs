@@ -194,9 +194,9 @@ impl Pipeline {
         (self.shared.queue().spans.len(), self.shared.batching.queue)
     }
 
-    /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted.
+    /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted, and not asked for.
     #[inline]
-    pub(super) fn push(&self, record: Record) {
+    pub(super) fn push(&self, record: impl FnOnce() -> Record) {
         self.shared.stats.ended.add(1);
         let Some(collector) = self.collector.as_ref().filter(|_| !self.shared.closed.load(Relaxed))
         else {

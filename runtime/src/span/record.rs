@@ -2,7 +2,7 @@
 
 use super::confirmed::{Confirmed, Value, Values};
 use crate::callsite::CallSite;
-use crate::clock::{self, Anchor, Tick, Wall};
+use crate::clock::{Anchor, Tick, Wall};
 use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
@@ -95,6 +95,19 @@ impl Live {
         }
     }
 
+    /// Whether dropping it frees memory.
+    #[inline]
+    pub(super) fn holds_memory(&self) -> bool {
+        self.attributes.capacity() > 0 || self.extra.is_some()
+    }
+
+    /// Takes out what has memory of its own, and copies the rest.
+    #[inline]
+    pub(super) fn take(&mut self) -> Self {
+        let (attributes, extra) = (std::mem::take(&mut self.attributes), self.extra.take());
+        Live { attributes, extra, kind: self.kind.clone(), ..*self }
+    }
+
     /// The parent, if it lives in this process.
     pub(crate) fn local_parent(&self) -> Option<SpanId> {
         (self.parent != SpanId::INVALID && !self.parent_is_remote).then_some(self.parent)
@@ -143,7 +156,7 @@ pub(super) fn own_scope() -> &'static InstrumentationScope {
 
 impl Record {
     pub(crate) fn duration(&self) -> Duration {
-        self.end.tick.saturating_duration_since(self.live.start)
+        self.end.tick.since(self.live.start)
     }
 
     /// Reads a little of each piece of memory that it has; what, does not matter. Converting a span is so long that
@@ -216,7 +229,7 @@ impl Record {
             span_id: self.span_id,
             site: self.live.site.filter(|_| self.end.outcome.is_some()),
             place: self.end.place,
-            duration: clock::nanos(self.duration()),
+            duration: self.end.tick.nanos_since(self.live.start),
             ended_at,
             outcome: self.end.outcome.unwrap_or(Outcome::Ok),
             values: (values.len() - before) as u32,
@@ -274,7 +287,7 @@ impl Record {
 
     /// Whether dropping it frees memory.
     pub(super) fn holds_memory(&self) -> bool {
-        self.live.attributes.capacity() > 0 || self.live.extra.is_some()
+        self.live.holds_memory()
     }
 }
 

@@ -12,7 +12,7 @@ use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceContextExt,
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::time::SystemTime;
 
 /// A span. [`Tracer`](crate::span::Tracer) makes them; sites make theirs themselves.
@@ -69,10 +69,10 @@ pub(crate) fn set_fields(context: &Context, fields: Vec<KeyValue>) {
     if fields.is_empty() {
         return;
     }
-    let before = FIELDS.with(|letter| std::mem::replace(&mut **letter.borrow_mut(), fields));
+    let before = FIELDS.with(|letter| mem::replace(&mut **letter.borrow_mut(), fields));
     context.span().set_status(Status::Unset);
     // Nobody took them: the span is locked for good, or has ended.
-    let unread = FIELDS.with(|letter| std::mem::replace(&mut **letter.borrow_mut(), before));
+    let unread = FIELDS.with(|letter| mem::replace(&mut **letter.borrow_mut(), before));
     drop(unread);
 }
 
@@ -137,17 +137,15 @@ impl Span {
     }
 
     fn finish(&mut self, at: Option<SystemTime>, ending: Option<Ending>) {
-        let State::Recording(mut live) = std::mem::replace(&mut self.state, State::Silent) else {
-            return;
-        };
+        let State::Recording(live) = &mut self.state else { return };
         let (tick, outcome, place) = match ending {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
-                    failed.write(&mut live, &self.context, ending.end);
+                    failed.write(live, &self.context, ending.end);
                 }
                 (ending.end, Some(ending.outcome), ending.place)
             }
-            None => (ended_at(&mut live, at), None, Place::default()),
+            None => (ended_at(live, at), None, Place::default()),
         };
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&self.context, on_its_way);
@@ -159,22 +157,30 @@ impl Span {
                     let (trace_id, span_id) = (ids.trace_id(), ids.span_id());
                     let (flags, remote) = (ids.trace_flags(), ids.is_remote());
                     let bare = SpanContext::new(trace_id, span_id, flags, remote, TraceState::NONE);
-                    std::mem::replace(&mut self.context, bare)
+                    mem::replace(&mut self.context, bare)
                 }
                 false => self.context.clone(),
             });
         }
         let to = live.extra.as_mut().and_then(|extra| extra.to.take());
-        let record = Record {
+        // Built where it is kept: to move it there costs more than to fill it. By reference: what it needs is
+        // not moved either.
+        let mut record = || Record {
             trace_id: self.context.trace_id(),
             span_id: self.context.span_id(),
             flags: self.context.trace_flags(),
-            live,
+            live: live.take(),
             end: End { tick, outcome, place },
         };
         match to {
-            Some(scope) => scope.take(record),
-            None => engine::ended(record),
+            Some(scope) => scope.take(record()),
+            None => engine::ended(&mut record),
+        }
+        if live.holds_memory() {
+            self.state = State::Silent;
+        } else {
+            // Taken, as nearly always: nothing to drop, which is a call to find out.
+            mem::forget(mem::replace(&mut self.state, State::Silent));
         }
     }
 }
@@ -247,7 +253,7 @@ impl opentelemetry::trace::Span for Span {
                 if let Some(kind) = KIND.take() {
                     live.kind = kind;
                 }
-                let fields = FIELDS.with(|letter| std::mem::take(&mut **letter.borrow_mut()));
+                let fields = FIELDS.with(|letter| mem::take(&mut **letter.borrow_mut()));
                 if !fields.is_empty() {
                     live.set_all(fields);
                 }

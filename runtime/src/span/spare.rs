@@ -112,17 +112,17 @@ mod tests {
         let work = move || {
             let buffers = Buffers::default();
             for _ in 0..3 {
-                buffers.add(done(2));
+                buffers.add(|| done(2));
             }
             buffers.drain(|_| {});
             let bare = || {
                 let mut record = done(0);
                 (record.live.attributes, record.live.extra) = (Vec::new(), None);
-                buffers.add(record);
+                buffers.add(|| record);
                 held()
             };
             assert_eq!([bare(), bare(), bare()], [(0, 0); 3], "they have used none");
-            buffers.add(done(2));
+            buffers.add(|| done(2));
             assert_eq!(held(), (1, 1));
         };
         std::thread::spawn(work).join().unwrap();

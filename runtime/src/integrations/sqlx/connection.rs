@@ -62,7 +62,7 @@ impl<D: Deref<Target = Described>> Drop for Loan<D> {
         let pooled = self.described.pooled();
         pooled.with_metrics(|metrics| {
             pooled.lent(-1, metrics);
-            let took = clock::now().saturating_duration_since(since);
+            let took = clock::now().since(since);
             metrics.use_time.record(took.as_secs_f64());
         });
     }

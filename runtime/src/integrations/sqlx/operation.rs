@@ -123,7 +123,7 @@ impl About<'_> {
             _ => {}
         }
         let now = clock::now();
-        let took = now.saturating_duration_since(*started);
+        let took = now.since(*started);
         described.took(took, statement, &ended);
         let is_slow = described.slow.is_some_and(|slow| took >= slow);
         if is_slow {

@@ -160,7 +160,7 @@ async fn acquire<DB: Database>(
         span.inside(|| {
             let result = ready!(acquiring.as_mut().poll(context));
             let now = clock::now();
-            let took = now.saturating_duration_since(started);
+            let took = now.since(started);
             metrics.wait_time.record(took.as_secs_f64());
             Poll::Ready((result, now))
         })

@@ -246,7 +246,7 @@ impl Numbers {
         let outcome = *outcome;
         measured.labels.fail(outcome);
         let now = clock::now();
-        let took = now.saturating_duration_since(measured.started);
+        let took = now.since(measured.started);
         measured.record(outcome, took);
         let route = measured.route.as_deref();
         let is_slow = self.options.as_ref().is_some_and(|options| options.notice_slow(took, route));

@@ -4,7 +4,6 @@ use crate::outcome::Outcome;
 use crate::red::labelled::{Choice, Place};
 use metrics::{CounterFn, HistogramFn, Key, Unit};
 use opentelemetry::trace::{SpanId, TraceId};
-use std::time::Duration;
 
 static FIRST: CallSite = site("charge");
 static SECOND: CallSite = site("charge");
@@ -37,7 +36,7 @@ fn sites_with_the_same_labels_are_one_series() {
     for site in [&FIRST, &SECOND] {
         let cells = store.cells(site);
         cells.start(0);
-        cells.end(Place::default(), site.bounds(), Outcome::Panic, Duration::from_millis(2));
+        cells.end(Place::default(), site.bounds(), Outcome::Panic, 2_000_000);
         cells.start(0);
     }
     store.cells(&NEVER);
@@ -144,7 +143,7 @@ fn labels_without_a_value_are_no_labels_and_no_second_series() {
     for returned in [say("gold"), say(""), 0] {
         cells.start(0);
         let place = Place { returned, ..Place::default() };
-        cells.end(place, TOLD.bounds(), Outcome::Ok, Duration::from_millis(2));
+        cells.end(place, TOLD.bounds(), Outcome::Ok, 2_000_000);
     }
     let snapshot = gather(&store);
     for name in ["function_calls", "function_calls_duration_seconds", "function_calls_concurrent"] {
