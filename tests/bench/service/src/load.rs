@@ -1,4 +1,5 @@
-//! The load: connections that are kept, each with one request under way at any time.
+//! The load: connections that are kept, each with at most one request under way: the next as soon as
+//! one is answered, or when it is due.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,13 +30,38 @@ impl Loaded {
 const REQUEST: &[u8] =
     b"POST /orders/tea HTTP/1.1\r\nhost: 127.0.0.1:8080\r\ncontent-length: 0\r\n\r\n";
 
-async fn connection(to: SocketAddr, left: Arc<AtomicU64>) -> anyhow::Result<Vec<u64>> {
+/// The requests that are to be made.
+struct Plan {
+    start: Instant,
+    requests: u64,
+    made: AtomicU64,
+    /// So many a second, however fast they are answered.
+    rate: Option<f64>,
+}
+
+impl Plan {
+    /// When the next one begins; `None`: all are made.
+    async fn next(&self) -> Option<Instant> {
+        let number = self.made.fetch_add(1, Relaxed);
+        if number >= self.requests {
+            return None;
+        }
+        let Some(rate) = self.rate else { return Some(Instant::now()) };
+        let due = self.start + Duration::from_secs_f64(number as f64 / rate);
+        // Awake: timers are a millisecond late, and to wake this process would be the service's work.
+        while Instant::now() < due {
+            tokio::task::yield_now().await;
+        }
+        Some(due)
+    }
+}
+
+async fn connection(to: SocketAddr, plan: Arc<Plan>) -> anyhow::Result<Vec<u64>> {
     let mut stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Vec::new();
     let mut answer = Vec::with_capacity(4096);
-    while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-        let start = Instant::now();
+    while let Some(start) = plan.next().await {
         stream.write_all(REQUEST).await?;
         answer.clear();
         while !is_whole(&answer)? {
@@ -61,11 +87,12 @@ pub(crate) async fn load(
     to: SocketAddr,
     requests: u64,
     connections: usize,
+    rate: Option<f64>,
 ) -> anyhow::Result<Loaded> {
-    let left = Arc::new(AtomicU64::new(requests));
     let start = Instant::now();
+    let plan = Arc::new(Plan { start, requests, made: AtomicU64::new(0), rate });
     let all: Vec<_> =
-        (0..connections).map(|_| tokio::spawn(connection(to, left.clone()))).collect();
+        (0..connections).map(|_| tokio::spawn(connection(to, plan.clone()))).collect();
     let mut latencies = Vec::with_capacity(requests as usize);
     for one in all {
         latencies.extend(one.await??);

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     only: String,
     store: String,
     log: Log,
+    /// Requests a second; as many as the service answers otherwise.
+    rate: Option<f64>,
 }
 
 impl Options {
@@ -29,6 +31,7 @@ impl Options {
             only: String::new(),
             store: String::new(),
             log: Log::Lines,
+            rate: None,
         };
         for pair in arguments.chunks(2) {
             let [name, value] = *pair else { anyhow::bail!("{} wants a value", pair[0]) };
@@ -37,11 +40,12 @@ impl Options {
                 ("--requests", _) => options.requests = value.parse()?,
                 ("--only", _) => value.clone_into(&mut options.only),
                 ("--store", "postgres" | "memory") => value.clone_into(&mut options.store),
+                ("--rate", _) => options.rate = Some(value.parse()?),
                 ("--lines", "on") => options.log = Log::Lines,
                 ("--lines", "off") => options.log = Log::Off,
                 _ => anyhow::bail!(
                     "unknown option {name} {value}: --rounds N, --requests N, --only NAME, \
-                     --store postgres|memory, --lines on|off"
+                     --store postgres|memory, --lines on|off, --rate N"
                 ),
             }
         }
@@ -132,9 +136,19 @@ impl Field {
             self.control.start("serve", &given.to_arguments(), &given.environment())?;
         let connections = CONNECTIONS as usize;
         // Connections are made, statements prepared, caches warm.
-        self.runtime.block_on(load(service.address, options.requests / 4, connections))?;
+        self.runtime.block_on(load(
+            service.address,
+            options.requests / 4,
+            connections,
+            options.rate,
+        ))?;
         let before = service.mark()?;
-        let loaded = self.runtime.block_on(load(service.address, options.requests, connections))?;
+        let loaded = self.runtime.block_on(load(
+            service.address,
+            options.requests,
+            connections,
+            options.rate,
+        ))?;
         let after = service.mark()?;
         drop(service);
         let cpu = (after.cpu - before.cpu).as_secs_f64() * 1e6 / options.requests as f64;
