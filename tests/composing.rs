@@ -72,6 +72,37 @@ fn of_several_exporters_one_that_hangs_holds_up_no_other() {
     });
 }
 
+#[test]
+fn the_first_of_several_exporters_holds_up_no_other_either() {
+    alone("the_first_of_several_exporters_holds_up_no_other_either", &[], || {
+        let (let_go, hanging) = mpsc::channel();
+        let (also, late) = (Kept::default(), Arc::<AtomicUsize>::default());
+        let telemetry = redspan::builder()
+            .spans_to(Hangs(hanging, Arc::clone(&late)))
+            .spans_to(also.clone())
+            .batching(Batching::default().queue(1_000).batch(10).delay(Duration::from_millis(10)))
+            .install()
+            .expect("installed");
+        for number in 0..2_000 {
+            work(number);
+            if number % 5 == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let start = Instant::now();
+        while also.0.lock().unwrap().len() < 2_000 {
+            assert!(start.elapsed() < LONG, "{}", telemetry.health());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(telemetry.health().exporters[1].exported, 2_000);
+        drop(let_go);
+        assert!(telemetry.shutdown(LONG));
+        let stats = telemetry.spans();
+        assert_eq!((stats.sampled, stats.exported + stats.dropped()), (2_000, 2_000), "{stats:?}");
+        assert_eq!(stats.exported, late.load(Relaxed) as u64);
+    });
+}
+
 /// Counts what it is told.
 #[derive(Debug, Default, Clone)]
 struct Counts(Arc<Mutex<Told>>);

@@ -1,8 +1,10 @@
 //! Several exporters at once: one that hangs holds up no other.
 
+use super::batch::Batch;
 use super::export::{ExportError, SpanSink};
 use super::stats::{ExporterStats, reason};
 use crate::clock;
+use crate::config::settings::Batching;
 use crate::quiet;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
@@ -10,16 +12,22 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Sends to the first on the export thread, and to each of the others on a thread of its own. What
-/// becomes of a span is said by the first; the others have numbers of their own.
+/// The first, which is sent to on the export thread and says what becomes of a span; and the others, each
+/// with a thread and numbers of its own. They are given what the collector collects, and not what the first
+/// is given: that may hang.
 pub(crate) struct FanOut {
     first: Box<dyn SpanSink>,
-    others: Vec<Other>,
-    /// Spans that may wait for each of the others; more are dropped and counted.
+    others: Arc<Others>,
+}
+
+/// All but the first.
+pub(super) struct Others {
+    each: Vec<Other>,
+    /// Spans that may wait for each of them; more are dropped and counted.
     capacity: usize,
 }
 
@@ -32,7 +40,7 @@ struct Other {
 }
 
 enum Order {
-    Batch(Vec<SpanData>, Duration),
+    Spans(Vec<SpanData>),
     /// To be answered when all before it are done, and what was held back.
     Flush(Duration, Sender<()>),
     Shutdown(Duration, Sender<()>),
@@ -46,54 +54,114 @@ impl FanOut {
     pub(crate) fn start(
         first: Box<dyn SpanSink>,
         others: Vec<(Box<dyn SpanSink>, Arc<ExporterStats>)>,
-        capacity: usize,
+        batching: Batching,
     ) -> io::Result<Self> {
         let others = others.into_iter().map(|(sink, stats)| {
             let (orders, taken) = channel();
-            let (description, counted) = (sink.describe(), Arc::clone(&stats));
+            let description = sink.describe();
             let waiting = Arc::new(AtomicUsize::new(0));
-            let left = Arc::clone(&waiting);
+            let (left, stats) = (Arc::clone(&waiting), Arc::clone(&stats));
+            let worker = Worker { sink, left, stats: Arc::clone(&stats), batching };
             thread::Builder::new()
                 .name("redspan-export".into())
-                .spawn(move || work(sink, &taken, &left, &counted))?;
+                .spawn(move || worker.work(&taken))?;
             Ok(Other { description, orders, waiting, stats })
         });
-        Ok(FanOut { first, others: others.collect::<io::Result<_>>()?, capacity })
+        let each = others.collect::<io::Result<_>>()?;
+        Ok(FanOut { first, others: Arc::new(Others { each, capacity: batching.queue }) })
+    }
+
+    pub(super) fn others(&self) -> Arc<Others> {
+        Arc::clone(&self.others)
     }
 }
 
-fn work(
-    mut sink: Box<dyn SpanSink>,
-    orders: &Receiver<Order>,
-    waiting: &AtomicUsize,
-    stats: &ExporterStats,
-) {
-    let _quiet = quiet::settle();
-    while let Ok(order) = orders.recv() {
-        match order {
-            Order::Batch(batch, timeout) => {
-                waiting.fetch_sub(batch.len(), Relaxed);
-                let (spans, start) = (batch.len() as u64, Instant::now());
-                let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
-                stats.done(spans, &result, start.elapsed());
+impl Others {
+    /// Gives them spans that were collected, as many as find room with each.
+    pub(super) fn give(&self, spans: &mut Batch) {
+        for other in &self.each {
+            let room = self.capacity.saturating_sub(other.waiting.load(Relaxed));
+            let mut some = Vec::with_capacity(room.min(spans.len()));
+            spans.each(|span| {
+                if some.len() < room {
+                    some.push(span.clone());
+                }
+            });
+            if some.len() < spans.len() {
+                other.stats.dropped(reason::QUEUE_FULL, (spans.len() - some.len()) as u64);
             }
-            Order::Flush(timeout, done) => {
-                let _ = catch_unwind(AssertUnwindSafe(|| sink.flush(timeout)));
-                // Nobody waits any more, if it fails.
-                let _ = done.send(());
+            if !some.is_empty() {
+                other.waiting.fetch_add(some.len(), Relaxed);
+                // Its thread is there until the shutdown.
+                let _ = other.orders.send(Order::Spans(some));
             }
-            Order::Shutdown(timeout, done) => {
-                let _ = catch_unwind(AssertUnwindSafe(|| sink.shutdown(timeout)));
-                let _ = done.send(());
-                return;
+        }
+    }
+}
+
+/// One of the others, on its thread.
+struct Worker {
+    sink: Box<dyn SpanSink>,
+    /// Spans that wait.
+    left: Arc<AtomicUsize>,
+    stats: Arc<ExporterStats>,
+    batching: Batching,
+}
+
+impl Worker {
+    fn work(mut self, orders: &Receiver<Order>) {
+        let _quiet = quiet::settle();
+        let batch = self.batching.batch.max(1);
+        let mut held = Vec::new();
+        // When what is held is sent although it fills no batch.
+        let mut due: Option<Instant> = None;
+        loop {
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            match orders.recv_timeout(left.unwrap_or(Duration::MAX)) {
+                Ok(Order::Spans(spans)) => {
+                    held.extend(spans);
+                    self.send(&mut held, batch);
+                    due = (!held.is_empty())
+                        .then(|| due.unwrap_or_else(|| clock::deadline(self.batching.delay)));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.send(&mut held, 1);
+                    due = None;
+                }
+                Ok(Order::Flush(timeout, done)) => {
+                    self.send(&mut held, 1);
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.sink.flush(timeout)));
+                    // Nobody waits any more, if it fails.
+                    let _ = done.send(());
+                }
+                Ok(Order::Shutdown(timeout, done)) => {
+                    self.send(&mut held, 1);
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.sink.shutdown(timeout)));
+                    let _ = done.send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Sends batches, as long as `least` are held.
+    fn send(&mut self, held: &mut Vec<SpanData>, least: usize) {
+        while held.len() >= least {
+            let batch: Vec<_> = held.drain(..held.len().min(self.batching.batch.max(1))).collect();
+            self.left.fetch_sub(batch.len(), Relaxed);
+            let (spans, start, timeout) =
+                (batch.len() as u64, Instant::now(), self.batching.timeout);
+            let sink = &mut self.sink;
+            let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
+            self.stats.done(spans, &result, start.elapsed());
         }
     }
 }
 
 impl SpanSink for FanOut {
     fn describe(&self) -> String {
-        let others = self.others.iter().map(|other| other.description.clone());
+        let others = self.others.each.iter().map(|other| other.description.clone());
         [self.first.describe()].into_iter().chain(others).collect::<Vec<_>>().join(" and ")
     }
 
@@ -103,15 +171,6 @@ impl SpanSink for FanOut {
     }
 
     fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError> {
-        for other in &self.others {
-            if other.waiting.load(Relaxed) + batch.len() > self.capacity {
-                other.stats.dropped(reason::QUEUE_FULL, batch.len() as u64);
-                continue;
-            }
-            other.waiting.fetch_add(batch.len(), Relaxed);
-            // Its thread is there until the shutdown.
-            let _ = other.orders.send(Order::Batch(batch.clone(), timeout));
-        }
         self.first.export(batch, timeout)
     }
 
@@ -132,11 +191,11 @@ impl FanOut {
     /// Gives each of the others an order, and waits until all have carried it out or time is up.
     fn wait(&self, deadline: Instant, order: impl Fn(Sender<()>) -> Order) {
         let (done, is_done) = channel();
-        for other in &self.others {
+        for other in &self.others.each {
             let _ = other.orders.send(order(done.clone()));
         }
         drop(done);
-        for _ in &self.others {
+        for _ in &self.others.each {
             let left = deadline.saturating_duration_since(Instant::now());
             if is_done.recv_timeout(left).is_err() {
                 return;
@@ -178,13 +237,13 @@ mod tests {
         let (other, of_other) = mpsc::channel();
         let stats = Arc::new(ExporterStats::new("told".into()));
         let others: Vec<(Box<dyn SpanSink>, _)> = vec![(Box::new(Told(other)), stats)];
-        let mut all = FanOut::start(Box::new(Told(first)), others, 10).unwrap();
+        let mut all = FanOut::start(Box::new(Told(first)), others, Batching::default()).unwrap();
         let limit = Duration::from_secs(60);
         all.export(Vec::new(), limit).unwrap();
         all.flush(limit);
         all.shutdown(limit);
-        for told in [of_first, of_other] {
-            assert_eq!(told.try_iter().collect::<Vec<_>>(), ["export", "flush", "shutdown"]);
-        }
+        let heard = |of: mpsc::Receiver<_>| of.try_iter().collect::<Vec<_>>();
+        assert_eq!(heard(of_first), ["export", "flush", "shutdown"]);
+        assert_eq!(heard(of_other), ["flush", "shutdown"]);
     }
 }

@@ -10,7 +10,7 @@ pub(crate) use warn::Pace;
 
 use super::batch::{Batch, Exporter, Filling};
 use super::buffer::{Added, Buffers};
-use super::fan_out::FanOut;
+use super::fan_out::{FanOut, Others};
 use super::hooks::Hooks;
 use super::record::Record;
 use super::stats::{ExporterStats, SpanStats, Stats, reason};
@@ -136,9 +136,12 @@ impl Pipeline {
             return Ok(Pipeline { shared, collector: None, rounds: 0 });
         };
         let others: Vec<_> = sinks.map(|(sink, own)| (sink.of_data(), own)).collect();
+        let mut beside = None;
         let sink = match first {
             _ if !others.is_empty() => {
-                Exporter::Data(Box::new(FanOut::start(first.of_data(), others, batching.queue)?))
+                let all = FanOut::start(first.of_data(), others, batching)?;
+                beside = Some(all.others());
+                Exporter::Data(Box::new(all))
             }
             // Who looks at spans on their way needs more than bytes.
             _ if !hooks.0.is_empty() => Exporter::Data(first.of_data()),
@@ -153,7 +156,7 @@ impl Pipeline {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name("redspan-collect".into())
-                .spawn(move || collect(&shared, tail.map(Tail::new), hooks, filling))?
+                .spawn(move || collect(&shared, tail.map(Tail::new), hooks, beside, filling))?
         };
         let exporter = Arc::clone(&shared);
         let spawned = thread::Builder::new()
@@ -371,7 +374,13 @@ impl Outlet for Way<'_> {
 }
 
 /// The collector's thread.
-fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut filling: Filling) {
+fn collect(
+    shared: &Shared,
+    mut tail: Option<Tail>,
+    mut hooks: Hooks,
+    others: Option<Arc<Others>>,
+    mut filling: Filling,
+) {
     let _quiet = quiet::settle();
     loop {
         let (wanted, closing, stop, flush_hooks, waiting) = {
@@ -380,12 +389,11 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut fillin
             let closing = queue.closing || queue.stop;
             (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len())
         };
+        let seen = !hooks.0.is_empty() || others.is_some();
         let room = match shared.batching.when_full {
             // Nobody but the exporter sees them, and it will not.
-            WhenFull::DropNewest if hooks.0.is_empty() && stop => 0,
-            WhenFull::DropNewest if hooks.0.is_empty() => {
-                shared.batching.queue.saturating_sub(waiting)
-            }
+            WhenFull::DropNewest if !seen && stop => 0,
+            WhenFull::DropNewest if !seen => shared.batching.queue.saturating_sub(waiting),
             _ => usize::MAX,
         };
         let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
@@ -418,6 +426,9 @@ fn collect(shared: &Shared, mut tail: Option<Tail>, mut hooks: Hooks, mut fillin
         shared.stats.dropped(reason::BUFFER_FULL, dropped);
         let converted = &mut filling.batch;
         converted.each(|span| hooks.ended(span));
+        if let Some(others) = others.as_ref().filter(|_| !stop) {
+            others.give(converted);
+        }
         if flush_hooks {
             hooks.flush();
         }
