@@ -2,7 +2,7 @@
 
 use super::confirmed::{Confirmed, Value, Values};
 use crate::callsite::CallSite;
-use crate::clock::{Anchor, Tick, Wall};
+use crate::clock::{self, Anchor, Tick, Wall};
 use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
@@ -157,6 +157,16 @@ pub(super) fn own_scope() -> &'static InstrumentationScope {
 impl Record {
     pub(crate) fn duration(&self) -> Duration {
         self.end.tick.since(self.live.start)
+    }
+
+    /// How long it is shown to have taken: somebody may have said when it was.
+    pub(super) fn lasted(&self) -> Duration {
+        let said = |extra: &Extra| extra.started_at.or(extra.ended_at).is_some();
+        if !self.live.extra.as_deref().is_some_and(said) {
+            return self.duration();
+        }
+        let [start, end] = self.times(clock::anchor());
+        Duration::from_nanos(end.0 - start.0)
     }
 
     /// Reads a little of each piece of memory that it has; what, does not matter. Converting a span is so long that

@@ -127,7 +127,7 @@ impl TailPolicy {
         let promised = || site.and_then(CallSite::slo).and_then(Slo::threshold);
         let named = self.slow_in.get(record.live.name()).copied();
         let threshold = named.or_else(promised).or(self.slow);
-        threshold.filter(|&threshold| record.duration() > threshold).map(|_| "slow")
+        threshold.filter(|&threshold| record.lasted() > threshold).map(|_| "slow")
     }
 
     /// Why these spans keep their trace.

@@ -60,6 +60,24 @@ fn a_span_that_comes_later_than_its_root_is_still_decided_with_it() {
 }
 
 #[test]
+fn a_span_of_which_somebody_says_when_it_was_is_as_slow_as_that() {
+    let slow = || policy().slower_than(Duration::from_secs(1));
+    let (mut tail, mut out, now) = (Tail::new(slow()), Out::default(), Instant::now());
+    let wall = std::time::SystemTime::now();
+    let ago = |seconds| Some(wall - Duration::from_secs(seconds));
+    for (trace, [started_at, ended_at]) in
+        (1..).zip([[ago(5), ago(0)], [ago(5), ago(4)], [ago(5), None], [None, ago(5)]])
+    {
+        let mut span = span(trace, trace as u64, 0, Outcome::Ok);
+        let extra = span.live.extra();
+        (extra.started_at, extra.ended_at) = (started_at, ended_at);
+        tail.take(span, now, &mut out);
+    }
+    rounds(&mut tail, now, &mut out);
+    assert_eq!(out.kept, [1, 3]);
+}
+
+#[test]
 fn what_outlives_its_root_follows_its_decision() {
     let (mut tail, mut out, now) = (Tail::new(policy()), Out::default(), Instant::now());
     // Kept, with a child (5) that is still running and a grandchild (6) that has ended.
