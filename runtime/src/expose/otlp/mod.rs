@@ -172,8 +172,12 @@ fn attributes(series: &Series) -> Vec<KeyValue> {
                 key => text(key, label.value()),
             })
             .collect(),
+        // Of two with one name the first stays, as on a page.
         Attributes::Key(key) => key
             .labels()
+            .enumerate()
+            .filter(|(at, label)| key.labels().take(*at).all(|known| known.key() != label.key()))
+            .map(|(_, label)| label)
             .filter(|label| !SCOPE_LABELS.contains(&label.key()))
             .map(|label| match conventions::whole(label.key(), label.value()) {
                 Some(number) => whole(label.key(), number),

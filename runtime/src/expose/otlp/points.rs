@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 pub(super) struct Points {
     started: SystemTime,
+    /// When it was begun to read: a series may have begun meanwhile.
     time: SystemTime,
     delta: bool,
     pub(super) numbers: Vec<NumberDataPoint>,
@@ -100,7 +101,7 @@ impl Points {
         self.numbers.push(NumberDataPoint {
             attributes: attributes(series),
             start_time_unix_nano: nanos(start),
-            time_unix_nano: nanos(self.time),
+            time_unix_nano: nanos(self.time.max(start)),
             exemplars: exemplars.into_iter().map(proto).collect(),
             flags: 0,
             value: Some(value),
@@ -114,7 +115,7 @@ impl Points {
         held: Distribution,
         exemplars: Vec<Exemplar>,
     ) {
-        let (start_time_unix_nano, time_unix_nano) = (nanos(start), nanos(self.time));
+        let (start_time_unix_nano, time_unix_nano) = (nanos(start), nanos(self.time.max(start)));
         let exemplars = exemplars.into_iter().map(proto).collect();
         let attributes = attributes(series);
         let (count, sum) = (held.count(), Some(held.sum()));

@@ -135,3 +135,30 @@ fn an_exponential_histogram_stays_one() {
     assert_eq!(point.positive.as_ref().unwrap().bucket_counts.iter().sum::<u64>(), 2);
     assert_eq!(point.negative.as_ref().unwrap().bucket_counts.iter().sum::<u64>(), 1);
 }
+
+#[test]
+fn a_series_that_a_collector_begins_while_it_is_looked_at_ends_no_earlier() {
+    let collecting = crate::metrics::collect("looked at", |values: &mut crate::metrics::Values| {
+        values.counter("looked.at").set_u64(5);
+    });
+    let encoder = encoder(Temporality::Cumulative);
+    let (request, _, _) = encoder.encode(&gather(Store::global()), &SentState::default());
+    collecting.stop();
+    let metrics = metrics(&request);
+    let (sum, value) = sum(&metrics["looked.at"]);
+    let point = &sum.data_points[0];
+    assert_eq!(value, 5);
+    assert!(point.start_time_unix_nano <= point.time_unix_nano, "{point:?}");
+}
+
+#[test]
+fn a_label_that_comes_twice_is_one_attribute() {
+    let store = Store::scoped();
+    let key = Key::from_parts("c", &[("a", "1"), ("b", "2"), ("a", "3")]);
+    store.counter(&key).unwrap().increment(1);
+    let encoder = encoder(Temporality::Cumulative);
+    let (request, _, _) = encoder.encode(&gather(&store), &SentState::default());
+    let metrics = metrics(&request);
+    let shown = sum(&metrics["c"]).0.data_points[0].attributes.clone();
+    assert_eq!(shown, [text("a", "1"), text("b", "2")], "the first, as on a page");
+}
