@@ -59,7 +59,8 @@ fn label(key: &str) -> String {
     let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
     let name: String = key.chars().map(valid).collect();
     match name.chars().next() {
-        Some(first) if !first.is_ascii_digit() => name,
+        // What begins with two underscores is Prometheus' own.
+        Some(first) if !first.is_ascii_digit() && !name.starts_with("__") => name,
         _ => format!("key_{name}"),
     }
 }
@@ -90,6 +91,8 @@ mod tests {
         );
         assert!(open.starts_with("# TYPE target info\n") && line.ends_with("} 1"), "{open}");
         assert!(page(Format::Text, &attributes).starts_with("# TYPE target_info gauge\n"));
+        let reserved = page(Format::OpenMetrics, &[("__name__", "x"), ("", "y")]);
+        assert!(reserved.contains("{key_=\"y\",key___name__=\"x\"}"), "{reserved}");
         assert_eq!(page(Format::OpenMetrics, &[]), "");
     }
 }
