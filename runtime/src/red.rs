@@ -17,6 +17,7 @@ use crate::outcome::Outcome;
 use crate::sharded::{self, Lanes, Together};
 use elsewhere::Elsewhere;
 use errors::{Errors, OfType};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -424,8 +425,25 @@ impl Red {
         since
     }
 
+    /// The same by these bounds: no call is counted as quicker than it was.
+    fn by(&self, bounds: &'static Bounds) -> Cow<'_, Red> {
+        if self.bounds.ns == bounds.ns {
+            return Cow::Borrowed(self);
+        }
+        let nothing = Red::new(bounds);
+        let mut red =
+            Red { bounds, ended: nothing.ended, by_bucket: nothing.by_bucket, ..self.clone() };
+        for at in 0..BUCKETS {
+            let to = bounds.bucket(self.bounds.ns.get(at).copied().unwrap_or(u64::MAX));
+            red.ended.iter_mut().zip(&self.ended).for_each(|(all, ended)| all[to] += ended[at]);
+            self.by_bucket[at].get().into_iter().for_each(|it| red.by_bucket[to].offer(it));
+        }
+        Cow::Owned(red)
+    }
+
     /// Adds a site that shows the same labels: two methods of one name in one module do.
     pub(crate) fn merge(&mut self, other: &Red) {
+        let other = other.by(self.bounds);
         self.started += other.started;
         other.errors.iter().for_each(|more| errors::add(&mut self.errors, *more));
         self.sum_ns += other.sum_ns;

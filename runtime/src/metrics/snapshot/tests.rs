@@ -161,3 +161,29 @@ fn labels_without_a_value_are_no_labels_and_no_second_series() {
     fine.sort_unstable();
     assert_eq!(fine, [("", 2), ("gold", 1)]);
 }
+
+#[test]
+fn sites_with_the_same_labels_and_other_buckets_show_no_call_as_quicker_than_it_was() {
+    static PLAIN: CallSite = site("report");
+    static CHOSEN: CallSite = site("report");
+    assert!(CHOSEN.choose_bounds(&[0.003, 60.0]));
+    let store = Store::scoped();
+    let ends = [(&PLAIN, [2, 2]), (&CHOSEN, [2, 30_000]), (&CHOSEN, [90_000, 90_000])];
+    for (site, ends) in ends {
+        for millis in ends {
+            let cells = store.cells(site);
+            cells.start(0);
+            cells.end(Place::default(), site.bounds(), Outcome::Ok, millis * 1_000_000);
+        }
+    }
+    let snapshot = gather(&store);
+    let durations = family(&snapshot, "function_calls_duration_seconds");
+    let Value::Histogram(buckets) = &durations.series[0].value else { panic!() };
+    let Distribution::Explicit { bounds, counts, .. } = &buckets.held else { panic!() };
+    assert_eq!((durations.series.len(), buckets.held.count()), (1, 6));
+    let upto = |most: f64| {
+        let within = bounds.iter().zip(counts).filter(|(bound, _)| **bound <= most);
+        within.map(|(_, count)| count).sum::<u64>()
+    };
+    assert_eq!([upto(0.001), upto(0.005), upto(10.0)], [0, 3, 3]);
+}
