@@ -48,9 +48,12 @@ pub(crate) fn resource(settings: &Settings, identity: Identity) -> Resource {
         KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
     ];
     attributes.extend(detect::all());
-    let environment = settings.resource_attributes.iter();
+    // A service has a name: an empty one is none.
+    let is_said = |(key, value): &&(String, String)| key != "service.name" || !value.is_empty();
+    let environment = settings.resource_attributes.iter().filter(is_said);
     attributes.extend(environment.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
-    let name = identity.service_name.as_ref().or(settings.service_name.as_ref());
+    let own_name = identity.service_name.as_ref().filter(|name| !name.is_empty());
+    let name = own_name.or(settings.service_name.as_ref());
     attributes.extend(name.map(|name| KeyValue::new("service.name", name.clone())));
     attributes
         .extend(identity.service_version.map(|version| KeyValue::new("service.version", version)));
@@ -135,6 +138,16 @@ mod tests {
         assert_eq!(get(&resource, "service.version"), "1.2.3");
         assert_eq!(get(&resource, "a"), "env");
         assert_eq!(get(&resource, "b"), "program");
+    }
+
+    #[test]
+    fn a_service_has_a_name_also_where_an_empty_one_is_given() {
+        let nobody = Identity { service_name: Some(String::new()), ..Identity::default() };
+        for identity in [Identity::default(), nobody] {
+            let resource = built(&[("OTEL_RESOURCE_ATTRIBUTES", "service.name=,a=")], identity);
+            assert!(get(&resource, "service.name").starts_with("unknown_service:redspan"));
+            assert!(resource.get(&Key::new("a")).is_some(), "others may be empty");
+        }
     }
 
     #[test]
