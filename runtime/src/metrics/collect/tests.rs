@@ -54,10 +54,21 @@ fn one_that_fails_panics_or_hangs_disturbs_no_other() {
             Duration::from_millis(30)
         }
     }
+    struct Rude;
+    impl Collector for Rude {
+        fn collect(&self, values: &mut Values) -> Result<(), CollectError> {
+            values.gauge("odd.rude").set(3.0);
+            Ok(())
+        }
+        fn limit(&self) -> Duration {
+            std::panic::resume_unwind(Box::new("rude"))
+        }
+    }
     let (fails, freed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let failing = Arc::clone(&fails);
     let all = [
         collect("odd hangs", Hangs(Arc::clone(&freed))),
+        collect("odd limit", Rude),
         collect("odd fails", move |values: &mut Values| {
             values.gauge("odd.half").set(1.0);
             if failing.load(Relaxed) { Err("the disk is gone") } else { Ok(()) }
@@ -69,6 +80,7 @@ fn one_that_fails_panics_or_hangs_disturbs_no_other() {
     ];
     let first = page();
     assert!(first.contains("odd_fine 7.0\n") && first.contains("odd_half 1.0\n"), "{first}");
+    assert!(first.contains("odd_rude 3.0\n"), "{first}");
     fails.store(true, Relaxed);
     let second = page();
     assert!(second.contains("odd_fine 7.0\n"));
