@@ -32,6 +32,8 @@ struct Rounds {
     wanted: u64,
     done: u64,
     stop: bool,
+    /// Without a last round.
+    given_up: bool,
     gone: bool,
 }
 
@@ -75,12 +77,14 @@ impl PeriodicReader {
                     let woken = shared.changed.wait_timeout(rounds, left);
                     rounds = woken.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                let (wanted, stop) = (rounds.wanted, rounds.stop);
+                let (wanted, stop, given_up) = (rounds.wanted, rounds.stop, rounds.given_up);
                 drop(rounds);
-                // Whatever others do in it, the thread goes on.
-                let _ = catch_unwind(AssertUnwindSafe(|| {
-                    sink.export(&gather(), timeout);
-                }));
+                if !given_up {
+                    // Whatever others do in it, the thread goes on.
+                    let _ = catch_unwind(AssertUnwindSafe(|| {
+                        sink.export(&gather(), timeout);
+                    }));
+                }
                 next = Instant::now().max(next.checked_add(interval).unwrap_or(next));
                 let mut rounds = shared.rounds();
                 rounds.done = rounds.done.max(wanted);
@@ -136,9 +140,12 @@ impl PeriodicReader {
 }
 
 impl Drop for PeriodicReader {
-    /// One that was never installed: its thread ends.
+    /// One that was never installed, or has been stopped: its thread ends.
     fn drop(&mut self) {
-        self.stop();
+        let mut rounds = self.shared.rounds();
+        rounds.given_up = !rounds.stop;
+        rounds.stop = true;
+        self.shared.changed.notify_all();
     }
 }
 
@@ -180,5 +187,14 @@ mod tests {
         assert!(reader.stopped(second));
         assert_eq!(told.iter().collect::<Vec<_>>(), ["export", "shutdown"]);
         assert!(reader.done(reader.ask(), second), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn one_that_was_never_installed_sends_nothing() {
+        let (tell, told) = mpsc::channel();
+        let hour = Duration::from_secs(3_600);
+        let gather = || Snapshot::gather(&Store::scoped(), &Identity::default());
+        drop(PeriodicReader::start(Box::new(Told(tell)), hour, hour, gather).unwrap());
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["shutdown"]);
     }
 }
