@@ -1,9 +1,12 @@
 //! An exporter that hangs reports no failure: that nothing leaves is said all the same, and not often.
 
-use redspan::export::{OtlpSettings, OtlpSink};
+use opentelemetry_sdk::trace::SpanData;
+use redspan::export::{ExportError, OtlpSettings, OtlpSink, SpanSink};
 use redspan::instrumented;
 use redspan_tests::process::alone;
-use redspan_tests::{Behaviour, Lines, Receiver};
+use redspan_tests::{Behaviour, Lines};
+use std::net::TcpListener;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,7 +31,7 @@ fn work() {}
 fn that_nothing_leaves_is_said_after_a_while_and_again_only_after_another() {
     let test = "that_nothing_leaves_is_said_after_a_while_and_again_only_after_another";
     alone(test, &[], || {
-        let receiver = Receiver::start();
+        let receiver = redspan_tests::Receiver::start();
         receiver.behave(Behaviour::Hang);
         let settings = OtlpSettings::http(&receiver.http()).timeout(2 * LONG);
         let lines = Lines::default();
@@ -59,5 +62,60 @@ fn that_nothing_leaves_is_said_after_a_while_and_again_only_after_another() {
         telemetry.shutdown(Duration::from_millis(100));
         let all = start.elapsed().saturating_sub(AFTER).as_millis() / AGAIN.as_millis() + 1;
         assert!(warnings(&lines).len() as u128 <= all, "{:?}", warnings(&lines));
+    });
+}
+
+#[test]
+fn a_process_that_ends_without_its_receiver_says_why_its_spans_are_lost() {
+    let test = "a_process_that_ends_without_its_receiver_says_why_its_spans_are_lost";
+    alone(test, &[], || {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .spans_to(OtlpSink::new(OtlpSettings::http(&format!("http://{free}"))).unwrap())
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .unwrap();
+        work();
+        telemetry.shutdown(Duration::from_secs(1));
+        let text = lines.text();
+        assert!(text.contains("spans could not be exported"), "{text}");
+        assert!(text.contains("refused"), "{text}");
+        assert!(!text.contains("the process ends before"), "{text}");
+    });
+}
+
+/// Knows of no timeout.
+struct Deaf(Receiver<()>);
+
+impl SpanSink for Deaf {
+    fn describe(&self) -> String {
+        "nobody".into()
+    }
+
+    fn export(&mut self, _: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
+        let _ = self.0.recv();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_process_that_ends_before_its_spans_have_left_says_so() {
+    let test = "a_process_that_ends_before_its_spans_have_left_says_so";
+    alone(test, &[], || {
+        let (let_go, until) = mpsc::channel();
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .spans_to(Deaf(until))
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .unwrap();
+        work();
+        work();
+        telemetry.shutdown(Duration::from_millis(200));
+        let text = lines.text();
+        let said = text.lines().find(|line| line.contains("the process ends before these spans"));
+        assert!(said.is_some_and(|line| line.contains("\"spans\":2")), "{text}");
+        drop(let_go);
     });
 }

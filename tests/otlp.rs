@@ -8,6 +8,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use redspan::export::{Compression, ExportError, OtlpSettings, OtlpSink, SpanSink};
 use redspan_tests::{Behaviour, Receiver, Transport};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Grpc];
@@ -261,6 +264,26 @@ fn partial_success_says_how_many_were_lost() {
         assert!(error.message.contains("told to"), "{error}");
         assert_eq!(receiver.wait_for(7, LONG).len(), 7);
     }
+}
+
+#[test]
+fn a_web_page_is_no_receiver_although_it_says_200() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a client");
+            let mut read = [0; 4096];
+            let _ = connection.read(&mut read);
+            let page = "HTTP/1.1 200 OK\r\ncontent-type: Text/HTML; charset=utf-8\r\ncontent-length: 6\r\n\
+                        connection: close\r\n\r\n<html>";
+            let _ = connection.write_all(page.as_bytes());
+        }
+    });
+    let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
+    let error = sink.export(batch(1), LONG).expect_err("a page");
+    assert_eq!((error.kind, error.lost), ("rejected", None), "{error}");
+    assert!(error.message.contains("web page"), "{error}");
 }
 
 #[test]

@@ -65,6 +65,10 @@ pub(super) async fn attempt<R: Request>(
     };
     let (head, body) = answer.into_parts();
     let body = read(body).await;
+    if head.status.is_success() && is_a_page(&head.headers) {
+        let message = "a web page came back: what answers at this address is no OTLP receiver";
+        return Attempt::failed("rejected", message);
+    }
     if head.status.is_success() {
         return match body {
             Ok(body) => Attempt::Done(taken::<R>(&head.headers, &body)),
@@ -82,6 +86,12 @@ pub(super) async fn attempt<R: Request>(
         }
         _ => Attempt::Done(Sent::Failed(failure)),
     }
+}
+
+/// A proxy that asks to log in, or another program's port, says 200 to everything; no receiver says it in HTML.
+fn is_a_page(headers: &HeaderMap) -> bool {
+    let content = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    content.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
 /// It is longer than anything that is an answer, or it broke off.

@@ -94,6 +94,9 @@ impl Core {
         };
         #[cfg(not(feature = "prometheus"))]
         let listener = true;
+        if !metrics {
+            tracing::warn!(target: "redspan", "the process ends before its last metrics were exported");
+        }
         self.logs.say_suppressed();
         let logs = self.logs.flush(left());
         spans && metrics && listener && logs

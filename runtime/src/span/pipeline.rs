@@ -54,8 +54,8 @@ struct Queue {
     /// Rounds of the collector that were asked for, and that are done.
     rounds_wanted: u64,
     rounds_done: u64,
-    /// A shutdown has begun: what is pending is decided, in time to be sent.
-    closing: bool,
+    /// A shutdown has begun, and gives up then: what is pending is decided, in time to be sent.
+    closing: Option<Instant>,
     stop: bool,
     /// Spans that the exporter is sending; none once a shutdown has given them up.
     in_flight: u64,
@@ -292,7 +292,7 @@ impl Pipeline {
         if self.shared.closed.swap(true, Relaxed) {
             return true;
         }
-        self.shared.queue().closing = true;
+        self.shared.queue().closing = Some(deadline);
         let mut done = self.flush_all(timeout);
         let mut queue = self.shared.queue();
         queue.stop = true;
@@ -321,6 +321,7 @@ impl Pipeline {
         self.shared.stats.dropped(reason::SHUTDOWN, unsent);
         drop(queue);
         self.shared.progress.notify_all();
+        self.shared.voice.gave_up(unsent);
         done
     }
 }
@@ -386,7 +387,7 @@ fn collect(
         let (wanted, closing, stop, flush_hooks, waiting) = {
             let mut queue = shared.queue();
             let flush_hooks = std::mem::take(&mut queue.flush_hooks);
-            let closing = queue.closing || queue.stop;
+            let closing = queue.closing.is_some() || queue.stop;
             (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len())
         };
         let seen = !hooks.0.is_empty() || others.is_some();
@@ -514,8 +515,16 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         own.sending(count as u64);
         let ending = queue.closing;
         drop(queue);
-        // A process that ends does not wait for a receiver that was not there before either.
-        let timeout = if ending && !well { timeout.min(LAST_TRY) } else { timeout };
+        let timeout = match ending {
+            None => timeout,
+            // A process that ends does not wait for a receiver that was not there before either.
+            Some(_) if !well => timeout.min(LAST_TRY),
+            // It fails before the shutdown gives it up, so that it is said why.
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                timeout.min((left - left / 10).max(LAST_TRY))
+            }
+        };
 
         // A sink may be somebody else's: its panic costs a batch, not the exporter.
         let start = Instant::now();

@@ -102,7 +102,10 @@ impl MetricSink for OtlpMetrics {
                 count(points.saturating_sub(rejected), None);
                 if rejected > 0 {
                     count(rejected, Some("rejected"));
-                    self.failed("rejected", &format!("{rejected} of {points} points: {message}"));
+                    self.failed(
+                        "rejected",
+                        &format!("{rejected} of {points} points were rejected: {message}"),
+                    );
                 }
             }
             Sent::Failed(failure) => {

@@ -56,6 +56,17 @@ impl Voice {
         }
     }
 
+    /// Says that the process ends before spans have left it. Only once, and so whatever was said before.
+    pub(super) fn gave_up(&self, unsent: u64) {
+        if unsent > 0 {
+            tracing::warn!(
+                target: "redspan",
+                spans = unsent,
+                "the process ends before these spans were exported, and they are dropped"
+            );
+        }
+    }
+
     /// For how long spans have been waiting, if that is to be said `now`.
     fn stuck(&self, now: Instant, waiting: u64, since: Option<Instant>) -> Option<Duration> {
         let stuck = now.saturating_duration_since(since?);
