@@ -4,6 +4,7 @@ mod encoded;
 mod waiting;
 
 pub(crate) use encoded::Encoded;
+pub(in crate::span) use waiting::Waiting;
 
 use super::confirmed::{Confirmed, Values};
 use super::export::{ExportError, SpanSink};
@@ -11,9 +12,7 @@ use super::record::Record;
 use crate::clock::{self, Anchor, Wall};
 use crate::redact::{self, Redaction};
 use opentelemetry_sdk::trace::SpanData;
-use std::collections::VecDeque;
 use std::time::Duration;
-use waiting::Waiting;
 
 /// Writes spans as the bytes that its exporter sends.
 pub(crate) trait Encoder: Send {
@@ -100,7 +99,7 @@ impl Default for Form {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) spans: Form,
-    pub(super) confirmed: VecDeque<Confirmed>,
+    pub(super) confirmed: Waiting<Confirmed>,
     /// What of that each span has for itself.
     pub(super) values: Values,
 }
@@ -149,7 +148,7 @@ impl Batch {
     /// Leaves the first `count`.
     pub(super) fn truncate(&mut self, count: usize) {
         match &mut self.spans {
-            Form::Data(spans) => spans.drop_newest(spans.len().saturating_sub(count)),
+            Form::Data(spans) => spans.truncate(count),
             Form::Bytes(spans) => spans.truncate(count),
         }
         self.values.truncate(self.values_of(count));
@@ -162,35 +161,22 @@ impl Batch {
             Form::Data(spans) => spans.drop_oldest(count),
             Form::Bytes(spans) => spans.drop_first(count),
         }
-        self.values.drain(..self.values_of(count));
-        self.confirmed.drain(..count);
+        self.values.drop_oldest(self.values_of(count));
+        self.confirmed.drop_oldest(count);
     }
 
     /// Moves the first `count`, or all if there are fewer, into `to`, which is empty: the same memory
     /// serves each time.
     pub(super) fn move_first(&mut self, count: usize, to: &mut Batch) {
-        if count >= self.len() {
-            std::mem::swap(self, to);
-            if let (Form::Bytes(own), Form::Bytes(to)) = (&mut self.spans, &mut to.spans) {
-                to.spare_to(own);
-            }
-            return;
-        }
+        let count = count.min(self.len());
         match (&mut self.spans, &mut to.spans) {
-            (Form::Data(own), Form::Data(to)) => {
-                (0..count).map_while(|_| own.take()).for_each(|span| to.push(span));
-            }
+            (Form::Data(own), Form::Data(to)) => own.move_first(count, to),
             (Form::Bytes(own), Form::Bytes(to)) => own.move_first(count, to),
             // A pipeline's spans are all of one form.
             _ => return,
         }
-        to.values.extend(self.values.drain(..self.values_of(count)));
-        // Copied in one go, and not one by one.
-        let (front, back) = self.confirmed.as_slices();
-        let of_front = front.get(..count).unwrap_or(front);
-        to.confirmed.extend(of_front);
-        to.confirmed.extend(back.get(..count - of_front.len()).unwrap_or_default());
-        self.confirmed.drain(..count);
+        self.values.move_first(self.values_of(count), &mut to.values);
+        self.confirmed.move_first(count, &mut to.confirmed);
     }
 }
 
@@ -232,7 +218,7 @@ impl Filling {
         let times = record.times(self.anchor);
         // Before the attributes are moved, at which it looks.
         let confirmed = record.confirmed(times, &mut self.batch.values);
-        self.batch.confirmed.push_back(confirmed);
+        self.batch.confirmed.push(confirmed);
         match (&mut self.batch.spans, &mut self.encoder) {
             (Form::Bytes(spans), Some(encoder)) => {
                 let scope = record.live.extra.as_ref().and_then(|extra| extra.scope.clone());

@@ -1,5 +1,6 @@
 //! What becomes true when a span was handed over: exemplars.
 
+use super::batch::Waiting;
 use crate::callsite::CallSite;
 use crate::clock::{Anchor, Wall};
 use crate::exemplar::Exemplar;
@@ -8,7 +9,6 @@ use crate::metrics::store::Store;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use opentelemetry::trace::{SpanId, TraceId};
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub(super) enum Value {
 }
 
 /// Those of many spans, in their order.
-pub(super) type Values = VecDeque<Value>;
+pub(super) type Values = Waiting<Value>;
 
 /// It shows nothing of itself.
 impl fmt::Debug for Value {
@@ -94,7 +94,7 @@ impl Confirmed {
     pub(super) fn publish(&self, values: &mut Values, anchor: Anchor, scope: Option<&Store>) {
         let ids = (self.trace_id, self.span_id);
         let mut error_type = None;
-        for value in (0..self.values).map_while(|_| values.pop_back()) {
+        for value in (0..self.values).map_while(|_| values.take_newest()) {
             match value {
                 Value::ErrorType(value) => error_type = Some(value),
                 Value::Measured(candidate) => {

@@ -227,12 +227,14 @@ impl Record {
         if self.end.outcome == Some(Outcome::Error) {
             let mut each = self.live.attributes.iter().chain(self.live.common());
             let error_type = each.find(|pair| pair.key.as_str() == "error.type");
-            values.extend(error_type.map(|pair| Value::ErrorType(pair.value.clone())));
+            if let Some(pair) = error_type {
+                values.push(Value::ErrorType(pair.value.clone()));
+            }
         }
         if let Some(extra) = &mut self.live.extra
             && !extra.candidates.0.is_empty()
         {
-            values.extend(extra.candidates.0.drain(..).map(Value::Measured));
+            extra.candidates.0.drain(..).for_each(|one| values.push(Value::Measured(one)));
         }
         Confirmed {
             trace_id: self.trace_id,

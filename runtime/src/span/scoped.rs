@@ -45,7 +45,7 @@ impl ScopedSpans {
         let anchor = clock::anchor();
         let times = record.times(anchor);
         // The scope is this span's exporter: handed over means kept here.
-        let mut values = Values::new();
+        let mut values = Values::default();
         let confirmed = record.confirmed(times, &mut values);
         confirmed.publish(&mut values, anchor, Some(&self.store));
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.data(times));

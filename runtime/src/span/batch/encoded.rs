@@ -1,6 +1,7 @@
 //! Spans that are bytes already, in few large pieces of memory: none has memory of its own, and none is moved on
 //! its way into a request.
 
+use super::waiting::Waiting;
 use opentelemetry::InstrumentationScope;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -22,7 +23,9 @@ pub(crate) struct Encoded {
     pieces: VecDeque<Piece>,
     /// What comes after them: still written to.
     open: Vec<u8>,
-    pub(crate) spans: VecDeque<Written>,
+    pub(in crate::span) spans: Waiting<Written>,
+    /// How long the last one was: the next one will be about as long.
+    last: usize,
     /// Memory for further pieces. The exporter's way back to the collector: freed on the one thread and bought
     /// on the other, it would come from the system and go back to it each time.
     spare: Vec<Vec<u8>>,
@@ -57,9 +60,7 @@ impl Encoded {
         scope: Option<Arc<InstrumentationScope>>,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let before = self.spans.back().map_or(0, |span| span.length);
-        // The next one will be about as long as the last.
-        if self.open.capacity() - self.open.len() < ROOM.max(before) {
+        if self.open.capacity() - self.open.len() < ROOM.max(self.last) {
             self.close();
             if self.open.capacity() == 0 {
                 let spare = self.spare.pop();
@@ -68,7 +69,8 @@ impl Encoded {
         }
         let from = self.open.len();
         write(&mut self.open);
-        self.spans.push_back(Written { length: self.open.len() - from, scope });
+        self.last = self.open.len() - from;
+        self.spans.push(Written { length: self.last, scope });
     }
 
     /// Nothing more is written to the last piece.
@@ -109,7 +111,7 @@ impl Encoded {
     }
 
     /// What a round needs no more is there for the next.
-    pub(super) fn spare_to(&mut self, other: &mut Encoded) {
+    fn spare_to(&mut self, other: &mut Encoded) {
         other.spare.append(&mut self.spare);
         other.spare.truncate(SPARE);
     }
@@ -171,12 +173,12 @@ impl Encoded {
             left -= piece.range.len();
             to.pieces.push_back(piece);
         }
-        to.spans.extend(self.spans.drain(..count));
+        self.spans.move_first(count, &mut to.spans);
     }
 
     pub(super) fn drop_first(&mut self, count: usize) {
         let mut left = self.length(count);
-        self.spans.drain(..count);
+        self.spans.drop_oldest(count);
         while let Some(piece) = self.take(left) {
             left -= piece.range.len();
             self.let_go(piece);
@@ -247,12 +249,7 @@ mod tests {
                 }
                 _ => {
                     let count = dice.up_to(600).min(expected.len());
-                    if count == expected.len() {
-                        std::mem::swap(&mut queue, &mut sending);
-                        sending.spare_to(&mut queue);
-                    } else {
-                        queue.move_first(count, &mut sending);
-                    }
+                    queue.move_first(count, &mut sending);
                     assert!(bytes(&mut sending) == all(&expected, count));
                     assert_eq!(sending.spans.len(), count);
                     expected.drain(..count);
