@@ -51,13 +51,7 @@ impl Live {
         let limits = engine::limits();
         let is_first = self.attributes.is_empty() && self.common().is_empty();
         if is_first && pairs.len() <= limits.attributes {
-            let texts =
-                |pair: &&mut KeyValue| matches!(pair.value, Value::String(_) | Value::Array(_));
-            let cut = pairs.iter_mut().filter(|_| limits.value_length.is_some());
-            for pair in cut.filter(texts) {
-                let value = std::mem::replace(&mut pair.value, Value::Bool(false));
-                pair.value = cut_value(value, limits.value_length);
-            }
+            pairs.iter_mut().for_each(|pair| cut_value(&mut pair.value, limits.value_length));
             self.attributes = pairs;
         } else {
             pairs.into_iter().for_each(|pair| self.set(pair));
@@ -65,22 +59,24 @@ impl Live {
     }
 
     /// Sets an attribute: the same key again replaces the value, as the specification asks.
-    pub(crate) fn set(&mut self, pair: KeyValue) {
+    pub(crate) fn set(&mut self, mut pair: KeyValue) {
         let limits = engine::limits();
+        let cut = |value: &mut Value| cut_value(value, limits.value_length);
         if self.shares(&pair.key) {
             self.unshare();
         }
         if let Some(held) = self.attributes.iter_mut().find(|held| held.key == pair.key) {
-            held.value = cut_value(pair.value, limits.value_length);
+            cut(&mut pair.value);
+            held.value = pair.value;
         } else if self.attributes.len() + self.common().len() >= limits.attributes {
             self.extra().dropped_attributes += 1;
             ATTRIBUTES.add(1);
         } else {
-            let value = cut_value(pair.value, limits.value_length);
+            cut(&mut pair.value);
             if self.attributes.capacity() == 0 {
                 self.attributes = spare::attributes(1);
             }
-            self.attributes.push(KeyValue::new(pair.key, value));
+            self.attributes.push(pair);
         }
     }
 }
@@ -116,11 +112,7 @@ fn fitting(mut pairs: Vec<KeyValue>, most: usize, length: Option<usize>) -> (Vec
         pairs.truncate(most);
         ATTRIBUTES.add(dropped as u64);
     }
-    // Moving each of them would cost more than looking at all.
-    if length.is_some_and(|length| pairs.iter().any(|pair| may_exceed(&pair.value, length))) {
-        let cut = |pair: KeyValue| KeyValue::new(pair.key, cut_value(pair.value, length));
-        pairs = pairs.into_iter().map(cut).collect();
-    }
+    pairs.iter_mut().for_each(|pair| cut_value(&mut pair.value, length));
     (pairs, u32::try_from(dropped).unwrap_or(u32::MAX))
 }
 
@@ -134,27 +126,26 @@ fn may_exceed(value: &Value, limit: usize) -> bool {
 }
 
 /// Cuts a text value, or each of several, to the limit on its characters.
-fn cut_value(value: Value, limit: Option<usize>) -> Value {
-    let Some(limit) = limit else { return value };
-    match value {
-        Value::String(text) => Value::String(cut(text, limit)),
-        Value::Array(Array::String(texts)) => {
-            Value::Array(Array::String(texts.into_iter().map(|text| cut(text, limit)).collect()))
+#[inline]
+fn cut_value(value: &mut Value, limit: Option<usize>) {
+    // Looked at where it lies: moving it would cost more, and few are too long.
+    if let Some(limit) = limit
+        && may_exceed(value, limit)
+    {
+        match value {
+            Value::String(text) => cut(text, limit),
+            Value::Array(Array::String(texts)) => {
+                texts.iter_mut().for_each(|text| cut(text, limit));
+            }
+            _ => {}
         }
-        other => other,
     }
 }
 
-fn cut(text: StringValue, limit: usize) -> StringValue {
-    // So many bytes are not more characters.
-    if text.as_str().len() <= limit {
-        return text;
-    }
-    match text.as_str().char_indices().nth(limit) {
-        Some((end, _)) => {
-            VALUES.add(1);
-            StringValue::from(text.as_str()[..end].to_owned())
-        }
-        None => text,
+#[cold]
+fn cut(text: &mut StringValue, limit: usize) {
+    if let Some((end, _)) = text.as_str().char_indices().nth(limit) {
+        VALUES.add(1);
+        *text = text.as_str()[..end].to_owned().into();
     }
 }
