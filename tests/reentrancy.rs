@@ -237,6 +237,71 @@ fn an_error_that_logs_while_its_span_is_locked_waits_for_nobody() {
     assert!(span.event("exception").attributes.contains(&message));
 }
 
+/// An error whose text is logged, too.
+struct Logs;
+
+impl fmt::Display for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        tracing::info!("rendered");
+        metrics::counter!("errors_rendered").increment(1);
+        write!(f, "8")
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Logs {}
+
+#[instrumented]
+fn records_an_error_that_logs() {
+    Context::current().span().record_error(&Logs);
+    tracing::info!("after");
+}
+
+#[test]
+fn an_error_that_logs_into_the_very_span_that_is_locked_waits_for_nobody() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let ((), seen) = testing::scope(records_an_error_that_logs);
+        done.send(seen).unwrap();
+    });
+    let seen = finished.recv_timeout(std::time::Duration::from_secs(10)).expect("a deadlock");
+    let span = seen.span("records_an_error_that_logs");
+    let message = KeyValue::new("exception.message", "8");
+    assert!(span.event("exception").attributes.contains(&message));
+    assert!(span.event("rendered").attributes.contains(&KeyValue::new("level", "INFO")));
+    assert_eq!(span.event("after").name, "after");
+}
+
+#[instrumented]
+fn asks_and_logs() {
+    if Context::current().span().is_recording() {
+        tracing::info!("asked");
+    }
+    std::thread::scope(|scope| {
+        let here = Context::current();
+        scope.spawn(move || {
+            let _attached = here.attach();
+            if Context::current().span().is_recording() {
+                tracing::info!("asked elsewhere");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_span_that_is_asked_whether_it_records_has_all_that_is_logged_into_it() {
+    let ((), seen) = testing::scope(asks_and_logs);
+    let span = seen.span("asks_and_logs");
+    for event in ["asked", "asked elsewhere"] {
+        assert_eq!(span.event(event).name, event);
+    }
+}
+
 thread_local! {
     static LAST: RefCell<Option<Tidy>> = const { RefCell::new(None) };
     static FIRST: RefCell<Option<Tidy>> = const { RefCell::new(None) };

@@ -23,7 +23,7 @@ use crate::log::scratch;
 use crate::log::span_ids::{self, Bridge};
 use crate::log::table::Table;
 use crate::redact;
-use crate::span::spare;
+use crate::span::{late, spare};
 
 /// The attributes written beside the fields.
 const RESERVED_NAMES: [&str; 3] = ["message", "level", "target"];
@@ -84,11 +84,13 @@ impl EventLayer {
         let parent = event.parent();
         let (wanted, here) = current::with(|cx| {
             let wanted = !cx.is_telemetry_suppressed();
-            let here = wanted && parent.is_none() && cx.span().is_recording();
+            let here = wanted && parent.is_none() && late::is_recording(&cx.span());
             (wanted, here.then(|| cx.clone()))
         })?;
         match parent.filter(|_| wanted) {
-            Some(parent) => self.bridge.context::<S>(parent).filter(|cx| cx.span().is_recording()),
+            Some(parent) => {
+                self.bridge.context::<S>(parent).filter(|cx| late::is_recording(&cx.span()))
+            }
             None => here,
         }
     }
@@ -142,7 +144,7 @@ where
             scratch.share(event);
         }
         scratch::keep(scratch);
-        span.add_event_with_timestamp(name, time, attributes);
+        late::add_event(&span, name, time, attributes);
     }
 }
 

@@ -4,7 +4,7 @@
 use super::classify::Verdict;
 use crate::callsite::{CallSite, Interests};
 use crate::context::current;
-use crate::span::span;
+use crate::span::{late, span};
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value as Attribute};
 use std::fmt;
@@ -86,7 +86,7 @@ pub fn failed<V: Value + fmt::Debug>(site: &'static CallSite, event: &'static Ev
     event.emit(&error);
     // The innermost span may be one above: that of a call which is not recorded itself.
     let own = current::own().filter(|(_, metadata)| std::ptr::eq(*metadata, site.metadata()));
-    let Some((context, _)) = own.filter(|(context, _)| context.span().is_recording()) else {
+    let Some((context, _)) = own.filter(|(context, _)| late::is_recording(&context.span())) else {
         return;
     };
     // `DisplayValue` shows through `Debug` what `Display` would say.

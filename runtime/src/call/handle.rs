@@ -4,6 +4,7 @@ use super::classify;
 use super::owned::OwnedSpan;
 use crate::clock;
 use crate::context::current;
+use crate::span::late;
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 use std::borrow::Cow;
@@ -44,7 +45,7 @@ impl CurrentSpan {
     pub(super) fn of(span: &OwnedSpan) -> Self {
         let context = span.context();
         // Where no span was made the context is still that of the span around.
-        let foreign = !span.is_recording() && context.span().is_recording();
+        let foreign = !span.is_recording() && late::is_recording(&context.span());
         CurrentSpan { context: if foreign { Context::new() } else { context.clone() } }
     }
 
@@ -108,7 +109,7 @@ impl CurrentSpan {
 
     /// Whether what is written here is kept.
     pub fn is_recording(&self) -> bool {
-        self.context.span().is_recording()
+        late::is_recording(&self.context.span())
     }
 
     /// The ids, for a link or a log line; invalid outside of every span.

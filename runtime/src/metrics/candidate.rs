@@ -12,7 +12,7 @@ use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::series::Counter;
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, SpanRef, Status, TraceContextExt, TraceId};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -28,6 +28,8 @@ thread_local! {
     static MAILBOX: RefCell<Vec<Candidate>> = const { RefCell::new(Vec::new()) };
     static GATHERS: Cell<bool> = const { Cell::new(false) };
     static MUTED: Cell<bool> = const { Cell::new(false) };
+    /// The span of ours that was asked last whether it records, unless it was written to since.
+    static ASKED: Cell<Option<SpanId>> = const { Cell::new(None) };
 }
 
 /// Lets values become candidates: from now on spans are exported that can carry them.
@@ -110,8 +112,25 @@ fn records(cx: &Context) -> bool {
     cx.has_active_span() && cx.span().span_context().is_sampled()
 }
 
+/// A span of ours was asked whether it records.
+#[inline]
+pub(crate) fn asked(span: Option<SpanId>) {
+    ASKED.set(span);
+}
+
+/// Whether this thread may be in the middle of rendering an error for the span, which OpenTelemetry does under the
+/// span's lock, after it has asked. Who was merely asked is taken for it, until it is written to.
+#[inline]
+pub(crate) fn may_be_locked(span: &SpanRef<'_>) -> bool {
+    ASKED.get().is_some_and(|asked| asked == span.span_context().span_id())
+}
+
 /// Rings the span that is current.
 fn deliver(cx: &Context) {
+    if may_be_locked(&cx.span()) {
+        while take().is_some() {}
+        return;
+    }
     cx.span().set_status(Status::Unset);
     // Nobody heard the bell: the span is another implementation's.
     while let Some(unheard) = take() {

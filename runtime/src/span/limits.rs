@@ -25,6 +25,11 @@ pub(super) fn exceeded() -> BTreeMap<&'static str, u64> {
         .collect()
 }
 
+/// An event found no room.
+pub(super) fn event_dropped() {
+    EVENTS.add(1);
+}
+
 impl Live {
     /// Whether the attribute reads the same already, of whatever type.
     pub(super) fn holds(&self, pair: &KeyValue) -> bool {

@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod failed;
 pub(crate) mod fan_out;
 pub(crate) mod hooks;
+pub(crate) mod late;
 mod limits;
 pub(crate) mod others;
 #[cfg(feature = "otlp")]

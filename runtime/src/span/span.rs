@@ -3,7 +3,7 @@
 
 use super::failed::Failed;
 use super::record::{End, Live, Record};
-use super::{chain, engine, unheard};
+use super::{chain, engine, late, unheard};
 use crate::clock;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
@@ -147,6 +147,9 @@ impl Span {
             }
             None => (ended_at(live, at), None, Place::default()),
         };
+        for event in late::take(self.context.span_id()) {
+            live.extra().event(event.name, event.timestamp, event.attributes);
+        }
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&self.context, on_its_way);
         if *self.context.trace_state() != TraceState::NONE {
@@ -204,6 +207,7 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().add_event_with_timestamp(name, at, attributes),
             State::Recording(live) => {
+                candidate::asked(None);
                 live.extra().event(name.into(), at, attributes);
             }
             State::Silent => {}
@@ -227,7 +231,10 @@ impl opentelemetry::trace::Span for Span {
     fn is_recording(&self) -> bool {
         match &self.state {
             State::View(of) => of.span().is_recording(),
-            State::Recording(_) => true,
+            State::Recording(_) => {
+                candidate::asked(Some(self.context.span_id()));
+                true
+            }
             State::Silent => false,
         }
     }
@@ -236,6 +243,7 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().set_attribute(attribute),
             State::Recording(live) => {
+                candidate::asked(None);
                 if !(FORWARDING.get() && live.holds(&attribute)) {
                     live.set(attribute);
                 }
@@ -294,6 +302,7 @@ impl opentelemetry::trace::Span for Span {
     fn end_with_timestamp(&mut self, at: SystemTime) {
         let State::Recording(live) = &self.state else { return };
         if !live.owned {
+            candidate::asked(None);
             return self.finish(Some(at), None);
         }
         let ending = ENDING.with(|letter| letter.borrow_mut().take());
