@@ -196,6 +196,8 @@ pub mod tail {
 ///
 /// The same as [`builder()`]`.package(…).install()`: returns the guard that flushes everything when
 /// it is dropped.
+/// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
+/// in the parent.
 ///
 /// ```no_run
 /// fn main() -> Result<(), redspan::InitError> {

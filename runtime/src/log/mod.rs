@@ -63,6 +63,7 @@ pub use record::LogRecord;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use record::ScopedLogs;
 pub use scope::{Entered, Scope, add, scope};
+pub(crate) use sink::colour_wanted;
 #[cfg(feature = "otlp")]
 pub use sink::otlp;
 #[cfg(feature = "otlp")]

@@ -21,7 +21,7 @@ pub struct Pretty {
 }
 
 /// Lines for people: time in UTC, level, target, message, fields, ids; in colour on a terminal unless
-/// `NO_COLOR` is set.
+/// `NO_COLOR` is set or it is a `dumb` one.
 ///
 /// ```
 /// let layer = redspan::log::layer().format(redspan::log::pretty().with_source());

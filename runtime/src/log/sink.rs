@@ -1,5 +1,6 @@
 //! Where lines go, and how they look there.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -273,7 +274,27 @@ pub(super) fn number(level: LevelFilter) -> u8 {
     }
 }
 
-/// <https://no-color.org>: present and not empty means no.
-fn colour_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Whether a terminal is to have colours.
+pub(crate) fn colour_wanted() -> bool {
+    wants_colour(std::env::var_os("NO_COLOR").as_deref(), std::env::var_os("TERM").as_deref())
+}
+
+/// <https://no-color.org>: present and not empty means no. A `dumb` terminal would show the codes.
+fn wants_colour(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wants_colour;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_dumb_terminal_and_whoever_wants_none_get_no_colour() {
+        let wants = |no_color: Option<&str>, term: Option<&str>| {
+            wants_colour(no_color.map(OsStr::new), term.map(OsStr::new))
+        };
+        assert!(wants(None, None) && wants(None, Some("xterm")) && wants(Some(""), Some("xterm")));
+        assert!(!wants(Some("1"), Some("xterm")) && !wants(None, Some("dumb")));
+    }
 }

@@ -7,6 +7,7 @@
 mod tree;
 
 use super::export::{ExportError, SpanSink};
+use crate::log;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::{HashMap, VecDeque};
@@ -38,10 +39,9 @@ pub struct ConsoleSink {
 }
 
 impl ConsoleSink {
-    /// Prints to stdout, with colour if that is a terminal and `NO_COLOR` is unset.
+    /// Prints to stdout, with colour if that is a terminal, no `dumb` one, and `NO_COLOR` is unset.
     pub fn stdout() -> Self {
-        let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
-        let colour = io::stdout().is_terminal() && unset("NO_COLOR");
+        let colour = io::stdout().is_terminal() && log::colour_wanted();
         ConsoleSink::new(Box::new(io::stdout()), colour)
     }
 
