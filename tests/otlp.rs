@@ -266,6 +266,22 @@ fn partial_success_says_how_many_were_lost() {
     }
 }
 
+/// 4317 and 4318 are easily taken for each other.
+#[test]
+fn the_other_protocols_port_is_recognised() {
+    let receiver = Receiver::start();
+    for (settings, hint) in [
+        (OtlpSettings::http(&receiver.grpc()), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+        (OtlpSettings::grpc(&receiver.http()), "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
+    ] {
+        let mut sink = OtlpSink::new(settings).expect("a sink");
+        let error = sink.export(batch(1), SHORT).expect_err("the other protocol");
+        println!("{error}");
+        assert!(error.message.contains(hint), "{error}");
+        assert!(error.message.contains("http://127.0.0.1:"), "it says where: {error}");
+    }
+}
+
 #[test]
 fn a_web_page_is_no_receiver_although_it_says_200() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -315,12 +315,30 @@ fn tls(env: &mut Env, names: &'static Names) -> Tls {
     Tls { ca: ca.map(String::into_bytes), identity }
 }
 
+/// Whether there is a host, and a port if one is named. That a user's name stands in front is told elsewhere.
+fn is_authority(address: &str) -> bool {
+    let authority = address.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_port = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+    let port = match host_port.strip_prefix('[') {
+        // An IPv6 address has colons of its own.
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) if !host.is_empty() => port,
+            _ => return false,
+        },
+        None => match host_port.find(':').unwrap_or(host_port.len()) {
+            0 => return false,
+            at => host_port.get(at..).unwrap_or_default(),
+        },
+    };
+    port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
 /// An address that can be asked.
 fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
     let endpoint = env.text(variable)?;
     let address = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
     match address {
-        Some(address) if !address.is_empty() && !address.starts_with('/') => Some(endpoint),
+        Some(address) if is_authority(address) => Some(endpoint),
         _ => {
             // Whoever forgets the scheme may still have written a password.
             let shown = if endpoint.contains('@') { HIDDEN.to_owned() } else { endpoint };

@@ -209,6 +209,18 @@ impl<R: Request> Exporter<R> {
         }
     }
 
+    /// Whether these are hyper's and tonic's words for what is not of their protocol: a gRPC server begins with a
+    /// frame of its own, one of HTTP/1.1 answers with a line of text, and one of both with a page that is missing.
+    fn is_other_protocol(&self, message: &str) -> bool {
+        let words: &[&str] = match self.settings.protocol {
+            Protocol::Grpc => &["frame with invalid size", "grpc-status header missing"],
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                &["received unexpected message", "invalid HTTP version"]
+            }
+        };
+        words.iter().any(|words| message.contains(words))
+    }
+
     /// What is shown of it: a receiver may repeat what it was sent, and none of that is.
     fn shown(&self, sent: Sent) -> Sent {
         let hide = |mut message: String| {
@@ -229,7 +241,20 @@ impl<R: Request> Exporter<R> {
                 // Whoever closes an encrypted connection before an answer may have said why, and the
                 // reason may have been lost with the connection.
                 let secure = self.uri.scheme() == Some(&Scheme::HTTPS);
-                if kind == "connection" && secure && !message.contains("(Connect)") {
+                let broken = kind == "connection" && !message.contains("(Connect)");
+                if self.is_other_protocol(&message) {
+                    message.push_str(match self.settings.protocol {
+                        Protocol::Grpc => {
+                            ": what answers there may speak no gRPC: set \
+                             OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or the receiver's port for gRPC \
+                             (mostly 4317)"
+                        }
+                        Protocol::HttpProtobuf | Protocol::HttpJson => {
+                            ": what answers there may speak gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or \
+                             the receiver's port for HTTP (mostly 4318)"
+                        }
+                    });
+                } else if broken && secure {
                     message.push_str(
                         ": if the receiver asks its clients for a certificate, set \
                          OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",

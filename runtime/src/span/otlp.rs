@@ -71,7 +71,7 @@ impl SpanSink for OtlpSink {
             drop(batch);
             self.exporter.send_encoded(body.into(), timeout)
         };
-        result(sent, spans)
+        self.result(sent, spans)
     }
 
     fn shutdown(&mut self, _timeout: Duration) {
@@ -89,22 +89,28 @@ impl BytesSink for OtlpSink {
     fn export_bytes(&mut self, batch: &mut Encoded, timeout: Duration) -> Result<(), ExportError> {
         let spans = batch.spans.len();
         let request = encode::request_of_bytes(batch, &self.resource);
-        result(self.exporter.send_encoded(request, timeout), spans)
+        let sent = self.exporter.send_encoded(request, timeout);
+        self.result(sent, spans)
     }
 }
 
-fn result(sent: Sent, spans: usize) -> Result<(), ExportError> {
-    match sent {
-        Sent::Taken => Ok(()),
-        Sent::Partly { rejected: 0, message } => {
-            tracing::debug!(target: "redspan", message, "the receiver has something to say");
-            Ok(())
+impl OtlpSink {
+    fn result(&self, sent: Sent, spans: usize) -> Result<(), ExportError> {
+        let to = self.exporter.describe();
+        match sent {
+            Sent::Taken => Ok(()),
+            Sent::Partly { rejected: 0, message } => {
+                tracing::debug!(target: "redspan", message, "the receiver has something to say");
+                Ok(())
+            }
+            Sent::Partly { rejected, message } => {
+                let text = format!("{to}: {rejected} of {spans} spans were rejected: {message}");
+                Err(ExportError::new("rejected", text).losing(rejected.min(spans)))
+            }
+            Sent::Failed(failure) => {
+                Err(ExportError::new(failure.kind, format!("{to}: {}", failure.message)))
+            }
         }
-        Sent::Partly { rejected, message } => {
-            let text = format!("{rejected} of {spans} spans were rejected: {message}");
-            Err(ExportError::new("rejected", text).losing(rejected.min(spans)))
-        }
-        Sent::Failed(failure) => Err(ExportError::new(failure.kind, failure.message)),
     }
 }
 

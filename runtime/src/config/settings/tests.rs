@@ -274,6 +274,32 @@ fn the_base_endpoint_gets_the_path_and_the_traces_endpoint_is_taken_as_it_is() {
 }
 
 #[test]
+fn an_endpoint_needs_a_host_and_a_port_that_there_is() {
+    let read = |value| read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", value)]);
+    for value in [
+        "http://",
+        "http://:4318",
+        "http://h:99999",
+        "http://h:",
+        "http://h:4318x",
+        "http://h:1:2",
+        "http://[::1",
+        "http://[]:4318",
+        "http://[::1]4318",
+        "http:///v1",
+        "http://?h",
+    ] {
+        let (settings, warnings) = read(value);
+        assert_eq!((settings.otlp, warnings.len()), (default().otlp, 1), "{value}");
+    }
+    for value in
+        ["http://h", "https://h:4318/", "http://[::1]:4318", "http://[::1]", "http://h/a:b?c"]
+    {
+        assert!(read(value).1.is_empty(), "{value}");
+    }
+}
+
+#[test]
 fn an_endpoint_without_a_scheme_warns_and_hides_what_may_be_a_password() {
     for (value, shown) in [("collector:4317", true), ("me:s3cret@collector", false)] {
         let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", value)]);

@@ -71,7 +71,7 @@ impl OtlpMetrics {
             tracing::warn!(
                 target: "redspan",
                 kind,
-                reason = message,
+                reason = format!("{}: {message}", self.exporter.describe()),
                 "metrics could not be exported; the next export tells all of it. This is said at \
                  most once a minute"
             );
