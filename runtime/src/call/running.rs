@@ -44,8 +44,6 @@ pub(super) struct Running {
     seat: Option<Taken>,
     /// Where it is counted.
     begun: Begun,
-    /// Whose place it has taken as the one that calls, while it is current.
-    above: Option<Above>,
 }
 
 /// What the option `busy` asks for.
@@ -111,7 +109,6 @@ impl Running {
             rare: None,
             seat: None,
             begun: Begun::default(),
-            above: None,
         }
     }
 
@@ -144,7 +141,7 @@ impl Running {
         if own != Own::Nothing {
             attached = current::attach(&mut context, Some(site.metadata()), &mut None);
         }
-        (Running::with(site, start, own, context), Here { attached, entered: None })
+        (Running::with(site, start, own, context), Here { attached, ..Here::default() })
     }
 
     /// The call begins where it stands: whatever happens from here on, it ends.
@@ -347,10 +344,10 @@ impl Running {
     #[inline(never)]
     fn attach_own(&mut self, here: &mut Here) {
         if self.begun.is_known() {
-            self.as_caller();
+            here.above = Some(callers::enter(Some(self.site)));
         }
         if self.rare.is_some() {
-            *here = self.attach_wanted();
+            self.attach_wanted(here);
         } else if self.own != Own::Nothing {
             let metadata = Some(self.site.metadata());
             let attached = current::attach(&mut self.context, metadata, &mut None);
@@ -358,41 +355,25 @@ impl Running {
         }
     }
 
-    // Apart, so that a call which nobody asks pays two jumps and no more.
-    #[cold]
-    #[inline(never)]
-    fn as_caller(&mut self) {
-        self.above = Some(callers::enter(Some(self.site)));
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn no_caller(&mut self) {
-        self.above = None;
-    }
-
-    fn attach_wanted(&mut self) -> Here {
-        let Some(rare) = &mut self.rare else { return Here::default() };
+    fn attach_wanted(&mut self, here: &mut Here) {
+        let Some(rare) = &mut self.rare else { return };
         // The wanted span first: its own context must not cover ours. The bridge attaches that one,
         // and would panic in the middle of it where nothing can be attached.
         let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
-        let entered = wanted.and_then(Entered::enter).map(Box::new);
+        here.entered = wanted.and_then(Entered::enter).map(Box::new);
         let made = || wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?;
         rare.view = rare.view.take().or_else(made);
-        let attached = match self.own {
-            Own::Nothing => Attached::default(),
-            Own::Unrecorded | Own::Recording => {
-                current::attach(&mut self.context, Some(self.site.metadata()), &mut rare.view)
-            }
-        };
-        Here { attached, entered }
+        if self.own != Own::Nothing {
+            let metadata = Some(self.site.metadata());
+            here.attached = current::attach(&mut self.context, metadata, &mut rare.view);
+        }
     }
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
     #[inline]
     pub(super) fn detach(&mut self, here: &mut Here) {
-        if self.begun.is_known() {
-            self.no_caller();
+        if here.above.is_some() {
+            here.above = None;
         }
         if here.attached.is_there() {
             match here.attached.detach(&mut self.context) {
@@ -600,6 +581,8 @@ fn nanos(time: Duration) -> i64 {
 /// A call that is current on this thread.
 #[derive(Default)]
 pub(super) struct Here {
+    /// Whose place it has taken as the one that calls.
+    above: Option<Above>,
     attached: Attached,
     entered: Option<Box<Entered>>,
 }

@@ -43,7 +43,8 @@ use ::reqwest::{Error, RequestBuilder, Response, Url};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{KeyValue, global};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::Poll;
 
 /// Sends requests as client spans. See the [module](self).
 pub trait SendTraced {
@@ -85,20 +86,56 @@ impl SendTraced for RequestBuilder {
     }
 }
 
-async fn send(request: RequestBuilder, template: Option<&str>) -> Result<Response, Error> {
+/// A request on its way. What an `async fn` is given stays beside what it makes of that, and a future lies in
+/// all that wait for it: here one takes the other's place.
+enum Stage<'a, F> {
+    Asked(Option<(RequestBuilder, Option<&'a str>)>),
+    /// Dropped in this order.
+    Sent(F, Sending),
+    Over,
+}
+
+fn send(
+    request: RequestBuilder,
+    template: Option<&str>,
+) -> impl Future<Output = Result<Response, Error>> + Send {
+    let mut stage = Stage::Asked(Some((request, template)));
+    poll_fn(move |context| {
+        if let Stage::Asked(asked) = &mut stage
+            && let Some((request, template)) = asked.take()
+        {
+            let (executing, sending) = begin(request, template)?;
+            stage = Stage::Sent(executing, sending);
+        }
+        let Stage::Sent(executing, sending) = &mut stage else {
+            // Polled after it was ready.
+            return Poll::Pending;
+        };
+        let head = |answer: &Response| (answer.status(), answer.version());
+        let polled = sending.poll(|| Pin::new(executing).poll(context), head, judge);
+        if polled.is_ready() {
+            stage = Stage::Over;
+        }
+        polled
+    })
+}
+
+/// Begins the span of a request, and lets it send its context.
+fn begin(
+    request: RequestBuilder,
+    template: Option<&str>,
+) -> Result<(impl Future<Output = Result<Response, Error>> + Unpin + use<>, Sending), Error> {
     let (client, request) = request.build_split();
     let mut request = request?;
     let url = request.url();
     let scheme = if url.scheme() == "https" { "https" } else { "http" };
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
     let full = || Some(without_secrets(url));
-    let mut sending = Sending::begin(request.method(), scheme, host, port, template, full);
+    let sending = Sending::begin(request.method(), scheme, host, port, template, full);
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
     });
-    let mut executing = pin!(client.execute(request));
-    let head = |answer: &Response| (answer.status(), answer.version());
-    poll_fn(|context| sending.poll(|| executing.as_mut().poll(context), head, judge)).await
+    Ok((client.execute(request), sending))
 }
 
 /// The URL without what may be secret or personal: nobody named it.
@@ -190,5 +227,12 @@ mod tests {
         ] {
             assert_eq!(without_secrets(&Url::parse(url).unwrap()), shown);
         }
+    }
+
+    #[test]
+    fn a_request_on_its_way_lies_where_it_was_asked_for() {
+        let request = ::reqwest::Client::new().get("http://host/");
+        let size = size_of_val(&request.send_traced());
+        assert!(size <= size_of::<RequestBuilder>() + 32, "{size}");
     }
 }
