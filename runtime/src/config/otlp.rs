@@ -69,7 +69,9 @@ impl OtlpSettings {
     /// assert_eq!(settings.endpoint, "http://localhost:4318/v1/logs");
     /// ```
     pub fn http_for(signal: Signal, base: &str) -> Self {
-        let endpoint = format!("{}{}", base.trim_end_matches('/'), signal.path());
+        // Some receivers want their key behind it.
+        let (base, query) = base.split_at(base.find('?').unwrap_or(base.len()));
+        let endpoint = format!("{}{}{query}", base.trim_end_matches('/'), signal.path());
         OtlpSettings::new(Protocol::HttpProtobuf, endpoint)
     }
 

@@ -268,6 +268,8 @@ fn the_base_endpoint_gets_the_path_and_the_traces_endpoint_is_taken_as_it_is() {
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     let endpoint = |variables: &[_]| read(variables).0.otlp.endpoint;
     assert_eq!(endpoint(&[base]), "http://collector:4318/prefix/v1/traces");
+    let with_key = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/prefix/?key=a/b");
+    assert_eq!(endpoint(&[with_key]), "http://collector:4318/prefix/v1/traces?key=a/b");
     assert_eq!(endpoint(&[base, traces]), "http://tempo:4318/in");
     assert_eq!(endpoint(&[base, grpc]), "http://collector:4318/prefix/");
     assert_eq!(read(&[base, grpc]).0.otlp.protocol, Protocol::Grpc);
