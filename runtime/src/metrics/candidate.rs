@@ -59,12 +59,12 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// The span was handed over: the value becomes its series' exemplar.
     pub(crate) fn publish(
-        self,
+        &self,
         trace_id: TraceId,
         span_id: SpanId,
         to_wall: impl Fn(Tick) -> Wall,
     ) {
-        let Candidate { series, value, time } = self;
+        let Candidate { ref series, value, time } = *self;
         let time = to_wall(time);
         let exemplar = || Exemplar { trace_id, span_id, value, time: time.into() };
         match series {

@@ -120,10 +120,9 @@ impl Batch {
 
     /// They were handed over: publishes their exemplars. The newest come first: no older one takes their
     /// places, and most are older.
-    pub(super) fn publish(&mut self) {
-        let Batch { confirmed, values, .. } = self;
-        let anchor = clock::anchor();
-        confirmed.iter().rev().for_each(|span| span.publish(values, anchor, None));
+    pub(super) fn publish(&self) {
+        let (anchor, mut values) = (clock::anchor(), self.values.iter().rev());
+        self.confirmed.iter().rev().for_each(|span| span.publish(&mut values, anchor, None));
     }
 
     /// Moves all of `other` behind its own.

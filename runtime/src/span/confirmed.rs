@@ -90,11 +90,16 @@ impl Confirmed {
         Some(Call { site: site?, place, outcome, duration, ended_at })
     }
 
-    /// Publishes the exemplars of the span, the last one of which `values` are.
-    pub(super) fn publish(&self, values: &mut Values, anchor: Anchor, scope: Option<&Store>) {
+    /// Publishes the exemplars of the span. Its values are the next ones of `values`, the last of them first.
+    pub(super) fn publish<'a>(
+        &self,
+        values: &mut impl Iterator<Item = &'a Value>,
+        anchor: Anchor,
+        scope: Option<&Store>,
+    ) {
         let ids = (self.trace_id, self.span_id);
         let mut error_type = None;
-        for value in (0..self.values).map_while(|_| values.take_newest()) {
+        for value in values.take(self.values as usize) {
             match value {
                 Value::ErrorType(value) => error_type = Some(value),
                 Value::Measured(candidate) => {
@@ -103,7 +108,7 @@ impl Confirmed {
             }
         }
         if let Some(call) = self.call() {
-            let error_type = error_type.as_ref().map(opentelemetry::Value::as_str);
+            let error_type = error_type.map(opentelemetry::Value::as_str);
             call.publish(ids, error_type.as_deref(), scope);
         }
     }

@@ -47,7 +47,7 @@ impl ScopedSpans {
         // The scope is this span's exporter: handed over means kept here.
         let mut values = Values::default();
         let confirmed = record.confirmed(times, &mut values);
-        confirmed.publish(&mut values, anchor, Some(&self.store));
+        confirmed.publish(&mut values.iter().rev(), anchor, Some(&self.store));
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(record.data(times));
     }
 }

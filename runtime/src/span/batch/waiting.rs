@@ -128,18 +128,6 @@ impl<T> Waiting<T> {
         one
     }
 
-    /// Takes the newest out.
-    pub(in crate::span) fn take_newest(&mut self) -> Option<T> {
-        let last = self.chunks.back_mut()?;
-        let one = last.pop_back();
-        if last.is_empty() {
-            let empty = self.chunks.pop_back();
-            empty.into_iter().for_each(|chunk| self.keep(chunk));
-        }
-        self.length -= usize::from(one.is_some());
-        one
-    }
-
     /// Lets so many of the oldest go.
     pub(super) fn drop_oldest(&mut self, count: usize) {
         let mut left = count.min(self.length);
@@ -248,7 +236,6 @@ mod tests {
                 }
                 5 => {
                     assert_eq!(queue.take(), expected.pop_front());
-                    assert_eq!(queue.take_newest(), expected.pop_back());
                 }
                 _ => {
                     queue.move_first(some, &mut sending);
