@@ -200,7 +200,7 @@ impl Record {
     }
 
     /// When it started and ended, by the wall clock.
-    #[inline]
+    #[inline(always)]
     pub(super) fn times(&self, anchor: Anchor) -> [Wall; 2] {
         let extra = self.live.extra.as_ref();
         let said = |at: fn(&Extra) -> Option<SystemTime>| extra.and_then(|extra| at(extra));
