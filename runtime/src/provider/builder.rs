@@ -8,6 +8,7 @@ use super::guard::{Core, Telemetry};
 use super::logs::Logs;
 use super::metrics::Metrics;
 use super::spans::Spans;
+use super::unbuilt;
 use crate::bridge::events::EventLayer;
 use crate::bridge::filter::{BridgeFilter, EventFilter, ON_SETTINGS, Reload};
 use crate::bridge::meter::MeterProvider;
@@ -298,6 +299,7 @@ impl Builder {
             global::set_tracer_provider(TracerProvider::new());
             global::set_meter_provider(MeterProvider);
         }
+        let unbuilt = unbuilt::warnings(&settings, self.preset);
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
         let _ = tracing_log::LogTracer::init();
@@ -312,8 +314,8 @@ impl Builder {
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
         let said = says.join(", ");
-        let bad_directive = bad_directive.into_iter();
-        for warning in warnings.drain(..).map(|it| it.to_string()).chain(bad_directive) {
+        let others = bad_directive.into_iter().chain(unbuilt);
+        for warning in warnings.drain(..).map(|it| it.to_string()).chain(others) {
             tracing::warn!(name: ON_SETTINGS, target: "redspan", "{warning}");
         }
         if theirs == Theirs::Unfiltered && exports {

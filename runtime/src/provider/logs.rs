@@ -9,8 +9,10 @@ use crate::config::Batching;
 use crate::config::ConfigError;
 use crate::config::settings::{LogsExporter, Settings};
 #[cfg(feature = "otlp")]
+use crate::log::Sink;
+#[cfg(feature = "otlp")]
 use crate::log::otlp::Batches;
-use crate::log::{self, LogHandle, LogLayer, Sink};
+use crate::log::{self, LogHandle, LogLayer};
 use crate::redact::{self, Redaction};
 use std::io;
 use tracing_subscriber::filter::LevelFilter;
@@ -35,12 +37,15 @@ impl Logs {
             return Ok(layer);
         }
         let mut layer = log::layer();
-        if !settings.logs_exporters.contains(&LogsExporter::Console) {
+        let otlp = settings.logs_exporters.contains(&LogsExporter::Otlp);
+        let instead = otlp && cfg!(not(feature = "otlp"));
+        if !settings.logs_exporters.contains(&LogsExporter::Console) && !instead {
             layer = layer.to(log::to(io::sink()).level(LevelFilter::OFF));
             says.push("no lines are written".into());
         }
-        if settings.logs_exporters.contains(&LogsExporter::Otlp) && !settings.sdk_disabled {
-            layer = layer.also(otlp(settings)?);
+        #[cfg(feature = "otlp")]
+        if otlp && !settings.sdk_disabled {
+            layer = layer.also(self::otlp(settings)?);
             says.push("log records to OTLP".into());
         }
         Ok(layer)
@@ -65,14 +70,6 @@ fn otlp(settings: &Settings) -> Result<Sink, InitError> {
     let Batching { delay, queue, batch, timeout, .. } = settings.logs_batch;
     let batches = Batches { delay, queue, batch, timeout };
     Ok(log::otlp_in(settings.logs_otlp.clone(), batches)?)
-}
-
-#[cfg(not(feature = "otlp"))]
-fn otlp(_: &Settings) -> Result<Sink, InitError> {
-    Err(InitError::Config(ConfigError::new(
-        "the environment asks for OTLP, and this program was built without it: turn on redspan's \
-         feature `otlp`, or set OTEL_LOGS_EXPORTER=console",
-    )))
 }
 
 impl Builder {

@@ -200,7 +200,7 @@ impl Metrics {
         }
         for exporter in &settings.metrics_exporters {
             match exporter {
-                MetricsExporter::Otlp => sinks.push(otlp(settings)?),
+                MetricsExporter::Otlp => sinks.extend(otlp(settings)?),
                 MetricsExporter::Console => sinks.push(Box::new(ConsoleMetrics)),
                 // Asked for its metrics, instead of sending them.
                 MetricsExporter::Prometheus => {}
@@ -225,17 +225,14 @@ fn for_an_export(interval: Duration) -> Duration {
 }
 
 #[cfg(feature = "otlp")]
-fn otlp(settings: &Settings) -> Result<Box<dyn MetricSink>, InitError> {
+fn otlp(settings: &Settings) -> Result<Option<Box<dyn MetricSink>>, InitError> {
     let receiver = OtlpMetrics::new(settings.metrics_otlp.clone())?;
-    Ok(Box::new(receiver.with_temporality(settings.reader.temporality)))
+    Ok(Some(Box::new(receiver.with_temporality(settings.reader.temporality))))
 }
 
 #[cfg(not(feature = "otlp"))]
-fn otlp(_: &Settings) -> Result<Box<dyn MetricSink>, InitError> {
-    Err(InitError::Config(crate::config::ConfigError::new(
-        "the environment asks for OTLP, and this program was built without it: turn on redspan's \
-         feature `otlp`, or set OTEL_METRICS_EXPORTER=none",
-    )))
+fn otlp(_: &Settings) -> Result<Option<Box<dyn MetricSink>>, InitError> {
+    Ok(None)
 }
 
 /// Where metrics are sent, as long as the program runs.

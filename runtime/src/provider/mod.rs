@@ -12,6 +12,7 @@ mod health;
 mod logs;
 mod metrics;
 mod spans;
+mod unbuilt;
 
 pub use builder::{Builder, builder};
 pub use error::InitError;

@@ -137,6 +137,9 @@ impl Spans {
                 format!("spans to {}", described.join(" and "))
             }
             true if settings.sdk_disabled => "OTEL_SDK_DISABLED is set, nothing is exported".into(),
+            true if cfg!(not(feature = "otlp")) => "spans are not exported \
+                     (OTEL_TRACES_EXPORTER=console prints them, redspan's feature `otlp` can send them)"
+                .into(),
             true => "spans are not exported (OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \
                      sends them to a Collector, OTEL_TRACES_EXPORTER=console prints them)"
                 .into(),
@@ -163,9 +166,9 @@ impl Spans {
         if !self.sinks.is_empty() {
             return Ok(std::mem::take(&mut self.sinks));
         }
-        let asked = settings.traces_exporters.iter().map(|exporter| match exporter {
+        let asked = settings.traces_exporters.iter().filter_map(|exporter| match exporter {
             TracesExporter::Otlp => otlp(settings),
-            TracesExporter::Console => Ok(Exporter::Data(Box::new(ConsoleSink::stdout()))),
+            TracesExporter::Console => Some(Ok(Exporter::Data(Box::new(ConsoleSink::stdout())))),
         });
         asked.collect()
     }
@@ -227,8 +230,9 @@ impl SpanSink for Processors {
 }
 
 #[cfg(feature = "otlp")]
-fn otlp(settings: &Settings) -> Result<Exporter, InitError> {
-    Ok(Exporter::Bytes(Box::new(OtlpSink::new(settings.otlp.clone())?)))
+fn otlp(settings: &Settings) -> Option<Result<Exporter, InitError>> {
+    let sink = OtlpSink::new(settings.otlp.clone());
+    Some(sink.map(|sink| Exporter::Bytes(Box::new(sink))).map_err(InitError::from))
 }
 
 /// The program's own exporter; ours is known again, for it takes bytes.
@@ -246,9 +250,6 @@ fn exporter(sink: impl SpanSink) -> Option<Exporter> {
 }
 
 #[cfg(not(feature = "otlp"))]
-fn otlp(_: &Settings) -> Result<Exporter, InitError> {
-    Err(InitError::Config(crate::config::ConfigError::new(
-        "the environment asks for OTLP, and this program was built without it: turn on redspan's \
-         feature `otlp`, or set OTEL_TRACES_EXPORTER=none",
-    )))
+fn otlp(_: &Settings) -> Option<Result<Exporter, InitError>> {
+    None
 }
