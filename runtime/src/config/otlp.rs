@@ -317,37 +317,49 @@ fn tls(env: &mut Env, names: &'static Names) -> Tls {
     Tls { ca: ca.map(String::into_bytes), identity }
 }
 
-/// Whether there is a host, and a port if one is named. That a user's name stands in front is told elsewhere.
-fn is_authority(address: &str) -> bool {
-    let authority = address.split(['/', '?', '#']).next().unwrap_or_default();
-    let host_port = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
-    let port = match host_port.strip_prefix('[') {
+/// An address that can be asked.
+fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
+    let endpoint = env.text(variable)?;
+    let address = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let authority = address.and_then(|address| address.split(['/', '?', '#']).next());
+    let (shown, accepted) = match authority {
+        Some(authority) if authority.contains('@') => (
+            HIDDEN.to_owned(),
+            "an address without a user, whose password OTEL_EXPORTER_OTLP_HEADERS takes",
+        ),
+        Some(authority)
+            if is_host_and_port(authority) && endpoint.bytes().all(is_of_an_address) =>
+        {
+            return Some(endpoint);
+        }
+        _ => {
+            // Whoever forgets the scheme may still have written a password.
+            let shown = if endpoint.contains('@') { HIDDEN.to_owned() } else { endpoint };
+            (shown, "an address such as http://localhost:4318")
+        }
+    };
+    env.warn(variable, shown, accepted);
+    None
+}
+
+/// Whether there is a host, and a port if one is named.
+fn is_host_and_port(authority: &str) -> bool {
+    let port = match authority.strip_prefix('[') {
         // An IPv6 address has colons of its own.
         Some(rest) => match rest.split_once(']') {
             Some((host, port)) if !host.is_empty() => port,
             _ => return false,
         },
-        None => match host_port.find(':').unwrap_or(host_port.len()) {
+        None => match authority.find(':').unwrap_or(authority.len()) {
             0 => return false,
-            at => host_port.get(at..).unwrap_or_default(),
+            at => authority.get(at..).unwrap_or_default(),
         },
     };
     port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
-/// An address that can be asked.
-fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
-    let endpoint = env.text(variable)?;
-    let address = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-    match address {
-        Some(address) if is_authority(address) => Some(endpoint),
-        _ => {
-            // Whoever forgets the scheme may still have written a password.
-            let shown = if endpoint.contains('@') { HIDDEN.to_owned() } else { endpoint };
-            env.warn(variable, shown, "an address such as http://localhost:4318");
-            None
-        }
-    }
+fn is_of_an_address(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte)
 }
 
 /// What HTTP allows as a header: a token, and a value of visible ASCII.

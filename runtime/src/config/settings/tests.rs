@@ -289,10 +289,15 @@ fn an_endpoint_needs_a_host_and_a_port_that_there_is() {
         "http://[]:4318",
         "http://[::1]4318",
         "http:///v1",
+        "http://ho st:4318",
+        "http://h/{id}",
+        "http://h/ä",
+        "http://me:s3cret@h:4318",
         "http://?h",
     ] {
         let (settings, warnings) = read(value);
         assert_eq!((settings.otlp, warnings.len()), (default().otlp, 1), "{value}");
+        assert!(!warnings[0].to_string().contains("s3cret"), "{warnings:?}");
     }
     for value in
         ["http://h", "https://h:4318/", "http://[::1]:4318", "http://[::1]", "http://h/a:b?c"]
