@@ -141,7 +141,7 @@ impl Running {
         if own != Own::Nothing {
             attached = current::attach(&mut context, Some(site.metadata()), &mut None);
         }
-        (Running::with(site, start, own, context), Here { attached, ..Here::default() })
+        (Running::with(site, start, own, context), Here { above: None, attached, entered: None })
     }
 
     /// The call begins where it stands: whatever happens from here on, it ends.

@@ -26,6 +26,8 @@ pub(crate) const MOST: usize = 8;
 thread_local! {
     /// One, or those that were gathered.
     static MAILBOX: RefCell<Vec<Candidate>> = const { RefCell::new(Vec::new()) };
+    /// How many are in it: most that look there find none.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
     static GATHERS: Cell<bool> = const { Cell::new(false) };
     static MUTED: Cell<bool> = const { Cell::new(false) };
     /// The span of ours that was asked last whether it records, unless it was written to since.
@@ -147,14 +149,25 @@ fn put(candidate: Candidate) {
             && waiting.len() < MOST
         {
             waiting.extend(candidate.take());
+            WAITING.set(waiting.len());
         }
     });
 }
 
 /// What waits in this thread's mailbox: for our span, which asks for all when it hears
 /// `set_status(Unset)`.
+#[inline]
 pub(crate) fn take() -> Option<Candidate> {
-    MAILBOX.try_with(|mailbox| mailbox.try_borrow_mut().ok()?.pop()).ok().flatten()
+    if WAITING.get() == 0 {
+        return None;
+    }
+    let last = MAILBOX.try_with(|mailbox| {
+        let mut waiting = mailbox.try_borrow_mut().ok()?;
+        let last = waiting.pop();
+        WAITING.set(waiting.len());
+        last
+    });
+    last.ok().flatten()
 }
 
 /// Runs `f`, which records several values in the current span, and rings that span once.

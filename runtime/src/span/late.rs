@@ -55,14 +55,15 @@ fn keep(span: SpanId, event: Event) {
     ANY.store(true, Relaxed);
 }
 
-/// Those of a span that ends.
+/// Whether any wait.
 #[inline]
-pub(super) fn take(span: SpanId) -> Vec<Event> {
-    if ANY.load(Relaxed) { take_out(span) } else { Vec::new() }
+pub(super) fn any() -> bool {
+    ANY.load(Relaxed)
 }
 
+/// Those of a span that ends.
 #[cold]
-fn take_out(span: SpanId) -> Vec<Event> {
+pub(super) fn take(span: SpanId) -> Vec<Event> {
     let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
     let (own, others) = waiting.drain(..).partition::<VecDeque<_>, _>(|(id, _)| *id == span);
     *waiting = others;

@@ -11,8 +11,9 @@ use crate::red::labelled::Place;
 use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem::{self, ManuallyDrop};
+use std::thread::LocalKey;
 use std::time::SystemTime;
 
 /// A span. [`Tracer`](crate::span::Tracer) makes them; sites make theirs themselves.
@@ -47,13 +48,18 @@ thread_local! {
     /// A letter as the next one, rung in by the status `Unset`.
     static KIND: Cell<Option<SpanKind>> = const { Cell::new(None) };
     /// Another, with the fields of a call: a list that is taken over whole.
-    static FIELDS: RefCell<ManuallyDrop<Vec<KeyValue>>> =
-        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    static FIELDS: Cell<ManuallyDrop<Vec<KeyValue>>> =
+        const { Cell::new(ManuallyDrop::new(Vec::new())) };
     /// A letter to the span behind a context, which is reachable only through OpenTelemetry's trait
     /// object: put it here, ring `end_with_timestamp`, and the span takes it. Without a destructor,
     /// so that it is there to the thread's last call.
-    static ENDING: RefCell<ManuallyDrop<Option<Ending>>> =
-        const { RefCell::new(ManuallyDrop::new(None)) };
+    static ENDING: Cell<ManuallyDrop<Option<Ending>>> = const { Cell::new(ManuallyDrop::new(None)) };
+}
+
+/// Puts another letter in the place of one.
+#[inline]
+fn exchange<T>(letter: &'static LocalKey<Cell<ManuallyDrop<T>>>, other: T) -> T {
+    ManuallyDrop::into_inner(letter.replace(ManuallyDrop::new(other)))
 }
 
 /// Changes the kind of the span in `context`; samplers have seen the first one.
@@ -69,19 +75,18 @@ pub(crate) fn set_fields(context: &Context, fields: Vec<KeyValue>) {
     if fields.is_empty() {
         return;
     }
-    let before = FIELDS.with(|letter| mem::replace(&mut **letter.borrow_mut(), fields));
+    let before = exchange(&FIELDS, fields);
     context.span().set_status(Status::Unset);
-    // Nobody took them: the span is locked for good, or has ended.
-    let unread = FIELDS.with(|letter| mem::replace(&mut **letter.borrow_mut(), before));
-    drop(unread);
+    // What nobody took is dropped: the span is locked for good, or has ended.
+    exchange(&FIELDS, before);
 }
 
 /// Ends the owned span that is current in `context`.
 pub(crate) fn end(context: &Context, ending: Ending) {
-    ENDING.with(|letter| **letter.borrow_mut() = Some(ending));
+    exchange(&ENDING, Some(ending));
     let span = context.span();
     span.end_with_timestamp(SystemTime::UNIX_EPOCH);
-    if let Some(ending) = ENDING.with(|letter| letter.borrow_mut().take()) {
+    if let Some(ending) = exchange(&ENDING, None) {
         unheard::keep(span.span_context().span_id(), ending);
     }
 }
@@ -147,8 +152,10 @@ impl Span {
             }
             None => (ended_at(live, at), None, Place::default()),
         };
-        for event in late::take(self.context.span_id()) {
-            live.extra().event(event.name, event.timestamp, event.attributes);
+        if late::any() {
+            for event in late::take(self.context.span_id()) {
+                live.extra().event(event.name, event.timestamp, event.attributes);
+            }
         }
         let on_its_way = if outcome.is_none() { live.local_parent() } else { None };
         chain::passed_by(&self.context, on_its_way);
@@ -261,7 +268,7 @@ impl opentelemetry::trace::Span for Span {
                 if let Some(kind) = KIND.take() {
                     live.kind = kind;
                 }
-                let fields = FIELDS.with(|letter| mem::take(&mut **letter.borrow_mut()));
+                let fields = exchange(&FIELDS, Vec::new());
                 if !fields.is_empty() {
                     live.set_all(fields);
                 }
@@ -305,7 +312,7 @@ impl opentelemetry::trace::Span for Span {
             candidate::asked(None);
             return self.finish(Some(at), None);
         }
-        let ending = ENDING.with(|letter| letter.borrow_mut().take());
+        let ending = exchange(&ENDING, None);
         if ending.is_some() {
             self.finish(None, ending);
         }
