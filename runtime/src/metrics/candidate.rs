@@ -30,7 +30,7 @@ thread_local! {
     static WAITING: Cell<usize> = const { Cell::new(0) };
     static GATHERS: Cell<bool> = const { Cell::new(false) };
     static MUTED: Cell<bool> = const { Cell::new(false) };
-    /// The span of ours that was asked last whether it records, unless it was written to since.
+    /// The span of ours that was asked last whether it records, unless it was seen unlocked since.
     static ASKED: Cell<Option<SpanId>> = const { Cell::new(None) };
 }
 
@@ -114,17 +114,29 @@ fn records(cx: &Context) -> bool {
     cx.has_active_span() && cx.span().span_context().is_sampled()
 }
 
-/// A span of ours was asked whether it records.
+/// A span of ours was asked whether it records; returns the one before.
 #[inline]
-pub(crate) fn asked(span: Option<SpanId>) {
-    ASKED.set(span);
+pub(crate) fn asked(span: Option<SpanId>) -> Option<SpanId> {
+    ASKED.replace(span)
 }
 
 /// Whether this thread may be in the middle of rendering an error for the span, which OpenTelemetry does under the
-/// span's lock, after it has asked. Who was merely asked is taken for it, until it is written to.
+/// span's lock, after it has asked.
 #[inline]
 pub(crate) fn may_be_locked(span: &SpanRef<'_>) -> bool {
-    ASKED.get().is_some_and(|asked| asked == span.span_context().span_id())
+    ASKED.get().is_some_and(|asked| asked == span.span_context().span_id()) && is_locked(span)
+}
+
+#[cold]
+fn is_locked(span: &SpanRef<'_>) -> bool {
+    // What a mutex says of itself is the one way to ask without waiting. `inner` comes last, behind all that
+    // others have written, and shows the span if nobody has it locked.
+    let shown = format!("{span:?}");
+    let locked = !shown.rsplit("inner: ").next().is_some_and(|inner| inner.contains("BoxedSpan"));
+    if !locked {
+        ASKED.set(None);
+    }
+    locked
 }
 
 /// Rings the span that is current.

@@ -1,8 +1,8 @@
 //! Events of a span that this thread may have locked.
 //!
 //! OpenTelemetry renders an error under the span's lock, right after it has asked the span whether it records, and to
-//! render is user code. What is logged there would wait for the lock that its own thread holds; so it waits here
-//! until the span ends.
+//! render is user code. What is logged there would wait for the lock that its own thread holds; so the event is kept
+//! here until the span ends.
 
 use super::limits;
 use crate::metrics::candidate;
@@ -25,9 +25,10 @@ pub(crate) fn is_recording(span: &SpanRef<'_>) -> bool {
     if candidate::may_be_locked(span) {
         return true;
     }
+    // It is we who ask: what was asked before may still be locked.
+    let before = candidate::asked(None);
     let recording = span.is_recording();
-    // It was we who asked.
-    candidate::asked(None);
+    candidate::asked(before);
     recording
 }
 

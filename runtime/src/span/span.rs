@@ -214,7 +214,6 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().add_event_with_timestamp(name, at, attributes),
             State::Recording(live) => {
-                candidate::asked(None);
                 live.extra().event(name.into(), at, attributes);
             }
             State::Silent => {}
@@ -250,7 +249,6 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().set_attribute(attribute),
             State::Recording(live) => {
-                candidate::asked(None);
                 if !(FORWARDING.get() && live.holds(&attribute)) {
                     live.set(attribute);
                 }
@@ -309,7 +307,6 @@ impl opentelemetry::trace::Span for Span {
     fn end_with_timestamp(&mut self, at: SystemTime) {
         let State::Recording(live) = &self.state else { return };
         if !live.owned {
-            candidate::asked(None);
             return self.finish(Some(at), None);
         }
         let ending = exchange(&ENDING, None);
