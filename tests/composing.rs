@@ -7,8 +7,8 @@ use opentelemetry_sdk::{Resource, trace};
 use redspan::export::{Batching, ExportError, OtlpSettings, OtlpSink, SpanSink, WhenFull};
 use redspan::{Preset, instrumented};
 use redspan_tests::process::alone;
-use redspan_tests::{Behaviour, Kept, Receiver, Value, page};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use redspan_tests::{Behaviour, Hangs, Kept, Receiver, Value, page};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,39 +20,29 @@ fn work(number: u64) -> u64 {
     number
 }
 
-/// Takes nothing until it is let go.
-struct Hangs(mpsc::Receiver<()>, Arc<AtomicUsize>);
-
-impl SpanSink for Hangs {
-    fn describe(&self) -> String {
-        "one that hangs".into()
-    }
-
-    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        let _ = self.0.recv();
-        self.1.fetch_add(batch.len(), Relaxed);
-        Ok(())
+/// Two thousand calls, in no haste.
+fn works() {
+    for number in 0..2_000 {
+        work(number);
+        if number % 5 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
 #[test]
 fn of_several_exporters_one_that_hangs_holds_up_no_other() {
     alone("of_several_exporters_one_that_hangs_holds_up_no_other", &[], || {
-        let (let_go, hanging) = mpsc::channel();
-        let (kept, also, late) = (Kept::default(), Kept::default(), Arc::default());
+        let (let_go, hanging) = Hangs::until_dropped();
+        let (kept, also, late) = (Kept::default(), Kept::default(), hanging.taken.clone());
         let telemetry = redspan::builder()
             .spans_to(kept.clone())
-            .spans_to(Hangs(hanging, Arc::clone(&late)))
+            .spans_to(hanging)
             .spans_to(also.clone())
             .batching(Batching::default().queue(1_000).batch(10).delay(Duration::from_millis(10)))
             .install()
             .expect("installed");
-        for number in 0..2_000 {
-            work(number);
-            if number % 5 == 0 {
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
+        works();
         // It waits for all of them, but for the one that hangs not for ever.
         telemetry.flush(Duration::from_millis(500));
         let health = telemetry.health();
@@ -75,20 +65,15 @@ fn of_several_exporters_one_that_hangs_holds_up_no_other() {
 #[test]
 fn the_first_of_several_exporters_holds_up_no_other_either() {
     alone("the_first_of_several_exporters_holds_up_no_other_either", &[], || {
-        let (let_go, hanging) = mpsc::channel();
-        let (also, late) = (Kept::default(), Arc::<AtomicUsize>::default());
+        let (let_go, hanging) = Hangs::until_dropped();
+        let (also, late) = (Kept::default(), hanging.taken.clone());
         let telemetry = redspan::builder()
-            .spans_to(Hangs(hanging, Arc::clone(&late)))
+            .spans_to(hanging)
             .spans_to(also.clone())
             .batching(Batching::default().queue(1_000).batch(10).delay(Duration::from_millis(10)))
             .install()
             .expect("installed");
-        for number in 0..2_000 {
-            work(number);
-            if number % 5 == 0 {
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
+        works();
         let start = Instant::now();
         while also.0.lock().unwrap().len() < 2_000 {
             assert!(start.elapsed() < LONG, "{}", telemetry.health());
@@ -100,6 +85,24 @@ fn the_first_of_several_exporters_holds_up_no_other_either() {
         let stats = telemetry.spans();
         assert_eq!((stats.sampled, stats.exported + stats.dropped()), (2_000, 2_000), "{stats:?}");
         assert_eq!(stats.exported, late.load(Relaxed) as u64);
+    });
+}
+
+#[test]
+fn what_others_hold_back_leaves_at_the_end_although_the_first_hangs() {
+    let test = "what_others_hold_back_leaves_at_the_end_although_the_first_hangs";
+    alone(test, &[], || {
+        let (_never, hanging) = Hangs::until_dropped();
+        let also = Kept::default();
+        let telemetry = redspan::builder()
+            .spans_to(hanging)
+            .spans_to(also.clone())
+            .batching(Batching::default().delay(Duration::from_secs(3_600)))
+            .install()
+            .expect("installed");
+        work(1);
+        assert!(!telemetry.shutdown(Duration::from_secs(1)));
+        assert_eq!(also.0.lock().unwrap().len(), 1);
     });
 }
 

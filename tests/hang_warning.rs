@@ -1,12 +1,10 @@
 //! An exporter that hangs reports no failure: that nothing leaves is said all the same, and not often.
 
-use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, OtlpSettings, OtlpSink, SpanSink};
+use redspan::export::{OtlpSettings, OtlpSink};
 use redspan::instrumented;
 use redspan_tests::process::alone;
-use redspan_tests::{Behaviour, Lines};
+use redspan_tests::{Behaviour, Hangs, Lines, Receiver};
 use std::net::TcpListener;
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,7 +29,7 @@ fn work() {}
 fn that_nothing_leaves_is_said_after_a_while_and_again_only_after_another() {
     let test = "that_nothing_leaves_is_said_after_a_while_and_again_only_after_another";
     alone(test, &[], || {
-        let receiver = redspan_tests::Receiver::start();
+        let receiver = Receiver::start();
         receiver.behave(Behaviour::Hang);
         let settings = OtlpSettings::http(&receiver.http()).timeout(2 * LONG);
         let lines = Lines::default();
@@ -85,28 +83,14 @@ fn a_process_that_ends_without_its_receiver_says_why_its_spans_are_lost() {
     });
 }
 
-/// Knows of no timeout.
-struct Deaf(Receiver<()>);
-
-impl SpanSink for Deaf {
-    fn describe(&self) -> String {
-        "nobody".into()
-    }
-
-    fn export(&mut self, _: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        let _ = self.0.recv();
-        Ok(())
-    }
-}
-
 #[test]
 fn a_process_that_ends_before_its_spans_have_left_says_so() {
     let test = "a_process_that_ends_before_its_spans_have_left_says_so";
     alone(test, &[], || {
-        let (let_go, until) = mpsc::channel();
+        let (let_go, hanging) = Hangs::until_dropped();
         let lines = Lines::default();
         let telemetry = redspan::builder()
-            .spans_to(Deaf(until))
+            .spans_to(hanging)
             .logs(redspan::log::layer().with_writer(lines.clone()))
             .install()
             .unwrap();

@@ -2,10 +2,9 @@
 
 use super::load::fetch;
 use super::{LONG, adds_up, calls, installed, pairs, settings, shared_machine, sink, to, until};
-use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, OtlpSink, SpanSink};
+use redspan::export::OtlpSink;
 use redspan_tests::process::{alone, is_alone, run};
-use redspan_tests::{Behaviour, Receiver, Transport};
+use redspan_tests::{Behaviour, Hangs, Receiver, Transport};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -140,22 +139,11 @@ fn the_log_has_time_for_its_last_lines_although_the_receiver_used_all_of_it() {
                 Ok(())
             }
         }
-        /// A receiver of spans that keeps to no timeout.
-        struct Deaf(mpsc::Receiver<()>);
-        impl SpanSink for Deaf {
-            fn describe(&self) -> String {
-                "nobody".into()
-            }
-            fn export(&mut self, _: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-                let _ = self.0.recv();
-                Ok(())
-            }
-        }
-        let (_never, deaf) = mpsc::channel();
+        let (_never, hanging) = Hangs::until_dropped();
         let (gate, stuck) = mpsc::channel();
         let written = Arc::default();
         let telemetry = redspan::builder()
-            .spans_to(Deaf(deaf))
+            .spans_to(hanging)
             .logs(redspan::log::layer().with_writer(Stuck(stuck, Arc::clone(&written))))
             .install()
             .unwrap();

@@ -26,7 +26,8 @@ mod span;
 use opentelemetry::trace::{FutureExt, WithContext};
 use opentelemetry_sdk::trace::SpanData;
 use redspan::export::{ExportError, SpanSink};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 /// Throws spans away.
@@ -55,6 +56,34 @@ impl SpanSink for Kept {
 
     fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
         self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+/// Takes nothing until the other end is dropped, whatever the timeout.
+#[derive(Debug)]
+pub struct Hangs {
+    until: mpsc::Receiver<()>,
+    /// Spans that it has taken then.
+    pub taken: Arc<AtomicUsize>,
+}
+
+impl Hangs {
+    /// It, and what lets it go.
+    pub fn until_dropped() -> (mpsc::Sender<()>, Self) {
+        let (let_go, until) = mpsc::channel();
+        (let_go, Hangs { until, taken: Arc::default() })
+    }
+}
+
+impl SpanSink for Hangs {
+    fn describe(&self) -> String {
+        "one that hangs".into()
+    }
+
+    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
+        let _ = self.until.recv();
+        self.taken.fetch_add(batch.len(), Relaxed);
         Ok(())
     }
 }

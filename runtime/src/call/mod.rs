@@ -4,6 +4,7 @@ pub(crate) mod arguments;
 pub(crate) mod classify;
 mod compat;
 pub(crate) mod elsewhere;
+mod entered;
 mod fields;
 mod future;
 mod guard;

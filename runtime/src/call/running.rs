@@ -1,6 +1,7 @@
 //! A call while it runs: what guards and futures share.
 
 use super::classify::{Failure, Verdict};
+use super::entered::Entered;
 use super::{compat, elsewhere, fields, labels};
 use crate::callers::{self, Above};
 use crate::callsite::{CallSite, Line};
@@ -25,7 +26,6 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing_core::Dispatch;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
@@ -585,25 +585,4 @@ pub(super) struct Here {
     above: Option<Above>,
     attached: Attached,
     entered: Option<Box<Entered>>,
-}
-
-/// A tracing span entered by hand: tracing's own guards borrow or own the span.
-struct Entered {
-    id: Id,
-    dispatch: Dispatch,
-}
-
-impl Entered {
-    fn enter(span: &tracing::Span) -> Option<Self> {
-        span.with_subscriber(|(id, dispatch)| {
-            dispatch.enter(id);
-            Entered { id: id.clone(), dispatch: dispatch.clone() }
-        })
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.dispatch.exit(&self.id);
-    }
 }

@@ -206,12 +206,6 @@ impl Attached {
         self.pop(context, &mut view).map(|()| view)
     }
 
-    /// As [`detach`](Self::detach), of a copy that is not needed again: hands back the view.
-    #[inline]
-    pub(crate) fn detach_copy(&mut self) -> Option<Box<View>> {
-        self.detach(&mut Context::new()).ok().flatten()
-    }
-
     #[inline]
     fn pop(&mut self, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
         let Some(guard) = self.guard.take() else { return Err(Forgotten) };

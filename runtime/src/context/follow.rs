@@ -135,7 +135,8 @@ impl Inside<'_> {
     /// Leaves, and hands back what was given out as tracing's current span.
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
-        self.attached.detach_copy()
+        // Of a copy, which is not needed again.
+        self.attached.detach(&mut Context::new()).ok().flatten()
     }
 }
 

@@ -41,6 +41,8 @@ struct Other {
 
 enum Order {
     Spans(Vec<SpanData>),
+    /// What was held back is sent now.
+    Send,
     /// To be answered when all before it are done, and what was held back.
     Flush(Duration, Sender<()>),
     Shutdown(Duration, Sender<()>),
@@ -97,6 +99,14 @@ impl Others {
             }
         }
     }
+
+    /// Lets them send what they hold back, without waiting for it: the first may hang, and then no order
+    /// comes by way of it.
+    pub(super) fn send(&self) {
+        for other in &self.each {
+            let _ = other.orders.send(Order::Send);
+        }
+    }
 }
 
 /// One of the others, on its thread.
@@ -124,7 +134,7 @@ impl Worker {
                     due = (!held.is_empty())
                         .then(|| due.unwrap_or_else(|| clock::deadline(self.batching.delay)));
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                Ok(Order::Send) | Err(RecvTimeoutError::Timeout) => {
                     self.send(&mut held, 1);
                     due = None;
                 }

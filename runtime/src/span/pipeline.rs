@@ -429,6 +429,9 @@ fn collect(
         converted.each(|span| hooks.ended(span));
         if let Some(others) = others.as_ref().filter(|_| !stop) {
             others.give(converted);
+            if flush_hooks {
+                others.send();
+            }
         }
         if flush_hooks {
             hooks.flush();
