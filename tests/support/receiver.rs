@@ -40,6 +40,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic_types::{ErrorDetails, StatusExt};
 
+/// As the Collector's default.
+const MAX_BODY: usize = 20 * 1024 * 1024;
+
 /// What the receiver does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
@@ -394,7 +397,7 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
         Some("application/json") => true,
         _ => return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
     };
-    let Ok(body) = to_bytes(request.into_body(), usize::MAX).await else {
+    let Ok(body) = to_bytes(request.into_body(), MAX_BODY).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let Some(request) = unpacked(body, headers.get("content-encoding").map(String::as_str))
@@ -425,7 +428,7 @@ async fn take_http(State(shared): State<Arc<Shared>>, request: Request) -> Respo
 
 async fn take_logs_http(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let header =
@@ -450,7 +453,7 @@ async fn take_logs_http(State(shared): State<Arc<Shared>>, request: Request) -> 
 
 async fn take_metrics_http(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let header =
@@ -516,18 +519,16 @@ async fn serve_grpc(listener: TcpListener, shared: Arc<Shared>) {
             Ok(request)
         }
     };
+    // With the limit that a server has by default, as the Collector's: 4 MiB of a message.
     let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(usize::MAX);
+        .accept_compressed(CompressionEncoding::Zstd);
     let metrics = MetricsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(usize::MAX);
+        .accept_compressed(CompressionEncoding::Zstd);
     let service = TraceServiceServer::new(Grpc(shared))
         .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .max_decoding_message_size(usize::MAX);
+        .accept_compressed(CompressionEncoding::Zstd);
     tonic::transport::Server::builder()
         .add_service(InterceptedService::new(service, hear("traces")))
         .add_service(InterceptedService::new(logs, hear("logs")))

@@ -56,9 +56,15 @@ fn refused(status: &Status) -> Attempt {
         return broken(error);
     }
     let said = words(status.message()).map_or(String::new(), |it| format!(": {it}"));
-    // tonic's own words: the answer came, and is longer than any that means something.
+    // tonic's own words: what came is too long, here or there, and will be so again.
     if status.code() == Code::OutOfRange && status.message().contains("decoded message length") {
-        return Attempt::failed("answer", format!("the receiver's answer is too long{said}"));
+        return match status.message().contains(&format!("limit is: {MAX_ANSWER} bytes")) {
+            // It is longer than any that means something.
+            true => Attempt::failed("answer", format!("the receiver's answer is too long{said}")),
+            false => {
+                Attempt::failed("rejected", format!("the receiver takes no request so long{said}"))
+            }
+        };
     }
     let message = format!("the receiver answered with gRPC status {:?}{said}", status.code());
     let failure = Failure::new(kind(status.code()), message);

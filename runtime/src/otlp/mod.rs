@@ -17,7 +17,7 @@ mod pause;
 mod signal;
 mod tls;
 
-pub(crate) use answer::{Failure, Sent};
+pub(crate) use answer::Sent;
 pub(crate) use parts::Parts;
 pub(crate) use signal::Request;
 
@@ -26,13 +26,33 @@ use crate::config::ConfigError;
 use crate::config::otlp::{OtlpSettings, Protocol};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use ::http::uri::{Scheme, Uri};
-use answer::Attempt;
+use answer::{Attempt, Failure};
 use client::Client;
 use pause::Pauses;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
+
+/// How long a request may be, in bytes of protobuf before they are packed: what would be longer is sent as several.
+///
+/// A gRPC server, the Collector's too, refuses a message of more than 4 MiB unless it is told otherwise, however
+/// well it was packed. The other half is for what is not counted, such as the resource, which each request has;
+/// and the same request as JSON, at most some six times as long, stays below the Collector's 20 MiB for HTTP.
+pub(crate) const MAX_REQUEST: usize = 2 * 1024 * 1024;
+
+/// Until when an export goes on, with all of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    fn passed(self) -> Failure {
+        Failure::new("timeout", format!("no answer within {:?}", self.limit))
+    }
+}
 
 /// Threads that look names up, for as long as they do: a name server that hangs must not gather more.
 const RESOLVERS: usize = 2;
@@ -103,23 +123,35 @@ impl<R: Request> Exporter<R> {
         self.settings.protocol == Protocol::HttpJson
     }
 
-    /// Sends `request`, within `timeout` and that of the settings, whichever is shorter. What may
-    /// pass is tried again for as long.
-    pub(crate) fn send(&mut self, request: &R, timeout: Duration) -> Sent {
-        if !self.speaks_json() {
-            return self.send_encoded(request.encode_to_vec().into(), timeout);
-        }
-        match json::written(request) {
-            Ok(text) => self.send_encoded(text.into(), timeout),
+    /// An export begins, which may take `timeout` or that of the settings, whichever is shorter.
+    pub(crate) fn begin(&self, timeout: Duration) -> Deadline {
+        let limit = timeout.min(self.settings.timeout);
+        Deadline { at: clock::deadline(limit), limit }
+    }
+
+    /// Sends `request`. What may pass is tried again until the deadline.
+    pub(crate) fn send(&mut self, request: R, deadline: Deadline) -> Sent {
+        let written = match self.speaks_json() {
+            true => json::written(&request),
+            false => Ok(request.encode_to_vec()),
+        };
+        // It is not held beside its bytes.
+        drop(request);
+        match written {
+            Ok(bytes) => self.send_encoded(bytes.into(), deadline),
             Err(error) => Sent::failed("other", format!("cannot be written as JSON: {error}")),
         }
     }
 
     /// As [`Exporter::send`], a request that is written already.
-    pub(crate) fn send_encoded(&mut self, request: Parts, timeout: Duration) -> Sent {
+    pub(crate) fn send_encoded(&mut self, request: Parts, deadline: Deadline) -> Sent {
         let Some(runtime) = self.runtime.take() else {
             return Sent::failed("shutdown", "the exporter was shut down");
         };
+        if deadline.at <= Instant::now() {
+            self.runtime = Some(runtime);
+            return Sent::Failed(deadline.passed());
+        }
         // Blocking there would panic.
         if Handle::try_current().is_ok() {
             self.runtime = Some(runtime);
@@ -131,10 +163,7 @@ impl<R: Request> Exporter<R> {
             _ => http::packed(request, self.settings.compression),
         };
         let sent = match packed {
-            Ok(body) => {
-                let limit = timeout.min(self.settings.timeout);
-                runtime.block_on(self.send_within(body, limit))
-            }
+            Ok(body) => runtime.block_on(self.send_within(body, deadline)),
             Err(failure) => Sent::Failed(failure),
         };
         self.runtime = Some(runtime);
@@ -149,8 +178,8 @@ impl<R: Request> Exporter<R> {
         }
     }
 
-    async fn send_within(&mut self, body: Parts, limit: Duration) -> Sent {
-        let deadline = clock::deadline(limit);
+    async fn send_within(&mut self, body: Parts, deadline: Deadline) -> Sent {
+        let (within, deadline) = (deadline, deadline.at);
         let mut pauses = Pauses::default();
         let mut last = None;
         loop {
@@ -176,9 +205,7 @@ impl<R: Request> Exporter<R> {
                 Err(_) => {
                     // Whatever is connected to does not answer: the next request goes elsewhere.
                     self.client.reconnect();
-                    return Sent::Failed(last.unwrap_or_else(|| {
-                        Failure::new("timeout", format!("no answer within {limit:?}"))
-                    }));
+                    return Sent::Failed(last.unwrap_or_else(|| within.passed()));
                 }
             };
             if failure.kind == "connection" {

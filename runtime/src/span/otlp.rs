@@ -5,7 +5,7 @@ use super::encode;
 use super::export::{ExportError, SpanSink};
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
-use crate::otlp::{Exporter, Sent};
+use crate::otlp::{Exporter, MAX_REQUEST, Sent};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
@@ -21,6 +21,9 @@ use std::time::Duration;
 ///
 /// What may pass (no connection, HTTP 429, 502, 503, 504, and gRPC's corresponding codes) is tried
 /// again with growing pauses, or after the time that the receiver asks for, until the timeout.
+///
+/// A receiver takes a request of at most 4 MiB unless it is told otherwise, so a batch that would be longer
+/// than 2 MiB is sent as several, one after the other, within the one timeout.
 ///
 /// ```
 /// use redspan::export::{OtlpSettings, OtlpSink, SpanSink};
@@ -60,18 +63,31 @@ impl SpanSink for OtlpSink {
     }
 
     fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) -> Result<(), ExportError> {
-        let spans = batch.len();
-        let sent = if self.exporter.speaks_json() {
-            let resource = (&self.resource).into();
-            let resource_spans = group_spans_by_resource_and_scope(batch, &resource);
-            self.exporter.send(&ExportTraceServiceRequest { resource_spans }, timeout)
-        } else {
+        let deadline = self.exporter.begin(timeout);
+        let mut outcome = Outcome::default();
+        let mut waiting = vec![batch];
+        while let Some(mut batch) = waiting.pop() {
+            let spans = batch.len();
             let body = encode::request(&batch, &self.resource, self.length + self.length / 8);
+            if body.len() > MAX_REQUEST && spans > 1 {
+                let rest = batch.split_off(spans / 2);
+                waiting.extend([rest, batch]);
+                continue;
+            }
             self.length = body.len();
-            drop(batch);
-            self.exporter.send_encoded(body.into(), timeout)
-        };
-        self.result(sent, spans)
+            let sent = if self.exporter.speaks_json() {
+                // It was only to know how long it is.
+                drop(body);
+                let resource = (&self.resource).into();
+                let resource_spans = group_spans_by_resource_and_scope(batch, &resource);
+                self.exporter.send(ExportTraceServiceRequest { resource_spans }, deadline)
+            } else {
+                drop(batch);
+                self.exporter.send_encoded(body.into(), deadline)
+            };
+            outcome.add(self.result(sent, spans), spans);
+        }
+        outcome.whole()
     }
 
     fn shutdown(&mut self, _timeout: Duration) {
@@ -87,10 +103,50 @@ impl BytesSink for OtlpSink {
     }
 
     fn export_bytes(&mut self, batch: &mut Encoded, timeout: Duration) -> Result<(), ExportError> {
-        let spans = batch.spans.len();
-        let request = encode::request_of_bytes(batch, &self.resource);
-        let sent = self.exporter.send_encoded(request, timeout);
-        self.result(sent, spans)
+        let deadline = self.exporter.begin(timeout);
+        let mut outcome = Outcome::default();
+        let mut some = Encoded::default();
+        loop {
+            let (spans, all) = (batch.count_within(MAX_REQUEST), batch.spans.len());
+            let part = match spans < all {
+                true => {
+                    batch.move_first(spans, &mut some);
+                    &mut some
+                }
+                false => &mut *batch,
+            };
+            let request = encode::request_of_bytes(part, &self.resource);
+            let sent = self.exporter.send_encoded(request, deadline);
+            outcome.add(self.result(sent, spans), spans);
+            if spans == all {
+                return outcome.whole();
+            }
+            some.truncate(0);
+        }
+    }
+}
+
+/// What came of the requests of a batch.
+#[derive(Default)]
+struct Outcome {
+    spans: usize,
+    lost: usize,
+    /// Of the first that was not taken, or not wholly.
+    trouble: Option<ExportError>,
+}
+
+impl Outcome {
+    fn add(&mut self, result: Result<(), ExportError>, spans: usize) {
+        self.spans += spans;
+        if let Err(error) = result {
+            self.lost += error.lost.unwrap_or(spans);
+            self.trouble.get_or_insert(error);
+        }
+    }
+
+    fn whole(self) -> Result<(), ExportError> {
+        let lost = (self.lost < self.spans).then_some(self.lost);
+        self.trouble.map_or(Ok(()), |error| Err(ExportError { lost, ..error }))
     }
 }
 

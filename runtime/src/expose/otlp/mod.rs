@@ -13,6 +13,7 @@ use crate::metrics::conventions;
 use crate::metrics::labels::SCOPE_LABELS;
 use crate::metrics::snapshot::{Attributes, Family, Series, Snapshot};
 use crate::metrics::store::Kind;
+use crate::otlp::MAX_REQUEST;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueKind;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -24,8 +25,9 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::transform::common::tonic::{
     Attributes as ProtoAttributes, ResourceAttributesWithSchema,
 };
-use points::Points;
+use points::{Maker, Points};
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Name and version.
@@ -54,33 +56,57 @@ impl Encoder {
         }
     }
 
-    /// The request, how many points it has, and what is to be remembered if it is taken.
+    /// Hands the requests and how many points each has to `send`, which says whether it was taken: one after the
+    /// other, so that there is never more than one of them. What was taken is to be remembered.
     fn encode(
         &self,
         snapshot: &Snapshot,
         state: &SentState,
-    ) -> (ExportMetricsServiceRequest, usize, Draft) {
+        mut send: impl FnMut(ExportMetricsServiceRequest, usize) -> bool,
+    ) -> Draft {
         let mut draft = Draft::of(snapshot);
-        let mut scopes: BTreeMap<Scope, Vec<Metric>> = BTreeMap::new();
-        let mut count = 0;
+        let mut part = Part::default();
+        let mut send = |part: &mut Part, draft: &mut Draft| {
+            let Part { scopes, points, .. } = mem::take(part);
+            draft.sent(send(self.request(scopes), points));
+        };
         for family in &snapshot.families {
             let mut by_scope: BTreeMap<Scope, Vec<&Series>> = BTreeMap::new();
             for series in &family.series {
                 by_scope.entry(scope_of(series)).or_default().push(series);
             }
             let delta = self.is_delta(family);
+            let maker = Maker { family, started: self.started, time: snapshot.time, delta };
             for (scope, series) in by_scope {
-                let mut points = Points::new(self.started, snapshot.time, delta);
+                let head = head_bytes(&scope, family);
+                let mut points = Points::default();
                 for series in series {
-                    points.add(family, series, state, &mut draft);
+                    let (point, said) = maker.point(series, state);
+                    if let Some(point) = point {
+                        let bytes = point.bytes();
+                        if !part.has_room(head + bytes) {
+                            part.add(&scope, metrics_of(family, mem::take(&mut points), delta));
+                            send(&mut part, &mut draft);
+                        }
+                        if points.len() == 0 {
+                            part.bytes += head;
+                        }
+                        part.bytes += bytes;
+                        part.points += 1;
+                        points.push(point);
+                    }
+                    if let Some(said) = said {
+                        draft.note(family, series, said);
+                    }
                 }
-                count += points.len();
-                if points.len() > 0 {
-                    let metrics = scopes.entry(scope).or_default();
-                    metrics.extend(metrics_of(family, points, delta));
-                }
+                part.add(&scope, metrics_of(family, points, delta));
             }
         }
+        send(&mut part, &mut draft);
+        draft
+    }
+
+    fn request(&self, scopes: BTreeMap<Scope, Vec<Metric>>) -> ExportMetricsServiceRequest {
         let scope_metrics = scopes
             .into_iter()
             .map(|((name, version), metrics)| ScopeMetrics {
@@ -94,7 +120,7 @@ impl Encoder {
             scope_metrics,
             schema_url: self.schema_url.clone(),
         };
-        (ExportMetricsServiceRequest { resource_metrics: vec![resource] }, count, draft)
+        ExportMetricsServiceRequest { resource_metrics: vec![resource] }
     }
 
     fn is_delta(&self, family: &Family) -> bool {
@@ -107,6 +133,37 @@ impl Encoder {
                 Temporality::LowMemory => !family.observed,
             }
     }
+}
+
+/// What one request will say.
+#[derive(Default)]
+struct Part {
+    scopes: BTreeMap<Scope, Vec<Metric>>,
+    points: usize,
+    bytes: usize,
+}
+
+impl Part {
+    /// Whether so much more may come. What is longer alone than a request may be is sent alone: if it is refused
+    /// it costs nobody else.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.points == 0 || self.bytes + bytes <= MAX_REQUEST
+    }
+
+    fn add(&mut self, scope: &Scope, metrics: Vec<Metric>) {
+        if !metrics.is_empty() {
+            self.scopes.entry(scope.clone()).or_default().extend(metrics);
+        }
+    }
+}
+
+/// What a metric takes beside its points, at most, if it begins a scope.
+fn head_bytes(scope: &Scope, family: &Family) -> usize {
+    /// Numbers and lengths of the fields.
+    const FIELDS: usize = 64;
+    let (name, version) = scope;
+    let metric = family.otel_name.len() + family.help.len() + family.unit.len();
+    FIELDS + name.len() + version.len() + metric
 }
 
 /// One metric; two if a histogram's buckets were laid out anew.

@@ -1,6 +1,6 @@
 //! The points of one metric.
 
-use super::sent::{Before, Draft, SentState, shown};
+use super::sent::{Before, Said, SentState, shown};
 use super::{attributes, nanos};
 use crate::exemplar::Exemplar;
 use crate::metrics::exponential::{Exponential, Range};
@@ -12,85 +12,108 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Exemplar as ProtoExemplar, ExponentialHistogramDataPoint, HistogramDataPoint, NumberDataPoint,
     exemplar, number_data_point,
 };
+use prost::encoding::message;
 use std::time::SystemTime;
 
-pub(super) struct Points {
-    started: SystemTime,
+/// What makes points of a metric's series.
+pub(super) struct Maker<'a> {
+    pub(super) family: &'a Family,
+    pub(super) started: SystemTime,
     /// When it was begun to read: a series may have begun meanwhile.
-    time: SystemTime,
-    delta: bool,
+    pub(super) time: SystemTime,
+    pub(super) delta: bool,
+}
+
+pub(super) enum Point {
+    Number(NumberDataPoint),
+    Histogram(HistogramDataPoint),
+    Exponential(ExponentialHistogramDataPoint),
+}
+
+impl Point {
+    /// How long it is in its metric.
+    pub(super) fn bytes(&self) -> usize {
+        // Each has the same number there.
+        const FIELD: u32 = 1;
+        match self {
+            Point::Number(point) => message::encoded_len(FIELD, point),
+            Point::Histogram(point) => message::encoded_len(FIELD, point),
+            Point::Exponential(point) => message::encoded_len(FIELD, point),
+        }
+    }
+}
+
+/// Of one metric, by their kinds.
+#[derive(Default)]
+pub(super) struct Points {
     pub(super) numbers: Vec<NumberDataPoint>,
     pub(super) histograms: Vec<HistogramDataPoint>,
     pub(super) exponentials: Vec<ExponentialHistogramDataPoint>,
 }
 
 impl Points {
-    pub(super) fn new(started: SystemTime, time: SystemTime, delta: bool) -> Self {
-        Points {
-            started,
-            time,
-            delta,
-            numbers: Vec::new(),
-            histograms: Vec::new(),
-            exponentials: Vec::new(),
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.numbers.len() + self.histograms.len() + self.exponentials.len()
     }
 
-    pub(super) fn add(
-        &mut self,
-        family: &Family,
+    pub(super) fn push(&mut self, point: Point) {
+        match point {
+            Point::Number(point) => self.numbers.push(point),
+            Point::Histogram(point) => self.histograms.push(point),
+            Point::Exponential(point) => self.exponentials.push(point),
+        }
+    }
+}
+
+impl Maker<'_> {
+    /// The point, unless there is nothing new, and what to remember of it.
+    pub(super) fn point(
+        &self,
         series: &Series,
         state: &SentState,
-        draft: &mut Draft,
-    ) {
-        let before = state.before(family, series);
+    ) -> (Option<Point>, Option<Said>) {
+        let before = state.before(self.family, series);
         let since = series.since.unwrap_or(self.started);
         // A difference begins where the last one that was taken ended.
-        let start = match before.and(state.time).filter(|_| self.delta) {
-            Some(last) => last.max(since),
+        let start = match before.filter(|_| self.delta) {
+            Some(last) => last.time.max(since),
             None => since,
         };
         match &series.value {
             Value::Counter { value, exemplar } => {
-                let (news, all) = Before::news(before, exemplar.iter().copied());
-                draft.note(family, series, Some(*value), None, all);
+                let (news, exemplars) = Before::news(before, exemplar.iter().copied());
+                let said = Said { number: Some(*value), held: None, exemplars };
                 let earlier = before.and_then(|it| it.number).filter(|_| self.delta);
                 let value = earlier.map_or(*value, |earlier| less(*value, earlier));
-                if earlier.is_none() || value.as_f64() != 0.0 || !news.is_empty() {
-                    self.number(series, start, value, news);
-                }
+                let is_new = earlier.is_none() || value.as_f64() != 0.0 || !news.is_empty();
+                (is_new.then(|| self.number(series, start, value, news)), Some(said))
             }
-            Value::UpDown(value) => self.number(series, since, *value, Vec::new()),
+            Value::UpDown(value) => (Some(self.number(series, since, *value, Vec::new())), None),
             Value::Gauge(value) => {
-                self.number(series, since, Number::Real(*value), Vec::new());
+                (Some(self.number(series, since, Number::Real(*value), Vec::new())), None)
             }
             Value::Histogram(buckets) => {
-                let (news, all) = Before::news(before, shown(&buckets.exemplars));
+                let (news, exemplars) = Before::news(before, shown(&buckets.exemplars));
                 let earlier = before.and_then(|it| it.held.as_ref()).filter(|_| self.delta);
                 let held = earlier.map_or_else(
                     || buckets.held.clone(),
                     |earlier| since_then(&buckets.held, earlier),
                 );
                 let kept = self.delta.then(|| buckets.held.clone());
-                draft.note(family, series, None, kept, all);
-                if earlier.is_none() || held.count() != 0 || !news.is_empty() {
-                    self.histogram(series, start, held, news);
-                }
+                let said = Said { number: None, held: kept, exemplars };
+                let is_new = earlier.is_none() || held.count() != 0 || !news.is_empty();
+                (is_new.then(|| self.histogram(series, start, held, news)), Some(said))
             }
         }
     }
 
     fn number(
-        &mut self,
+        &self,
         series: &Series,
         start: SystemTime,
         value: Number,
         exemplars: Vec<Exemplar>,
-    ) {
+    ) -> Point {
         let value = match value {
             Number::Whole(value) => {
                 number_data_point::Value::AsInt(i64::try_from(value).unwrap_or(i64::MAX))
@@ -98,30 +121,30 @@ impl Points {
             Number::Signed(value) => number_data_point::Value::AsInt(value),
             Number::Real(value) => number_data_point::Value::AsDouble(value),
         };
-        self.numbers.push(NumberDataPoint {
+        Point::Number(NumberDataPoint {
             attributes: attributes(series),
             start_time_unix_nano: nanos(start),
             time_unix_nano: nanos(self.time.max(start)),
             exemplars: exemplars.into_iter().map(proto).collect(),
             flags: 0,
             value: Some(value),
-        });
+        })
     }
 
     fn histogram(
-        &mut self,
+        &self,
         series: &Series,
         start: SystemTime,
         held: Distribution,
         exemplars: Vec<Exemplar>,
-    ) {
+    ) -> Point {
         let (start_time_unix_nano, time_unix_nano) = (nanos(start), nanos(self.time.max(start)));
         let exemplars = exemplars.into_iter().map(proto).collect();
         let attributes = attributes(series);
         let (count, sum) = (held.count(), Some(held.sum()));
         match held {
             Distribution::Explicit { bounds, counts, .. } => {
-                self.histograms.push(HistogramDataPoint {
+                Point::Histogram(HistogramDataPoint {
                     attributes,
                     start_time_unix_nano,
                     time_unix_nano,
@@ -134,11 +157,11 @@ impl Points {
                     flags: 0,
                     min: None,
                     max: None,
-                });
+                })
             }
             Distribution::Exponential(held) => {
                 let Exponential { scale, zero, positive, negative, .. } = *held;
-                self.exponentials.push(ExponentialHistogramDataPoint {
+                Point::Exponential(ExponentialHistogramDataPoint {
                     attributes,
                     start_time_unix_nano,
                     time_unix_nano,
@@ -153,7 +176,7 @@ impl Points {
                     min: None,
                     max: None,
                     zero_threshold: 0.0,
-                });
+                })
             }
         }
     }

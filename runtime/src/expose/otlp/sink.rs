@@ -21,6 +21,10 @@ use std::time::{Duration, Instant, SystemTime};
 /// answer gets lost after the receiver has taken the points it says them again; totals are free of
 /// that.)
 ///
+/// A receiver takes a request of at most 4 MiB unless it is told otherwise, so what would be longer than
+/// 2 MiB is sent as several, one after the other, within the one timeout: what becomes of one is not what
+/// becomes of the others.
+///
 /// ```
 /// use redspan::export::{OtlpMetrics, OtlpSettings, Signal};
 ///
@@ -89,28 +93,37 @@ impl MetricSink for OtlpMetrics {
     }
 
     fn export(&mut self, snapshot: &Snapshot, timeout: Duration) {
-        let Some(encoder) = &self.encoder else { return };
-        let (request, points, draft) = encoder.encode(snapshot, &self.state);
-        match self.exporter.send(&request, timeout) {
-            Sent::Taken => {
-                self.state.taken(draft);
-                count(points, None);
-            }
-            Sent::Partly { rejected, message } => {
-                // What it refused it would refuse again.
-                self.state.taken(draft);
-                count(points.saturating_sub(rejected), None);
-                if rejected > 0 {
-                    count(rejected, Some("rejected"));
-                    self.failed(
-                        "rejected",
-                        &format!("{rejected} of {points} points were rejected: {message}"),
-                    );
+        let OtlpMetrics { exporter, encoder: Some(encoder), state, .. } = self else { return };
+        let deadline = exporter.begin(timeout);
+        let (mut all, mut lost, mut trouble) = (0, 0, None);
+        let draft = encoder.encode(snapshot, state, |request, points| {
+            let sent = exporter.send(request, deadline);
+            // What it refused it would refuse again.
+            let taken = !matches!(sent, Sent::Failed(_));
+            let (missing, kind, message) = match sent {
+                Sent::Taken => (0, "", String::new()),
+                Sent::Partly { rejected, message } => {
+                    (rejected.min(points), "rejected", format!("rejected: {message}"))
                 }
+                Sent::Failed(failure) => (points, failure.kind, failure.message),
+            };
+            (all, lost) = (all + points, lost + missing);
+            if taken {
+                count(points - missing, None);
             }
-            Sent::Failed(failure) => {
-                count(points, Some(failure.kind));
-                self.failed(failure.kind, &failure.message);
+            if missing > 0 || !taken {
+                count(missing, Some(kind));
+                trouble.get_or_insert((kind, message));
+            }
+            taken
+        });
+        state.settle(draft);
+        if let Some((kind, message)) = trouble {
+            match lost < all {
+                true => {
+                    self.failed(kind, &format!("{lost} of {all} points were not taken: {message}"));
+                }
+                false => self.failed(kind, &message),
             }
         }
     }

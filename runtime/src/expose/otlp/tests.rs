@@ -18,6 +18,22 @@ fn gather(store: &Store) -> Snapshot {
     Snapshot::gather(store, &Identity { service_name: "shop".into(), ..Identity::default() })
 }
 
+/// The only request, how many points it has, and what is to be remembered if it is `taken`.
+fn encode(
+    encoder: &Encoder,
+    snapshot: &Snapshot,
+    state: &SentState,
+    taken: bool,
+) -> (ExportMetricsServiceRequest, usize, Draft) {
+    let mut requests = Vec::new();
+    let draft = encoder.encode(snapshot, state, |request, points| {
+        requests.push((request, points));
+        taken
+    });
+    let [(request, points)] = requests.try_into().expect("one is enough");
+    (request, points, draft)
+}
+
 fn metrics(request: &ExportMetricsServiceRequest) -> BTreeMap<String, Metric> {
     let scopes = &request.resource_metrics[0].scope_metrics;
     scopes
@@ -46,10 +62,8 @@ fn differences_are_taken_to_what_was_taken() {
     let mut step = |taken: bool| {
         counter.increment(3);
         histogram.record(0.5);
-        let (request, _, draft) = encoder.encode(&gather(&store), &state);
-        if taken {
-            state.taken(draft);
-        }
+        let (request, _, draft) = encode(&encoder, &gather(&store), &state, taken);
+        state.settle(draft);
         let metrics = metrics(&request);
         let (sum, value) = sum(&metrics["c"]);
         assert_eq!(sum.aggregation_temporality, AggregationTemporality::Delta as i32);
@@ -79,9 +93,9 @@ fn nothing_new_is_no_point() {
     store.up_down(&Key::from_name("u")).unwrap().add(-2);
     let encoder = encoder(Temporality::Delta);
     let mut state = SentState::default();
-    let (_, _, draft) = encoder.encode(&gather(&store), &state);
-    state.taken(draft);
-    let (request, _, _) = encoder.encode(&gather(&store), &state);
+    let (_, _, draft) = encode(&encoder, &gather(&store), &state, true);
+    state.settle(draft);
+    let (request, _, _) = encode(&encoder, &gather(&store), &state, true);
     let metrics = metrics(&request);
     assert!(!metrics.contains_key("c"));
     assert!(metrics.contains_key("g"));
@@ -98,7 +112,7 @@ fn scopes_and_typed_attributes_are_those_of_opentelemetrys_api() {
     let typed = || Some(Box::from([opentelemetry::KeyValue::new("port", 5432)]));
     store.series::<crate::metrics::series::Counter>(&key, typed).unwrap().add(1);
     let (request, points, _) =
-        encoder(Temporality::Cumulative).encode(&gather(&store), &SentState::default());
+        encode(&encoder(Temporality::Cumulative), &gather(&store), &SentState::default(), true);
     let resource = &request.resource_metrics[0];
     assert_eq!(resource.resource.as_ref().unwrap().attributes[0].key, "service.name");
     let scope = resource.scope_metrics.iter().find(|it| it.scope.as_ref().unwrap().name == "db");
@@ -126,7 +140,7 @@ fn an_exponential_histogram_stays_one() {
         histogram.record(value);
     }
     let (request, _, _) =
-        encoder(Temporality::Cumulative).encode(&gather(&store), &SentState::default());
+        encode(&encoder(Temporality::Cumulative), &gather(&store), &SentState::default(), true);
     let metric = &metrics(&request)["e"];
     assert_eq!(metric.unit, "s");
     let Some(metric::Data::ExponentialHistogram(held)) = &metric.data else { panic!() };
@@ -142,7 +156,7 @@ fn a_series_that_a_collector_begins_while_it_is_looked_at_ends_no_earlier() {
         values.counter("looked.at").set_u64(5);
     });
     let encoder = encoder(Temporality::Cumulative);
-    let (request, _, _) = encoder.encode(&gather(Store::global()), &SentState::default());
+    let (request, _, _) = encode(&encoder, &gather(Store::global()), &SentState::default(), true);
     collecting.stop();
     let metrics = metrics(&request);
     let (sum, value) = sum(&metrics["looked.at"]);
@@ -157,8 +171,84 @@ fn a_label_that_comes_twice_is_one_attribute() {
     let key = Key::from_parts("c", &[("a", "1"), ("b", "2"), ("a", "3")]);
     store.counter(&key).unwrap().increment(1);
     let encoder = encoder(Temporality::Cumulative);
-    let (request, _, _) = encoder.encode(&gather(&store), &SentState::default());
+    let (request, _, _) = encode(&encoder, &gather(&store), &SentState::default(), true);
     let metrics = metrics(&request);
     let shown = sum(&metrics["c"]).0.data_points[0].attributes.clone();
     assert_eq!(shown, [text("a", "1"), text("b", "2")], "the first, as on a page");
+}
+
+/// A counter whose points fill three requests and some more, one of one point, and a histogram.
+fn many(store: &Store) -> (Vec<String>, impl Fn(&Store)) {
+    let labels: Vec<String> = (0..140).map(|at| format!("{at:0>50000}")).collect();
+    let of = labels.clone();
+    let step = move |store: &Store| {
+        for label in &of {
+            store.counter(&Key::from_parts("c", &[("l", label.clone())])).unwrap().increment(1);
+        }
+        store.counter(&Key::from_name("d")).unwrap().increment(1);
+        store.histogram(&Key::from_name("h")).unwrap().record(0.5);
+    };
+    step(store);
+    (labels, step)
+}
+
+/// By metric and first attribute: value or count, start and end.
+fn told(request: &ExportMetricsServiceRequest) -> BTreeMap<String, (i64, u64, u64)> {
+    let mut all = BTreeMap::new();
+    let scopes = &request.resource_metrics[0].scope_metrics;
+    for metric in scopes.iter().flat_map(|scope| &scope.metrics) {
+        let label = |attributes: &[KeyValue]| format!("{}{:?}", metric.name, attributes.first());
+        match &metric.data {
+            Some(metric::Data::Sum(held)) => {
+                assert_eq!(held.aggregation_temporality, AggregationTemporality::Delta as i32);
+                for point in &held.data_points {
+                    let Some(Point::AsInt(value)) = point.value else { panic!("{point:?}") };
+                    let times = (point.start_time_unix_nano, point.time_unix_nano);
+                    all.insert(label(&point.attributes), (value, times.0, times.1));
+                }
+            }
+            Some(metric::Data::Histogram(held)) => {
+                let point = &held.data_points[0];
+                let times = (point.start_time_unix_nano, point.time_unix_nano);
+                all.insert(label(&point.attributes), (point.count as i64, times.0, times.1));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn of_several_requests_only_those_that_were_not_taken_are_told_again() {
+    let store = Store::scoped();
+    let (labels, step) = many(&store);
+    let encoder = encoder(Temporality::Delta);
+    let mut state = SentState::default();
+    // In each round another one is refused, and once all are.
+    let mut sums: BTreeMap<String, (i64, u64)> = BTreeMap::new();
+    let rounds = 8;
+    for round in 0..rounds {
+        if round > 0 {
+            step(&store);
+        }
+        let mut requests = 0;
+        let draft = encoder.encode(&gather(&store), &state, |request, points| {
+            assert!(prost::Message::encoded_len(&request) <= MAX_REQUEST + 1_000, "{round}");
+            assert!(!request.resource_metrics[0].resource.as_ref().unwrap().attributes.is_empty());
+            let told = told(&request);
+            assert!(points >= told.len() && points > 0);
+            requests += 1;
+            let taken = round == rounds - 1 || (round != 5 && requests != round + 1);
+            for (series, (value, start, end)) in told.into_iter().filter(|_| taken) {
+                let (sum, last) = sums.entry(series).or_default();
+                assert!(*last == 0 || start == *last, "begins where the last one ended");
+                (*sum, *last) = (*sum + value, end);
+            }
+            taken
+        });
+        state.settle(draft);
+        assert!(requests == 4, "{requests}");
+    }
+    assert_eq!(sums.len(), labels.len() + 2);
+    assert!(sums.values().all(|(sum, _)| *sum == rounds), "each is told once");
 }

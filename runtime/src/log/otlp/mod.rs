@@ -21,7 +21,7 @@ use super::reminder::Reminder;
 use super::span_ids::Ids;
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
-use crate::otlp::{Exporter, Sent};
+use crate::otlp::{Exporter, MAX_REQUEST, Sent};
 use crate::quiet;
 
 /// How many bytes of records wait at most, whatever their number.
@@ -89,6 +89,18 @@ impl Record {
     fn bytes(&self) -> usize {
         OVERHEAD + self.message.len() + self.target.len() + self.fields.bytes()
     }
+}
+
+/// Takes the first records out, as many as one request may have, and one at least.
+fn first(batch: &mut Vec<Record>) -> Vec<Record> {
+    let mut bytes = 0;
+    let fits = |record: &&Record| {
+        bytes += record.bytes();
+        bytes <= MAX_REQUEST
+    };
+    let count = batch.iter().take_while(fits).count().max(1).min(batch.len());
+    let rest = batch.split_off(count);
+    mem::replace(batch, rest)
 }
 
 /// Where records go. The thread starts with the first one and ends when this is dropped.
@@ -252,29 +264,31 @@ impl Shared {
         let resource = encode::resource(resource.as_ref());
         let (mut failing, mut finished) = (false, 0);
         while let Some(next) = self.next(mem::take(&mut finished)) {
-            let (batch, batches) = match next {
+            let (mut batch, batches) = match next {
                 Next::Send(batch, batches) => (batch, batches),
                 Next::Ring(reminder) => {
                     self.bell.remind_again(quiet::aloud(|| reminder.ring()));
                     continue;
                 }
             };
-            let count = batch.len() as u64;
-            let request = encode::request(&resource, batch);
-            let lost = match exporter.send(&request, batches.timeout) {
-                Sent::Taken => {
-                    failing = false;
-                    0
-                }
-                Sent::Partly { rejected, message } => {
-                    self.complain(&mut failing, &format!("{rejected} were rejected: {message}"));
-                    (rejected as u64).min(count)
-                }
-                Sent::Failed(failure) => {
-                    self.complain(&mut failing, &failure.to_string());
-                    count
-                }
-            };
+            let (count, mut lost, mut well) = (batch.len() as u64, 0, true);
+            let deadline = exporter.begin(batches.timeout);
+            while !batch.is_empty() {
+                let some = first(&mut batch);
+                let sending = some.len() as u64;
+                let (missing, problem) =
+                    match exporter.send(encode::request(&resource, some), deadline) {
+                        Sent::Taken => continue,
+                        Sent::Partly { rejected, message } => {
+                            (rejected as u64, format!("{rejected} were rejected: {message}"))
+                        }
+                        Sent::Failed(failure) => (sending, failure.to_string()),
+                    };
+                self.complain(&mut failing, &problem);
+                lost += missing.min(sending);
+                well = false;
+            }
+            failing &= !well;
             self.written.fetch_add(count - lost, Relaxed);
             self.dropped.fetch_add(lost, Relaxed);
             finished = count;

@@ -128,7 +128,7 @@ impl Encoded {
     }
 
     /// Leaves the first `count`.
-    pub(super) fn truncate(&mut self, count: usize) {
+    pub(in crate::span) fn truncate(&mut self, count: usize) {
         let mut left = self.length(count);
         self.spans.truncate(count);
         for _ in 0..self.pieces.len() {
@@ -164,8 +164,16 @@ impl Encoded {
         Some(taken)
     }
 
+    /// How many of the first are so long together at most; one, whatever its length, unless there is none.
+    #[cfg(feature = "otlp")]
+    pub(in crate::span) fn count_within(&self, mut bytes: usize) -> usize {
+        let fits = |length| bytes.checked_sub(length).map(|left| bytes = left);
+        let count = self.spans.iter().map(|span| span.length).map_while(fits).count();
+        count.max(1).min(self.spans.len())
+    }
+
     /// Moves the first `count` behind those of `to`.
-    pub(super) fn move_first(&mut self, count: usize, to: &mut Encoded) {
+    pub(in crate::span) fn move_first(&mut self, count: usize, to: &mut Encoded) {
         to.spare_to(self);
         to.close();
         let mut left = self.length(count);
