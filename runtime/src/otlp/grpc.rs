@@ -175,6 +175,7 @@ impl<R: Request> Decoder for Response<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::otlp::Sent;
 
     #[test]
     fn every_code_has_a_kind() {
@@ -209,6 +210,19 @@ mod tests {
         }
         for code in [Code::Internal, Code::InvalidArgument, Code::ResourceExhausted] {
             assert!(!again(&Status::new(code, "x")), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_for_good_whoever_it_is_too_long_for() {
+        for (limit, expected) in [(MAX_ANSWER, "answer"), (4 << 20, "rejected")] {
+            let text = format!(
+                "Error, decoded message length too large: found 5000000 bytes, the limit is: {limit} bytes"
+            );
+            let Attempt::Done(Sent::Failed(failure)) = refused(&Status::out_of_range(text)) else {
+                panic!("it is not tried again");
+            };
+            assert_eq!(failure.kind, expected, "{failure}");
         }
     }
 }

@@ -273,6 +273,19 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn as_many_are_counted_as_fit_and_one_at_least() {
+        let mut encoded = Encoded::default();
+        assert_eq!(encoded.count_within(100), 0);
+        for length in [40, 0, 60, 1, 200] {
+            encoded.write(None, |bytes| bytes.resize(bytes.len() + length, 7));
+        }
+        for (bytes, count) in [(0, 1), (39, 1), (40, 2), (99, 2), (100, 3), (300, 4), (301, 5)] {
+            assert_eq!(encoded.count_within(bytes), count, "{bytes}");
+        }
+    }
+
     #[test]
     fn memory_goes_round() {
         let (mut filling, mut queue, mut sending) =
