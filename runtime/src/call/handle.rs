@@ -62,7 +62,7 @@ impl CurrentSpan {
         attributes: impl IntoIterator<Item = KeyValue>,
     ) -> &Self {
         if self.is_recording() {
-            self.context.span().add_event(name, attributes.into_iter().collect());
+            self.event(name.into(), attributes.into_iter().collect());
         }
         self
     }
@@ -100,11 +100,14 @@ impl CurrentSpan {
     pub fn record_error(&self, error: &(dyn Error + 'static)) -> &Self {
         if self.is_recording() {
             // Rendered before the span is locked: rendering is user code.
-            let about = classify::described("", error).about();
-            let at = clock::system_time(clock::now());
-            self.context.span().add_event_with_timestamp("exception", at, about);
+            self.event("exception".into(), classify::described("", error).about());
         }
         self
+    }
+
+    fn event(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+        let at = clock::system_time(clock::now());
+        late::add_event(&self.context.span(), name, at, attributes);
     }
 
     /// Whether what is written here is kept.
