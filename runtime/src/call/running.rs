@@ -112,7 +112,8 @@ impl Running {
         }
     }
 
-    /// Whether nobody but us is told of a call of `site` before its body runs.
+    /// Whether a call of `site` begins with no more than its count and its span: no subscriber wants a span of it,
+    /// nobody watches calls, and no testing scope is open.
     #[inline]
     pub(super) fn is_plain(site: &'static CallSite) -> bool {
         site.is_unwanted() && !watch::any() && !scope::any_open()

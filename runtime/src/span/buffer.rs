@@ -27,8 +27,8 @@ pub(super) struct Buffer {
 struct Held {
     records: Vec<Record>,
     /// Records that are done, for what memory they have: the thread which bought it has it again, one with
-    /// each span that it adds which has some. Were it the pipeline, both would wait for each other in the
-    /// allocator; came they faster than they are used, the thread would let them go, and buy new ones.
+    /// each span that it adds which has some. If the pipeline freed it, both would wait for each other in the
+    /// allocator; if it came back faster than it is used, the thread would free it, and buy new memory.
     done: Vec<Record>,
 }
 
