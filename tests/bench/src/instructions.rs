@@ -34,21 +34,21 @@ pub(crate) fn counted_run(scenario: &Scenario, running: &scenario::Running, call
 /// glibc. Under valgrind the clock is read without the processor's counter, which is dearer by about a
 /// hundred instructions a call than what runs outside.
 const CEILINGS: &[(&str, u64)] = &[
-    ("redspan-metrics", 600),
-    ("redspan-unsampled-nested", 655),
-    ("redspan-unsampled-root", 1_585),
-    ("redspan-sampled-root", 2_350),
-    ("redspan-sampled-5-deep", 2_180),
-    ("redspan-tail-root", 2_350),
-    ("redspan-1-field", 2_950),
-    ("redspan-4-fields", 3_600),
-    ("redspan-error", 5_450),
-    ("redspan-async-1", 2_660),
-    ("redspan-async-10", 8_250),
-    ("redspan-line", 4_160),
-    ("redspan-init-line", 4_830),
-    ("redspan-logger-line", 5_900),
-    ("redspan-scope-line", 5_740),
+    ("redspan-metrics", 460),
+    ("redspan-unsampled-nested", 515),
+    ("redspan-unsampled-root", 1_450),
+    ("redspan-sampled-root", 2_165),
+    ("redspan-sampled-5-deep", 1_990),
+    ("redspan-tail-root", 2_165),
+    ("redspan-1-field", 2_760),
+    ("redspan-4-fields", 3_205),
+    ("redspan-error", 5_100),
+    ("redspan-async-1", 2_545),
+    ("redspan-async-10", 8_070),
+    ("redspan-line", 4_150),
+    ("redspan-init-line", 4_400),
+    ("redspan-logger-line", 5_460),
+    ("redspan-scope-line", 5_295),
 ];
 
 /// Instructions a call of the scenarios whose name contains `only`; `hold` makes one over its ceiling

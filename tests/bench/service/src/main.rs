@@ -7,6 +7,7 @@
 //! cargo run --release -p service                      the table, in about ten minutes
 //! cargo run --release -p service -- --rounds 3        a quick look
 //! cargo run --release -p service -- --only redspan --store memory --lines off --requests 20000
+//! cargo run --release -p service -- --rate 6000       so many requests a second, however fast they are answered
 //! SERVICE_UNDER='perf record -g -o /tmp/perf.data' cargo run --release -p service -- --rounds 1 …
 //! ```
 //!
@@ -23,6 +24,8 @@
 //!   own. The service is a fresh process in each round.
 //! * **CPU** is that of the service's process, all threads (`getrusage`), from one flush of its telemetry to
 //!   the next: what the measured requests recorded is encoded, sent and answered within.
+//! * The load waits for each answer, so the slower service has less traffic, and pays for waking processes
+//!   that sleep more. With `--rate` all have the same traffic; the load then keeps a core busy.
 //! * Rounds are interleaved: in each, every service has its turn, in an order that rotates. Ratios and
 //!   differences are taken within a round, against the bare service of that round, which runs at the
 //!   round's beginning and end: `bare again` is the second one against the first, and shows what the numbers of
