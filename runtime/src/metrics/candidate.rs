@@ -130,9 +130,10 @@ pub(crate) fn may_be_locked(span: &SpanRef<'_>) -> bool {
 #[cold]
 fn is_locked(span: &SpanRef<'_>) -> bool {
     // What a mutex says of itself is the one way to ask without waiting. `inner` comes last, behind all that
-    // others have written, and shows the span if nobody has it locked.
+    // others have written: none of bare ids, and the span itself if nobody has it locked.
     let shown = format!("{span:?}");
-    let locked = !shown.rsplit("inner: ").next().is_some_and(|inner| inner.contains("BoxedSpan"));
+    let is_free = |inner: &str| inner.starts_with("None") || inner.contains("BoxedSpan");
+    let locked = !shown.rsplit("inner: ").next().is_some_and(is_free);
     if !locked {
         ASKED.set(None);
     }
