@@ -107,6 +107,15 @@ impl Others {
             let _ = other.orders.send(Order::Send);
         }
     }
+
+    /// Gives each of them an order, and hears when it was carried out: nothing more comes after the last.
+    fn order(&self, order: impl Fn(Sender<()>) -> Order) -> Receiver<()> {
+        let (done, is_done) = channel();
+        for other in &self.each {
+            let _ = other.orders.send(order(done.clone()));
+        }
+        is_done
+    }
 }
 
 /// One of the others, on its thread.
@@ -186,32 +195,22 @@ impl SpanSink for FanOut {
 
     fn flush(&mut self, timeout: Duration) {
         let deadline = clock::deadline(timeout);
+        let done = self.others.order(|done| Order::Flush(timeout, done));
         self.first.flush(timeout);
-        self.wait(deadline, |done| Order::Flush(timeout, done));
+        wait(&done, deadline);
     }
 
     fn shutdown(&mut self, timeout: Duration) {
         let deadline = clock::deadline(timeout);
+        let done = self.others.order(|done| Order::Shutdown(timeout, done));
         self.first.shutdown(timeout);
-        self.wait(deadline, |done| Order::Shutdown(timeout, done));
+        wait(&done, deadline);
     }
 }
 
-impl FanOut {
-    /// Gives each of the others an order, and waits until all have carried it out or time is up.
-    fn wait(&self, deadline: Instant, order: impl Fn(Sender<()>) -> Order) {
-        let (done, is_done) = channel();
-        for other in &self.others.each {
-            let _ = other.orders.send(order(done.clone()));
-        }
-        drop(done);
-        for _ in &self.others.each {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if is_done.recv_timeout(left).is_err() {
-                return;
-            }
-        }
-    }
+/// Waits until all have carried out an order, or time is up.
+fn wait(done: &Receiver<()>, deadline: Instant) {
+    while done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
 }
 
 #[cfg(test)]
@@ -219,8 +218,15 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// Says what it is asked for.
-    struct Told(mpsc::Sender<&'static str>);
+    /// Says what it is asked for, and waits for what it is to hear then.
+    struct Told(mpsc::Sender<&'static str>, mpsc::Receiver<&'static str>);
+
+    impl Told {
+        fn of(&self, asked: &'static str) {
+            let _ = self.0.send(asked);
+            let _ = self.1.recv_timeout(Duration::from_secs(60));
+        }
+    }
 
     impl SpanSink for Told {
         fn describe(&self) -> String {
@@ -228,32 +234,40 @@ mod tests {
         }
 
         fn export(&mut self, _: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-            let _ = self.0.send("export");
+            self.of("export");
             Ok(())
         }
 
         fn flush(&mut self, _: Duration) {
-            let _ = self.0.send("flush");
+            self.of("flush");
         }
 
         fn shutdown(&mut self, _: Duration) {
-            let _ = self.0.send("shutdown");
+            self.of("shutdown");
         }
     }
 
     #[test]
-    fn each_is_asked_to_send_what_it_holds_back() {
-        let (first, of_first) = mpsc::channel();
-        let (other, of_other) = mpsc::channel();
+    fn each_is_asked_to_send_what_it_holds_back_and_none_waits_for_the_first() {
+        let (tell, told) = mpsc::channel();
+        let (go_on, first) = mpsc::channel();
+        let (_, other) = mpsc::channel();
         let stats = Arc::new(ExporterStats::new("told".into()));
-        let others: Vec<(Box<dyn SpanSink>, _)> = vec![(Box::new(Told(other)), stats)];
-        let mut all = FanOut::start(Box::new(Told(first)), others, Batching::default()).unwrap();
+        let others: Vec<(Box<dyn SpanSink>, _)> =
+            vec![(Box::new(Told(tell.clone(), other)), stats)];
+        let first = Box::new(Told(tell, first));
+        let mut all = FanOut::start(first, others, Batching::default()).unwrap();
         let limit = Duration::from_secs(60);
-        all.export(Vec::new(), limit).unwrap();
-        all.flush(limit);
-        all.shutdown(limit);
-        let heard = |of: mpsc::Receiver<_>| of.try_iter().collect::<Vec<_>>();
-        assert_eq!(heard(of_first), ["export", "flush", "shutdown"]);
-        assert_eq!(heard(of_other), ["flush", "shutdown"]);
+        let asked = thread::spawn(move || {
+            all.flush(limit);
+            all.shutdown(limit);
+        });
+        for asked in ["flush", "shutdown"] {
+            // Both, although the first is not done.
+            let both = [(); 2].map(|()| told.recv_timeout(limit / 2));
+            assert_eq!(both, [Ok(asked); 2]);
+            go_on.send(asked).unwrap();
+        }
+        asked.join().unwrap();
     }
 }
