@@ -60,12 +60,14 @@ fn thousands_of_series_arrive_as_totals_and_as_differences() {
     let test = "thousands_of_series_arrive_as_totals_and_as_differences";
     process::alone(test, &[], || {
         let [totals, differences, json] = [(); 3].map(|()| Receiver::start());
-        let as_json = OtlpSettings::http_for(Signal::Metrics, &json.http()).json();
+        let grpc = |to: &Receiver| OtlpSettings::grpc(&to.grpc()).timeout(LONG);
+        let as_json = OtlpSettings::http_for(Signal::Metrics, &json.http()).json().timeout(LONG);
         let telemetry = redspan::builder()
-            .metrics_to(OtlpMetrics::new(OtlpSettings::grpc(&totals.grpc())).unwrap())
-            .metrics_to(OtlpMetrics::new(OtlpSettings::grpc(&differences.grpc())).unwrap().delta())
+            .metrics_to(OtlpMetrics::new(grpc(&totals)).unwrap())
+            .metrics_to(OtlpMetrics::new(grpc(&differences)).unwrap().delta())
             .metrics_to(OtlpMetrics::new(as_json).unwrap())
             .metrics_every(LONG)
+            .metrics_timeout(LONG)
             .series_limit("visits", VISITORS)
             .logs(redspan::log::layer().with_writer(std::io::sink()))
             .install()
@@ -146,13 +148,18 @@ fn an_export_of_many_requests_has_one_deadline() {
             .unwrap();
         visit();
         assert!(telemetry.flush(LONG));
-        assert_eq!(receiver.requests(), 1, "the others found no time");
+        assert!(receiver.requests() <= 1, "the others found no time");
         receiver.behave(Behaviour::Take);
         visit();
-        assert!(telemetry.flush(LONG));
-        let points = receiver.take_points();
-        let visits = points.iter().filter(|point| point.name == "visits");
-        assert_eq!(visits.map(|point| point.value).sum::<f64>(), 2.0 * VISITORS as f64);
+        let mut visits = 0.0;
+        // What one export finds no time for on a slow machine the next ones send.
+        for _ in 0..10 {
+            assert!(telemetry.flush(LONG));
+            let points = receiver.take_points();
+            let of = points.iter().filter(|point| point.name == "visits");
+            visits += of.map(|point| point.value).sum::<f64>();
+        }
+        assert_eq!(visits, 2.0 * VISITORS as f64);
     });
 }
 
