@@ -411,7 +411,7 @@ impl Encoder for ToBytes {
             span.more(&extra.into());
         }
         let status = extra.map_or(&Status::Unset, |extra| &extra.status);
-        span.end_span(at, status, record.flags, *parent_is_remote);
+        span.end_span(at, status, record.end.flags, *parent_is_remote);
         *bytes = span.0;
     }
 }

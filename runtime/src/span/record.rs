@@ -134,6 +134,8 @@ pub(crate) struct End {
     pub(crate) outcome: Option<Outcome>,
     /// Where the call was counted.
     pub(crate) place: Place,
+    /// Of the span's context. Here, where there is room for them.
+    pub(crate) flags: TraceFlags,
 }
 
 /// A span that has ended.
@@ -141,7 +143,6 @@ pub(crate) struct End {
 pub(crate) struct Record {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
-    pub(crate) flags: TraceFlags,
     pub(crate) live: Live,
     pub(crate) end: End,
 }
@@ -277,7 +278,13 @@ impl Record {
         links.dropped_count = extra.dropped_links;
         SpanData {
             span_context: extra.stated.take().unwrap_or_else(|| {
-                SpanContext::new(self.trace_id, self.span_id, self.flags, false, TraceState::NONE)
+                SpanContext::new(
+                    self.trace_id,
+                    self.span_id,
+                    self.end.flags,
+                    false,
+                    TraceState::NONE,
+                )
             }),
             parent_span_id: live.parent,
             parent_span_is_remote: live.parent_is_remote,
@@ -354,7 +361,7 @@ mod tests {
     fn what_every_span_copies_is_small() {
         // Up to 128 bytes the compiler copies without a call.
         assert!(size_of::<Live>() <= 64, "{}", size_of::<Live>());
-        assert!(size_of::<Record>() <= 128, "{}", size_of::<Record>());
+        assert!(size_of::<Record>() <= 112, "{}", size_of::<Record>());
         assert!(size_of::<crate::span::Span>() <= 128, "{}", size_of::<crate::span::Span>());
     }
 }

@@ -178,9 +178,8 @@ impl Span {
         let mut record = || Record {
             trace_id: self.context.trace_id(),
             span_id: self.context.span_id(),
-            flags: self.context.trace_flags(),
             live: live.take(),
-            end: End { tick, outcome, place },
+            end: End { tick, outcome, place, flags: self.context.trace_flags() },
         };
         match to {
             Some(scope) => scope.take(record()),

@@ -86,9 +86,8 @@ mod tests {
         Record {
             trace_id: TraceId::from(1),
             span_id: SpanId::from(2),
-            flags: TraceFlags::SAMPLED,
             live,
-            end: End { tick, outcome: None, place: Place::default() },
+            end: End { tick, outcome: None, place: Place::default(), flags: TraceFlags::SAMPLED },
         }
     }
 

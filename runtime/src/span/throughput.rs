@@ -36,9 +36,13 @@ fn record(number: u64, fields: bool) -> Record {
     Record {
         trace_id: TraceId::from(u128::from(number) << 64 | 7),
         span_id: SpanId::from(number + 2),
-        flags: TraceFlags::SAMPLED,
         live,
-        end: End { tick, outcome: Some(Outcome::Ok), place: Place::default() },
+        end: End {
+            tick,
+            outcome: Some(Outcome::Ok),
+            place: Place::default(),
+            flags: TraceFlags::SAMPLED,
+        },
     }
 }
 

@@ -163,12 +163,12 @@ impl Dice {
         Record {
             trace_id: data.span_context.trace_id(),
             span_id: data.span_context.span_id(),
-            flags: data.span_context.trace_flags(),
             live,
             end: End {
                 tick: clock::now(),
                 outcome: of_site.then_some(outcome[self.up_to(3) as usize]),
                 place: Place::default(),
+                flags: data.span_context.trace_flags(),
             },
         }
     }

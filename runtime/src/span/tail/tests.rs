@@ -18,9 +18,13 @@ fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
     Record {
         trace_id: TraceId::from(trace),
         span_id: SpanId::from(id),
-        flags: TraceFlags::SAMPLED,
         live,
-        end: End { tick, outcome: Some(outcome), place: Default::default() },
+        end: End {
+            tick,
+            outcome: Some(outcome),
+            place: Default::default(),
+            flags: TraceFlags::SAMPLED,
+        },
     }
 }
 
