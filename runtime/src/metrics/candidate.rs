@@ -120,6 +120,15 @@ pub(crate) fn asked(span: Option<SpanId>) -> Option<SpanId> {
     ASKED.replace(span)
 }
 
+/// A span of ours is written to: if it is the one that was asked, that was all (OpenTelemetry's `set_attributes` asks
+/// first), and nobody need look whether it is locked.
+#[inline]
+pub(crate) fn written(span: SpanId) {
+    if ASKED.get() == Some(span) {
+        ASKED.set(None);
+    }
+}
+
 /// Whether this thread may be in the middle of rendering an error for the span, which OpenTelemetry does under the
 /// span's lock, after it has asked.
 #[inline]

@@ -213,6 +213,7 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().add_event_with_timestamp(name, at, attributes),
             State::Recording(live) => {
+                candidate::written(self.context.span_id());
                 live.extra().event(name.into(), at, attributes);
             }
             State::Silent => {}
@@ -248,6 +249,7 @@ impl opentelemetry::trace::Span for Span {
         match &mut self.state {
             State::View(of) => of.span().set_attribute(attribute),
             State::Recording(live) => {
+                candidate::written(self.context.span_id());
                 if !(FORWARDING.get() && live.holds(&attribute)) {
                     live.set(attribute);
                 }
