@@ -30,6 +30,15 @@ fn works() {
     }
 }
 
+/// Waits until the spans of all those calls are there.
+fn has_all(kept: &Kept, telemetry: &redspan::Telemetry) {
+    let start = Instant::now();
+    while kept.0.lock().unwrap().len() < 2_000 {
+        assert!(start.elapsed() < LONG, "{}", telemetry.health());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn of_several_exporters_one_that_hangs_holds_up_no_other() {
     alone("of_several_exporters_one_that_hangs_holds_up_no_other", &[], || {
@@ -48,11 +57,7 @@ fn of_several_exporters_one_that_hangs_holds_up_no_other() {
         let health = telemetry.health();
         assert_eq!(health.exporters.len(), 3);
         assert_eq!((health.spans.exported, kept.0.lock().unwrap().len()), (2_000, 2_000));
-        let start = Instant::now();
-        while also.0.lock().unwrap().len() < 2_000 {
-            assert!(start.elapsed() < LONG, "{health}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        has_all(&also, &telemetry);
         // It has one batch, a thousand wait, and the rest was dropped and counted.
         let dropped = health.exporters[1].dropped["queue_full"];
         assert!((980..=1_000).contains(&dropped), "{health}");
@@ -74,11 +79,7 @@ fn the_first_of_several_exporters_holds_up_no_other_either() {
             .install()
             .expect("installed");
         works();
-        let start = Instant::now();
-        while also.0.lock().unwrap().len() < 2_000 {
-            assert!(start.elapsed() < LONG, "{}", telemetry.health());
-            thread::sleep(Duration::from_millis(5));
-        }
+        has_all(&also, &telemetry);
         assert_eq!(telemetry.health().exporters[1].exported, 2_000);
         drop(let_go);
         assert!(telemetry.shutdown(LONG));

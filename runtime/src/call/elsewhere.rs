@@ -82,10 +82,7 @@ pub(super) fn end(
     now: Tick,
 ) {
     if OURS.load(Relaxed) {
-        if let Some(error_type) = error_type {
-            site.table().cells(place).fail(error_type);
-        }
-        site.table().end(place, site.bounds(), outcome, nanos);
+        site.table().end(place, site.bounds(), outcome, error_type, nanos);
     } else {
         end_told(site, place, outcome, error_type, nanos, now);
     }
@@ -102,10 +99,7 @@ fn end_told(
 ) {
     match whose(site) {
         Whose::Nobodys => {
-            if let Some(error_type) = error_type {
-                site.table().cells(place).fail(error_type);
-            }
-            site.table().end(place, site.bounds(), outcome, nanos);
+            site.table().end(place, site.bounds(), outcome, error_type, nanos);
             // Either this sees the recorder that has come meanwhile, or who brought it in sees this
             // call (`catch_up`, after `GLOBAL` was set): nobody is forgotten.
             fence(SeqCst);

@@ -7,7 +7,7 @@ use crate::callsite::CallSite;
 use crate::red::labelled::Choice;
 use crate::service::Held;
 use crate::span::engine;
-use std::mem::{self, ManuallyDrop};
+use std::mem::ManuallyDrop;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
 
@@ -28,12 +28,7 @@ pub fn begin(site: &'static CallSite) -> Started {
 
 #[inline]
 pub(super) fn begin_plain(running: &mut Running) {
-    let mut links = Vec::new();
-    running.begin(&[], &mut links);
-    if links.capacity() == 0 {
-        // As nearly always: nothing to drop, which is a call to find out.
-        mem::forget(links);
-    }
+    links::none(|links| running.begin(&[], links));
 }
 
 /// [`begin`] with labels and links.

@@ -2,6 +2,7 @@
 
 use crate::context::Captured;
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt};
+use std::mem;
 
 /// Spans that have to do with a call without being above it.
 #[diagnostic::on_unimplemented(
@@ -73,6 +74,18 @@ impl<T: LinkSource> LinkSource for Vec<T> {
 #[inline]
 pub fn link<T: LinkSource>(from: &T) -> &dyn LinkSource {
     from
+}
+
+/// Runs `start` with no links, to which it may add some.
+#[inline]
+pub(super) fn none<T>(start: impl FnOnce(&mut Vec<Link>) -> T) -> T {
+    let mut links = Vec::new();
+    let started = start(&mut links);
+    if links.capacity() == 0 {
+        // As nearly always: nothing to drop, which is a call to find out.
+        mem::forget(links);
+    }
+    started
 }
 
 pub(super) fn all(from: &[&dyn LinkSource]) -> Vec<Link> {

@@ -2,7 +2,7 @@
 
 use super::classify::{Failure, Verdict};
 use super::entered::Entered;
-use super::{compat, elsewhere, fields, labels};
+use super::{compat, elsewhere, fields, labels, links};
 use crate::callers::{self, Above};
 use crate::callsite::{CallSite, Line};
 use crate::clock::{self, Tick};
@@ -132,12 +132,7 @@ impl Running {
         if site.has_span()
             && let Some(engine) = engine::get()
         {
-            let mut links = Vec::new();
-            own = engine.start_call(site, start, &mut links, &mut context);
-            if links.capacity() == 0 {
-                // As nearly always: nothing to drop, which is a call to find out.
-                mem::forget(links);
-            }
+            own = links::none(|links| engine.start_call(site, start, links, &mut context));
         }
         if own != Own::Nothing {
             attached = current::attach(&mut context, Some(site.metadata()), &mut None);
@@ -486,12 +481,7 @@ impl Running {
         let place = Place { begun: self.begun.counted(), returned };
         if self.site.has_metrics() {
             match self.rare.as_ref().and_then(|rare| rare.table.as_ref()) {
-                Some(table) => {
-                    if let Some(error_type) = error_type {
-                        table.cells(place).fail(error_type);
-                    }
-                    table.end(place, self.site.bounds(), outcome, nanos);
-                }
+                Some(table) => table.end(place, self.site.bounds(), outcome, error_type, nanos),
                 None => elsewhere::end(self.site, place, outcome, error_type, nanos, end),
             }
         }

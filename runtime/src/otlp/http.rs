@@ -65,11 +65,11 @@ pub(super) async fn attempt<R: Request>(
     };
     let (head, body) = answer.into_parts();
     let body = read(body).await;
-    if head.status.is_success() && is_a_page(&head.headers) {
-        let message = "a web page came back: what answers at this address is no OTLP receiver";
-        return Attempt::failed("rejected", message);
-    }
     if head.status.is_success() {
+        if is_a_page(&head.headers) {
+            let message = "a web page came back: what answers at this address is no OTLP receiver";
+            return Attempt::failed("rejected", message);
+        }
         return match body {
             Ok(body) => Attempt::Done(taken::<R>(&head.headers, &body)),
             // The status was success: sending it again would have it there twice.

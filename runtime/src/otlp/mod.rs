@@ -41,6 +41,15 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// and the same request as JSON, at most some six times as long, stays below the Collector's 20 MiB for HTTP.
 pub(crate) const MAX_REQUEST: usize = 2 * 1024 * 1024;
 
+/// How many of the first, of these lengths, are so long together at most; one, whatever its length, unless there is
+/// none.
+pub(crate) fn fitting(lengths: impl Iterator<Item = usize>, mut bytes: usize) -> usize {
+    let mut lengths = lengths.peekable();
+    let least = usize::from(lengths.peek().is_some());
+    let fits = |length| bytes.checked_sub(length).map(|left| bytes = left);
+    lengths.map_while(fits).count().max(least)
+}
+
 /// Until when an export goes on, with all of its requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {

@@ -206,9 +206,21 @@ impl Table {
         if given == 0 { self.plain.own.cells.start() } else { self.starts(given).start() }
     }
 
+    /// Counts a call's end, and the type of its error just before.
     #[inline]
-    pub(crate) fn end(&self, place: Place, bounds: &Bounds, outcome: Outcome, nanos: u64) {
-        self.cells(place).end(bounds, outcome, nanos);
+    pub(crate) fn end(
+        &self,
+        place: Place,
+        bounds: &Bounds,
+        outcome: Outcome,
+        error_type: Option<&'static str>,
+        nanos: u64,
+    ) {
+        let cells = self.cells(place);
+        if let Some(error_type) = error_type {
+            cells.fail(error_type);
+        }
+        cells.end(bounds, outcome, nanos);
     }
 
     #[inline]
@@ -359,7 +371,7 @@ mod tests {
         let table = Table::new();
         assert_eq!(shown(&table), [("/".to_owned(), 0, 0)]);
         table.start(0);
-        table.end(Place::default(), &Bounds::DEFAULT, Outcome::Ok, 0);
+        table.end(Place::default(), &Bounds::DEFAULT, Outcome::Ok, None, 0);
         assert_eq!(shown(&table), [("/".to_owned(), 1, 1)]);
     }
 
@@ -374,7 +386,13 @@ mod tests {
                 .map(|(labels, started)| (labels.to_owned(), started, 0))
         );
         let returned = table.returned(&[closed(1)]);
-        table.end(Place { begun: Begun::with(given), returned }, &Bounds::DEFAULT, Outcome::Ok, 0);
+        table.end(
+            Place { begun: Begun::with(given), returned },
+            &Bounds::DEFAULT,
+            Outcome::Ok,
+            None,
+            0,
+        );
         assert!(shown(&table).contains(&("paid,free/paid".to_owned(), 0, 1)));
         assert!(shown(&table).contains(&("free,free/free".to_owned(), 0, 0)));
         let all = table.read(&Bounds::DEFAULT);
@@ -448,7 +466,7 @@ mod tests {
             let caller = table.caller(&caller(site)).0;
             let returned = table.returned(&[closed(1)]);
             let place = Place { begun: Begun::with(given).by(caller), returned };
-            table.end(place, &Bounds::DEFAULT, Outcome::Ok, 0);
+            table.end(place, &Bounds::DEFAULT, Outcome::Ok, None, 0);
         }
         let series = table.series(&Bounds::DEFAULT);
         let called = series.iter().filter(|it| it.caller == Some(["f", "m"]));

@@ -156,15 +156,17 @@ pub(super) fn own_scope() -> &'static InstrumentationScope {
 }
 
 impl Record {
-    pub(crate) fn duration(&self) -> Duration {
-        self.end.tick.since(self.live.start)
+    /// How many nanoseconds its call took.
+    #[inline]
+    fn nanos(&self) -> u64 {
+        self.end.tick.nanos_since(self.live.start)
     }
 
     /// How long it is shown to have taken: somebody may have said when it was.
     pub(super) fn lasted(&self) -> Duration {
         let said = |extra: &Extra| extra.started_at.or(extra.ended_at).is_some();
         if !self.live.extra.as_deref().is_some_and(said) {
-            return self.duration();
+            return Duration::from_nanos(self.nanos());
         }
         let [start, end] = self.times(clock::anchor());
         Duration::from_nanos(end.0 - start.0)
@@ -242,7 +244,7 @@ impl Record {
             span_id: self.span_id,
             site: self.live.site.filter(|_| self.end.outcome.is_some()),
             place: self.end.place,
-            duration: self.end.tick.nanos_since(self.live.start),
+            duration: self.nanos(),
             ended_at,
             outcome: self.end.outcome.unwrap_or(Outcome::Ok),
             values: (values.len() - before) as u32,

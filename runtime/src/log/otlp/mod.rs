@@ -21,7 +21,7 @@ use super::reminder::Reminder;
 use super::span_ids::Ids;
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
-use crate::otlp::{Exporter, MAX_REQUEST, Sent};
+use crate::otlp::{Exporter, MAX_REQUEST, Sent, fitting};
 use crate::quiet;
 
 /// How many bytes of records wait at most, whatever their number.
@@ -93,13 +93,7 @@ impl Record {
 
 /// Takes the first records out, as many as one request may have, and one at least.
 fn first(batch: &mut Vec<Record>) -> Vec<Record> {
-    let mut bytes = 0;
-    let fits = |record: &&Record| {
-        bytes += record.bytes();
-        bytes <= MAX_REQUEST
-    };
-    let count = batch.iter().take_while(fits).count().max(1).min(batch.len());
-    let rest = batch.split_off(count);
+    let rest = batch.split_off(fitting(batch.iter().map(Record::bytes), MAX_REQUEST));
     mem::replace(batch, rest)
 }
 

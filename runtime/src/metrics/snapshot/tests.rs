@@ -36,7 +36,7 @@ fn sites_with_the_same_labels_are_one_series() {
     for site in [&FIRST, &SECOND] {
         let cells = store.cells(site);
         cells.start(0);
-        cells.end(Place::default(), site.bounds(), Outcome::Panic, 2_000_000);
+        cells.end(Place::default(), site.bounds(), Outcome::Panic, None, 2_000_000);
         cells.start(0);
     }
     store.cells(&NEVER);
@@ -143,7 +143,7 @@ fn labels_without_a_value_are_no_labels_and_no_second_series() {
     for returned in [say("gold"), say(""), 0] {
         cells.start(0);
         let place = Place { returned, ..Place::default() };
-        cells.end(place, TOLD.bounds(), Outcome::Ok, 2_000_000);
+        cells.end(place, TOLD.bounds(), Outcome::Ok, None, 2_000_000);
     }
     let snapshot = gather(&store);
     for name in ["function_calls", "function_calls_duration_seconds", "function_calls_concurrent"] {
@@ -173,7 +173,7 @@ fn sites_with_the_same_labels_and_other_buckets_show_no_call_as_quicker_than_it_
         for millis in ends {
             let cells = store.cells(site);
             cells.start(0);
-            cells.end(Place::default(), site.bounds(), Outcome::Ok, millis * 1_000_000);
+            cells.end(Place::default(), site.bounds(), Outcome::Ok, None, millis * 1_000_000);
         }
     }
     let snapshot = gather(&store);

@@ -2,6 +2,8 @@
 //! its way into a request.
 
 use super::waiting::Waiting;
+#[cfg(feature = "otlp")]
+use crate::otlp::fitting;
 use opentelemetry::InstrumentationScope;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -166,10 +168,8 @@ impl Encoded {
 
     /// How many of the first are so long together at most; one, whatever its length, unless there is none.
     #[cfg(feature = "otlp")]
-    pub(in crate::span) fn count_within(&self, mut bytes: usize) -> usize {
-        let fits = |length| bytes.checked_sub(length).map(|left| bytes = left);
-        let count = self.spans.iter().map(|span| span.length).map_while(fits).count();
-        count.max(1).min(self.spans.len())
+    pub(in crate::span) fn count_within(&self, bytes: usize) -> usize {
+        fitting(self.spans.iter().map(|span| span.length), bytes)
     }
 
     /// Moves the first `count` behind those of `to`.
