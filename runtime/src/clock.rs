@@ -1,6 +1,7 @@
 //! One clock for calls, and its way back to wall time.
 
 use quanta::Clock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -100,9 +101,22 @@ pub(crate) fn anchor() -> Anchor {
 /// A wall clock that was set by more than this moves the anchor.
 const STEP: Duration = Duration::from_millis(20);
 
+/// The wall clock when it was last looked at, in nanoseconds since 1970; zero before that.
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Whether that lies ahead of the wall clock: it was read before the clock was set back.
+#[inline]
+pub(crate) fn is_ahead(Wall(time): Wall) -> bool {
+    /// It is looked at more often than that.
+    const SINCE_THEN: u64 = 1_000_000_000;
+    let seen = SEEN.load(Relaxed);
+    seen > 0 && time > seen.saturating_add(SINCE_THEN)
+}
+
 /// Notices that the wall clock was set (or drifted) since the last time.
 pub(crate) fn settle() {
     let here = Anchor::here();
+    SEEN.store(here.wall.0, Relaxed);
     let drift = anchor().wall(here.met).0.abs_diff(here.wall.0);
     if u128::from(drift) > STEP.as_nanos() {
         *ANCHOR.write().unwrap_or_else(PoisonError::into_inner) = Some(here);

@@ -1,6 +1,6 @@
 //! A measured value together with the span it was measured in.
 
-use crate::clock::Wall;
+use crate::clock::{self, Wall};
 use opentelemetry::trace::{SpanId, TraceId};
 use std::time::SystemTime;
 
@@ -22,7 +22,7 @@ pub struct Exemplar {
 /// The least time between two exemplars of a series, in nanoseconds: their times are shown in milliseconds.
 const APART: u64 = 1_000_000;
 
-/// One place for an exemplar: the newest stays.
+/// One place for an exemplar: the newest stays, unless the wall clock was set back after it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Slot {
     held: Option<Exemplar>,
@@ -43,9 +43,16 @@ impl Slot {
 
     /// The same of one that is made only when it is kept.
     #[inline]
-    pub(crate) fn offer_of(&mut self, Wall(time): Wall, make: impl FnOnce() -> Exemplar) {
-        if time >= self.open_from {
-            *self = Slot { held: Some(make()), open_from: time.saturating_add(APART) };
+    pub(crate) fn offer_of(&mut self, time: Wall, make: impl FnOnce() -> Exemplar) {
+        let Wall(nanos) = time;
+        let takes = match (clock::is_ahead(time), clock::is_ahead(Wall(self.open_from))) {
+            (true, false) => self.held.is_none(),
+            // It would stay until the clock has caught up with it.
+            (false, true) => true,
+            _ => nanos >= self.open_from,
+        };
+        if takes {
+            *self = Slot { held: Some(make()), open_from: nanos.saturating_add(APART) };
         }
     }
 
@@ -58,6 +65,27 @@ impl Slot {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_was_measured_before_the_clock_was_set_back_gives_way() {
+        clock::settle();
+        let exemplar = |id, time| Exemplar {
+            trace_id: TraceId::from(id),
+            span_id: SpanId::from(7),
+            value: 0.5,
+            time,
+        };
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3_600));
+        let [before, after] = [exemplar(1, now + hour), exemplar(2, now)];
+        let mut slot = Slot::EMPTY;
+        slot.offer(before);
+        assert_eq!(slot.get(), Some(before), "better than none");
+        slot.offer(after);
+        slot.offer(before);
+        assert_eq!(slot.get(), Some(after), "whichever comes first");
+        slot.offer(exemplar(3, now - hour));
+        assert_eq!(slot.get(), Some(after), "of those that lie behind the newest");
+    }
 
     #[test]
     fn a_series_never_shows_two_exemplars_of_one_millisecond() {
