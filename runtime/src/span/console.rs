@@ -89,6 +89,11 @@ impl SpanSink for ConsoleSink {
         }
     }
 
+    /// Without waiting for what is missing of a trace: whoever asks wants to see what there is.
+    fn flush(&mut self, _timeout: Duration) {
+        self.shared.lock().print_all();
+    }
+
     fn shutdown(&mut self, _timeout: Duration) {
         let mut board = self.shared.lock();
         board.print_all();

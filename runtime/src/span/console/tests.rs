@@ -247,6 +247,18 @@ fn a_waiting_trace_is_printed_without_another_batch() {
 }
 
 #[test]
+fn a_flush_prints_what_is_held_and_more_may_follow() {
+    let (page, limit) = (Page::default(), Duration::from_secs(1));
+    let mut sink = ConsoleSink::to(page.clone());
+    sink.export(vec![remote(span(2, 9, "handler", 5))], limit).expect("taken");
+    sink.flush(limit);
+    assert!(page.text().contains("handler  server  5µs"), "{}", page.text());
+    sink.export(vec![span(3, 2, "spawned", 1)], limit).expect("taken");
+    sink.flush(limit);
+    assert!(page.text().ends_with("(late)\n└─ spawned  1µs\n"), "{}", page.text());
+}
+
+#[test]
 fn the_end_prints_what_is_held() {
     let page = Page::default();
     let mut sink = ConsoleSink::to(page.clone());
