@@ -25,13 +25,17 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::transform::common::tonic::{
     Attributes as ProtoAttributes, ResourceAttributesWithSchema,
 };
-use points::{Maker, Points};
+use points::{Maker, Point, Points};
 use std::collections::BTreeMap;
 use std::mem;
+use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Name and version.
-type Scope = (String, String);
+type Scope<'a> = (&'a str, &'a str);
+
+/// The points of each metric, by scopes.
+type Scopes<'a> = BTreeMap<Scope<'a>, Vec<(&'a Family, Points)>>;
 
 /// Whose numbers they are, and since when this process counts.
 struct Encoder {
@@ -66,55 +70,41 @@ impl Encoder {
     ) -> Draft {
         let mut draft = Draft::of(snapshot);
         let mut part = Part::default();
-        let mut send = |part: &mut Part, draft: &mut Draft| {
-            let Part { scopes, points, .. } = mem::take(part);
-            draft.sent(send(self.request(scopes), points));
+        let mut send = |part: Part<'_>, draft: &mut Draft| {
+            let first = part.first.map(|row| sent::id(row.family, row.series));
+            draft.sent(send(self.request(part.scopes), part.points), first);
         };
-        for family in &snapshot.families {
-            let mut by_scope: BTreeMap<Scope, Vec<&Series>> = BTreeMap::new();
-            for series in &family.series {
-                by_scope.entry(scope_of(series)).or_default().push(series);
-            }
-            let delta = self.is_delta(family);
-            let maker = Maker { family, started: self.started, time: snapshot.time, delta };
-            for (scope, series) in by_scope {
-                let head = head_bytes(&scope, family);
-                let mut points = Points::default();
-                for series in series {
-                    let (point, said) = maker.point(series, state);
-                    if let Some(point) = point {
-                        let bytes = point.bytes();
-                        if !part.has_room(head + bytes) {
-                            part.add(&scope, metrics_of(family, mem::take(&mut points), delta));
-                            send(&mut part, &mut draft);
-                        }
-                        if points.len() == 0 {
-                            part.bytes += head;
-                        }
-                        part.bytes += bytes;
-                        part.points += 1;
-                        points.push(point);
-                    }
-                    if let Some(said) = said {
-                        draft.note(family, series, said);
-                    }
+        for row in rows(snapshot, state) {
+            let Row { family, series, .. } = row;
+            let (started, time, delta) = (self.started, snapshot.time, self.is_delta(family));
+            let maker = Maker { family, started, time, delta };
+            let (point, said) = maker.point(series, state);
+            if let Some(point) = point {
+                if !part.has_room(&row, &point) {
+                    send(mem::take(&mut part), &mut draft);
                 }
-                part.add(&scope, metrics_of(family, points, delta));
+                part.add(row, point);
+            }
+            if let Some(said) = said {
+                draft.note(family, series, said);
             }
         }
-        send(&mut part, &mut draft);
+        send(part, &mut draft);
         draft
     }
 
-    fn request(&self, scopes: BTreeMap<Scope, Vec<Metric>>) -> ExportMetricsServiceRequest {
-        let scope_metrics = scopes
-            .into_iter()
-            .map(|((name, version), metrics)| ScopeMetrics {
-                scope: Some(InstrumentationScope { name, version, ..Default::default() }),
-                metrics,
-                schema_url: String::new(),
-            })
-            .collect();
+    fn request(&self, scopes: Scopes<'_>) -> ExportMetricsServiceRequest {
+        let metrics_of = |(family, points)| metrics_of(family, points, self.is_delta(family));
+        let of_scope = |((name, version), metrics): (Scope<'_>, Vec<_>)| ScopeMetrics {
+            scope: Some(InstrumentationScope {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                ..InstrumentationScope::default()
+            }),
+            metrics: metrics.into_iter().flat_map(metrics_of).collect(),
+            schema_url: String::new(),
+        };
+        let scope_metrics = scopes.into_iter().map(of_scope).collect();
         let resource = ResourceMetrics {
             resource: Some(self.resource.clone()),
             scope_metrics,
@@ -135,33 +125,76 @@ impl Encoder {
     }
 }
 
+/// A series and where it stands.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    family: &'a Family,
+    scope: Scope<'a>,
+    series: &'a Series,
+}
+
+/// All of them, those of one metric and scope together, beginning with the one that is to be first.
+fn rows<'a>(snapshot: &'a Snapshot, state: &SentState) -> Vec<Row<'a>> {
+    let mut rows = Vec::new();
+    for family in &snapshot.families {
+        let row = |series| Row { family, scope: scope_of(series), series };
+        let mut of_family: Vec<Row<'_>> = family.series.iter().map(row).collect();
+        of_family.sort_by_key(|row| row.scope);
+        rows.append(&mut of_family);
+    }
+    let first = rows.iter().position(|row| state.begins_with(row.family, row.series));
+    rows.rotate_left(first.unwrap_or_default());
+    rows
+}
+
 /// What one request will say.
 #[derive(Default)]
-struct Part {
-    scopes: BTreeMap<Scope, Vec<Metric>>,
+struct Part<'a> {
+    scopes: Scopes<'a>,
+    first: Option<Row<'a>>,
+    last: Option<Row<'a>>,
     points: usize,
     bytes: usize,
 }
 
-impl Part {
-    /// Whether so much more may come. What is longer alone than a request may be is sent alone: if it is refused
-    /// it costs nobody else.
-    fn has_room(&self, bytes: usize) -> bool {
-        self.points == 0 || self.bytes + bytes <= MAX_REQUEST
+impl<'a> Part<'a> {
+    /// Whether the point may come as well. What is longer alone than a request may be is sent alone: if it is
+    /// refused it costs nobody else.
+    fn has_room(&self, row: &Row<'_>, point: &Point) -> bool {
+        self.points == 0 || self.bytes + self.bytes_of(row, point) <= MAX_REQUEST
     }
 
-    fn add(&mut self, scope: &Scope, metrics: Vec<Metric>) {
-        if !metrics.is_empty() {
-            self.scopes.entry(scope.clone()).or_default().extend(metrics);
+    fn bytes_of(&self, row: &Row<'_>, point: &Point) -> usize {
+        point.bytes() + if self.goes_on(row) { 0 } else { head_bytes(row) }
+    }
+
+    /// Whether it is of the metric and the scope that came last.
+    fn goes_on(&self, row: &Row<'_>) -> bool {
+        let same = |last: Row<'_>| ptr::eq(last.family, row.family) && last.scope == row.scope;
+        self.last.is_some_and(same)
+    }
+
+    fn add(&mut self, row: Row<'a>, point: Point) {
+        self.bytes += self.bytes_of(&row, &point);
+        self.points += 1;
+        let goes_on = self.goes_on(&row);
+        let metrics = self.scopes.entry(row.scope).or_default();
+        if !goes_on {
+            metrics.push((row.family, Points::default()));
         }
+        if let Some((_, points)) = metrics.last_mut() {
+            points.push(point);
+        }
+        self.first.get_or_insert(row);
+        self.last = Some(row);
     }
 }
 
 /// What a metric takes beside its points, at most, if it begins a scope.
-fn head_bytes(scope: &Scope, family: &Family) -> usize {
+fn head_bytes(row: &Row<'_>) -> usize {
     /// Numbers and lengths of the fields.
     const FIELDS: usize = 64;
-    let (name, version) = scope;
+    let Row { family, scope: (name, version), .. } = row;
     let metric = family.otel_name.len() + family.help.len() + family.unit.len();
     FIELDS + name.len() + version.len() + metric
 }
@@ -204,18 +237,15 @@ fn metrics_of(family: &Family, points: Points, delta: bool) -> Vec<Metric> {
     data.into_iter().map(metric).collect()
 }
 
-fn scope_of(series: &Series) -> Scope {
+fn scope_of(series: &Series) -> Scope<'_> {
     let key = match &series.attributes {
         Attributes::Labels => None,
         Attributes::Key(key) | Attributes::Typed(key, _) => Some(key),
     };
-    let said = |name| {
-        let label = key?.labels().find(|label| label.key() == name)?;
-        Some(label.value().to_owned())
-    };
+    let said = |name| Some(key?.labels().find(|label| label.key() == name)?.value());
     match said(SCOPE_LABELS[0]) {
         Some(name) => (name, said(SCOPE_LABELS[1]).unwrap_or_default()),
-        None => ("redspan".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        None => ("redspan", env!("CARGO_PKG_VERSION")),
     }
 }
 

@@ -52,10 +52,6 @@ pub(super) struct Points {
 }
 
 impl Points {
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len() + self.histograms.len() + self.exponentials.len()
-    }
-
     pub(super) fn push(&mut self, point: Point) {
         match point {
             Point::Number(point) => self.numbers.push(point),

@@ -12,6 +12,10 @@ use std::time::SystemTime;
 /// A series, as long as it is the same: one that was forgotten and came again has begun later.
 type Id = (String, Labels);
 
+pub(super) fn id(family: &Family, series: &Series) -> Id {
+    (family.name.clone(), series.labels.clone())
+}
+
 /// What a point says.
 #[derive(Debug)]
 pub(super) struct Said {
@@ -35,6 +39,8 @@ pub(super) struct Before {
 #[derive(Debug, Default)]
 pub(crate) struct SentState {
     series: HashMap<Id, Before>,
+    /// What the next export begins with, if that is not the first of all.
+    next: Option<Id>,
 }
 
 /// What a receiver has taken of the export that is being made.
@@ -47,6 +53,9 @@ pub(crate) struct Draft {
     stays: Vec<Id>,
     /// Whether it has taken a request at all.
     some: bool,
+    /// How many requests have been sent, and what the next export begins with.
+    requests: usize,
+    next: Option<Id>,
     time: SystemTime,
 }
 
@@ -57,6 +66,8 @@ impl Draft {
             request: Vec::new(),
             stays: snapshot.idle.clone(),
             some: false,
+            requests: 0,
+            next: None,
             time: snapshot.time,
         }
     }
@@ -65,12 +76,20 @@ impl Draft {
     pub(super) fn note(&mut self, family: &Family, series: &Series, said: Said) {
         let Said { number, held, exemplars } = said;
         let before = Before { since: series.since, time: self.time, number, held, exemplars };
-        self.request.push(((family.name.clone(), series.labels.clone()), before));
+        self.request.push((id(family, series), before));
     }
 
-    /// The request has been sent; what follows is in the next. Of one that was not taken the next export tells
-    /// all that this one did.
-    pub(super) fn sent(&mut self, taken: bool) {
+    /// The request, whose first point is of that series, has been sent; what follows is in the next. Of one that
+    /// was not taken the next export tells all that this one did.
+    ///
+    /// It begins with it: to a receiver that is too slow for all of them the last ones would never come. Only if
+    /// this export's first was not taken, which had all the time there is, it begins with the second.
+    pub(super) fn sent(&mut self, taken: bool, first: Option<Id>) {
+        self.requests += 1;
+        let after_first = self.requests == 2 && !self.some;
+        if self.next.is_none() && (after_first || (!taken && self.requests > 1)) {
+            self.next = first;
+        }
         self.some |= taken;
         match taken {
             true => self.series.extend(self.request.drain(..)),
@@ -82,6 +101,7 @@ impl Draft {
 impl SentState {
     /// The export is over. What is no longer there is forgotten.
     pub(crate) fn settle(&mut self, draft: Draft) {
+        self.next = draft.next;
         if draft.some {
             let mut before = std::mem::replace(&mut self.series, draft.series);
             let stays = draft.stays.into_iter().filter_map(|id| before.remove_entry(&id));
@@ -90,8 +110,15 @@ impl SentState {
     }
 
     pub(super) fn before(&self, family: &Family, series: &Series) -> Option<&Before> {
-        let before = self.series.get(&(family.name.clone(), series.labels.clone()))?;
+        let before = self.series.get(&id(family, series))?;
         (before.since == series.since).then_some(before)
+    }
+
+    /// Whether the next export begins with it.
+    pub(super) fn begins_with(&self, family: &Family, series: &Series) -> bool {
+        self.next
+            .as_ref()
+            .is_some_and(|(name, labels)| *name == family.name && *labels == series.labels)
     }
 }
 

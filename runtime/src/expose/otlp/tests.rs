@@ -252,3 +252,50 @@ fn of_several_requests_only_those_that_were_not_taken_are_told_again() {
     assert_eq!(sums.len(), labels.len() + 2);
     assert!(sums.values().all(|(sum, _)| *sum == rounds), "each is told once");
 }
+
+#[test]
+fn what_a_slow_receiver_had_no_time_for_comes_first_in_the_next_export() {
+    let store = Store::scoped();
+    let (labels, _) = many(&store);
+    // Totals are told whole each time, so that a round is as long as the one before.
+    let encoder = encoder(Temporality::Cumulative);
+    let slow: fn(usize, bool) -> bool = |sent, _| sent < 1;
+    // It swallows requests which hold "c" with the last label, or takes its time for them.
+    let chokes: fn(usize, bool) -> bool = |sent, last| sent < 1 && !last;
+    for (name, takes, expected) in
+        [("slow", slow, labels.len() + 2), ("chokes", chokes, labels.len() - 40)]
+    {
+        let mut state = SentState::default();
+        let mut arrived = std::collections::BTreeSet::new();
+        for _ in 0..12 {
+            let mut requests = 0;
+            let draft = encoder.encode(&gather(&store), &state, |request, _| {
+                let all = series(&request);
+                let taken = takes(requests, all.iter().any(|it| it.contains(&labels[139])));
+                requests += 1;
+                if taken {
+                    arrived.extend(all);
+                }
+                taken
+            });
+            state.settle(draft);
+        }
+        assert!(arrived.len() >= expected, "{name}: {} of {}", arrived.len(), labels.len() + 2);
+    }
+}
+
+fn series(request: &ExportMetricsServiceRequest) -> Vec<String> {
+    let scopes = &request.resource_metrics[0].scope_metrics;
+    let mut all = Vec::new();
+    for metric in scopes.iter().flat_map(|scope| &scope.metrics) {
+        let label = |attributes: &[KeyValue]| format!("{}{:?}", metric.name, attributes.first());
+        match &metric.data {
+            Some(metric::Data::Sum(held)) => {
+                all.extend(held.data_points.iter().map(|point| label(&point.attributes)));
+            }
+            Some(metric::Data::Histogram(_)) => all.push(metric.name.clone()),
+            _ => {}
+        }
+    }
+    all
+}
