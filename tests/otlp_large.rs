@@ -4,7 +4,7 @@
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use redspan::export::{OtlpMetrics, OtlpSettings, OtlpSink, Signal, SpanSink};
+use redspan::export::{Batching, OtlpMetrics, OtlpSettings, OtlpSink, Signal, SpanSink};
 use redspan::instrumented;
 use redspan_tests::{Behaviour, Lines, Point, Receiver, process};
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,6 +217,41 @@ fn what_one_request_loses_is_told_of_a_batch_of_long_spans() {
 #[instrumented(fields(text = text))]
 fn said(text: &str) -> usize {
     text.len()
+}
+
+#[instrumented(fields(text = text))]
+fn said_too_much(text: &str) -> usize {
+    text.len()
+}
+
+#[test]
+fn what_one_request_loses_costs_the_others_no_exemplar() {
+    let test = "what_one_request_loses_costs_the_others_no_exemplar";
+    let long = ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", (2 * LIMIT).to_string());
+    process::alone(test, &[long], || {
+        let receiver = Receiver::start();
+        let telemetry = redspan::builder()
+            .spans_to(OtlpSink::new(OtlpSettings::grpc(&receiver.grpc())).unwrap())
+            .batching(Batching::default().delay(LONG))
+            .logs(redspan::log::layer().with_writer(std::io::sink()))
+            .install()
+            .unwrap();
+        let text = long_text();
+        said(&text);
+        said_too_much(&"x".repeat(LIMIT + 1));
+        for _ in 0..110 {
+            said(&text);
+        }
+        assert!(telemetry.flush(LONG));
+        let stats = telemetry.spans();
+        assert_eq!((stats.exported, stats.dropped()), (111, 1), "{stats:?}");
+        let page = redspan::recorder().render_openmetrics();
+        let shown = |function: &str| {
+            let label = format!("function=\"{function}\"");
+            page.lines().any(|line| line.contains(&label) && line.contains("# {trace_id="))
+        };
+        assert!(shown("said") && !shown("said_too_much"), "{page}");
+    });
 }
 
 #[test]

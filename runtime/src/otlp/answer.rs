@@ -15,7 +15,34 @@ pub(crate) enum Sent {
     Failed(Failure),
 }
 
+/// What of a request was not taken, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// How many of its spans, records or points. Which of them nobody says.
+    pub(crate) items: usize,
+    /// The receiver has looked at each, and would refuse these again.
+    pub(crate) refused: bool,
+    pub(crate) failure: Failure,
+}
+
 impl Sent {
+    /// What that comes to for a request of so many items; `None` if all were taken.
+    pub(crate) fn missing(self, of: usize) -> Option<Missing> {
+        match self {
+            Sent::Taken => None,
+            Sent::Partly { rejected: 0, message } => {
+                tracing::debug!(target: "redspan", message, "the receiver has something to say");
+                None
+            }
+            Sent::Partly { rejected, message } => {
+                let items = rejected.min(of);
+                let text = format!("{items} of {of} were rejected: {message}");
+                Some(Missing { items, refused: true, failure: Failure::new("rejected", text) })
+            }
+            Sent::Failed(failure) => Some(Missing { items: of, refused: false, failure }),
+        }
+    }
+
     pub(super) fn failed(kind: &'static str, message: impl Into<String>) -> Self {
         Sent::Failed(Failure::new(kind, message))
     }
@@ -71,4 +98,27 @@ pub(super) fn words(text: &str) -> Option<String> {
     let text = text.trim();
     let is_text = !text.is_empty() && !text.contains(|c: char| c.is_control() && c != '\n');
     is_text.then(|| text.chars().take(MAX_WORDS).map(|c| if c == '\n' { ' ' } else { c }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_receiver_only_says_costs_nothing_and_none_rejects_more_than_it_got() {
+        let partly = |rejected| Sent::Partly { rejected, message: "why".into() };
+        assert_eq!((Sent::Taken.missing(5), partly(0).missing(5)), (None, None));
+        for (rejected, items, text) in
+            [(2, 2, "2 of 5 were rejected: why"), (9, 5, "5 of 5 were rejected: why")]
+        {
+            let failure = Failure::new("rejected", text);
+            assert_eq!(
+                partly(rejected).missing(5),
+                Some(Missing { items, refused: true, failure })
+            );
+        }
+        let failure = Failure::new("timeout", "late");
+        let missing = Sent::Failed(failure.clone()).missing(5);
+        assert_eq!(missing, Some(Missing { items: 5, refused: false, failure }));
+    }
 }

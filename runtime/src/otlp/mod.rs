@@ -17,7 +17,7 @@ mod pause;
 mod signal;
 mod tls;
 
-pub(crate) use answer::Sent;
+pub(crate) use answer::{Failure, Missing, Sent};
 pub(crate) use parts::Parts;
 pub(crate) use signal::Request;
 
@@ -26,7 +26,7 @@ use crate::config::ConfigError;
 use crate::config::otlp::{OtlpSettings, Protocol};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use ::http::uri::{Scheme, Uri};
-use answer::{Attempt, Failure};
+use answer::Attempt;
 use client::Client;
 use pause::Pauses;
 use std::fmt;

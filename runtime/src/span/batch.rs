@@ -118,11 +118,16 @@ impl Batch {
         self.confirmed.iter().take(count).map(|span| span.values as usize).sum()
     }
 
-    /// They were handed over: publishes their exemplars. The newest come first: no older one takes their
-    /// places, and most are older.
-    pub(super) fn publish(&self) {
+    /// Those of which `taken` says so were handed over: publishes their exemplars. The newest come first: no
+    /// older one takes their places, and most are older.
+    pub(super) fn publish(&self, taken: impl Fn(usize) -> bool) {
         let (anchor, mut values) = (clock::anchor(), self.values.iter().rev());
-        self.confirmed.iter().rev().for_each(|span| span.publish(&mut values, anchor, None));
+        for (span, at) in self.confirmed.iter().rev().zip((0..self.len()).rev()) {
+            match taken(at) {
+                true => span.publish(&mut values, anchor, None),
+                false => values.by_ref().take(span.values as usize).for_each(drop),
+            }
+        }
     }
 
     /// Moves all of `other` behind its own.

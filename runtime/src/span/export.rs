@@ -6,6 +6,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use std::any::{Any, type_name};
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -53,17 +54,23 @@ pub struct ExportError {
     pub message: String,
     /// How many spans of the batch were not taken; `None`: all of them.
     pub lost: Option<usize>,
+    /// Spans that were taken all the same, by their places in the batch, as far as they are known.
+    pub(crate) taken: Vec<Range<usize>>,
 }
 
 impl ExportError {
     /// A failure of the given kind.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        ExportError { kind, message: message.into(), lost: None }
+        ExportError { kind, message: message.into(), lost: None, taken: Vec::new() }
     }
 
     /// The same, when only `spans` of the batch were not taken.
     pub fn losing(self, spans: usize) -> Self {
         ExportError { lost: Some(spans), ..self }
+    }
+
+    pub(super) fn has_taken(&self, at: usize) -> bool {
+        self.taken.iter().any(|taken| taken.contains(&at))
     }
 }
 

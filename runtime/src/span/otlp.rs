@@ -5,12 +5,13 @@ use super::encode;
 use super::export::{ExportError, SpanSink};
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
-use crate::otlp::{Exporter, MAX_REQUEST, Sent};
+use crate::otlp::{Exporter, Failure, MAX_REQUEST, Missing};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Sends spans to an OTLP receiver, such as a local OpenTelemetry Collector.
@@ -24,6 +25,9 @@ use std::time::Duration;
 ///
 /// A receiver takes a request of at most 4 MiB unless it is told otherwise, so a batch that would be longer
 /// than 2 MiB is sent as several, one after the other, within the one timeout.
+///
+/// A receiver that rejects some spans of a request says how many, and not which: none of that request's becomes
+/// an exemplar. Those of the other requests do.
 ///
 /// ```
 /// use redspan::export::{OtlpSettings, OtlpSink, SpanSink};
@@ -85,9 +89,9 @@ impl SpanSink for OtlpSink {
                 drop(batch);
                 self.exporter.send_encoded(body.into(), deadline)
             };
-            outcome.add(self.result(sent, spans), spans);
+            outcome.add(sent.missing(spans), spans);
         }
-        outcome.whole()
+        outcome.whole(self.exporter.describe())
     }
 
     fn shutdown(&mut self, _timeout: Duration) {
@@ -117,9 +121,9 @@ impl BytesSink for OtlpSink {
             };
             let request = encode::request_of_bytes(part, &self.resource);
             let sent = self.exporter.send_encoded(request, deadline);
-            outcome.add(self.result(sent, spans), spans);
+            outcome.add(sent.missing(spans), spans);
             if spans == all {
-                return outcome.whole();
+                return outcome.whole(self.exporter.describe());
             }
             some.truncate(0);
         }
@@ -131,42 +135,31 @@ impl BytesSink for OtlpSink {
 struct Outcome {
     spans: usize,
     lost: usize,
+    /// Those that were taken, by their places in the batch.
+    taken: Vec<Range<usize>>,
     /// Of the first that was not taken, or not wholly.
-    trouble: Option<ExportError>,
+    trouble: Option<Failure>,
 }
 
 impl Outcome {
-    fn add(&mut self, result: Result<(), ExportError>, spans: usize) {
+    fn add(&mut self, missing: Option<Missing>, spans: usize) {
+        let from = self.spans;
         self.spans += spans;
-        if let Err(error) = result {
-            self.lost += error.lost.unwrap_or(spans);
-            self.trouble.get_or_insert(error);
+        match missing {
+            None => self.taken.push(from..self.spans),
+            // Who rejects some of a request's spans does not say which.
+            Some(missing) => {
+                self.lost += missing.items;
+                self.trouble.get_or_insert(missing.failure);
+            }
         }
     }
 
-    fn whole(self) -> Result<(), ExportError> {
+    fn whole(self, to: &str) -> Result<(), ExportError> {
+        let Some(failure) = self.trouble else { return Ok(()) };
+        let error = ExportError::new(failure.kind, format!("{to}: {}", failure.message));
         let lost = (self.lost < self.spans).then_some(self.lost);
-        self.trouble.map_or(Ok(()), |error| Err(ExportError { lost, ..error }))
-    }
-}
-
-impl OtlpSink {
-    fn result(&self, sent: Sent, spans: usize) -> Result<(), ExportError> {
-        let to = self.exporter.describe();
-        match sent {
-            Sent::Taken => Ok(()),
-            Sent::Partly { rejected: 0, message } => {
-                tracing::debug!(target: "redspan", message, "the receiver has something to say");
-                Ok(())
-            }
-            Sent::Partly { rejected, message } => {
-                let text = format!("{to}: {rejected} of {spans} spans were rejected: {message}");
-                Err(ExportError::new("rejected", text).losing(rejected.min(spans)))
-            }
-            Sent::Failed(failure) => {
-                Err(ExportError::new(failure.kind, format!("{to}: {}", failure.message)))
-            }
-        }
+        Err(ExportError { lost, taken: self.taken, ..error })
     }
 }
 

@@ -534,9 +534,11 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         let result = catch_unwind(AssertUnwindSafe(|| sink.export(&mut sending.spans, timeout)));
         own.done(count as u64, &result, start.elapsed());
         well = matches!(result, Ok(Ok(())));
-        if well && shared.exemplars {
-            // Before anybody who flushed looks at them.
-            sending.publish();
+        // Before anybody who flushed looks at them.
+        match &result {
+            Ok(Ok(())) if shared.exemplars => sending.publish(|_| true),
+            Ok(Err(error)) if shared.exemplars => sending.publish(|at| error.has_taken(at)),
+            _ => {}
         }
         sending.truncate(0);
         let mut queue = shared.queue();

@@ -61,7 +61,7 @@ fn spans_of_a_core_to_bytes_of_requests() {
                 records.iter_mut().for_each(|record| filling.add(record));
                 let Form::Bytes(spans) = &mut filling.batch.spans else { unreachable!() };
                 black_box(encode::request_of_bytes(spans, &resource));
-                filling.batch.publish();
+                filling.batch.publish(|_| true);
                 filling.batch.truncate(0);
                 start.elapsed()
             })

@@ -7,7 +7,7 @@ use crate::config::settings::Temporality;
 use crate::expose::periodic::MetricSink;
 use crate::metrics::snapshot::Snapshot;
 use crate::metrics::store::Store;
-use crate::otlp::{Exporter, Sent};
+use crate::otlp::{Exporter, Missing};
 use metrics::{CounterFn, Key, KeyName, Label};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// A receiver takes a request of at most 4 MiB unless it is told otherwise, so what would be longer than
 /// 2 MiB is sent as several, one after the other, within the one timeout: what becomes of one is not what
-/// becomes of the others.
+/// becomes of the others. The first that found no time, or was not taken, begins the next export.
 ///
 /// ```
 /// use redspan::export::{OtlpMetrics, OtlpSettings, Signal};
@@ -97,34 +97,28 @@ impl MetricSink for OtlpMetrics {
         let deadline = exporter.begin(timeout);
         let (mut all, mut lost, mut trouble) = (0, 0, None);
         let draft = encoder.encode(snapshot, state, |request, points| {
-            let sent = exporter.send(request, deadline);
-            // What it refused it would refuse again.
-            let taken = !matches!(sent, Sent::Failed(_));
-            let (missing, kind, message) = match sent {
-                Sent::Taken => (0, "", String::new()),
-                Sent::Partly { rejected, message } => {
-                    (rejected.min(points), "rejected", format!("rejected: {message}"))
-                }
-                Sent::Failed(failure) => (points, failure.kind, failure.message),
+            all += points;
+            let Some(missing) = exporter.send(request, deadline).missing(points) else {
+                count(points, None);
+                return true;
             };
-            (all, lost) = (all + points, lost + missing);
-            if taken {
-                count(points - missing, None);
+            let Missing { items, refused, failure } = missing;
+            lost += items;
+            if refused {
+                count(points - items, None);
             }
-            if missing > 0 || !taken {
-                count(missing, Some(kind));
-                trouble.get_or_insert((kind, message));
-            }
-            taken
+            count(items, Some(failure.kind));
+            trouble.get_or_insert(failure);
+            // What it refused it would refuse again.
+            refused
         });
         state.settle(draft);
-        if let Some((kind, message)) = trouble {
-            match lost < all {
-                true => {
-                    self.failed(kind, &format!("{lost} of {all} points were not taken: {message}"));
-                }
-                false => self.failed(kind, &message),
-            }
+        if let Some(failure) = trouble {
+            let message = match lost < all {
+                true => format!("{lost} of {all} points were not taken: {}", failure.message),
+                false => failure.message,
+            };
+            self.failed(failure.kind, &message);
         }
     }
 

@@ -21,7 +21,7 @@ use super::reminder::Reminder;
 use super::span_ids::Ids;
 use crate::config::ConfigError;
 use crate::config::otlp::OtlpSettings;
-use crate::otlp::{Exporter, MAX_REQUEST, Sent, fitting};
+use crate::otlp::{Exporter, MAX_REQUEST, fitting};
 use crate::quiet;
 
 /// How many bytes of records wait at most, whatever their number.
@@ -269,18 +269,13 @@ impl Shared {
             let deadline = exporter.begin(batches.timeout);
             while !batch.is_empty() {
                 let some = first(&mut batch);
-                let sending = some.len() as u64;
-                let (missing, problem) =
-                    match exporter.send(encode::request(&resource, some), deadline) {
-                        Sent::Taken => continue,
-                        Sent::Partly { rejected, message } => {
-                            (rejected as u64, format!("{rejected} were rejected: {message}"))
-                        }
-                        Sent::Failed(failure) => (sending, failure.to_string()),
-                    };
-                self.complain(&mut failing, &problem);
-                lost += missing.min(sending);
-                well = false;
+                let sending = some.len();
+                let sent = exporter.send(encode::request(&resource, some), deadline);
+                if let Some(missing) = sent.missing(sending) {
+                    self.complain(&mut failing, &missing.failure.to_string());
+                    lost += missing.items as u64;
+                    well = false;
+                }
             }
             failing &= !well;
             self.written.fetch_add(count - lost, Relaxed);
