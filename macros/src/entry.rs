@@ -96,5 +96,7 @@ fn shown(name: &str, output: TokenStream) -> proc_macro::TokenStream {
     if std::env::var_os("REDSPAN_MACROS_DEBUG").is_some_and(|value| value == "1") {
         eprintln!("{name} expands to:\n{output}\n");
     }
+    // Its tokens are the compiler's, which takes them back when a macro is done.
+    crate::paths::set_root(None);
     output.into()
 }

@@ -11,7 +11,6 @@ thread_local! {
 }
 
 /// From here on what is written names the crate by this path; by `::redspan`, if there is none.
-#[cfg_attr(not(feature = "instrument"), allow(dead_code, reason = "only the attribute sets it"))]
 pub(crate) fn set_root(path: Option<&TokenStream>) {
     ROOT.set(path.cloned());
 }
