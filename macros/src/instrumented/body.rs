@@ -259,8 +259,9 @@ fn bind(param: &Typed) -> TokenStream {
         ),
         Shape::Plain => quote_spanned!(at=> #attrs let #pattern = #outer;),
         Shape::Wild => quote_spanned!(at=> #attrs let #outer = #outer;),
+        // A `ref mut` in the pattern borrows what is `mut`.
         Shape::Pattern(_) => quote_spanned!(at=>
-            #attrs let #outer = #outer;
+            #attrs #[allow(unused_mut)] let mut #outer = #outer;
             #attrs let #pattern = #outer;
         ),
     }
