@@ -3,7 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::punctuated::Punctuated;
-use syn::{FnArg, Ident, Pat, PatIdent, ReceiverKind, Signature, Token};
+use syn::spanned::Spanned;
+use syn::{Attribute, FnArg, Ident, Meta, Pat, PatIdent, ReceiverKind, Signature, Token};
 
 use super::parse;
 
@@ -18,7 +19,7 @@ pub(crate) enum Param {
 }
 
 pub(crate) struct Typed {
-    /// `#[allow(…)]` and such; they belong to the pattern.
+    /// `#[allow(…)]` and such, which belong to the pattern as well.
     pub(crate) attrs: TokenStream,
     /// Present under a condition that only the compiler knows.
     pub(crate) conditional: bool,
@@ -59,7 +60,9 @@ pub(crate) fn take(
                     .push(Param::Receiver { token: receiver.self_token.to_token_stream(), owned });
             }
             FnArg::Typed(typed) => {
-                let attrs = typed.attrs.iter().map(ToTokens::to_token_stream).collect();
+                typed.attrs.iter_mut().for_each(expect_nothing);
+                let attrs = typed.attrs.iter().filter(|attr| is_compilers(attr));
+                let attrs = attrs.map(ToTokens::to_token_stream).collect();
                 let is = |word| typed.attrs.iter().any(|attr| attr.path().is_ident(word));
                 // What a `cfg_attr` says may be a `cfg`.
                 let conditional = is("cfg") || is("cfg_attr");
@@ -101,6 +104,21 @@ pub(crate) fn take(
         }
     }
     params
+}
+
+/// The parameter is written twice, and only in one place there is what its author expects to be warned of.
+fn expect_nothing(attr: &mut Attribute) {
+    if let Meta::List(list) = &mut attr.meta
+        && list.path.is_ident("expect")
+    {
+        list.path = Ident::new("allow", list.path.span()).into();
+    }
+}
+
+/// Any other attribute is for a macro below ours, which takes it out of the signature.
+fn is_compilers(attr: &Attribute) -> bool {
+    const COMPILERS: &[&str] = &["cfg", "cfg_attr", "allow", "warn", "deny", "forbid"];
+    COMPILERS.iter().any(|word| attr.path().is_ident(word))
 }
 
 fn stays(name: &Ident, stay: Option<&[&TokenStream]>) -> bool {

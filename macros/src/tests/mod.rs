@@ -309,6 +309,18 @@ fn an_option_of_another_place_is_underlined_and_the_right_place_or_option_named(
 }
 
 #[test]
+fn an_attribute_of_a_parameter_that_is_another_macros_stays_in_the_signature_alone() {
+    for word in ["", "async"] {
+        let function = format!("{word} fn f(#[case] #[allow(unused)] id: u8) {{}}");
+        let mut function = function.parse().expect("tokens");
+        let expanded = crate::instrumented::expand(TokenStream::new(), &mut function, &mut Diag::new());
+        let expanded = expanded.expect("an expansion").to_string();
+        assert_eq!(expanded.matches("case").count(), 1, "{expanded}");
+        assert_eq!(expanded.matches("unused").count(), 2, "{expanded}");
+    }
+}
+
+#[test]
 fn every_option_of_the_attribute_is_documented() {
     let docs = include_str!("../lib.rs");
     for option in options::INSTRUMENTED {
