@@ -23,7 +23,7 @@ fn items(id: u64) -> BoxStream<'static, u8> {
         fields: ::redspan::__private::NO_FIELDS,
         rest: ::redspan::__private::REST,
     };
-    ::std::boxed::Box::pin(
+    ::redspan::__private::Box::pin(
         ::redspan::__private::drive_stream(
             &__REDSPAN_SITE,
             ::core::option::Option::None,

@@ -12,6 +12,7 @@ pub use crate::callsite::{CallSite, Kind, Line, NO_FIELDS, REST, Rest, SETTINGS,
 pub use crate::error_type::Inner;
 pub use crate::metrics::typed::Registered;
 pub use crate::slo::Slo;
+pub use std::boxed::Box;
 pub use std::mem::ManuallyDrop;
 pub use tracing;
 pub use tracing_core::Level;

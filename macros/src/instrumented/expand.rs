@@ -177,6 +177,11 @@ fn returning(model: &Model, later: &Later) -> TokenStream {
     let private = paths::private();
     let verdict = verdict(model, &quote_spanned!(at=> __redspan_out));
     let made = body::sync(model);
+    let made = match later.wrap {
+        // A box is itself polled only if what is in it may be moved.
+        Wrap::Boxed => quote_spanned!(at=> #private::Box::into_pin(#made)),
+        Wrap::Bare | Wrap::Pinned => made,
+    };
     // By its type: the value alone may leave that open, as `ready(1)` does.
     let output = returns::without_impl(later.output.clone());
     let gives = syn::Ident::new(if later.stream { "items" } else { "gives" }, at);
@@ -205,8 +210,8 @@ fn returning(model: &Model, later: &Later) -> TokenStream {
     };
     let driven = match later.wrap {
         Wrap::Bare => driven,
-        Wrap::Pinned => quote_spanned!(at=> ::std::boxed::Box::pin(#driven)),
-        Wrap::Boxed => quote_spanned!(at=> ::std::boxed::Box::new(#driven)),
+        Wrap::Pinned => quote_spanned!(at=> #private::Box::pin(#driven)),
+        Wrap::Boxed => quote_spanned!(at=> #private::Box::new(#driven)),
     };
     quote_spanned!(at=> #prepared #driven)
 }

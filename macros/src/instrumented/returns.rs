@@ -19,7 +19,7 @@ pub(crate) enum Wrap {
     Bare,
     /// `Pin<Box<dyn Future>>`
     Pinned,
-    /// `Box<dyn Stream + Unpin>`
+    /// `Box<dyn Stream>`
     Boxed,
 }
 

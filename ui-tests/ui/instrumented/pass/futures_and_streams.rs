@@ -40,6 +40,12 @@ fn unpinned(id: u8) -> Box<dyn Future<Output = u8> + Unpin> {
     Box::new(ready(id))
 }
 
+// Whoever gets it pins it.
+#[instrumented]
+fn not_unpin<'a>(id: &'a u8) -> Box<dyn Future<Output = &'a u8> + Send + 'a> {
+    Box::new(async move { id })
+}
+
 #[instrumented]
 fn opaque() -> impl Future<Output = impl Fn(&str) -> usize> {
     async move { |text: &str| text.len() }
@@ -116,6 +122,7 @@ async fn main() {
     assert_eq!(early(0).await + assert_send(early(2)).await, 2);
     assert_eq!(assert_send(borrows("abc", "a")).await, "bc");
     assert_eq!(unpinned(1).await, 1);
+    assert_eq!(*Box::into_pin(assert_send(not_unpin(&2))).await, 2);
     assert_eq!(opaque().await("abc"), 3);
     let memory = Memory(vec![7]);
     assert_eq!(assert_send(memory.get(0)).await, Some(&7));
