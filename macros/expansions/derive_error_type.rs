@@ -1,4 +1,5 @@
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::redspan::ErrorType for E {
     #[inline]
     fn error_type(&self) -> &'static str {

@@ -1,4 +1,5 @@
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::redspan::__private::service::Shared for Payments {
     fn attributes(&self, __redspan_to: &mut ::redspan::__private::service::Attributes) {
         use ::redspan::__private::service::{
@@ -25,6 +26,7 @@ impl ::redspan::__private::service::Shared for Payments {
     }
 }
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::redspan::__private::service::Service for Payments {
     const INFO: &'static ::redspan::__private::service::Info = &::redspan::__private::service::Info {
         component: "payments",

@@ -1,4 +1,5 @@
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::redspan::Label for Tier {
     const VALUES: &'static [&'static str] = &["free", "gold"];
     #[inline]

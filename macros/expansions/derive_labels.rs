@@ -1,4 +1,5 @@
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::redspan::metrics::Labels for Placed {
     const NAMES: &'static [&'static str] = &["tier", "who"];
     const SETS: &'static [&'static [&'static str]] = &[

@@ -1,4 +1,5 @@
 #[automatically_derived]
+#[allow(deprecated)]
 impl ::redspan::metrics::Metrics for Shop {
     #[allow(unused_mut)]
     fn register() -> ::core::result::Result<Self, ::redspan::metrics::MetricsError> {

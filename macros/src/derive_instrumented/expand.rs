@@ -19,11 +19,13 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let labels = labels(model);
     quote_spanned!(at=>
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics #private::service::Shared for #ident #type_generics #condition {
             #attributes
             #labels
         }
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics #private::service::Service for #ident #type_generics #condition {
             const INFO: &'static #private::service::Info =
                 &#private::service::Info { component: #component, labels: &[#(#names),*] };

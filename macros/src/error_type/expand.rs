@@ -27,6 +27,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let methods = methods.into_iter().flatten();
     quote_spanned!(at=>
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics #root::ErrorType for #ident #type_generics #condition {
             #(#methods)*
         }

@@ -30,6 +30,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     };
     quote_spanned!(at=>
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics #root::Label for #ident #type_generics #condition {
             const VALUES: &'static [&'static str] = &[#(#names),*];
 

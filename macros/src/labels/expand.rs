@@ -49,6 +49,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     });
     quote_spanned!(at=>
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics #root::metrics::Labels for #ident #type_generics #condition {
             const NAMES: &'static [&'static str] = &[#(#names),*];
             const SETS: &'static [&'static [&'static str]] = &[#(#sets),*];

@@ -48,6 +48,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     };
     quote_spanned!(at=>
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics #root::metrics::Metrics for #ident #type_generics #condition {
             #[allow(unused_mut)]
             fn register() -> ::core::result::Result<Self, #root::metrics::MetricsError> {
