@@ -6,7 +6,7 @@ use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Ident, LitStr, Token};
+use syn::{Expr, Ident, LitStr, Token};
 
 use crate::attrs::brace;
 use crate::diag::Diag;
@@ -90,15 +90,15 @@ fn read(input: ParseStream) -> syn::Result<Input> {
     if matches!(rest.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == ',') {
         rest.pop();
     }
-    let body = body(&rest).ok_or_else(|| match behind(&rest) {
-        Some(more) => {
+    match (body(&rest), behind(&rest)) {
+        (Some(body), None) => Ok(Input { name, options, body }),
+        (_, Some(more)) => {
             let message = "the expression is the last, and only one: options go in front of it, \
                            `measured!(\"fill\", level = \"debug\", { … })`";
-            syn::Error::new(more.span(), message)
+            Err(syn::Error::new(more.span(), message))
         }
-        None => syn::Error::new(start, format!("expected {ACCEPTED}")),
-    })?;
-    Ok(Input { name, options, body })
+        (None, None) => Err(syn::Error::new(start, format!("expected {ACCEPTED}"))),
+    }
 }
 
 /// Where there is an expression to be, if nothing is left for it: what comes last is none, or lacks the comma
@@ -123,7 +123,8 @@ fn last_of(options: &TokenStream, name: &LitStr) -> syn::Result<Span> {
 /// The first token of what stands behind the expression, if there is one in front of a comma.
 fn behind(tokens: &[TokenTree]) -> Option<&TokenTree> {
     let comma = |at: &usize| is_punct(&tokens[*at], ',');
-    let at = (0..tokens.len()).filter(comma).find(|at| body(&tokens[..*at]).is_some())?;
+    let ends = |at: &usize| body(&tokens[..*at]).is_some_and(|body| body.is_whole());
+    let at = (0..tokens.len()).filter(comma).find(ends)?;
     tokens.get(at + 1)
 }
 
@@ -210,6 +211,15 @@ fn is_punct(token: &TokenTree, wanted: char) -> bool {
 }
 
 impl Body {
+    /// Whether it is an expression up to its end: of a closure without braces a comma may be within one, as in
+    /// `|key| load::<A, B>(key)`.
+    fn is_whole(&self) -> bool {
+        match self {
+            Body::Closure(closure) => syn::parse2::<Expr>(closure.body.clone()).is_ok(),
+            Body::Block { .. } | Body::Async(_) => true,
+        }
+    }
+
     /// The expression without us. A block is one that `return` and `?` end, as it is with us.
     pub(crate) fn bare(&self) -> TokenStream {
         let at = Span::mixed_site();
