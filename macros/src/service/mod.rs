@@ -6,12 +6,13 @@ mod model;
 mod name;
 mod parse;
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::quote;
-use syn::Attribute;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{Attribute, Expr};
 
-use crate::attrs::Entry;
+use crate::attrs::{self, Entry, Form};
 use crate::diag::Diag;
+use crate::instrumented;
 pub(crate) use model::SECOND;
 use parse::Block;
 pub(crate) use parse::is_ours;
@@ -51,12 +52,11 @@ fn below(first: &Attribute, args: &TokenStream, block: &Block) -> TokenStream {
 
 /// The path that `crate = path` names.
 fn crate_of(args: &TokenStream) -> Option<TokenStream> {
-    let mut tokens = args.clone().into_iter();
-    tokens.find(|token| matches!(token, TokenTree::Ident(word) if word == "crate"))?;
-    let is = |token: &TokenTree, c| matches!(token, TokenTree::Punct(it) if it.as_char() == c);
-    tokens.next().filter(|token| is(token, '='))?;
-    let path: TokenStream = tokens.take_while(|token| !is(token, ',')).collect();
-    (!path.is_empty()).then_some(path)
+    let entries = attrs::entries(args.clone(), instrumented::SUCH, &mut Diag::new());
+    entries.into_iter().find_map(|entry| match entry.form {
+        Form::Value(path @ Expr::Path(_)) if entry.key == "crate" => Some(path.into_token_stream()),
+        _ => None,
+    })
 }
 
 /// On what stands alone there is nothing to leave out of; `fix` is what to do instead.

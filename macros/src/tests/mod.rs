@@ -309,6 +309,15 @@ fn an_option_of_another_place_is_underlined_and_the_right_place_or_option_named(
 }
 
 #[test]
+fn below_async_trait_the_crate_is_named_by_its_option_whatever_stands_before() {
+    let mut block = "#[async_trait] impl Gateway for Payments {}".parse().expect("tokens");
+    let args = "error_if = crate::failed, crate = framework::redspan".parse().expect("tokens");
+    let expanded = crate::instrumented::expand(args, &mut block, &mut Diag::new());
+    let expanded = expanded.expect("an expansion").to_string().replace(' ', "");
+    assert!(expanded.starts_with("#[async_trait]#[framework::redspan::instrumented("), "{expanded}");
+}
+
+#[test]
 fn an_attribute_of_a_parameter_that_is_another_macros_stays_in_the_signature_alone() {
     for word in ["", "async"] {
         let function = format!("{word} fn f(#[case] #[allow(unused)] id: u8) {{}}");
