@@ -56,7 +56,8 @@ pub trait Metrics: Sized {
 /// What a field of `#[derive(Metrics)]` can be.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no metric",
-    label = "expected `Counter`, `UpDownCounter`, `Gauge` or `Histogram` of `redspan::metrics`"
+    label = "expected `Counter`, `UpDownCounter`, `Gauge` or `Histogram` of `redspan::metrics`",
+    note = "what stands in its brackets is a label set: write `#[derive(redspan::Labels)]` on that struct"
 )]
 pub trait Registered: Sized {
     /// Makes the metric.
