@@ -91,7 +91,8 @@ fn duration(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let nanos: f64 = match unit.trim() {
-        "us" | "µs" => 1e3,
+        // The sign for micro, and the letter that looks the same.
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1e3,
         "ms" => 1e6,
         "s" => 1e9,
         "m" => 6e10,
@@ -170,7 +171,9 @@ mod tests {
     fn durations() {
         assert_eq!(duration("250ms"), Ok(250_000_000));
         assert_eq!(duration("1.5 s"), Ok(1_500_000_000));
-        assert_eq!(duration("50us"), Ok(50_000));
+        for same in ["50us", "50\u{b5}s", "50 \u{3bc}s"] {
+            assert_eq!(duration(same), Ok(50_000), "{same}");
+        }
         for wrong in ["250", "ms", "1h", "0ms", "1e3s", "2d", "100m", ""] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
