@@ -314,7 +314,10 @@ fn below_async_trait_the_crate_is_named_by_its_option_whatever_stands_before() {
     let args = "error_if = crate::failed, crate = framework::redspan".parse().expect("tokens");
     let expanded = crate::instrumented::expand(args, &mut block, &mut Diag::new());
     let expanded = expanded.expect("an expansion").to_string().replace(' ', "");
-    assert!(expanded.starts_with("#[async_trait]#[framework::redspan::instrumented("), "{expanded}");
+    assert!(
+        expanded.starts_with("#[async_trait]#[framework::redspan::instrumented("),
+        "{expanded}"
+    );
 }
 
 #[test]
@@ -322,7 +325,8 @@ fn an_attribute_of_a_parameter_that_is_another_macros_stays_in_the_signature_alo
     for word in ["", "async"] {
         let function = format!("{word} fn f(#[case] #[allow(unused)] id: u8) {{}}");
         let mut function = function.parse().expect("tokens");
-        let expanded = crate::instrumented::expand(TokenStream::new(), &mut function, &mut Diag::new());
+        let expanded =
+            crate::instrumented::expand(TokenStream::new(), &mut function, &mut Diag::new());
         let expanded = expanded.expect("an expansion").to_string();
         assert_eq!(expanded.matches("case").count(), 1, "{expanded}");
         assert_eq!(expanded.matches("unused").count(), 2, "{expanded}");
