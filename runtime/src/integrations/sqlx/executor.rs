@@ -7,7 +7,6 @@ use super::pool::Pool;
 use crate::context::current;
 use async_stream::try_stream;
 use futures_core::future::BoxFuture;
-use sqlx_core::Either;
 use sqlx_core::database::Database;
 use sqlx_core::describe::Describe;
 use sqlx_core::error::{BoxDynError, Error};
@@ -105,22 +104,16 @@ fn existing<R>(row: Option<R>) -> Result<R, Error> {
 }
 
 /// What a query did.
-async fn done<Q: Default + Extend<Q>, R>(steps: &mut Rows<'_, Q, R>) -> Result<Q, Error> {
+async fn done<Q: Default + Extend<Q>, R>(steps: Rows<'_, Q, R>) -> Result<Q, Error> {
     let mut done = Q::default();
-    while let Some(step) = steps.next().await {
-        if let Either::Left(result) = step? {
-            done.extend([result]);
-        }
-    }
+    steps.each(|step| done.extend(step.left())).await?;
     Ok(done)
 }
 
 /// All of a query's rows.
-async fn all<Q, R>(steps: &mut Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
+async fn all<Q, R>(steps: Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
     let mut all = Vec::new();
-    while let Some(step) = steps.next().await {
-        all.extend(step?.right());
-    }
+    steps.each(|step| all.extend(step.right())).await?;
     Ok(all)
 }
 
@@ -135,8 +128,7 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
-        Box::pin(async move { done(&mut steps).await })
+        Box::pin(done(many::<H::Database>(&self.loan.described, self.held.held(), query)))
     }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> ManyOf<'e, H::Database>
@@ -155,8 +147,7 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
-        Box::pin(async move { all(&mut steps).await })
+        Box::pin(all(many::<H::Database>(&self.loan.described, self.held.held(), query)))
     }
 
     fn fetch_one<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<RowOf<H::Database>, Error>>
@@ -212,7 +203,7 @@ where
         let pool = self.clone();
         Box::pin(async move {
             let mut lent = pool.lend().await?;
-            done(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
+            done(many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
 
@@ -239,7 +230,7 @@ where
         let pool = self.clone();
         Box::pin(async move {
             let mut lent = pool.lend().await?;
-            all(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
+            all(many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
 

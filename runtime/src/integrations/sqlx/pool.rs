@@ -77,7 +77,7 @@ impl<DB: Database> Pool<DB> {
         let Pool { inner, described } = self.clone();
         async move {
             let (held, metrics, now) = acquire(&inner, &described).await?;
-            let loan = Loan::begin(described, now, &metrics);
+            let loan = Loan::begin(described, now, metrics);
             Ok(PoolConnection(Connection::new(held, loan)))
         }
     }
@@ -87,7 +87,7 @@ impl<DB: Database> Pool<DB> {
         let held = self.inner.try_acquire()?;
         let described = self.described.clone();
         let metrics = described.pooled().metrics();
-        let loan = Loan::begin(described, clock::now(), &metrics);
+        let loan = Loan::begin(described, clock::now(), metrics);
         Some(PoolConnection(Connection::new(held, loan)))
     }
 
@@ -113,13 +113,13 @@ impl<DB: Database> Pool<DB> {
     /// Borrows a connection for one query.
     pub(super) async fn lend(&self) -> Result<Lending<'_, DB>, Error> {
         let (held, metrics, now) = acquire(&self.inner, &self.described).await?;
-        Ok(Lending { held, _loan: Loan::begin(&self.described, now, &metrics) })
+        Ok(Lending { held, _loan: Loan::begin(&self.described, now, metrics) })
     }
 
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
         let described = &self.described;
         let (held, metrics, now) = acquire(&self.inner, described).await?;
-        let loan = Loan::begin(described.clone(), now, &metrics);
+        let loan = Loan::begin(described.clone(), now, metrics);
         let begins = transaction::Transaction::begin(held, statement);
         let begun = once(described, described.step(Step::Begin), begins, None).await?;
         Ok(Transaction(Connection::new(begun, loan)))
