@@ -104,14 +104,14 @@ fn existing<R>(row: Option<R>) -> Result<R, Error> {
 }
 
 /// What a query did.
-async fn done<Q: Default + Extend<Q>, R>(steps: Rows<'_, Q, R>) -> Result<Q, Error> {
+async fn done<Q: Default + Extend<Q>, R>(steps: &mut Rows<'_, Q, R>) -> Result<Q, Error> {
     let mut done = Q::default();
     steps.each(|step| done.extend(step.left())).await?;
     Ok(done)
 }
 
 /// All of a query's rows.
-async fn all<Q, R>(steps: Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
+async fn all<Q, R>(steps: &mut Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
     let mut all = Vec::new();
     steps.each(|step| all.extend(step.right())).await?;
     Ok(all)
@@ -128,7 +128,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        Box::pin(done(many::<H::Database>(&self.loan.described, self.held.held(), query)))
+        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
+        Box::pin(async move { done(&mut steps).await })
     }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> ManyOf<'e, H::Database>
@@ -147,7 +148,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        Box::pin(all(many::<H::Database>(&self.loan.described, self.held.held(), query)))
+        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
+        Box::pin(async move { all(&mut steps).await })
     }
 
     fn fetch_one<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<RowOf<H::Database>, Error>>
@@ -203,7 +205,7 @@ where
         let pool = self.clone();
         Box::pin(async move {
             let mut lent = pool.lend().await?;
-            done(many::<DB>(&pool.described, &mut lent.held, query)).await
+            done(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
 
@@ -230,7 +232,7 @@ where
         let pool = self.clone();
         Box::pin(async move {
             let mut lent = pool.lend().await?;
-            all(many::<DB>(&pool.described, &mut lent.held, query)).await
+            all(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
 

@@ -5,6 +5,7 @@ use super::statements::{Ended, Found};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
+use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
@@ -44,6 +45,7 @@ struct About<'a> {
     described: &'a Described,
     statement: Found<'a>,
     started: Tick,
+    recording: bool,
 }
 
 /// How an operation has ended.
@@ -133,7 +135,7 @@ pub(super) fn failed(error: &Error, said: Codes) -> Failed {
 impl About<'_> {
     /// Judges, and measures: in the span, of which the numbers have exemplars, and a line in the log its ids.
     fn judge(&self, outcome: Outcome, error: Option<&Error>) -> Verdict {
-        let About { described, statement, started } = self;
+        let About { described, statement, started, recording } = self;
         // The query was answered: there is no such row.
         let error = error.filter(|error| !matches!(error, Error::RowNotFound));
         let outcome = match outcome {
@@ -153,7 +155,7 @@ impl About<'_> {
         }
         let now = clock::now();
         let took = now.since(*started);
-        described.took(took, statement, &ended);
+        candidate::at_the_end(*recording, || described.took(took, statement, &ended));
         let is_slow = described.slow.is_some_and(|slow| took >= slow);
         if is_slow {
             let text = described.shows_text.then_some(&*statement.shown.text);
@@ -183,7 +185,7 @@ impl<'a> Operation<'a> {
         let span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
         let span = span.unseen();
-        let about = About { described, statement, started };
+        let about = About { described, statement, started, recording: span.is_recording() };
         Operation { span, about, rows: counts_rows.then_some(0), ended: false }
     }
 
@@ -224,7 +226,7 @@ impl<'a> Operation<'a> {
             }
             error.failed
         });
-        self.span.finish_at(outcome, failed, at);
+        self.span.finish_measured(outcome, failed, at);
     }
 }
 
@@ -285,7 +287,7 @@ impl<'e, Q, R> Rows<'e, Q, R> {
     }
 
     /// All steps, as they come.
-    pub(super) async fn each(mut self, mut take: impl FnMut(Either<Q, R>)) -> Result<(), Error> {
+    pub(super) async fn each(&mut self, mut take: impl FnMut(Either<Q, R>)) -> Result<(), Error> {
         poll_fn(|context| {
             self.poll(Poll::Ready(Ok(())), |steps, rows| {
                 while let Some(step) = ready!(step(steps, rows, context)) {
