@@ -120,8 +120,8 @@ fn a_request_to_a_server_costs_a_context_and_where_it_is_recorded_a_span() {
 }
 
 #[test]
-fn a_request_id_is_one_piece_of_memory_and_the_scope_of_its_lines_five() {
-    assert_added(ServerLayer::new().request_id(), 1 + 6, 6 + 6 + 2);
+fn a_request_id_is_one_piece_of_memory_and_the_scope_of_its_lines_three() {
+    assert_added(ServerLayer::new().request_id(), 1 + 4, 6 + 4 + 2);
 }
 
 #[test]

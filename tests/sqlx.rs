@@ -124,10 +124,10 @@ async fn each_wait_for_a_connection_is_a_span_and_the_pool_is_measured() {
     assert_eq!(idle, Some(f64::from(pool.size())));
     assert_eq!(seen.gauge("db_client_connection_max", &of_pool), Some(4.0));
     assert_eq!(seen.gauge("db_client_connection_pending_requests", &of_pool), Some(0.0));
-    assert_eq!(
-        seen.histogram("db_client_connection_wait_time_seconds", &of_pool).unwrap().count,
-        1
-    );
+    let wait_time = "db_client_connection_wait_time_seconds";
+    assert_eq!(seen.histogram(wait_time, &of_pool).unwrap().count, 1);
+    let waited = seen.span("acquire orders").span_id();
+    assert_eq!(seen.exemplars(wait_time, &of_pool)[0].span_id, waited);
     assert_eq!(seen.histogram("db_client_connection_use_time_seconds", &of_pool).unwrap().count, 1);
 }
 

@@ -287,27 +287,44 @@ impl OwnedSpan {
         failed: Option<Failed>,
         ended: Option<Tick>,
     ) {
+        self.end(outcome, failed, ended, false);
+    }
+
+    /// As [`OwnedSpan::finish_at`], with the value that was measured by `candidate::at_the_end`.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn finish_measured(
+        &mut self,
+        outcome: Outcome,
+        failed: Option<Failed>,
+        ended: Option<Tick>,
+    ) {
+        self.end(outcome, failed, ended, true);
+    }
+
+    fn end(
+        &mut self,
+        outcome: Outcome,
+        failed: Option<Failed>,
+        ended: Option<Tick>,
+        measured: bool,
+    ) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         self.view = None;
         if self.recording {
-            span::end(
-                &self.context,
-                Ending {
-                    outcome,
-                    end: ended.unwrap_or_else(clock::now),
-                    failed: failed.map(Box::new),
-                    place: Place::default(),
-                },
-            );
+            let end = ended.unwrap_or_else(clock::now);
+            let (failed, place) = (failed.map(Box::new), Place::default());
+            span::end(&self.context, Ending { outcome, end, failed, place, measured });
         }
     }
 }
 
 impl Drop for OwnedSpan {
     fn drop(&mut self) {
-        let failed = (self.if_dropped == Outcome::Panic).then(Failed::panic);
-        self.finish(self.if_dropped, failed);
+        if !self.ended {
+            let failed = (self.if_dropped == Outcome::Panic).then(Failed::panic);
+            self.finish(self.if_dropped, failed);
+        }
     }
 }

@@ -504,7 +504,7 @@ impl Running {
             if self.site.is_busy() {
                 self.say_polls(duration(), polls);
             }
-            span::end(&self.context, Ending { outcome, end, failed, place });
+            span::end(&self.context, Ending { outcome, end, failed, place, measured: false });
         }
         self.context = Context::new();
     }

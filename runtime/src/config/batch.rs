@@ -167,7 +167,7 @@ pub(super) fn reader(env: &mut Env) -> ReaderSettings {
     let accepted = "cumulative, delta or lowmemory";
     let second = Duration::from_secs(1);
     ReaderSettings {
-        interval: env.interval("OTEL_METRIC_EXPORT_INTERVAL").unwrap_or(60 * second),
+        interval: env.period("OTEL_METRIC_EXPORT_INTERVAL").unwrap_or(60 * second),
         timeout: env.timeout("OTEL_METRIC_EXPORT_TIMEOUT").unwrap_or(30 * second),
         temporality: env
             .word("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", accepted, &words)

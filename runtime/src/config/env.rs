@@ -179,6 +179,13 @@ impl Env {
         Some(interval.clamp(Duration::from_millis(1), NO_LIMIT))
     }
 
+    /// The time between two things that come by themselves, in milliseconds: there has to be some.
+    pub(crate) fn period(&mut self, variable: &'static str) -> Option<Duration> {
+        let parse = |value: &str| milliseconds(value).filter(|period| !period.is_zero());
+        let period = self.parsed(variable, "a whole number of milliseconds from 1", parse)?;
+        Some(period.min(NO_LIMIT))
+    }
+
     /// A share, from 0 to 1.
     pub(crate) fn ratio(&mut self, variable: &'static str) -> Option<f64> {
         let parse =

@@ -320,7 +320,9 @@ fn tls(env: &mut Env, names: &'static Names) -> Tls {
 /// An address that can be asked.
 fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
     let endpoint = env.text(variable)?;
-    let address = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let is_http = |scheme: &str| ["http", "https"].iter().any(|it| it.eq_ignore_ascii_case(scheme));
+    let parted = endpoint.split_once("://").filter(|(scheme, _)| is_http(scheme));
+    let address = parted.map(|(_, address)| address);
     let authority = address.and_then(|address| address.split(['/', '?', '#']).next());
     let (shown, accepted) = match authority {
         Some(authority) if authority.contains('@') => (

@@ -200,9 +200,16 @@ fn sampler(env: &mut Env) -> SamplerSetting {
     ];
     let accepted = "always_on, always_off, traceidratio, parentbased_always_on, \
                     parentbased_always_off or parentbased_traceidratio";
+    const ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+    if env.text("OTEL_TRACES_SAMPLER").is_none()
+        && let Some(ratio) = env.text(ARG)
+    {
+        // Whoever sets it alone believes that it holds.
+        env.warn(ARG, ratio, "OTEL_TRACES_SAMPLER beside it, such as parentbased_traceidratio");
+    }
     let mut sampler = env.word("OTEL_TRACES_SAMPLER", accepted, &words).unwrap_or_default();
     if sampler.ratio.is_nan() {
-        sampler.ratio = env.ratio("OTEL_TRACES_SAMPLER_ARG").unwrap_or(1.0);
+        sampler.ratio = env.ratio(ARG).unwrap_or(1.0);
     }
     sampler
 }

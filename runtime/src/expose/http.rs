@@ -306,6 +306,8 @@ async fn answer_all(stream: TcpStream, scrape: Arc<Scrape>, activity: Activity) 
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD)
         .max_headers(HEADERS)
+        // `nc` closes its side once it has asked.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

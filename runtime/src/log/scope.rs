@@ -13,7 +13,37 @@ use crate::context::{Follow, current};
 /// Fields beyond this are not bound: a loop that adds one in each turn must not grow without bound.
 const MAX_FIELDS: usize = 64;
 
-type Pairs = Vec<(Cow<'static, str>, Value)>;
+type Pair = (Cow<'static, str>, Value);
+
+/// Fields of different keys. Most scopes have one, which needs no memory of its own.
+#[derive(Clone, Debug, Default)]
+struct Pairs {
+    first: Option<Pair>,
+    more: Vec<Pair>,
+}
+
+impl Pairs {
+    fn iter(&self) -> impl Iterator<Item = &Pair> {
+        self.first.iter().chain(&self.more)
+    }
+
+    fn set(&mut self, (key, value): Pair) -> bool {
+        let mut all = self.first.iter_mut().chain(&mut self.more);
+        if let Some((_, held)) = all.find(|(held, _)| *held == key) {
+            *held = value;
+            return true;
+        }
+        if self.first.is_none() {
+            self.first = Some((key, value));
+            return true;
+        }
+        let fits = self.more.len() + 1 < MAX_FIELDS;
+        if fits {
+            self.more.push((key, value));
+        }
+        fits
+    }
+}
 
 /// Fields that all lines of a piece of work will have; made by [`scope`].
 ///
@@ -52,26 +82,10 @@ pub fn add(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> bool {
     current::with(|cx| Some(cx.get::<Held>()?.add(key, value))).flatten().unwrap_or(false)
 }
 
-fn set(pairs: &mut Pairs, key: Cow<'static, str>, value: Value) -> bool {
-    if let Some((_, held)) = pairs.iter_mut().find(|(held, _)| *held == key) {
-        *held = value;
-        return true;
-    }
-    let fits = pairs.len() < MAX_FIELDS;
-    if fits {
-        if pairs.capacity() == 0 {
-            // Most scopes have one field.
-            pairs.reserve_exact(1);
-        }
-        pairs.push((key, value));
-    }
-    fits
-}
-
 impl Scope {
     /// Adds a field. The same key again replaces the value.
     pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
-        set(&mut self.0, key.into(), value.into());
+        self.0.set((key.into(), value.into()));
         self
     }
 
@@ -93,8 +107,8 @@ impl Scope {
         match &mut pairs {
             None => pairs = Some(self.0),
             Some(pairs) => {
-                for (key, value) in self.0 {
-                    set(pairs, key, value);
+                for pair in self.0.first.into_iter().chain(self.0.more) {
+                    pairs.set(pair);
                 }
             }
         }
@@ -137,7 +151,7 @@ impl Held {
         let now = self.now.get_or_init(|| ArcSwap::from_pointee(self.bound.clone()));
         now.rcu(|pairs| {
             let mut pairs = Pairs::clone(pairs);
-            fits = set(&mut pairs, key.clone(), value.clone());
+            fits = pairs.set((key.clone(), value.clone()));
             pairs
         });
         fits

@@ -31,12 +31,42 @@ pub(super) enum Bound {
     U64(u64),
     F64(f64),
     Text(Cow<'static, str>),
+    Short(Short),
     Duration(Duration),
     /// Its message, and the messages of its sources, outermost first.
     Error(String, Vec<String>),
 }
 
+/// A text that needs no memory of its own, and no more room than a value has.
+// Aligned: so its text is looked at by words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(8))]
+pub(super) struct Short {
+    bytes: [u8; 39],
+    length: u8,
+}
+
+impl Short {
+    fn of(text: &str) -> Option<Short> {
+        let mut short = Short { length: u8::try_from(text.len()).ok()?, bytes: [0; 39] };
+        short.bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(short)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        let text = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    }
+}
+
 impl Value {
+    /// A text, copied.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only requests have one"))]
+    pub(crate) fn text(text: &str) -> Value {
+        let long = || Bound::Text(text.to_owned().into());
+        Value(Short::of(text).map_or_else(long, Bound::Short))
+    }
+
     /// As its `Display` shows it, rendered now.
     pub fn display(value: impl fmt::Display) -> Value {
         Value(Bound::Text(value.to_string().into()))
@@ -103,6 +133,7 @@ impl fmt::Display for Value {
             Bound::U64(value) => value.fmt(f),
             Bound::F64(value) => value.fmt(f),
             Bound::Text(text) => fmt::Debug::fmt(text, f),
+            Bound::Short(text) => fmt::Debug::fmt(text.as_str(), f),
             Bound::Duration(duration) => fmt::Debug::fmt(duration, f),
             Bound::Error(message, _) => fmt::Debug::fmt(message, f),
         }
@@ -161,6 +192,17 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_the_same_whether_it_lies_in_the_value_or_not() {
+        for text in ["", "id", "é", &"é".repeat(19), &"x".repeat(39), &"x".repeat(40)] {
+            let value = Value::text(text);
+            assert_eq!(matches!(value.0, Bound::Short(_)), text.len() <= 39);
+            assert_eq!(value.to_string(), Value::from(text.to_owned()).to_string());
+        }
+        let without = size_of::<(String, Vec<String>)>();
+        assert_eq!(size_of::<Value>(), without, "it needs no more room");
+    }
 
     #[test]
     fn a_duration_is_a_number_in_its_unit() {

@@ -14,6 +14,7 @@ use crate::metrics::series::Counter;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, SpanRef, Status, TraceContextExt, TraceId};
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -23,13 +24,45 @@ static TO_OTHERS: OnceLock<fn(&SpanContext, Candidate)> = OnceLock::new();
 /// How many one span may carry: more are not gathered before the bell is rung.
 pub(crate) const MOST: usize = 8;
 
+/// Where a value goes that becomes a candidate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(feature = "tower", feature = "sqlx")),
+    allow(dead_code, reason = "integrations choose it")
+)]
+enum Way {
+    /// To the current span, which is rung.
+    Rings,
+    /// To the mailbox: the span is rung once for several.
+    Gathers,
+    /// To [`LAST`]: the span ends next.
+    Waits,
+    Nowhere,
+}
+
+/// The way is another one while it lives.
+struct Instead(Way);
+
+impl Instead {
+    fn of(way: Way) -> Self {
+        Instead(WAY.replace(way))
+    }
+}
+
+impl Drop for Instead {
+    fn drop(&mut self) {
+        WAY.set(self.0);
+    }
+}
+
 thread_local! {
     /// One, or those that were gathered.
     static MAILBOX: RefCell<Vec<Candidate>> = const { RefCell::new(Vec::new()) };
     /// How many are in it: most that look there find none.
     static WAITING: Cell<usize> = const { Cell::new(0) };
-    static GATHERS: Cell<bool> = const { Cell::new(false) };
-    static MUTED: Cell<bool> = const { Cell::new(false) };
+    static WAY: Cell<Way> = const { Cell::new(Way::Rings) };
+    /// What was measured at a span's end. Without a destructor, so that it is there to the thread's last call.
+    static LAST: Cell<ManuallyDrop<Option<Candidate>>> = const { Cell::new(ManuallyDrop::new(None)) };
     /// The span of ours that was asked last whether it records, unless it was seen unlocked since.
     static ASKED: Cell<Option<SpanId>> = const { Cell::new(None) };
 }
@@ -87,24 +120,26 @@ pub(crate) fn offer(value: f64, series: impl FnOnce() -> Option<Candidates>) {
 }
 
 fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
-    if MUTED.try_with(Cell::get).unwrap_or(true) {
-        return;
-    }
     let candidate = || Some(Candidate { series: series()?, value, time: clock::now() });
-    if GATHERS.get() {
-        if let Some(candidate) = candidate() {
-            put(candidate);
+    match WAY.get() {
+        Way::Rings => {
+            current::with(|cx| {
+                if records(cx)
+                    && let Some(candidate) = candidate()
+                {
+                    put(candidate);
+                    deliver(cx);
+                }
+            });
         }
-        return;
+        Way::Gathers => candidate().into_iter().for_each(put),
+        Way::Waits => drop(exchange_last(candidate())),
+        Way::Nowhere => {}
     }
-    current::with(|cx| {
-        if !records(cx) {
-            return;
-        }
-        let Some(candidate) = candidate() else { return };
-        put(candidate);
-        deliver(cx);
-    });
+}
+
+fn exchange_last(other: Option<Candidate>) -> Option<Candidate> {
+    ManuallyDrop::into_inner(LAST.replace(ManuallyDrop::new(other)))
 }
 
 /// Whether the current span may want candidates.
@@ -195,24 +230,42 @@ pub(crate) fn take() -> Option<Candidate> {
 /// Runs `f`, which records several values in the current span, and rings that span once.
 #[cfg(any(test, feature = "tower"))]
 pub(crate) fn together<T>(f: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
+    struct Emptied;
+    impl Drop for Emptied {
         fn drop(&mut self) {
-            GATHERS.set(self.0);
             // After a panic: they are no other span's.
             while take().is_some() {}
         }
     }
-    if !ENABLED.load(Relaxed) {
+    if !ENABLED.load(Relaxed) || WAY.get() == Way::Nowhere {
         return f();
     }
     if !current::with(records).unwrap_or(false) {
         return muted(f);
     }
-    let _restore = Restore(GATHERS.replace(true));
+    let _emptied = Emptied;
+    let _instead = Instead::of(Way::Gathers);
     let value = f();
     current::with(deliver);
     value
+}
+
+/// Runs `f`, which records one value in the current span. If that is `ours` and ends next, nobody rings: its end
+/// takes the value along ([`last`]).
+#[cfg(any(test, feature = "sqlx"))]
+pub(crate) fn at_the_end<T>(ours: bool, f: impl FnOnce() -> T) -> T {
+    if !ours || WAY.get() != Way::Rings {
+        return f();
+    }
+    // One whose span could not be reached.
+    drop(last());
+    let _instead = Instead::of(Way::Waits);
+    f()
+}
+
+/// What [`at_the_end`] left: for the end of that span.
+pub(crate) fn last() -> Option<Candidate> {
+    exchange_last(None)
 }
 
 /// Runs `f` without ringing the span.
@@ -220,13 +273,7 @@ pub(crate) fn together<T>(f: impl FnOnce() -> T) -> T {
 /// A span runs user code under OpenTelemetry's own lock (an error's `Display` in `record_error`);
 /// if that code counted something, the bell would wait for the lock that this thread holds.
 pub(crate) fn muted<T>(f: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let _ = MUTED.try_with(|muted| muted.set(self.0));
-        }
-    }
-    let _restore = Restore(MUTED.try_with(|muted| muted.replace(true)).unwrap_or(true));
+    let _instead = Instead::of(Way::Nowhere);
     f()
 }
 
@@ -339,6 +386,18 @@ mod tests {
         let shown: Vec<_> = histogram.exemplars().iter().filter_map(|slot| slot.get()).collect();
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].value, shown[0].trace_id), (0.2, ids(true).trace_id()));
+    }
+
+    #[test]
+    fn what_is_recorded_at_an_end_waits_for_it_and_rings_nobody() {
+        enable();
+        let histogram = Store::scoped().histogram(&Key::from_name("h")).unwrap();
+        let record = || HistogramFn::record(&*histogram, 0.2);
+        assert!(heard(true, || at_the_end(true, record)).is_empty());
+        assert!(last().is_some() && last().is_none());
+        assert_eq!(heard(true, || at_the_end(false, record)).len(), 1, "a stranger's is rung");
+        muted(|| at_the_end(true, record));
+        assert!(last().is_none());
     }
 
     #[test]

@@ -304,7 +304,7 @@ impl Series for Histogram {
 
 impl HistogramFn for Histogram {
     fn record(&self, value: f64) {
-        self.record_many(value, 1);
+        self.redirect(|histogram| histogram.add(value, 1));
     }
 
     fn record_many(&self, value: f64, count: usize) {

@@ -51,7 +51,9 @@ impl Admin {
             Some(address) => address,
             None if asked => {
                 let host = settings.prometheus_host.as_str();
-                let resolved = (host, settings.prometheus_port).to_socket_addrs();
+                // As an IPv6 address stands in a URL.
+                let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+                let resolved = (bare.unwrap_or(host), settings.prometheus_port).to_socket_addrs();
                 let first = resolved.ok().and_then(|mut addresses| addresses.next());
                 first.unwrap_or_else(|| {
                     warnings.push(Warning {

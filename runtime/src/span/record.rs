@@ -3,7 +3,7 @@
 use super::confirmed::{Confirmed, Value, Values};
 use crate::callsite::CallSite;
 use crate::clock::{self, Anchor, Tick, Wall};
-use crate::metrics::candidate::Candidate;
+use crate::metrics::candidate::{self, Candidate};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact::{self, Redaction};
@@ -124,6 +124,15 @@ impl Live {
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_with(spare::extra)
+    }
+
+    /// Carries a value that was measured in it.
+    #[inline]
+    pub(super) fn carry(&mut self, candidate: Candidate) {
+        let carried = &mut self.extra().candidates.0;
+        if carried.len() < candidate::MOST {
+            carried.push(candidate);
+        }
     }
 }
 

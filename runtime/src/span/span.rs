@@ -40,6 +40,8 @@ pub(crate) struct Ending {
     pub(crate) failed: Option<Box<Failed>>,
     /// Where the call was counted.
     pub(crate) place: Place,
+    /// Whether a value waits for it that was measured at its end (`candidate::at_the_end`).
+    pub(crate) measured: bool,
 }
 
 thread_local! {
@@ -147,6 +149,11 @@ impl Span {
             Some(ending) => {
                 if let Some(failed) = ending.failed {
                     failed.write(live, &self.context, ending.end);
+                }
+                if ending.measured
+                    && let Some(candidate) = candidate::last()
+                {
+                    live.carry(candidate);
                 }
                 (ending.end, Some(ending.outcome), ending.place)
             }
@@ -272,10 +279,7 @@ impl opentelemetry::trace::Span for Span {
                     live.set_all(fields);
                 }
                 while let Some(candidate) = candidate::take() {
-                    let extra = live.extra();
-                    if extra.candidates.0.len() < candidate::MOST {
-                        extra.candidates.0.push(candidate);
-                    }
+                    live.carry(candidate);
                 }
             }
             // Ok > Error > Unset: an earlier Ok is final.

@@ -336,6 +336,20 @@ fn a_ratio_is_read_only_by_the_ratio_samplers() {
     assert_eq!(sampler("traceidratio", ""), (false, 1.0, 0));
     assert_eq!(sampler("traceidratio", "25%"), (false, 1.0, 1));
     assert_eq!(sampler("always_on", "25%"), (false, 1.0, 0));
+    assert_eq!(sampler("", "0.25"), (true, 1.0, 1), "it does nothing alone, and that is said");
+}
+
+#[test]
+fn metrics_are_not_sent_without_a_pause() {
+    let (settings, warnings) = read(&[("OTEL_METRIC_EXPORT_INTERVAL", "0")]);
+    assert_eq!((settings.reader.interval.as_secs(), warnings.len()), (60, 1));
+}
+
+#[test]
+fn a_scheme_is_one_in_capitals_too() {
+    let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "HTTPS://receiver:4318")]);
+    assert_eq!(settings.otlp.endpoint, "HTTPS://receiver:4318/v1/traces");
+    assert_eq!(warnings, []);
 }
 
 #[test]

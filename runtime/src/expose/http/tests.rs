@@ -95,6 +95,17 @@ fn a_connection_serves_more_than_one_request() {
 }
 
 #[test]
+fn who_closes_its_side_after_asking_is_answered() {
+    let listener = start(|| ());
+    let mut socket = connect(&listener);
+    socket.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[test]
 fn an_oversized_head_is_refused() {
     let listener = start(|| ());
     let mut socket = connect(&listener);

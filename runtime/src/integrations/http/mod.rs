@@ -28,9 +28,14 @@ pub(super) fn known(method: &Method) -> Option<&'static str> {
     })
 }
 
+/// The method as an attribute and as a label.
+fn label(method: &Method) -> &'static str {
+    known(method).unwrap_or("_OTHER")
+}
+
 /// What a request is called.
 pub(super) struct Called {
-    /// The method as an attribute and as a label.
+    /// As attributes and labels have it.
     pub(super) method: &'static str,
     /// The span's name: the method, with the route if there is one.
     pub(super) name: Cow<'static, str>,
@@ -40,8 +45,8 @@ pub(super) struct Called {
 
 impl Called {
     pub(super) fn new(method: &Method, route: Option<&str>) -> Self {
-        let known = known(method);
-        let (method, shown) = (known.unwrap_or("_OTHER"), known.unwrap_or("HTTP"));
+        let shown = known(method).unwrap_or("HTTP");
+        let method = label(method);
         match route.map(|route| joined(shown, route)) {
             Some((name, route)) => Called { method, name, route: Some(route) },
             None => Called { method, name: Cow::Borrowed(shown), route: None },

@@ -1,5 +1,6 @@
 //! A request that is being sent: its client span and its numbers.
 
+use super::Called;
 use super::instruments::{CLIENT, Labels};
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
@@ -12,6 +13,7 @@ use metrics::Gauge;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::iter;
 use std::sync::Arc;
 use std::task::Poll;
@@ -56,7 +58,8 @@ impl Sending {
         template: Option<&str>,
         url: impl FnOnce() -> Option<String>,
     ) -> Self {
-        let called = super::Called::new(method, template);
+        // Numbers need no name: below what is not sampled, nobody does.
+        let called = LazyCell::new(|| Called::new(method, template));
         let address = interned::host(super::bare(host));
         let attributes = || {
             let mut attributes = spare::attributes(8);
@@ -73,7 +76,7 @@ impl Sending {
         let name = || called.name.clone();
         let started = clock::now();
         let span = OwnedSpan::below_current(started, &METADATA, SpanKind::Client, name, attributes);
-        let method = called.method;
+        let method = super::label(method);
         let labels = Labels { method, scheme, version: None, port, status: None, error: None };
         let host = address;
         let active = CLIENT.active(Some(&host), labels);

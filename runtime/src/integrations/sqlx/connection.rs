@@ -40,14 +40,15 @@ impl<DB: Database> Held for transaction::Transaction<'_, DB> {
 /// What describes a connection, and how long it is lent out, if it is a loan of its own.
 pub(super) struct Loan<D: Deref<Target = Described>> {
     pub(super) described: D,
-    since: Option<Tick>,
+    /// Since when, and who is told of its end: as of its beginning, or their numbers would not agree.
+    since: Option<(Tick, Arc<PoolMetrics>)>,
 }
 
 impl<D: Deref<Target = Described>> Loan<D> {
     /// What was lent out now: how long that lasts is measured.
-    pub(super) fn begin(described: D, now: Tick, metrics: &PoolMetrics) -> Self {
-        described.pooled().lent(1, metrics);
-        Loan { described, since: Some(now) }
+    pub(super) fn begin(described: D, now: Tick, metrics: Arc<PoolMetrics>) -> Self {
+        described.pooled().lent(1, &metrics);
+        Loan { described, since: Some((now, metrics)) }
     }
 
     /// What belongs to a loan.
@@ -58,13 +59,10 @@ impl<D: Deref<Target = Described>> Loan<D> {
 
 impl<D: Deref<Target = Described>> Drop for Loan<D> {
     fn drop(&mut self) {
-        let Some(since) = self.since else { return };
-        let pooled = self.described.pooled();
-        pooled.with_metrics(|metrics| {
-            pooled.lent(-1, metrics);
-            let took = clock::now().since(since);
-            metrics.use_time.record(took.as_secs_f64());
-        });
+        let Some((since, metrics)) = &self.since else { return };
+        self.described.pooled().lent(-1, metrics);
+        let took = clock::now().since(*since);
+        metrics.use_time.record(took.as_secs_f64());
     }
 }
 

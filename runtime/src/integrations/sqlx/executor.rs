@@ -7,7 +7,6 @@ use super::pool::Pool;
 use crate::context::current;
 use async_stream::try_stream;
 use futures_core::future::BoxFuture;
-use sqlx_core::Either;
 use sqlx_core::database::Database;
 use sqlx_core::describe::Describe;
 use sqlx_core::error::{BoxDynError, Error};
@@ -107,20 +106,14 @@ fn existing<R>(row: Option<R>) -> Result<R, Error> {
 /// What a query did.
 async fn done<Q: Default + Extend<Q>, R>(steps: &mut Rows<'_, Q, R>) -> Result<Q, Error> {
     let mut done = Q::default();
-    while let Some(step) = steps.next().await {
-        if let Either::Left(result) = step? {
-            done.extend([result]);
-        }
-    }
+    steps.each(|step| done.extend(step.left())).await?;
     Ok(done)
 }
 
 /// All of a query's rows.
 async fn all<Q, R>(steps: &mut Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
     let mut all = Vec::new();
-    while let Some(step) = steps.next().await {
-        all.extend(step?.right());
-    }
+    steps.each(|step| all.extend(step.right())).await?;
     Ok(all)
 }
 

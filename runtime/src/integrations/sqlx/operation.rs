@@ -5,6 +5,7 @@ use super::statements::{Ended, Found};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
+use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
@@ -16,7 +17,7 @@ use sqlx_core::error::Error;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::metadata::Kind;
 use tracing_core::{Level, Metadata};
@@ -44,6 +45,7 @@ struct About<'a> {
     described: &'a Described,
     statement: Found<'a>,
     started: Tick,
+    recording: bool,
 }
 
 /// How an operation has ended.
@@ -51,8 +53,37 @@ struct Verdict {
     outcome: Outcome,
     /// When, unless its span was told of it, which is then not to come after its end.
     at: Option<Tick>,
+    // Few have one, and all are moved.
+    error: Option<Box<Judged>>,
+}
+
+/// What is known of an error.
+struct Judged {
     status_code: Option<String>,
-    failed: Option<Failed>,
+    failed: Failed,
+}
+
+/// What sqlx answers when it is polled.
+trait Answer {
+    /// How the operation has ended, if this is its last answer.
+    fn end(&self) -> Option<Result<(), &Error>>;
+}
+
+impl<T> Answer for Result<T, Error> {
+    fn end(&self) -> Option<Result<(), &Error>> {
+        Some(self.as_ref().map(|_| ()))
+    }
+}
+
+/// A step of a stream.
+impl<T> Answer for Option<Result<T, Error>> {
+    fn end(&self) -> Option<Result<(), &Error>> {
+        match self {
+            None => Some(Ok(())),
+            Some(Err(error)) => Some(Err(error)),
+            Some(Ok(_)) => None,
+        }
+    }
 }
 
 /// `error.type` and `db.response.status_code`.
@@ -104,7 +135,7 @@ pub(super) fn failed(error: &Error, said: Codes) -> Failed {
 impl About<'_> {
     /// Judges, and measures: in the span, of which the numbers have exemplars, and a line in the log its ids.
     fn judge(&self, outcome: Outcome, error: Option<&Error>) -> Verdict {
-        let About { described, statement, started } = self;
+        let About { described, statement, started, recording } = self;
         // The query was answered: there is no such row.
         let error = error.filter(|error| !matches!(error, Error::RowNotFound));
         let outcome = match outcome {
@@ -124,7 +155,7 @@ impl About<'_> {
         }
         let now = clock::now();
         let took = now.since(*started);
-        described.took(took, statement, &ended);
+        candidate::at_the_end(*recording, || described.took(took, statement, &ended));
         let is_slow = described.slow.is_some_and(|slow| took >= slow);
         if is_slow {
             let text = described.shows_text.then_some(&*statement.shown.text);
@@ -138,9 +169,10 @@ impl About<'_> {
                 "slow query"
             );
         }
-        let failed = error.map(|error| failed(error, described.codes));
-        let at = (!is_slow).then_some(now);
-        Verdict { outcome, at, status_code: ended.status_code, failed }
+        let status_code = ended.status_code;
+        let judged = |error| Judged { status_code, failed: failed(error, described.codes) };
+        let error = error.map(|error| Box::new(judged(error)));
+        Verdict { outcome, at: (!is_slow).then_some(now), error }
     }
 }
 
@@ -153,29 +185,26 @@ impl<'a> Operation<'a> {
         let span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
         let span = span.unseen();
-        let about = About { described, statement, started };
+        let about = About { described, statement, started, recording: span.is_recording() };
         Operation { span, about, rows: counts_rows.then_some(0), ended: false }
     }
 
-    /// Polls sqlx in the span. `ends` says of the answer whether it is the last, and of which outcome.
-    fn poll<T>(
-        &mut self,
-        poll: impl FnOnce() -> Poll<T>,
-        ends: impl for<'t> FnOnce(&'t T, &mut Option<u64>) -> Option<Result<(), &'t Error>>,
-    ) -> Poll<T> {
-        let (polled, verdict) = self.span.inside(|| {
-            let polled = poll();
-            let ended = match &polled {
-                Poll::Ready(answer) => ends(answer, &mut self.rows),
-                Poll::Pending => None,
-            };
-            // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
-            self.ended = ended.is_some();
-            let verdict = ended.map(|ended| match ended {
-                Ok(()) => self.about.judge(Outcome::Ok, None),
-                Err(error) => self.about.judge(Outcome::Error, Some(error)),
-            });
-            (polled, verdict)
+    /// Polls sqlx in the span, which is made current once, however many steps `poll` takes; it counts rows.
+    fn poll<T: Answer>(&mut self, poll: impl FnOnce(&mut Option<u64>) -> Poll<T>) -> Poll<T> {
+        let mut verdict = None;
+        let polled = self.span.inside(|| {
+            let polled = poll(&mut self.rows);
+            if let Poll::Ready(answer) = &polled
+                && let Some(end) = answer.end()
+            {
+                // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
+                self.ended = true;
+                verdict = Some(match end {
+                    Ok(()) => self.about.judge(Outcome::Ok, None),
+                    Err(error) => self.about.judge(Outcome::Error, Some(error)),
+                });
+            }
+            polled
         });
         if let Some(verdict) = verdict {
             self.end(verdict);
@@ -183,19 +212,21 @@ impl<'a> Operation<'a> {
         polled
     }
 
-    fn end(&mut self, verdict: Verdict) {
-        let Verdict { outcome, at, status_code, failed } = verdict;
+    fn end(&mut self, Verdict { outcome, at, error }: Verdict) {
         if let Some(rows) = self.rows.filter(|_| outcome == Outcome::Ok) {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);
             self.span.set_attribute(KeyValue::new("db.response.returned_rows", rows));
         }
-        if let Some(code) = status_code {
-            self.span.set_attribute(KeyValue::new("db.response.status_code", code));
-        }
         if outcome == Outcome::Cancelled {
             self.span.set_attribute(KeyValue::new("error.type", outcome.as_str()));
         }
-        self.span.finish_at(outcome, failed, at);
+        let failed = error.map(|error| {
+            if let Some(code) = error.status_code {
+                self.span.set_attribute(KeyValue::new("db.response.status_code", code));
+            }
+            error.failed
+        });
+        self.span.finish_measured(outcome, failed, at);
     }
 }
 
@@ -219,16 +250,13 @@ pub(super) async fn once<T>(
     let mut operation = Operation::begin(described, statement, rows.is_some());
     let mut future = pin!(future);
     let polled = |context: &mut task::Context<'_>| {
-        operation.poll(
-            || future.as_mut().poll(context),
-            |result, counted| match result {
-                Ok(value) => {
-                    *counted = rows.map(|rows| rows(value));
-                    Some(Ok(()))
-                }
-                Err(error) => Some(Err(error)),
-            },
-        )
+        operation.poll(|counted| {
+            let polled = future.as_mut().poll(context);
+            if let Poll::Ready(Ok(value)) = &polled {
+                *counted = rows.map(|rows| rows(value));
+            }
+            polled
+        })
     };
     poll_fn(polled).await
 }
@@ -257,6 +285,50 @@ impl<'e, Q, R> Rows<'e, Q, R> {
     pub(super) async fn next(&mut self) -> Option<Result<Either<Q, R>, Error>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
+
+    /// All steps, as they come.
+    pub(super) async fn each(&mut self, mut take: impl FnMut(Either<Q, R>)) -> Result<(), Error> {
+        poll_fn(|context| {
+            self.poll(Poll::Ready(Ok(())), |steps, rows| {
+                while let Some(step) = ready!(step(steps, rows, context)) {
+                    take(step?);
+                }
+                Poll::Ready(Ok(()))
+            })
+        })
+        .await
+    }
+
+    /// Polls sqlx, which has nothing more to say than `over` if it is let go.
+    fn poll<T: Answer>(
+        &mut self,
+        over: Poll<T>,
+        poll: impl FnOnce(&mut Steps<'e, Q, R>, &mut Option<u64>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Some(steps) = &mut self.steps else { return over };
+        if let Some((described, statement)) = self.begins.take() {
+            self.operation = Some(Operation::begin(described, statement, true));
+        }
+        let Some(operation) = &mut self.operation else { return poll(steps, &mut None) };
+        let polled = operation.poll(|rows| poll(steps, rows));
+        if operation.ended {
+            self.operation = None;
+        }
+        polled
+    }
+}
+
+/// Asks for the next step, and counts it if it is a row.
+fn step<Q, R>(
+    steps: &mut Steps<'_, Q, R>,
+    rows: &mut Option<u64>,
+    context: &mut task::Context<'_>,
+) -> Poll<Option<Result<Either<Q, R>, Error>>> {
+    let step = steps.as_mut().poll_next(context);
+    if let Poll::Ready(Some(Ok(Either::Right(_)))) = &step {
+        *rows = rows.map(|rows| rows + 1);
+    }
+    step
 }
 
 impl<Q, R> Stream for Rows<'_, Q, R> {
@@ -266,28 +338,7 @@ impl<Q, R> Stream for Rows<'_, Q, R> {
         self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
     ) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let Some(steps) = &mut this.steps else { return Poll::Ready(None) };
-        if let Some((described, statement)) = this.begins.take() {
-            this.operation = Some(Operation::begin(described, statement, true));
-        }
-        let Some(operation) = &mut this.operation else { return steps.as_mut().poll_next(context) };
-        let polled = operation.poll(
-            || steps.as_mut().poll_next(context),
-            |step, rows| match step {
-                None => Some(Ok(())),
-                Some(Err(error)) => Some(Err(error)),
-                Some(Ok(Either::Left(_))) => None,
-                Some(Ok(Either::Right(_))) => {
-                    *rows = rows.map(|rows| rows + 1);
-                    None
-                }
-            },
-        );
-        if operation.ended {
-            this.operation = None;
-        }
-        polled
+        self.get_mut().poll(Poll::Ready(None), |steps, rows| step(steps, rows, context))
     }
 }
 

@@ -3,9 +3,9 @@
 use super::connection::{Connection, Loan, PoolConnection, Transaction};
 use super::described::{Described, Step};
 use super::operation::{METADATA, codes, failed, once};
-use super::pooled::PoolMetrics;
 use crate::call::owned::OwnedSpan;
-use crate::clock::{self, Tick};
+use crate::clock;
+use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -76,8 +76,7 @@ impl<DB: Database> Pool<DB> {
     ) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + Send + 'static {
         let Pool { inner, described } = self.clone();
         async move {
-            let (held, metrics, now) = acquire(&inner, &described).await?;
-            let loan = Loan::begin(described, now, &metrics);
+            let Lent { held, loan } = acquire(&inner, described).await?;
             Ok(PoolConnection(Connection::new(held, loan)))
         }
     }
@@ -87,7 +86,7 @@ impl<DB: Database> Pool<DB> {
         let held = self.inner.try_acquire()?;
         let described = self.described.clone();
         let metrics = described.pooled().metrics();
-        let loan = Loan::begin(described, clock::now(), &metrics);
+        let loan = Loan::begin(described, clock::now(), metrics);
         Some(PoolConnection(Connection::new(held, loan)))
     }
 
@@ -111,36 +110,31 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// Borrows a connection for one query.
-    pub(super) async fn lend(&self) -> Result<Lending<'_, DB>, Error> {
-        let (held, metrics, now) = acquire(&self.inner, &self.described).await?;
-        Ok(Lending { held, _loan: Loan::begin(&self.described, now, &metrics) })
+    pub(super) fn lend(&self) -> impl Future<Output = Result<Lent<DB, &Described>, Error>> + Send {
+        acquire(&self.inner, &*self.described)
     }
 
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
         let described = &self.described;
-        let (held, metrics, now) = acquire(&self.inner, described).await?;
-        let loan = Loan::begin(described.clone(), now, &metrics);
+        let Lent { held, loan } = acquire(&self.inner, described.clone()).await?;
         let begins = transaction::Transaction::begin(held, statement);
         let begun = once(described, described.step(Step::Begin), begins, None).await?;
         Ok(Transaction(Connection::new(begun, loan)))
     }
 }
 
-/// A connection for one query. It goes back when it is dropped.
-pub(super) struct Lending<'p, DB: Database> {
+/// A connection that was lent out. It goes back when it is dropped.
+pub(super) struct Lent<DB: Database, D: Deref<Target = Described>> {
     pub(super) held: pool::PoolConnection<DB>,
     // Given back after the connection.
-    _loan: Loan<&'p Described>,
+    loan: Loan<D>,
 }
 
-/// A connection, to whom its loan is told, and when it began.
-type Lent<DB> = (pool::PoolConnection<DB>, Arc<PoolMetrics>, Tick);
-
 /// Waits for a connection, in a span of its own.
-async fn acquire<DB: Database>(
+async fn acquire<DB: Database, D: Deref<Target = Described>>(
     pool: &pool::Pool<DB>,
-    described: &Described,
-) -> Result<Lent<DB>, Error> {
+    described: D,
+) -> Result<Lent<DB, D>, Error> {
     struct Waiting<'a>(&'a metrics::Gauge);
     impl Drop for Waiting<'_> {
         fn drop(&mut self) {
@@ -155,13 +149,14 @@ async fn acquire<DB: Database>(
     let attributes = || described.attributes_of_wait();
     let kind = SpanKind::Internal;
     let mut span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
+    let recording = span.is_recording();
     let mut acquiring = pin!(pool.acquire());
     let waited = |context: &mut task::Context<'_>| {
         span.inside(|| {
             let result = ready!(acquiring.as_mut().poll(context));
             let now = clock::now();
             let took = now.since(started);
-            metrics.wait_time.record(took.as_secs_f64());
+            candidate::at_the_end(recording, || metrics.wait_time.record(took.as_secs_f64()));
             Poll::Ready((result, now))
         })
     };
@@ -179,8 +174,8 @@ async fn acquire<DB: Database>(
             (Outcome::Error, Some(failed(error, described.codes)))
         }
     };
-    span.finish_at(outcome, failed, Some(now));
-    Ok((result?, metrics, now))
+    span.finish_measured(outcome, failed, Some(now));
+    Ok(Lent { held: result?, loan: Loan::begin(described, now, metrics) })
 }
 
 impl<DB: Database> Clone for Pool<DB> {

@@ -115,7 +115,7 @@ impl Exchange {
         let attributes = || attributes(request, &called, options);
         // In the context that the service runs in: all of its lines have it.
         let parent = match id.as_ref().and_then(|id| id.to_str().ok()) {
-            Some(id) => log::scope().with("request_id", id.to_owned()).within(&parent),
+            Some(id) => log::scope().with("request_id", log::Value::text(id)).within(&parent),
             None => parent,
         };
         let mut span =

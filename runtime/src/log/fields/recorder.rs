@@ -94,6 +94,7 @@ impl<'a> Recorder<'a> {
             Bound::U64(value) => Value::U64(*value),
             Bound::F64(value) => Value::F64(*value),
             Bound::Text(text) => Value::Text(self.text(text)),
+            Bound::Short(text) => Value::Text(self.text(text.as_str())),
             Bound::Duration(duration) => {
                 let name = self.joined(key, self.unit.suffix());
                 return self.push(name, Value::F64(self.unit.of(*duration)));
