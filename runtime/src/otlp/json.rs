@@ -1,31 +1,25 @@
 //! Requests as JSON, in protobuf's mapping. <https://protobuf.dev/programming-guides/json/>
 
-use serde::Serialize;
-use serde_json::{Error, Value};
+mod words;
 
-/// What stands where a number may: what is none is a word there.
-const NUMBERS: [&str; 2] = ["asDouble", "doubleValue"];
+use serde::Serialize;
+use serde_json::{Error, Value, value};
+use words::Words;
 
 /// The request's text. serde writes `null` for what is not there and for what is no finite number; the
 /// Collector takes neither for a number, and refuses the whole request.
 pub(super) fn written(request: &impl Serialize) -> Result<Vec<u8>, Error> {
-    let mut value = serde_json::to_value(request)?;
-    settle(&mut value);
+    let mut value = request.serialize(Words(value::Serializer))?;
+    leave_out_nulls(&mut value);
     serde_json::to_vec(&value)
 }
 
-fn settle(value: &mut Value) {
+fn leave_out_nulls(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(settle),
+        Value::Array(items) => items.iter_mut().for_each(leave_out_nulls),
         Value::Object(fields) => {
-            fields.retain(|name, value| {
-                if value.is_null() && NUMBERS.contains(&name.as_str()) {
-                    // Which of the infinities it was is gone by now.
-                    *value = Value::from("NaN");
-                }
-                !value.is_null()
-            });
-            fields.values_mut().for_each(settle);
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(leave_out_nulls);
         }
         _ => {}
     }
@@ -48,12 +42,17 @@ mod tests {
         let histogram = HistogramDataPoint { sum: Some(0.5), ..HistogramDataPoint::default() };
         let shown = text(&histogram);
         assert!(shown.contains("\"sum\":0.5") && !shown.contains("null"), "{shown}");
-        for number in [f64::NAN, f64::INFINITY] {
+        for (number, word) in
+            [(f64::NAN, "NaN"), (f64::INFINITY, "Infinity"), (f64::NEG_INFINITY, "-Infinity")]
+        {
             let value = Some(Number::AsDouble(number));
             let shown = text(&NumberDataPoint { value, ..NumberDataPoint::default() });
-            assert!(shown.contains("\"asDouble\":\"NaN\""), "{shown}");
+            assert!(shown.contains(&format!("\"asDouble\":\"{word}\"")), "{shown}");
             let shown = text(&vec![AnyValue { value: Some(Any::DoubleValue(number)) }]);
-            assert_eq!(shown, "[{\"doubleValue\":\"NaN\"}]");
+            assert_eq!(shown, format!("[{{\"doubleValue\":\"{word}\"}}]"));
+            let sum = Some(number);
+            let shown = text(&HistogramDataPoint { sum, ..HistogramDataPoint::default() });
+            assert!(shown.contains(&format!("\"sum\":\"{word}\"")), "{shown}");
         }
     }
 }
