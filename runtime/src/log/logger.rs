@@ -69,8 +69,12 @@ impl Logger {
         Logger(Some(Arc::new(inner)))
     }
 
-    /// A logger whose further fields, those of its lines too, are in this group: `http.status`.
+    /// A logger whose further fields, those of its lines too, are in this group: `http.status`. One without a
+    /// name is none, as in slog.
     pub fn group(&self, name: &str) -> Logger {
+        if name.is_empty() {
+            return self.clone();
+        }
         let mut inner = self.inner();
         let outer = inner.prefix.as_deref().unwrap_or_default();
         inner.prefix = Some(format!("{outer}{name}.").into());

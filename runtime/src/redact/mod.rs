@@ -38,8 +38,9 @@ use std::sync::{LazyLock, OnceLock};
 /// What stands in place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// The password in a URL such as `postgres://user:password@host`.
-pub const URL_PASSWORD: &str = r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@";
+/// The password in a URL such as `postgres://user:password@host`, also one with an `@` that was not escaped.
+pub const URL_PASSWORD: &str =
+    r#"[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@]*:(?P<secret>[^\s/@]+(?:@[^\s/@"',;]+)*)@"#;
 
 /// A token after the word `Bearer` or `Basic`, as in the header `Authorization`.
 pub const AUTHORIZATION: &str = r"(?i)\b(?:bearer|basic)\s+(?P<secret>[a-z0-9._~+/\-]{8,}=*)";
@@ -246,6 +247,11 @@ mod tests {
             (
                 "postgres://me:hunter2@db:5432/shop down",
                 "postgres://me:[redacted]@db:5432/shop down",
+            ),
+            ("postgres://me:p@ss@db/shop", "postgres://me:[redacted]@db/shop"),
+            (
+                "[\"redis://:a@b\",\"amqp://c:d@e\"] x@y",
+                "[\"redis://:[redacted]@b\",\"amqp://c:[redacted]@e\"] x@y",
             ),
             ("sent Bearer abcdefgh12345== twice", "sent Bearer [redacted] twice"),
             ("eyJhbGciOi.eyJzdWIiOi.sig-1", "[redacted]"),

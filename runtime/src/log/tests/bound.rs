@@ -24,7 +24,7 @@ fn with(change: impl FnOnce(LogLayer) -> LogLayer, body: impl FnOnce()) -> Vec<s
 fn a_loggers_fields_come_first_and_its_groups_hold_the_events_own() {
     let line = one(|| {
         let log = crate::logger().with("order_id", 17).with("total", 1.5).with("none", None::<u8>);
-        let http = log.group("http").with("method", "GET").group("peer");
+        let http = log.group("http").group("").with("method", "GET").group("peer");
         crate::warn!(http, status = 502, took = %"x", "upstream {}", "failed");
     });
     assert_eq!(line.get("message"), Some(&json!("upstream failed")));
