@@ -5,7 +5,7 @@ use opentelemetry::trace::FutureExt;
 use redspan::export::{OtlpSettings, OtlpSink};
 use redspan::{Outcome, instrumented, sample};
 use redspan_tests::prometheus::Prometheus;
-use redspan_tests::{Receiver, Span};
+use redspan_tests::{Receiver, Span, process};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -145,6 +145,35 @@ fn outcome(span: &Span) -> &'static str {
         "error" => "error",
         _ => "ok",
     }
+}
+
+#[instrumented(slo(latency = "1s", target = 99))]
+fn promised() {}
+
+#[test]
+fn a_rule_finds_the_bucket_that_an_objective_names() {
+    process::alone("a_rule_finds_the_bucket_that_an_objective_names", &[], || {
+        if !Prometheus::is_there() {
+            return;
+        }
+        let telemetry =
+            redspan::builder().metrics_at(([127, 0, 0, 1], 0).into()).install().unwrap();
+        promised();
+        let address = telemetry.metrics_address().unwrap();
+        // As a text, and as protobuf.
+        for features in ["exemplar-storage", "native-histograms"] {
+            let prometheus = Prometheus::start_with(address, Duration::from_millis(200), features);
+            prometheus.until("scraping", || prometheus.scrapes() >= 2.0);
+            // As autometrics' rules do.
+            let buckets = |label| {
+                let metric = "function_calls_duration_seconds_bucket{function=\"promised\"}";
+                format!("label_join({metric}, \"same\", \"\", \"{label}\")")
+            };
+            let rule = format!("{} and {}", buckets("objective_latency_threshold"), buckets("le"));
+            let found = prometheus.query(&rule, &["le"]);
+            assert_eq!(found.into_values().collect::<Vec<_>>(), [1.0], "{features}");
+        }
+    });
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Slo {
         self.latency.map(|latency| Duration::from_nanos(latency.nanos))
     }
 
-    /// The label `objective_latency_threshold`: seconds, as `le` says them.
+    /// The label `objective_latency_threshold`: seconds, as `le` says them where whole ones have no point.
     pub(crate) fn threshold_label(&self) -> Option<String> {
         let seconds = self.latency?.nanos as f64 / 1e9;
         Some(if seconds < 1e-4 {

@@ -7,6 +7,7 @@ use super::target;
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::exponential::{Exponential, Range};
 use crate::metrics::histogram::Distribution;
+use crate::metrics::labels;
 use crate::metrics::snapshot::{Buckets, Family, Series, Snapshot, Value};
 use crate::metrics::store::Kind;
 use crate::protobuf::{Message, Size};
@@ -88,7 +89,7 @@ fn family(family: &Family) -> Message {
 
 fn metric(series: &Series, message: &mut Message) {
     for label in series.labels.iter() {
-        message.label(label.key(), label.value());
+        message.label(label.key(), &labels::pointed(label));
     }
     match &series.value {
         Value::Counter { value, exemplar } => message.message(3, Size::Small, |counter| {

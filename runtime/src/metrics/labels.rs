@@ -73,8 +73,25 @@ pub(crate) fn sorted(mut labels: Vec<Label>) -> Labels {
     Arc::from(labels)
 }
 
+/// The label that names the bound of an objective.
+pub(crate) const THRESHOLD: &str = "objective_latency_threshold";
+
+/// The label's value where bounds have a point: rules look for the bucket whose `le` is equal to the threshold.
+pub(crate) fn pointed(label: &Label) -> Cow<'_, str> {
+    let value = label.value();
+    match label.key() == THRESHOLD && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("{value}.0").into(),
+        false => value.into(),
+    }
+}
+
 /// The labels as Prometheus' texts have them, without braces.
 pub(crate) fn text(labels: &[Label]) -> String {
+    text_by(labels, |label| label.value().into())
+}
+
+/// The same, with these values.
+pub(crate) fn text_by(labels: &[Label], value: fn(&Label) -> Cow<'_, str>) -> String {
     let mut text = String::new();
     for label in labels {
         if !text.is_empty() {
@@ -82,7 +99,7 @@ pub(crate) fn text(labels: &[Label]) -> String {
         }
         text.push_str(label.key());
         text.push_str("=\"");
-        escape(&mut text, label.value(), true);
+        escape(&mut text, &value(label), true);
         text.push('"');
     }
     text

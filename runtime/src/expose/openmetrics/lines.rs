@@ -101,7 +101,10 @@ impl Lines {
 
     /// A series that was read before.
     pub(super) fn series(&mut self, name: &str, series: &Series) {
-        let labels = labels::text(&series.labels);
+        let labels = match self.open() {
+            true => labels::text_by(&series.labels, labels::pointed),
+            false => labels::text(&series.labels),
+        };
         match &series.value {
             Value::Counter { value, exemplar } => {
                 self.counter(name, &labels, *value, exemplar.as_ref());

@@ -169,7 +169,7 @@ impl Function {
         pairs([
             ("objective_name", name),
             ("objective_percentile", latency.as_ref()),
-            ("objective_latency_threshold", threshold.as_ref()),
+            (labels::THRESHOLD, threshold.as_ref()),
         ])
     }
 }
