@@ -53,6 +53,17 @@ impl Utc {
     }
 }
 
+/// `00`, `01` … `99`.
+pub(super) const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    pairs
+};
+
 /// Writes times, and remembers the last second: most lines are of the same one as the line before.
 #[derive(Debug, Default)]
 pub(crate) struct Seconds {
@@ -70,14 +81,10 @@ impl Seconds {
             Utc::of(time).second(&mut self.text);
         }
         out.extend_from_slice(&self.text);
-        let mut digits = *b".000000Z";
-        let mut micros = since.subsec_micros();
-        for digit in digits[1..=6].iter_mut().rev() {
-            // A digit is one byte.
-            *digit = b'0' + (micros % 10) as u8;
-            micros /= 10;
-        }
-        out.extend_from_slice(&digits);
+        let micros = since.subsec_micros();
+        let two = |of: u32| PAIRS[(of % 100) as usize];
+        let ([a, b], [c, d], [e, f]) = (two(micros / 10_000), two(micros / 100), two(micros));
+        out.extend_from_slice(&[b'.', a, b, c, d, e, f, b'Z']);
     }
 }
 

@@ -4,7 +4,7 @@ mod nested;
 
 use std::ops::Range;
 
-use super::clock::Seconds;
+use super::clock::{PAIRS, Seconds};
 use super::fields::{Fields, Value};
 use super::keys::{self, Key};
 use super::line::Line;
@@ -297,17 +297,6 @@ fn signed(out: &mut Vec<u8>, value: i64) {
     unsigned(out, value.unsigned_abs());
 }
 
-/// `00`, `01` … `99`.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut n = 0;
-    while n < 100 {
-        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
-        n += 1;
-    }
-    pairs
-};
-
 fn unsigned(out: &mut Vec<u8>, mut value: u64) {
     if value < 10 {
         // A digit is one byte.
@@ -369,6 +358,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A field's name, with what stands before it and after.
+#[inline]
 fn name(out: &mut Vec<u8>, name: &str) {
     between(out, b",\"", name, b"\":");
 }
