@@ -233,7 +233,7 @@ use off as instrumented;
 /// | `log`, `log = "debug"` | a level, `info` by default | a line for each call that has ended, with `outcome`, `duration_ms` and the error; one that was not `ok` is at least a warning, and one whose error says how loud it is, as an `ErrorType` does, has that error's level. It is no event of the span, which says the same itself |
 /// | `metrics = false` | | no metrics, only a span |
 /// | `span = false` | | no span, only metrics |
-/// | `crate = framework::redspan` | a path | where the crate `redspan` is, if it is re-exported |
+/// | `crate = framework::redspan` | a path | where the crate `redspan` is, if it is re-exported or renamed |
 ///
 /// ```
 /// use redspan::instrumented;

@@ -24,7 +24,8 @@
 //! tracing-attributes 0.1.31 is taken: `level`, `name`, `target`, `parent`, `follows_from`, `skip`,
 //! `skip_all`, `fields`, `err` and `ret`, with their forms. What is said of a `const fn`, and of an `async fn`
 //! whose body is not of the type that it promises, is what tracing's users know, in the same place; mistakes in the
-//! arguments have messages of redspan's own, each at its word.
+//! arguments have messages of redspan's own, each at its word. There is no argument for where redspan is: a crate
+//! that depends on it under another name writes `extern crate other_name as redspan;` in its `lib.rs` or `main.rs`.
 //!
 //! It stands apart from [`instrumented`](macro@crate::instrumented) because its privacy is the opposite:
 //! **arguments are recorded unless they are skipped.** For new code prefer the other one.
