@@ -28,23 +28,25 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         Form::Sync => synchronous(model),
         Form::AsyncFn => {
             let driven = driven(model);
+            let there = promised(model);
             match model.output {
-                Output::Never => quote_spanned!(at=> match #driven.await {}),
-                _ => quote_spanned!(at=> #driven.await),
+                Output::Never => quote_spanned!(there=> match #driven.await {}),
+                _ => quote_spanned!(there=> #driven.await),
             }
         }
         Form::OneCoroutine => {
             sig.asyncness = None;
+            let there = promised(model);
             let output = match &sig.output {
-                ReturnType::Default => quote_spanned!(at=> ()),
+                ReturnType::Default => quote_spanned!(there=> ()),
                 ReturnType::Type(_, ty) => ty.to_token_stream(),
             };
             // These tokens carry our edition, 2024: the future captures all lifetimes, as that of an
             // `async fn` does in any edition.
             sig.output = ReturnType::Type(
-                Token![->](at),
+                Token![->](there),
                 Box::new(Type::Verbatim(
-                    quote_spanned!(at=> impl ::core::future::Future<Output = #output>),
+                    quote_spanned!(there=> impl ::core::future::Future<Output = #output>),
                 )),
             );
             driven(model)
@@ -82,6 +84,16 @@ fn synchronous(model: &Model) -> TokenStream {
     )
 }
 
+/// Where the returned type stands: a value that does not live as long as that says is reported there, since
+/// for the compiler it is the driven future that is returned.
+fn promised(model: &Model) -> Span {
+    let place = match &model.sig.output {
+        ReturnType::Default => model.sig.ident.span(),
+        ReturnType::Type(_, ty) => ty.span(),
+    };
+    Span::mixed_site().located_at(place)
+}
+
 /// The future of an `async fn`: one coroutine, driven as a call.
 fn driven(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
@@ -90,7 +102,7 @@ fn driven(model: &Model) -> TokenStream {
         _ => verdict(model, &quote_spanned!(at=> __redspan_out)),
     };
     let future = |first| body::future(model, first, Says::Shortly);
-    drive(begin(model, &peeks(model)), future, &verdict)
+    drive(begin(model, &peeks(model)), future, &verdict, promised(model))
 }
 
 /// The call begins with the first poll: the driver's work, unless the body has something to say of it.
@@ -98,9 +110,9 @@ pub(crate) fn drive(
     begin: Option<TokenStream>,
     future: impl FnOnce(Option<TokenStream>) -> TokenStream,
     verdict: &TokenStream,
+    at: Span,
 ) -> TokenStream {
-    let at = Span::mixed_site();
-    let private = paths::private();
+    let private = paths::private_at(at);
     let Some(begin) = begin else {
         let future = future(None);
         return quote_spanned!(at=>
@@ -144,7 +156,8 @@ fn ending(model: &Model, tail: &Tail, later: &Later) -> TokenStream {
         }
         (shared, _) => (None, shared),
     };
-    let driven = drive(begin_of(model, shared, &peeks.collect()), future, &verdict);
+    let begin = begin_of(model, shared, &peeks.collect());
+    let driven = drive(begin, future, &verdict, promised(model));
     match pin {
         Some(pin) => {
             let mut pinned = Group::new(Delimiter::Parenthesis, driven);

@@ -89,5 +89,5 @@ fn driven(model: &Model, words: &TokenStream, block: &Group) -> TokenStream {
             quote_spanned!(at=> #words #block)
         }
     };
-    plain::drive(plain::begin(&model.plain, &TokenStream::new()), future, &verdict)
+    plain::drive(plain::begin(&model.plain, &TokenStream::new()), future, &verdict, at)
 }
