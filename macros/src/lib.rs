@@ -150,7 +150,8 @@ use off as instrumented;
 ///
 /// On an `impl` it instruments every method, with or without `self`; on a `trait` every method that has a
 /// body; on an inline `mod` every function in it, and those of the blocks and modules inside. Nothing else
-/// in the block changes.
+/// in the block changes. What is said of one function in a `mod` is best written with its path,
+/// `#[redspan::instrumented(off)]`: with the feature off it is an attribute like any other, and has to be found.
 ///
 /// ```
 /// use redspan::instrumented;
@@ -266,9 +267,12 @@ use off as instrumented;
 /// - A closure that is returned as `impl Fn(&str)` has to state the type of its parameter
 ///   (`|text: &str| …`), because nothing on the way out tells it; one that returns what it borrows, or coerces
 ///   what it returns, goes through a function that says its type, `fn typed<F: Fn(&str) -> &str>(f: F) -> F { f }`.
-/// - A few lints are silent about what an attribute has written: clippy's `unused_async`, `ptr_arg`,
-///   `needless_return`, `needless_lifetimes`, `only_used_in_recursion` and `manual_async_fn`, and rustc's
-///   `unconditional_recursion`. All others say what they say of the bare function, and no more.
+/// - Some lints are silent about what an attribute has written, and an `#[expect]` of them is unfulfilled: rustc's
+///   `unconditional_recursion`, and clippy's `unused_async`, `manual_async_fn`, `missing_const_for_fn`, `ptr_arg`,
+///   `needless_pass_by_value`, `boxed_local`, `toplevel_ref_arg`, `many_single_char_names`, `needless_return`,
+///   `needless_lifetimes`, `unnecessary_wraps` and `only_used_in_recursion`. Of clippy's restrictions `shadow_same`,
+///   `shadow_unrelated` and `implicit_return` see that parameters and body are written in another place. All others
+///   say what they say of the bare function, and no more.
 /// - An alias of a future's type is not known as one: such a function is measured until it returns.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
