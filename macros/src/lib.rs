@@ -270,9 +270,9 @@ use off as instrumented;
 /// - Some lints are silent about what an attribute has written, and an `#[expect]` of them is unfulfilled: rustc's
 ///   `unconditional_recursion`, and clippy's `unused_async`, `manual_async_fn`, `missing_const_for_fn`, `ptr_arg`,
 ///   `needless_pass_by_value`, `boxed_local`, `toplevel_ref_arg`, `many_single_char_names`, `needless_return`,
-///   `needless_lifetimes`, `unnecessary_wraps` and `only_used_in_recursion`. Of clippy's restrictions `shadow_same`,
-///   `shadow_unrelated` and `implicit_return` see that parameters and body are written in another place. All others
-///   say what they say of the bare function, and no more.
+///   `needless_lifetimes`, `unnecessary_wraps`, `unused_self`, `only_used_in_recursion` and, of an `async fn`,
+///   `missing_errors_doc`. Of clippy's restrictions `shadow_same`, `shadow_unrelated` and `implicit_return` see that
+///   parameters and body are written in another place. All others say what they say of the bare function, and no more.
 /// - An alias of a future's type is not known as one: such a function is measured until it returns.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ReturnType, Token, Type};
+use syn::{ReturnType, Signature, Token, Type};
 
 use super::body::{Says, typed};
 use super::form::{self, Form};
@@ -24,6 +24,9 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         quote_spanned!(at=> #[#meta])
     });
     let site = site(model);
+    // The compiler takes a signature to reach from its first to its last token; if that is one of ours, what it
+    // says of the whole is at the attribute, which may be that of a block.
+    let mut end = None;
     let rest = match form::of(model) {
         Form::Sync => synchronous(model),
         Form::AsyncFn => {
@@ -41,6 +44,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
                 ReturnType::Default => quote_spanned!(there=> ()),
                 ReturnType::Type(_, ty) => ty.to_token_stream(),
             };
+            end = sig.generics.where_clause.is_none().then(|| Token![where](last(&model.sig)));
             // These tokens carry our edition, 2024: the future captures all lifetimes, as that of an
             // `async fn` does in any edition.
             sig.output = ReturnType::Type(
@@ -57,7 +61,13 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     // The user's braces, so that the item spans from its first to its last token as written.
     let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #site #rest));
     block.set_span(model.body.span());
-    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig #block)
+    quote_spanned!(at=> #(#attrs)* #(#inner_attrs)* #vis #default #sig #end #block)
+}
+
+/// The place of the signature's last token.
+fn last(sig: &Signature) -> Span {
+    let last = sig.output.to_token_stream().into_iter().last();
+    last.map_or_else(|| sig.paren_token.span.close(), |last| last.span())
 }
 
 fn synchronous(model: &Model) -> TokenStream {
