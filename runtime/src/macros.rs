@@ -9,6 +9,11 @@
 /// ```
 #[macro_export]
 macro_rules! info {
+    ($message:literal $($rest:tt)*) => {
+        ::core::compile_error!(
+            "the logger comes first: `redspan::info!(log, \"charged\")`; without one there is `tracing::info!`"
+        )
+    };
     ($log:expr, $($rest:tt)+) => {
         $crate::__private::tracing::event!(
             $crate::__private::Level::INFO,
@@ -21,6 +26,11 @@ macro_rules! info {
 /// Logs at the level ERROR, as [`redspan::info!`](crate::info) does.
 #[macro_export]
 macro_rules! error {
+    ($message:literal $($rest:tt)*) => {
+        ::core::compile_error!(
+            "the logger comes first: `redspan::error!(log, \"charged\")`; without one there is `tracing::error!`"
+        )
+    };
     ($log:expr, $($rest:tt)+) => {
         $crate::__private::tracing::event!(
             $crate::__private::Level::ERROR,
@@ -33,6 +43,11 @@ macro_rules! error {
 /// Logs at the level WARN, as [`redspan::info!`](crate::info) does.
 #[macro_export]
 macro_rules! warn {
+    ($message:literal $($rest:tt)*) => {
+        ::core::compile_error!(
+            "the logger comes first: `redspan::warn!(log, \"charged\")`; without one there is `tracing::warn!`"
+        )
+    };
     ($log:expr, $($rest:tt)+) => {
         $crate::__private::tracing::event!(
             $crate::__private::Level::WARN,
@@ -45,6 +60,11 @@ macro_rules! warn {
 /// Logs at the level DEBUG, as [`redspan::info!`](crate::info) does.
 #[macro_export]
 macro_rules! debug {
+    ($message:literal $($rest:tt)*) => {
+        ::core::compile_error!(
+            "the logger comes first: `redspan::debug!(log, \"charged\")`; without one there is `tracing::debug!`"
+        )
+    };
     ($log:expr, $($rest:tt)+) => {
         $crate::__private::tracing::event!(
             $crate::__private::Level::DEBUG,
@@ -57,6 +77,11 @@ macro_rules! debug {
 /// Logs at the level TRACE, as [`redspan::info!`](crate::info) does.
 #[macro_export]
 macro_rules! trace {
+    ($message:literal $($rest:tt)*) => {
+        ::core::compile_error!(
+            "the logger comes first: `redspan::trace!(log, \"charged\")`; without one there is `tracing::trace!`"
+        )
+    };
     ($log:expr, $($rest:tt)+) => {
         $crate::__private::tracing::event!(
             $crate::__private::Level::TRACE,

@@ -1,0 +1,4 @@
+fn main() {
+    redspan::info!("charged");
+    redspan::warn!("charged {}", 17);
+}
