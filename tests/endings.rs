@@ -191,6 +191,33 @@ fn exits() {
 }
 
 #[test]
+fn where_no_lines_are_written_what_goes_wrong_is_said_on_stderr() {
+    let child = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "writes_no_lines", "--ignored", "--nocapture"])
+        .env("OTEL_LOGS_EXPORTER", "otlp")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "soon")
+        .output()
+        .expect("a new process");
+    let [out, said] = [&child.stdout, &child.stderr].map(|it| String::from_utf8_lossy(it));
+    assert!(child.status.success(), "{said}");
+    assert!(said.contains("OTEL_BSP_SCHEDULE_DELAY") && said.contains("refused"), "{said}");
+    assert!(!said.contains("of the program"), "{said}");
+    assert!(!out.contains("\"severity\""), "{out}");
+}
+
+/// Not a test: a service whose receiver is not there.
+#[test]
+#[ignore = "another test starts it"]
+fn writes_no_lines() {
+    let telemetry = redspan::init!().expect("installed");
+    work(1);
+    tracing::error!("a line of the program");
+    telemetry.flush(Duration::from_secs(10));
+}
+
+#[test]
 fn calls_in_flight_are_shown_with_age_and_place() {
     let test = "calls_in_flight_are_shown_with_age_and_place";
     alone(test, &[], || {

@@ -63,12 +63,12 @@ pub use record::LogRecord;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use record::ScopedLogs;
 pub use scope::{Entered, Scope, add, scope};
-pub(crate) use sink::colour_wanted;
 #[cfg(feature = "otlp")]
 pub use sink::otlp;
 #[cfg(feature = "otlp")]
 pub(crate) use sink::otlp_in;
 pub use sink::{Format, Sink, stderr, stdout, to};
+pub(crate) use sink::{colour_wanted, own_warnings};
 pub use value::{Unit, Value, ms};
 
 /// A layer that writes each event as one line to stdout: pretty on a terminal, JSON elsewhere.

@@ -34,10 +34,15 @@ pub struct Sink {
     format: Option<Format>,
     terminal: bool,
     level: Arc<AtomicU8>,
+    /// Takes redspan's own lines alone.
+    own: bool,
     to: Destination,
     /// Made of the format when the layer is complete.
     rendering: OnceLock<Rendering>,
 }
+
+/// The target of what redspan itself says.
+const OWN: &str = "redspan";
 
 #[derive(Debug)]
 enum Destination {
@@ -82,6 +87,12 @@ pub fn stdout() -> Sink {
 /// Standard error: pretty on a terminal, JSON elsewhere, unless something else is said.
 pub fn stderr() -> Sink {
     Sink::new(io::stderr(), io::stderr().is_terminal())
+}
+
+/// What redspan itself has to say that is no less than a warning, on standard error: where no lines are written,
+/// nobody else would tell that a receiver does not answer, or that a variable is wrong.
+pub(crate) fn own_warnings() -> Sink {
+    Sink { own: true, ..stderr().level(LevelFilter::WARN) }
 }
 
 /// Any writer. A thread of the sink's own calls it, with any number of whole lines at a time; JSON unless
@@ -132,7 +143,7 @@ impl Sink {
 
     fn of(to: Destination, terminal: bool) -> Sink {
         let level = Arc::new(AtomicU8::new(number(LevelFilter::TRACE)));
-        Sink { format: None, terminal, level, to, rendering: OnceLock::new() }
+        Sink { format: None, terminal, level, own: false, to, rendering: OnceLock::new() }
     }
 
     #[cfg(feature = "otlp")]
@@ -223,6 +234,9 @@ impl Sink {
     }
 
     pub(super) fn write(&self, line: &Line<'_>, out: &mut Vec<u8>, seconds: &mut Seconds) {
+        if self.own && line.target != OWN {
+            return;
+        }
         match &self.to {
             Destination::Lines(writer) => {
                 out.clear();

@@ -14,7 +14,6 @@ use crate::log::Sink;
 use crate::log::otlp::Batches;
 use crate::log::{self, LogHandle, LogLayer};
 use crate::redact::{self, Redaction};
-use std::io;
 use tracing_subscriber::filter::LevelFilter;
 
 /// The builder's word on lines and secrets.
@@ -40,8 +39,8 @@ impl Logs {
         let otlp = settings.logs_exporters.contains(&LogsExporter::Otlp);
         let instead = otlp && cfg!(not(feature = "otlp"));
         if !settings.logs_exporters.contains(&LogsExporter::Console) && !instead {
-            layer = layer.to(log::to(io::sink()).level(LevelFilter::OFF));
-            says.push("no lines are written".into());
+            layer = layer.to(log::own_warnings());
+            says.push("no lines are written, but redspan's own warnings to stderr".into());
         }
         #[cfg(feature = "otlp")]
         if otlp && !settings.sdk_disabled {
