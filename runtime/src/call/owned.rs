@@ -287,7 +287,7 @@ impl OwnedSpan {
         failed: Option<Failed>,
         ended: Option<Tick>,
     ) {
-        self.end(outcome, failed, ended, false);
+        self.end(outcome, failed.map(Box::new), ended, false);
     }
 
     /// As [`OwnedSpan::finish_at`], with the value that was measured by `candidate::at_the_end`.
@@ -295,7 +295,7 @@ impl OwnedSpan {
     pub(crate) fn finish_measured(
         &mut self,
         outcome: Outcome,
-        failed: Option<Failed>,
+        failed: Option<Box<Failed>>,
         ended: Option<Tick>,
     ) {
         self.end(outcome, failed, ended, true);
@@ -304,7 +304,7 @@ impl OwnedSpan {
     fn end(
         &mut self,
         outcome: Outcome,
-        failed: Option<Failed>,
+        failed: Option<Box<Failed>>,
         ended: Option<Tick>,
         measured: bool,
     ) {
@@ -314,7 +314,7 @@ impl OwnedSpan {
         self.view = None;
         if self.recording {
             let end = ended.unwrap_or_else(clock::now);
-            let (failed, place) = (failed.map(Box::new), Place::default());
+            let place = Place::default();
             span::end(&self.context, Ending { outcome, end, failed, place, measured });
         }
     }

@@ -13,7 +13,7 @@ use crate::metrics::histogram::Histogram;
 use crate::metrics::series::Counter;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, SpanRef, Status, TraceContextExt, TraceId};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -55,14 +55,27 @@ impl Drop for Instead {
     }
 }
 
+/// A place for a candidate. Without a destructor, so that it is there to the thread's last call.
+struct Letter(Cell<ManuallyDrop<Option<Candidate>>>);
+
+impl Letter {
+    const fn none() -> Self {
+        Letter(Cell::new(ManuallyDrop::new(None)))
+    }
+
+    fn exchange(&self, other: Option<Candidate>) -> Option<Candidate> {
+        ManuallyDrop::into_inner(self.0.replace(ManuallyDrop::new(other)))
+    }
+}
+
 thread_local! {
     /// One, or those that were gathered.
-    static MAILBOX: RefCell<Vec<Candidate>> = const { RefCell::new(Vec::new()) };
+    static MAILBOX: [Letter; MOST] = const { [const { Letter::none() }; MOST] };
     /// How many are in it: most that look there find none.
     static WAITING: Cell<usize> = const { Cell::new(0) };
     static WAY: Cell<Way> = const { Cell::new(Way::Rings) };
-    /// What was measured at a span's end. Without a destructor, so that it is there to the thread's last call.
-    static LAST: Cell<ManuallyDrop<Option<Candidate>>> = const { Cell::new(ManuallyDrop::new(None)) };
+    /// What was measured at a span's end.
+    static LAST: Letter = const { Letter::none() };
     /// The span of ours that was asked last whether it records, unless it was seen unlocked since.
     static ASKED: Cell<Option<SpanId>> = const { Cell::new(None) };
 }
@@ -133,13 +146,9 @@ fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
             });
         }
         Way::Gathers => candidate().into_iter().for_each(put),
-        Way::Waits => drop(exchange_last(candidate())),
+        Way::Waits => drop(LAST.with(|last| last.exchange(candidate()))),
         Way::Nowhere => {}
     }
-}
-
-fn exchange_last(other: Option<Candidate>) -> Option<Candidate> {
-    ManuallyDrop::into_inner(LAST.replace(ManuallyDrop::new(other)))
 }
 
 /// Whether the current span may want candidates.
@@ -199,14 +208,13 @@ fn deliver(cx: &Context) {
     }
 }
 
+/// Puts it into the mailbox, if there is room.
 fn put(candidate: Candidate) {
-    let mut candidate = Some(candidate);
-    let _ = MAILBOX.try_with(|mailbox| {
-        if let Ok(mut waiting) = mailbox.try_borrow_mut()
-            && waiting.len() < MOST
-        {
-            waiting.extend(candidate.take());
-            WAITING.set(waiting.len());
+    let waiting = WAITING.get();
+    MAILBOX.with(|mailbox| {
+        if let Some(free) = mailbox.get(waiting) {
+            free.exchange(Some(candidate));
+            WAITING.set(waiting + 1);
         }
     });
 }
@@ -215,16 +223,9 @@ fn put(candidate: Candidate) {
 /// `set_status(Unset)`.
 #[inline]
 pub(crate) fn take() -> Option<Candidate> {
-    if WAITING.get() == 0 {
-        return None;
-    }
-    let last = MAILBOX.try_with(|mailbox| {
-        let mut waiting = mailbox.try_borrow_mut().ok()?;
-        let last = waiting.pop();
-        WAITING.set(waiting.len());
-        last
-    });
-    last.ok().flatten()
+    let last = WAITING.get().checked_sub(1)?;
+    WAITING.set(last);
+    MAILBOX.with(|mailbox| mailbox.get(last)?.exchange(None))
 }
 
 /// Runs `f`, which records several values in the current span, and rings that span once.
@@ -265,7 +266,7 @@ pub(crate) fn at_the_end<T>(ours: bool, f: impl FnOnce() -> T) -> T {
 
 /// What [`at_the_end`] left: for the end of that span.
 pub(crate) fn last() -> Option<Candidate> {
-    exchange_last(None)
+    LAST.with(|last| last.exchange(None))
 }
 
 /// Runs `f` without ringing the span.
@@ -286,6 +287,7 @@ mod tests {
     use opentelemetry::KeyValue;
     use opentelemetry::trace::{Span, TraceFlags, TraceState};
     use std::borrow::Cow;
+    use std::cell::RefCell;
     use std::sync::Mutex;
     use std::time::SystemTime;
 

@@ -53,14 +53,9 @@ struct Verdict {
     outcome: Outcome,
     /// When, unless its span was told of it, which is then not to come after its end.
     at: Option<Tick>,
-    // Few have one, and all are moved.
-    error: Option<Box<Judged>>,
-}
-
-/// What is known of an error.
-struct Judged {
     status_code: Option<String>,
-    failed: Failed,
+    // Few have one, and all are moved.
+    failed: Option<Box<Failed>>,
 }
 
 /// What sqlx answers when it is polled.
@@ -169,10 +164,9 @@ impl About<'_> {
                 "slow query"
             );
         }
-        let status_code = ended.status_code;
-        let judged = |error| Judged { status_code, failed: failed(error, described.codes) };
-        let error = error.map(|error| Box::new(judged(error)));
-        Verdict { outcome, at: (!is_slow).then_some(now), error }
+        let failed = error.map(|error| Box::new(failed(error, described.codes)));
+        let at = (!is_slow).then_some(now);
+        Verdict { outcome, at, status_code: ended.status_code, failed }
     }
 }
 
@@ -212,20 +206,17 @@ impl<'a> Operation<'a> {
         polled
     }
 
-    fn end(&mut self, Verdict { outcome, at, error }: Verdict) {
+    fn end(&mut self, Verdict { outcome, at, status_code, failed }: Verdict) {
         if let Some(rows) = self.rows.filter(|_| outcome == Outcome::Ok) {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);
             self.span.set_attribute(KeyValue::new("db.response.returned_rows", rows));
         }
+        if let Some(code) = status_code {
+            self.span.set_attribute(KeyValue::new("db.response.status_code", code));
+        }
         if outcome == Outcome::Cancelled {
             self.span.set_attribute(KeyValue::new("error.type", outcome.as_str()));
         }
-        let failed = error.map(|error| {
-            if let Some(code) = error.status_code {
-                self.span.set_attribute(KeyValue::new("db.response.status_code", code));
-            }
-            error.failed
-        });
         self.span.finish_measured(outcome, failed, at);
     }
 }

@@ -171,7 +171,7 @@ async fn acquire<DB: Database, D: Deref<Target = Described>>(
             if let (_, Some(code)) = codes(error, described.codes) {
                 span.set_attribute(KeyValue::new("db.response.status_code", code));
             }
-            (Outcome::Error, Some(failed(error, described.codes)))
+            (Outcome::Error, Some(Box::new(failed(error, described.codes))))
         }
     };
     span.finish_measured(outcome, failed, Some(now));
