@@ -49,8 +49,8 @@ const LIVE: u64 = 16 * MIB;
 /// What anything may exceed the first look by, when the queue was nearly empty.
 const RISE: Look = Look { live: LIVE, resident: 16 * MIB, threads: 1, descriptors: 4 };
 
-/// What the most of the second half may exceed the most of the first by. The two threads' buffers and
-/// their spares, and what the collector converts into, keep the most that a burst ever made of them: up
+/// What the most of the second half may exceed the most of the first by. The two threads' buffers, the
+/// blocks that these keep for later, and what the collector converts into, keep the most that a burst ever made of them: up
 /// to 4 MiB in all, which a machine that stands still for a moment brings about at any time. Names are looked up on a thread
 /// that is gone ten seconds later; a second one begins now and then.
 const GROWTH: Look = Look { live: 4 * MIB, resident: 4 * MIB, threads: 1, descriptors: 2 };

@@ -1,172 +1,134 @@
 //! A thread's own bounded buffer of ended spans.
 
+mod blocks;
+#[cfg(test)]
+mod tests;
+
+/// What blocks are built of: the model checker of `tests/loom` has its own.
+mod cell {
+    /// The standard library's, in the checker's words.
+    #[repr(transparent)]
+    pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        #[inline]
+        pub(super) fn new(value: T) -> Self {
+            UnsafeCell(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline]
+        pub(super) fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+            look(self.0.get())
+        }
+
+        #[inline]
+        pub(super) fn with_mut<R>(&self, work: impl FnOnce(*mut T) -> R) -> R {
+            work(self.0.get())
+        }
+    }
+}
+
+mod sync {
+    pub(super) use std::sync::{Arc, Mutex, MutexGuard, atomic};
+}
+
+pub(super) use blocks::{Added, Taken};
+
 use super::record::Record;
 use super::spare;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use blocks::{Bounds, Receiver, Sender, queue};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Spans a thread may hold until the pipeline comes by.
-const CAPACITY: usize = 8192;
+/// Spans of a block.
+pub(super) const SPANS: usize = 32;
 
-/// With so many it is called: early, since on a machine where everybody wants to run it comes late.
-const CALLS: usize = 1024;
-
-/// Records that may wait for their thread to give their memory back.
-const MOST_DONE: usize = 2 * CALLS;
-
-/// One thread's spans. The thread is the only one that adds; the pipeline takes all at once, so the
-/// lock is nearly always free.
-#[derive(Debug, Default)]
-pub(super) struct Buffer {
-    held: Mutex<Held>,
-    dropped: AtomicU64,
-    spare: Mutex<Spare>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    records: Vec<Record>,
-    /// Records that are done, for what memory they have: the thread which bought it has it again, one with
-    /// each span that it adds which has some. If the pipeline freed it, both would wait for each other in the
-    /// allocator; if it came back faster than it is used, the thread would free it, and buy new memory.
-    done: Vec<Record>,
-}
-
-/// Memory that changes places with a buffer's own in each round, so that the thread never has to
-/// grow it again. Only the pipeline touches it.
-#[derive(Debug, Default)]
-struct Spare {
-    records: Vec<Record>,
-    quiet_rounds: u32,
-}
+const BOUNDS: Bounds = Bounds {
+    // Spans a thread may hold until the pipeline comes by.
+    waiting: 8192 / SPANS,
+    // Early, since on a machine where everybody wants to run it comes late.
+    calls: 1024 / SPANS,
+    spare: 2048 / SPANS,
+};
 
 /// After so many rounds with few spans (ten seconds), a burst's memory goes back.
 const QUIET_ROUNDS: u32 = 100;
 
-/// What adding a span came to.
-pub(super) enum Added {
-    Kept,
-    /// The pipeline should come now: it has 100 ms between its rounds otherwise.
-    Calls,
-    Dropped,
-}
+type Adding = Sender<Record, SPANS>;
 
-impl Buffer {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[inline]
-    pub(super) fn add(&self, record: impl FnOnce() -> Record) -> Added {
-        let mut held = self.held();
-        let Held { records, done } = &mut *held;
-        let mut returns = None;
-        let added = if records.len() < CAPACITY {
-            records.push(record());
-            if records.last().is_some_and(Record::holds_memory) {
-                returns = done.pop();
-            }
-            if records.len().is_multiple_of(CALLS) { Added::Calls } else { Added::Kept }
-        } else {
-            self.dropped.fetch_add(1, Relaxed);
-            Added::Dropped
-        };
-        drop(held);
-        if let Some(done) = returns {
-            spare::keep(done);
-        }
-        added
-    }
-
-    /// Hands all spans to `each`, which leaves there what it has read and does not need.
-    fn drain(&self, each: &mut impl FnMut(&mut Vec<Record>)) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let Spare { records, quiet_rounds } = &mut *spare;
-        std::mem::swap(&mut self.held().records, records);
-        let came = records.len();
-        if came * 8 > records.capacity() {
-            *quiet_rounds = 0;
-        } else {
-            *quiet_rounds = quiet_rounds.saturating_add(1);
-        }
-        each(records);
-        records.retain(Record::holds_memory);
-        records.truncate(MOST_DONE);
-        let mut held = self.held();
-        let mut done = std::mem::take(&mut held.done);
-        if *quiet_rounds > QUIET_ROUNDS {
-            // The thread hardly comes by any more.
-            drop(held);
-            records.clear();
-            records.shrink_to(CAPACITY / 64);
-        } else {
-            // The lists change places: the thread waits for no copies, but of the few that are left over.
-            std::mem::swap(&mut done, records);
-            if records.len() > done.len() {
-                std::mem::swap(&mut done, records);
-            }
-            let room = MOST_DONE - done.len();
-            done.extend(records.drain(records.len().saturating_sub(room)..));
-            held.done = done;
-            drop(held);
-            records.clear();
-            // It will be the thread's own: let it be large enough from the first.
-            records.reserve(came);
-        }
-    }
-
-    pub(super) fn take_dropped(&self) -> u64 {
-        self.dropped.swap(0, Relaxed)
-    }
+/// One thread's spans.
+struct Buffer {
+    spans: Receiver<Record, SPANS>,
+    quiet_rounds: AtomicU32,
 }
 
 thread_local! {
-    static OWN: std::cell::OnceCell<Arc<Buffer>> = const { std::cell::OnceCell::new() };
+    static OWN: RefCell<Option<Adding>> = const { RefCell::new(None) };
 }
 
 /// All threads' buffers, and one for threads that are already ending.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Buffers {
     all: Mutex<Vec<Arc<Buffer>>>,
-    late: Buffer,
+    late: Mutex<Option<Adding>>,
 }
 
 impl Buffers {
+    /// What the span's slot had before stays with this thread: if the pipeline freed it, both would wait for each
+    /// other in the allocator, and if it came back faster than it is used, the thread would free it, and buy new.
     #[inline]
     pub(super) fn add(&self, record: impl FnOnce() -> Record) -> Added {
         // Asked first: the record would be gone with what cannot be called.
         if OWN.try_with(|_| ()).is_err() {
-            return self.late.add(record);
+            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+            return late.get_or_insert_with(|| self.another()).add(record, drop);
         }
-        let added = OWN.try_with(|own| own.get_or_init(|| self.of_this_thread()).add(record));
-        added.unwrap_or(Added::Dropped)
+        let added = OWN.try_with(|own| {
+            let mut own = own.try_borrow_mut().ok()?;
+            Some(own.get_or_insert_with(|| self.another()).add(record, spare::keep))
+        });
+        added.ok().flatten().unwrap_or(Added::Refused)
     }
 
     #[cold]
-    fn of_this_thread(&self) -> Arc<Buffer> {
-        let buffer = Arc::new(Buffer::default());
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(Arc::clone(&buffer));
-        buffer
+    fn another(&self) -> Adding {
+        let (adding, spans) = queue(BOUNDS);
+        let buffer = Arc::new(Buffer { spans, quiet_rounds: AtomicU32::new(0) });
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        adding
     }
 
-    /// Hands each thread's spans to `each`, and what that leaves back to their thread; returns how many
+    /// Hands all spans to `each`, and what that leaves of them back to their thread; returns how many
     /// were dropped since the last time. The buffers of threads that are gone are given back once they are empty.
-    pub(super) fn drain(&self, mut each: impl FnMut(&mut Vec<Record>)) -> u64 {
+    pub(super) fn drain(&self, mut each: impl FnMut(&mut Taken<'_, Record>)) -> u64 {
+        // Threads that come meanwhile are not kept waiting.
         let buffers = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut dropped = 0;
-        for buffer in buffers.iter().map(|buffer| &**buffer).chain([&self.late]) {
-            dropped += buffer.take_dropped();
+        for buffer in &buffers {
+            dropped += buffer.spans.refused();
             buffer.drain(&mut each);
         }
         drop(buffers);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only this list holds it: its thread is gone and can add no more.
-        all.retain(|buffer| {
-            Arc::strong_count(buffer) > 1
-                || !buffer.held().records.is_empty()
-                || buffer.dropped.load(Relaxed) > 0
-        });
+        all.retain(|buffer| !buffer.spans.is_over());
         dropped
+    }
+}
+
+impl Buffer {
+    fn drain(&self, each: &mut impl FnMut(&mut Taken<'_, Record>)) {
+        let mut came = 0;
+        let work = |taken: &mut Taken<'_, Record>| {
+            came += taken.len();
+            each(taken);
+        };
+        self.spans.take(work, Record::holds_memory);
+        if came > SPANS {
+            self.quiet_rounds.store(0, Relaxed);
+        } else if self.quiet_rounds.fetch_add(1, Relaxed) == QUIET_ROUNDS {
+            // The thread hardly comes by any more.
+            self.spans.shrink();
+        }
     }
 }

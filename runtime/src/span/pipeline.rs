@@ -4,6 +4,8 @@
 //! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
 //! from it. Callers touch neither.
 
+#[cfg(test)]
+mod tests;
 mod warn;
 
 pub(crate) use warn::Pace;
@@ -22,7 +24,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -30,9 +32,6 @@ use warn::Voice;
 
 /// How often the collector comes by when no buffer calls it earlier.
 const ROUND: Duration = Duration::from_millis(100);
-
-/// So many spans are fetched together.
-const FETCHED: usize = 16;
 
 /// How long a shutdown waits for the collector past its deadline: its last round never waits for
 /// anybody, and what it finds must be counted before the numbers are looked at.
@@ -182,12 +181,14 @@ impl Pipeline {
 
     /// What became of the spans so far.
     pub(crate) fn read_stats(&self) -> SpanStats {
+        self.count_late();
         let pending = self.shared.queue().pending;
         SpanStats { pending, ..self.shared.stats.read() }
     }
 
     /// Shows what became of the spans among the metrics.
     pub(crate) fn publish_stats(&self) {
+        self.count_late();
         let (queued, capacity) = self.queue();
         self.shared.stats.publish(queued, capacity);
     }
@@ -208,10 +209,13 @@ impl Pipeline {
         if let Added::Calls = self.shared.buffers.add(record) {
             collector.unpark();
         }
-        // Added after the last round began: nobody else may come for it.
-        if self.shared.last_round.load(SeqCst) {
+    }
+
+    /// Counts what was added after the collector's last round began: nobody else comes for it.
+    fn count_late(&self) {
+        if self.shared.last_round.load(Relaxed) {
             let mut late = 0;
-            let dropped = self.shared.buffers.drain(|records| late += records.len() as u64);
+            let dropped = self.shared.buffers.drain(|spans| late += spans.len() as u64);
             self.shared.stats.dropped(reason::SHUTDOWN, late + dropped);
         }
     }
@@ -400,23 +404,19 @@ fn collect(
         let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
         clock::settle();
         if stop {
-            shared.last_round.store(true, SeqCst);
+            shared.last_round.store(true, Relaxed);
         }
         let now = Instant::now();
         let mut way = Way { filling: &mut filling, room, full: why, dropped: BTreeMap::new() };
-        let dropped = shared.buffers.drain(|records| {
-            // They were taken out of their buffer just now: what held when they ended is seen.
+        let dropped = shared.buffers.drain(|spans| {
+            // They were found in their buffer just now: what held when they ended is seen.
             way.filling.settle();
-            match &mut tail {
-                Some(tail) => records.drain(..).for_each(|it| tail.take(it, now, &mut way)),
-                None => {
-                    for some in records.chunks_mut(FETCHED) {
-                        // Their memory comes from other processors, all of it at once.
-                        black_box(some.iter().map(Record::fetch).sum::<usize>());
-                        some.iter_mut().for_each(|record| way.keep(record));
-                    }
-                }
+            if let Some(tail) = &mut tail {
+                return spans.each_mut(|it| tail.take(it.take(), now, &mut way));
             }
+            // Their memory comes from other processors, all of it at once.
+            spans.each(|it| _ = black_box(it.fetch()));
+            spans.each_mut(|it| way.keep(it));
         });
         if let Some(tail) = &mut tail {
             tail.round(now, closing, &mut way);

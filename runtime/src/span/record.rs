@@ -137,7 +137,7 @@ impl Live {
 }
 
 /// When and how a span ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
     pub(crate) tick: Tick,
     pub(crate) outcome: Option<Outcome>,
@@ -179,6 +179,11 @@ impl Record {
         }
         let [start, end] = self.times(clock::anchor());
         Duration::from_nanos(end.0 - start.0)
+    }
+
+    /// Takes it over whole, but for what costs nothing to drop.
+    pub(super) fn take(&mut self) -> Self {
+        Record { live: self.live.take(), ..*self }
     }
 
     /// Reads a little of each piece of memory that it has; what, does not matter. Converting a span is so long that

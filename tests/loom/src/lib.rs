@@ -7,6 +7,8 @@
 #[cfg(test)]
 #[allow(dead_code, reason = "a reminder is a time, and a model has none")]
 mod bell;
+#[cfg(test)]
+mod buffer;
 #[path = "../../../runtime/src/sharded/busy.rs"]
 #[cfg(test)]
 mod busy;
@@ -201,7 +203,7 @@ mod tests {
     /// One call of five nanoseconds.
     const CALL: [(usize, u64); 2] = [(0, 1), (1, 5)];
 
-    fn check(model: impl Fn() + Sync + Send + 'static) {
+    pub(crate) fn check(model: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(model);

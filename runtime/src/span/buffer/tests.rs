@@ -1,0 +1,150 @@
+use super::blocks::{Added, Bounds, Receiver, Sender, queue};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::thread;
+
+const BLOCK: usize = 4;
+
+const BOUNDS: Bounds = Bounds { waiting: 3, calls: 2, spare: 1 };
+
+/// A value with memory of its own, which counts those that live.
+struct Value<'a> {
+    number: Box<u64>,
+    alive: &'a AtomicI64,
+}
+
+impl<'a> Value<'a> {
+    fn new(number: u64, alive: &'a AtomicI64) -> Self {
+        alive.fetch_add(1, SeqCst);
+        Value { number: Box::new(number), alive }
+    }
+}
+
+impl Drop for Value<'_> {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, SeqCst);
+    }
+}
+
+fn add<'a>(to: &mut Sender<Value<'a>, BLOCK>, number: u64, alive: &'a AtomicI64) -> Added {
+    to.add(|| Value::new(number, alive), drop)
+}
+
+fn take(from: &Receiver<Value<'_>, BLOCK>, is_left: bool) -> Vec<u64> {
+    let mut all = Vec::new();
+    from.take(|values| values.each(|value| all.push(*value.number)), |_| is_left);
+    all
+}
+
+#[test]
+fn so_many_wait_and_no_more_and_who_takes_is_called() {
+    let alive = AtomicI64::new(0);
+    let (mut to, from) = queue(BOUNDS);
+    let added: Vec<_> = (0..14).map(|number| add(&mut to, number, &alive)).collect();
+    let mut expected = vec![Added::Kept; 14];
+    (expected[8], expected[12], expected[13]) = (Added::Calls, Added::Refused, Added::Refused);
+    assert_eq!(added, expected);
+    assert_eq!(alive.load(SeqCst), 12, "what is refused is not made");
+    assert_eq!(from.refused(), 2);
+    assert_eq!(from.refused(), 0);
+    assert_eq!(take(&from, false), Vec::from_iter(0..12));
+    assert_eq!(alive.load(SeqCst), 0);
+    // The last block stays, and two more find room behind it.
+    let added: Vec<_> = (0..9).map(|number| add(&mut to, number, &alive)).collect();
+    assert_eq!(added.iter().filter(|it| **it == Added::Refused).count(), 1);
+}
+
+#[test]
+fn what_is_left_comes_back_with_its_slot_or_is_dropped() {
+    let alive = AtomicI64::new(0);
+    let (mut to, from) = queue(BOUNDS);
+    (0..9).for_each(|number| _ = add(&mut to, number, &alive));
+    assert_eq!(take(&from, true), Vec::from_iter(0..9));
+    assert_eq!(alive.load(SeqCst), 5, "of the two blocks that are done one is kept");
+    let mut back = Vec::new();
+    for number in 9..14 {
+        to.add(|| Value::new(number, &alive), |value| back.push(*value.number));
+    }
+    assert_eq!(back, [0, 1], "the block in hand is filled first");
+    assert_eq!(alive.load(SeqCst), 8);
+    drop(to);
+    assert_eq!(alive.load(SeqCst), 6, "two more had come back, and were not used again");
+    assert!(!from.is_over());
+    assert_eq!(take(&from, true), Vec::from_iter(9..14));
+    assert!(from.is_over());
+    drop(from);
+    assert_eq!(alive.load(SeqCst), 0);
+}
+
+#[test]
+fn whichever_side_goes_first_nothing_stays() {
+    for sender_first in [true, false] {
+        let alive = AtomicI64::new(0);
+        let (mut to, from) = queue(BOUNDS);
+        (0..6).for_each(|number| _ = add(&mut to, number, &alive));
+        take(&from, true);
+        (6..11).for_each(|number| _ = add(&mut to, number, &alive));
+        if sender_first {
+            drop(to);
+            drop(from);
+        } else {
+            drop(from);
+            add(&mut to, 11, &alive);
+            drop(to);
+        }
+        assert_eq!(alive.load(SeqCst), 0);
+    }
+}
+
+#[test]
+fn what_is_kept_for_later_is_freed_when_it_is_quiet() {
+    let alive = AtomicI64::new(0);
+    let (mut to, from) = queue(BOUNDS);
+    (0..5).for_each(|number| _ = add(&mut to, number, &alive));
+    take(&from, true);
+    assert_eq!(alive.load(SeqCst), 5);
+    from.shrink();
+    assert_eq!(alive.load(SeqCst), 1);
+}
+
+#[test]
+fn who_panics_at_work_gets_the_rest_and_nothing_twice() {
+    let alive = AtomicI64::new(0);
+    let (mut to, from) = queue(BOUNDS);
+    (0..6).for_each(|number| _ = add(&mut to, number, &alive));
+    let torn = || from.take(|_| std::panic::resume_unwind(Box::new("torn")), |_| false);
+    assert!(catch_unwind(AssertUnwindSafe(torn)).is_err());
+    assert_eq!(take(&from, false), [4, 5]);
+    (6..9).for_each(|number| _ = add(&mut to, number, &alive));
+    assert_eq!(take(&from, false), [6, 7, 8]);
+    drop((to, from));
+    assert_eq!(alive.load(SeqCst), 0);
+}
+
+#[test]
+fn two_threads_lose_nothing_and_keep_the_order() {
+    const VALUES: u64 = 20_000;
+    static ALIVE: AtomicI64 = AtomicI64::new(0);
+    let (mut to, from) = queue::<_, BLOCK>(BOUNDS);
+    let adding = thread::spawn(move || {
+        let (mut kept, mut back) = (Vec::new(), 0);
+        for number in 0..VALUES {
+            if to.add(|| Value::new(number, &ALIVE), |_| back += 1) != Added::Refused {
+                kept.push(number);
+            }
+        }
+        (kept, back)
+    });
+    let (mut all, mut refused) = (Vec::new(), 0);
+    while !from.is_over() {
+        let is_left = |value: &Value<'_>| value.number.is_multiple_of(2);
+        from.take(|values| values.each(|value| all.push(*value.number)), is_left);
+        refused += from.refused();
+    }
+    let (kept, back) = adding.join().unwrap();
+    assert!(all == kept, "{} were added and {} taken", kept.len(), all.len());
+    assert_eq!(refused + kept.len() as u64, VALUES);
+    assert!(back <= kept.len());
+    drop(from);
+    assert_eq!(ALIVE.load(SeqCst), 0);
+}
