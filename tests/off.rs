@@ -65,6 +65,11 @@ pub async fn expressions(ids: Vec<u64>) -> u64 {
     last.await + sum
 }
 
+#[inline(never)]
+pub fn borrowed(rows: &mut [u64]) -> &mut [u64] {
+    MEASURED { rows.reverse(); &mut rows[..] })
+}
+
 pub fn drive(context: &mut std::task::Context<'_>) -> bool {
     std::pin::pin!(later(1)).poll(context).is_ready()
 }

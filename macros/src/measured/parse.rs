@@ -226,9 +226,11 @@ impl Body {
         match self {
             Body::Block { output, block } => {
                 let output = output.as_ref().map(|output| quote_spanned!(at=> -> #output));
+                // In the hands of something that calls it once, so that it may hand on what it borrows mutably.
                 quote_spanned!(at=> {
-                    #[allow(clippy::redundant_closure_call)]
-                    let __redspan_out = (|| #output #block)();
+                    let __redspan_out = ::core::option::Option::unwrap_or_else(
+                        ::core::option::Option::None, || #output #block
+                    );
                     __redspan_out
                 })
             }
