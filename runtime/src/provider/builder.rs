@@ -23,7 +23,7 @@ use crate::config::preset::Preset;
 use crate::config::resource::{self, Identity};
 use crate::config::settings::Settings;
 use crate::context::propagation::{self, Propagator, baggage};
-use crate::log::LogLayer;
+use crate::log::{self, LogLayer};
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
 use crate::metrics::snapshot::Identity as Service;
@@ -380,13 +380,19 @@ fn tracing_spans() -> Option<String> {
     })
 }
 
-/// `RUST_LOG` with `OTEL_LOG_LEVEL` for redspan's own messages, where it says nothing about them.
+/// `RUST_LOG` with `OTEL_LOG_LEVEL` for redspan's own messages, where it says nothing about them. One that only
+/// names targets leaves the warnings: whoever looks into one part of a program does not mean to hide that what it
+/// records is lost.
 fn with_own_level(rust_log: Option<&str>, own: Option<LevelFilter>) -> Option<String> {
-    let Some(own) = own.filter(|_| rust_log.is_none_or(|it| !it.contains("redspan"))) else {
+    let (asked, _) = log::directives(rust_log);
+    let is_level = |part: &&str| part.parse::<LevelFilter>().is_ok();
+    let of_targets = !asked.is_empty() && !asked.iter().any(is_level);
+    let own = own.or(of_targets.then_some(LevelFilter::WARN));
+    let Some(own) = own.filter(|_| !asked.iter().any(|part| part.contains("redspan"))) else {
         return rust_log.map(str::to_owned);
     };
-    let rust_log = rust_log.unwrap_or("info");
-    Some(format!("{rust_log},redspan={own},opentelemetry={own}"))
+    let others = if asked.is_empty() { "info".to_owned() } else { asked.join(",") };
+    Some(format!("{others},redspan={own},opentelemetry={own}"))
 }
 
 /// redspan's own layers, each with a filter of its own: one filter for all would turn tracing spans
@@ -444,4 +450,26 @@ where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     Dispatch::new(Front::new(base.with(layer.with_filter(filter))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_warnings_are_heard_unless_a_level_for_all_or_for_them_says_no() {
+        let with = |rust_log, own| with_own_level(Some(rust_log), own).unwrap_or_default();
+        let heard = "shop=debug,redspan=warn,opentelemetry=warn";
+        assert_eq!(with("shop=debug", None), heard);
+        for alone in ["error", "off", "shop=debug, warn", "shop=debug,redspan=off"] {
+            assert_eq!(with(alone, None), alone);
+        }
+        let quiet = "shop=debug,redspan=off,opentelemetry=off";
+        assert_eq!(with("shop=debug", Some(LevelFilter::OFF)), quiet);
+        let rest = "info,redspan=error,opentelemetry=error";
+        for nothing in ["", "=shop"] {
+            assert_eq!(with(nothing, Some(LevelFilter::ERROR)), rest);
+        }
+        assert_eq!(with_own_level(None, None), None, "it is `info`");
+    }
 }
