@@ -338,6 +338,15 @@ pub(crate) fn brace(token: &TokenTree) -> Option<Group> {
     }
 }
 
+/// Whether one of these names stands among the tokens.
+pub(crate) fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.contains(&ident),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => false,
+    })
+}
+
 pub(crate) fn string_literal(expr: &Expr) -> Option<&syn::LitStr> {
     match expr {
         Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => Some(text),
@@ -355,6 +364,30 @@ pub(crate) fn word(value: &Expr) -> Option<(String, Span)> {
         }
         other => string_literal(other).map(|text| (text.value(), text.span())),
     }
+}
+
+/// How loud something can be, from the least.
+pub(crate) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
+
+/// The one of these words that `key = …` says; every other one is a mistake that shows them.
+pub(crate) fn word_of(
+    entry: Entry,
+    words: &'static [&'static str],
+    known: &[Known],
+    diag: &mut Diag,
+) -> Option<&'static str> {
+    let key = entry.key.clone();
+    let value = value_of(entry, known, diag)?;
+    let Some((text, at)) = word(&value) else {
+        let usage = usage(&key, known);
+        diag.at(value.span(), format!("`{key}` takes a string literal: {usage}"));
+        return None;
+    };
+    let found = words.iter().copied().find(|word| word.eq_ignore_ascii_case(&text));
+    if found.is_none() {
+        diag.at(at, format!("unknown {key} `{text}`; {}", hint(&text, words)));
+    }
+    found
 }
 
 /// "did you mean `name`?" if something is near enough, else the whole list.

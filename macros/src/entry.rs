@@ -55,39 +55,15 @@ pub(crate) fn measured(input: proc_macro::TokenStream) -> proc_macro::TokenStrea
     shown("measured!", output)
 }
 
-pub(crate) fn label(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut diag = Diag::new();
-    let expanded = crate::label::expand(input.into(), &mut diag);
-    derived("#[derive(Label)]", diag, expanded)
-}
-
-pub(crate) fn error_type(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut diag = Diag::new();
-    let expanded = crate::error_type::expand(input.into(), &mut diag);
-    derived("#[derive(ErrorType)]", diag, expanded)
-}
-
-pub(crate) fn labels(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut diag = Diag::new();
-    let expanded = crate::labels::expand(input.into(), &mut diag);
-    derived("#[derive(Labels)]", diag, expanded)
-}
-
-pub(crate) fn metrics(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut diag = Diag::new();
-    let expanded = crate::metrics::expand(input.into(), &mut diag);
-    derived("#[derive(Metrics)]", diag, expanded)
-}
-
-pub(crate) fn derive_instrumented(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut diag = Diag::new();
-    let expanded = crate::derive_instrumented::expand(input.into(), &mut diag);
-    derived("#[derive(Instrumented)]", diag, expanded)
-}
-
 /// What a derive wrote, which after a mistake is still an implementation: without one every use of
 /// the type would be a second message.
-fn derived(name: &str, diag: Diag, expanded: Option<TokenStream>) -> proc_macro::TokenStream {
+pub(crate) fn derive(
+    name: &str,
+    input: proc_macro::TokenStream,
+    expand: impl FnOnce(TokenStream, &mut Diag) -> Option<TokenStream>,
+) -> proc_macro::TokenStream {
+    let mut diag = Diag::new();
+    let expanded = expand(input.into(), &mut diag);
     let errors = diag.into_errors();
     shown(name, quote!(#errors #expanded))
 }

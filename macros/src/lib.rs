@@ -357,7 +357,7 @@ pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
 /// empty name, which Prometheus takes for no label at all, and `__overflow__`.
 #[proc_macro_derive(Label, attributes(label))]
 pub fn label(input: TokenStream) -> TokenStream {
-    entry::label(input)
+    entry::derive("#[derive(Label)]", input, label::expand)
 }
 
 /// Gives an error a stable `error.type`, and says who is to blame, whether to try again and how loud it
@@ -387,7 +387,7 @@ pub fn label(input: TokenStream) -> TokenStream {
 /// implementation is bound to that.
 #[proc_macro_derive(ErrorType, attributes(error_type))]
 pub fn error_type(input: TokenStream) -> TokenStream {
-    entry::error_type(input)
+    entry::derive("#[derive(ErrorType)]", input, error_type::expand)
 }
 
 /// Makes a struct the label set of a metric: the trait `redspan::metrics::Labels`.
@@ -401,7 +401,7 @@ pub fn error_type(input: TokenStream) -> TokenStream {
 /// | on the struct | `#[label(crate = path)]` | where the crate `redspan` is, if it is re-exported |
 #[proc_macro_derive(Labels, attributes(label))]
 pub fn labels(input: TokenStream) -> TokenStream {
-    entry::labels(input)
+    entry::derive("#[derive(Labels)]", input, labels::expand)
 }
 
 /// Makes the metrics of a struct at once: the trait `redspan::metrics::Metrics`.
@@ -424,7 +424,7 @@ pub fn labels(input: TokenStream) -> TokenStream {
 /// Two fields with one name are refused here, other collisions by `register`, which names both places.
 #[proc_macro_derive(Metrics, attributes(metrics, metric))]
 pub fn metrics(input: TokenStream) -> TokenStream {
-    entry::metrics(input)
+    entry::derive("#[derive(Metrics)]", input, metrics::expand)
 }
 
 /// Says what all methods of a service have in common: its name, and what of its fields is recorded with
@@ -491,5 +491,5 @@ pub fn metrics(input: TokenStream) -> TokenStream {
 /// `component` is no label of the metrics: their label `function` begins with the type's name.
 #[proc_macro_derive(Instrumented, attributes(instrumented))]
 pub fn derive_instrumented(input: TokenStream) -> TokenStream {
-    entry::derive_instrumented(input)
+    entry::derive("#[derive(Instrumented)]", input, derive_instrumented::expand)
 }

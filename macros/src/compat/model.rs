@@ -12,7 +12,7 @@ use super::fields::{self, Field};
 use super::parse;
 use super::parse::Entry;
 use super::tail::{self, Tail};
-use crate::attrs::{self, Form};
+use crate::attrs::{self, Form, LEVELS};
 use crate::diag::Diag;
 use crate::instrumented::model::{
     self as function, Model as Plain, Options as PlainOptions, Output, Shared,
@@ -21,8 +21,6 @@ use crate::instrumented::params;
 use crate::instrumented::parse::Function;
 use crate::options::{COMPAT, COMPAT_EVENT, INSTRUMENTED};
 use crate::paths;
-
-const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -169,7 +167,7 @@ fn level(value: &Expr, diag: &mut Diag) -> Option<TokenStream> {
         Expr::Path(path) => return Some(path.to_token_stream()),
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
             let text = text.value();
-            LEVELS.into_iter().find(|level| level.eq_ignore_ascii_case(&text))
+            LEVELS.iter().copied().find(|level| level.eq_ignore_ascii_case(&text))
         }
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
             let number = number.base10_parse::<usize>().ok().and_then(|it| it.checked_sub(1));

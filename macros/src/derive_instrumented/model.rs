@@ -1,7 +1,6 @@
 //! The service's name, and which of its fields are shared, judged.
 
-use proc_macro2::{Span, TokenStream};
-use quote::ToTokens;
+use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::{Generics, Ident, Member, Path, Type};
 
@@ -28,7 +27,7 @@ pub(crate) struct Model {
 /// A field with the name under which it is shared.
 pub(crate) struct Held {
     pub(crate) member: Member,
-    pub(crate) ty: TokenStream,
+    pub(crate) ty: Type,
     pub(crate) name: String,
     /// Where it is said.
     at: Span,
@@ -138,23 +137,12 @@ fn judge(fields: Vec<Field>, diag: &mut Diag) -> Found {
                     format!("a service has at most {MOST_LABELS} labels; this is one more");
                 diag.at(at, message);
             } else {
-                let member = copy(&member);
-                others.push(Held { member, ty: tokens(&ty), name, at: key });
+                let (member, ty) = (member.clone(), ty.clone());
+                others.push(Held { member, ty, name, at: key });
             }
         }
     }
     found
-}
-
-fn tokens(ty: &Type) -> TokenStream {
-    ty.to_token_stream()
-}
-
-fn copy(member: &Member) -> Member {
-    match member {
-        Member::Named(name) => Member::Named(name.clone()),
-        Member::Unnamed(index) => Member::from(index.index as usize),
-    }
 }
 
 /// The field's name, or the one that is given in its place.

@@ -1,6 +1,6 @@
 //! What each variant says, judged.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Generics, Ident, Lit, Member, Path, Type};
@@ -10,8 +10,6 @@ use crate::attrs::{self, Entry, Form};
 use crate::case::snake;
 use crate::diag::Diag;
 use crate::options::ERROR_TYPE;
-
-const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 
 /// Options without a value, which in quotes would be names.
 const OWN_WORDS: &[&str] = &["client", "server", "retryable", "transparent"];
@@ -70,8 +68,8 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
     match shape {
         Shape::Enum(cases) => {
             for case in cases {
-                let judged = judge_case(case, Place::Variant, whole.own, &mut kinds, diag);
-                debug_assert!(judged.is_none(), "refused on a variant");
+                // Where the crate is, is refused on a variant.
+                let _ = judge_case(case, Place::Variant, whole.own, &mut kinds, diag);
             }
         }
         Shape::Struct(case) => {
@@ -86,21 +84,13 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
     let parameters: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
     let mut bounds: Vec<TokenStream> = Vec::new();
     for inner in kinds.iter_mut().filter_map(|kind| kind.inner.as_mut()) {
-        if mentions(inner.ty.to_token_stream(), &parameters) {
+        if attrs::mentions(inner.ty.to_token_stream(), &parameters) {
             inner.required = true;
             bounds.push(inner.ty.to_token_stream());
         }
     }
     let kinds = (!union).then_some(kinds);
     Model { ident, generics, root, kinds, bounds }
-}
-
-fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => names.contains(&ident),
-        TokenTree::Group(group) => mentions(group.stream(), names),
-        _ => false,
-    })
 }
 
 fn judge_case(
@@ -191,13 +181,17 @@ fn judge(said: Said, place: Place, diag: &mut Diag) -> Judged {
         } else if key == "retryable" {
             judged.own.retryable = flag(entry, diag);
         } else if key == "level" {
-            judged.own.level = level(entry, diag);
+            judged.own.level = attrs::word_of(entry, attrs::LEVELS, ERROR_TYPE, diag);
         } else if key == "transparent" {
-            if !bare(entry, diag) {
-            } else if place == Place::Enum {
-                diag.at(at, "`transparent` goes on a variant: it asks the error that one holds");
-            } else {
-                judged.transparent = Some(at);
+            match bare(entry, diag) {
+                true if place == Place::Enum => {
+                    diag.at(
+                        at,
+                        "`transparent` goes on a variant: it asks the error that one holds",
+                    );
+                }
+                true => judged.transparent = Some(at),
+                false => {}
             }
         } else if place == Place::Variant {
             diag.at(at, "`crate` goes on the whole enum");
@@ -241,19 +235,4 @@ fn flag(entry: Entry, diag: &mut Diag) -> Option<bool> {
             None
         }
     }
-}
-
-/// `"warn"`, or a path such as `Level::WARN`, of which the last segment counts.
-fn level(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
-    let value = attrs::value_of(entry, ERROR_TYPE, diag)?;
-    let Some((text, at)) = attrs::word(&value) else {
-        diag.at(value.span(), "`level` takes a string literal: `level = \"warn\"`");
-        return None;
-    };
-    let found = LEVELS.iter().copied().find(|word| word.eq_ignore_ascii_case(&text));
-    if found.is_none() {
-        let hint = attrs::hint(&text, LEVELS);
-        diag.at(at, format!("unknown level `{text}`; {hint}"));
-    }
-    found
 }

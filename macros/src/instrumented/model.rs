@@ -14,11 +14,10 @@ use super::params::{self, Param};
 use super::parse::Function;
 use super::returns;
 use super::slo::{self, Objectives};
-use crate::attrs::{self, Entry};
+use crate::attrs::{self, Entry, LEVELS};
 use crate::diag::Diag;
 use crate::options::{GUESSED, INSTRUMENTED};
 
-const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 const KINDS: &[&str] = &["internal", "server", "client", "producer", "consumer"];
 
 #[derive(Default)]
@@ -125,17 +124,21 @@ pub(crate) fn options(entries: Vec<Entry>, place: Place, diag: &mut Diag) -> Opt
         let key = entry.key.clone();
         match key.to_string().as_str() {
             "name" => options.name = name(entry, diag),
-            "level" => options.level = word(entry, LEVELS, diag),
-            "kind" => options.kind = word(entry, KINDS, diag),
+            "level" => options.level = attrs::word_of(entry, LEVELS, INSTRUMENTED, diag),
+            "kind" => options.kind = attrs::word_of(entry, KINDS, INSTRUMENTED, diag),
             // As other attributes say that errors are to be recorded.
             "err" if matches!(entry.form, attrs::Form::Bare | attrs::Form::List(_)) => {
                 let message = "errors are recorded without being asked for: remove `err`, or keep their \
                                texts off the span: `err = \"type\"`";
                 diag.at(key.span(), message);
             }
-            "err" => options.type_only = word(entry, &["message", "type"], diag) == Some("type"),
+            "err" => {
+                options.type_only =
+                    attrs::word_of(entry, &["message", "type"], INSTRUMENTED, diag) == Some("type")
+            }
             "none" => {
-                let error = word(entry, &["ok", "error"], diag) == Some("error");
+                let error =
+                    attrs::word_of(entry, &["ok", "error"], INSTRUMENTED, diag) == Some("error");
                 options.judge = error.then(|| Judge::NoneIsError(key.span()));
             }
             "ok_if" => options.judge = predicate(entry, diag).map(Judge::OkIf),
@@ -213,7 +216,9 @@ const LOG: &str = "`log` takes a level or nothing: `log`, `log = \"debug\"`";
 fn log(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
     match entry.form {
         attrs::Form::Bare => Some("info"),
-        attrs::Form::Value(ref value) if attrs::word(value).is_some() => word(entry, LEVELS, diag),
+        attrs::Form::Value(ref value) if attrs::word(value).is_some() => {
+            attrs::word_of(entry, LEVELS, INSTRUMENTED, diag)
+        }
         attrs::Form::Value(ref value) => {
             diag.at(value.span(), LOG);
             None
@@ -228,23 +233,6 @@ fn log(entry: Entry, diag: &mut Diag) -> Option<&'static str> {
 fn exprs(list: &Group, diag: &mut Diag) -> Vec<TokenStream> {
     let exprs = attrs::list(list.stream(), attrs::expr, diag);
     exprs.into_iter().map(ToTokens::into_token_stream).collect()
-}
-
-/// `"debug"`, or a path such as `Level::DEBUG`, of which the last segment counts.
-fn word(entry: Entry, known: &'static [&'static str], diag: &mut Diag) -> Option<&'static str> {
-    let key = entry.key.clone();
-    let value = attrs::value_of(entry, INSTRUMENTED, diag)?;
-    let Some((text, at)) = attrs::word(&value) else {
-        let usage = attrs::usage(&key, INSTRUMENTED);
-        diag.at(value.span(), format!("`{key}` takes a string literal: {usage}"));
-        return None;
-    };
-    let found = known.iter().copied().find(|word| word.eq_ignore_ascii_case(&text));
-    if found.is_none() {
-        let hint = attrs::hint(&text, known);
-        diag.at(at, format!("unknown {key} `{text}`; {hint}"));
-    }
-    found
 }
 
 /// `"always"`, `"never"`, or a number from 0 to 1.

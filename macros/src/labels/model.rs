@@ -42,13 +42,11 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Model {
                 let mut cap = None;
                 let before = diag.len();
                 for entry in attrs::judge_keys(field.entries, LABELS_FIELD, diag) {
-                    let is_name = entry.key == "name";
-                    let Some(value) = attrs::value_of(entry, LABELS_FIELD, diag) else { continue };
-                    if is_name {
-                        if let Some(given) = text(value, diag) {
-                            (name, span) = given;
+                    if entry.key == "name" {
+                        if let Some(given) = attrs::text_of(entry, LABELS_FIELD, diag) {
+                            (name, span) = (given.value(), given.span());
                         }
-                    } else {
+                    } else if let Some(value) = attrs::value_of(entry, LABELS_FIELD, diag) {
                         cap = number(value, diag);
                     }
                 }
@@ -81,17 +79,6 @@ fn judge(name: &str, span: Span, labels: &[Label], diag: &mut Diag) {
             shown(name)
         );
         diag.at(span, message);
-    }
-}
-
-fn text(value: Expr, diag: &mut Diag) -> Option<(String, Span)> {
-    match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some((text.value(), text.span())),
-        other => {
-            let usage = attrs::usage_of("name", LABELS_FIELD);
-            diag.at(other.span(), format!("`name` takes a string literal: {usage}"));
-            None
-        }
     }
 }
 

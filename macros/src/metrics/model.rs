@@ -8,7 +8,7 @@ use syn::{Expr, ExprLit, ExprUnary, Generics, Ident, Lit, Path, Type, UnOp};
 use super::parse::{Field, Input};
 use crate::attrs::{self, Entry, Form};
 use crate::diag::Diag;
-use crate::options::{Known, METRICS_FIELD, METRICS_STRUCT};
+use crate::options::{METRICS_FIELD, METRICS_STRUCT};
 
 pub(crate) struct Model {
     pub(crate) ident: Ident,
@@ -85,16 +85,14 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
         ty: field.ty,
     };
     let names: Vec<&str> = METRICS_FIELD.iter().map(|option| option.name).collect();
-    let hint = |key: &str| {
-        match key {
-        "labels" | "label" => {
-            "a label set goes on the type: `Counter<Placed>`, with `#[derive(redspan::Labels)] struct Placed`".to_owned()
-        }
+    let hint = |key: &str| match key {
+        "labels" | "label" => "a label set goes on the type: `Counter<Placed>`, with \
+                               `#[derive(redspan::Labels)] struct Placed`"
+            .to_owned(),
         "description" | "describe" | "doc" => {
             "the text is `help`, or the field's documentation".to_owned()
         }
         key => attrs::hint(key, &names),
-    }
     };
     // By its name, as it is written: what it is an alias of is not known here.
     let counts = match &metric.ty {
@@ -111,33 +109,33 @@ fn metric(field: Field, prefix: &str, diag: &mut Diag) -> (Metric, Span) {
             diag.at(entry.key.span(), message);
             continue;
         }
-        if key == "exponential" {
-            metric.exponential = flag(&entry, diag);
-            continue;
-        }
-        let Some(value) = attrs::value_of(entry, METRICS_FIELD, diag) else { continue };
         match key.as_str() {
+            "exponential" => metric.exponential = flag(&entry, diag),
             "name" => {
-                if let Some((name, there)) = text("name", value, METRICS_FIELD, diag) {
-                    judge_name(&name, there, diag);
-                    (metric.name, span) = (joined(&name), there);
+                if let Some(name) = attrs::text_of(entry, METRICS_FIELD, diag) {
+                    judge_name(&name.value(), name.span(), diag);
+                    (metric.name, span) = (joined(&name.value()), name.span());
                 }
             }
             "help" => {
-                if let Some((help, _)) = text("help", value, METRICS_FIELD, diag) {
-                    metric.help = help;
+                if let Some(help) = attrs::text_of(entry, METRICS_FIELD, diag) {
+                    metric.help = help.value();
                 }
             }
             "unit" => {
-                if let Some((unit, there)) = text("unit", value, METRICS_FIELD, diag) {
-                    judge_unit(&unit, there, diag);
-                    metric.unit = Some(unit);
+                if let Some(unit) = attrs::text_of(entry, METRICS_FIELD, diag) {
+                    judge_unit(&unit.value(), unit.span(), diag);
+                    metric.unit = Some(unit.value());
                 }
             }
             "buckets" => {
-                metric.buckets = bounds(&value, diag);
+                let value = attrs::value_of(entry, METRICS_FIELD, diag);
+                metric.buckets = value.and_then(|value| bounds(&value, diag));
             }
-            _ => metric.limit = limit(&value, diag),
+            _ => {
+                let value = attrs::value_of(entry, METRICS_FIELD, diag);
+                metric.limit = value.and_then(|value| limit(&value, diag));
+            }
         }
     }
     (metric, span)
@@ -222,15 +220,4 @@ fn limit(value: &Expr, diag: &mut Diag) -> Option<usize> {
         diag.at(value.span(), format!("`limit` takes a whole number above 0: {usage}"));
     }
     limit
-}
-
-fn text(key: &str, value: Expr, known: &[Known], diag: &mut Diag) -> Option<(String, Span)> {
-    match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some((text.value(), text.span())),
-        other => {
-            let usage = attrs::usage_of(key, known);
-            diag.at(other.span(), format!("`{key}` takes a string literal: {usage}"));
-            None
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! What the functions of a block are called: `Payments::charge`, `<Payments as Gateway>::charge`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{GenericArgument, Generics, Ident, ItemImpl, ItemTrait, Path, PathArguments, Type};
 
 use super::parse::Word;
+use crate::attrs;
 
 pub(crate) struct Owner {
     /// What stands in front of a function's own name.
@@ -78,7 +79,7 @@ fn path(path: &Path, params: &[Ident]) -> String {
     let Some(last) = path.segments.last() else { return String::new() };
     let name = last.ident.unraw().to_string();
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return name };
-    if mentions(arguments.to_token_stream(), params) {
+    if attrs::mentions(arguments.to_token_stream(), params) {
         return name;
     }
     let arguments: Vec<String> = arguments
@@ -91,14 +92,6 @@ fn path(path: &Path, params: &[Ident]) -> String {
         })
         .collect();
     if arguments.is_empty() { name } else { format!("{name}<{}>", arguments.join(", ")) }
-}
-
-fn mentions(tokens: TokenStream, params: &[Ident]) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => params.contains(&ident),
-        TokenTree::Group(group) => mentions(group.stream(), params),
-        _ => false,
-    })
 }
 
 #[cfg(test)]
