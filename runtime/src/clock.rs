@@ -107,10 +107,17 @@ static SEEN: AtomicU64 = AtomicU64::new(0);
 /// Whether that lies ahead of the wall clock: it was read before the clock was set back.
 #[inline]
 pub(crate) fn is_ahead(Wall(time): Wall) -> bool {
-    /// It is looked at more often than that.
+    /// Where spans are collected it is looked at more often than that.
     const SINCE_THEN: u64 = 1_000_000_000;
-    let seen = SEEN.load(Relaxed);
-    seen > 0 && time > seen.saturating_add(SINCE_THEN)
+    let is_ahead_of = |seen: u64| time > seen.saturating_add(SINCE_THEN);
+    is_ahead_of(SEEN.load(Relaxed)) && is_ahead_of(look())
+}
+
+#[cold]
+fn look() -> u64 {
+    let Wall(now) = SystemTime::now().into();
+    SEEN.store(now, Relaxed);
+    now
 }
 
 /// Notices that the wall clock was set (or drifted) since the last time.
@@ -146,6 +153,15 @@ pub(crate) fn system_time(tick: Tick) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_ahead_because_nobody_has_looked_at_the_clock() {
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3_600));
+        for seen in [0, 1] {
+            SEEN.store(seen, Relaxed);
+            assert!(!is_ahead(now.into()) && is_ahead((now + hour).into()));
+        }
+    }
 
     #[test]
     fn order_on_one_clock_is_order_on_the_other() {
