@@ -154,7 +154,6 @@ impl NewSpan {
             site: None,
             scope: None,
             attributes: self.attributes,
-            common: None,
             links: self.links,
             owned: true,
         };

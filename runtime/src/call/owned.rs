@@ -8,6 +8,8 @@ use crate::red::labelled::Place;
 use crate::span::common::Common;
 use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
+#[cfg(feature = "_spans")]
+use crate::span::record::Live;
 use crate::span::span::{self, Ending};
 use opentelemetry::Context;
 #[cfg(feature = "_spans")]
@@ -61,6 +63,16 @@ impl Attributes {
             Attributes::Own(own) => own,
             #[cfg(feature = "sqlx")]
             Attributes::Common(common) => common.copied(),
+        }
+    }
+
+    /// For a span that begins.
+    fn fill(self, live: &mut Live) {
+        match self {
+            #[cfg(feature = "_http")]
+            Attributes::Own(own) => live.set_all(own),
+            #[cfg(feature = "sqlx")]
+            Attributes::Common(common) => live.share(common),
         }
     }
 }
@@ -134,39 +146,33 @@ impl OwnedSpan {
         };
         let engine = engine::get().filter(|engine| !engine.is_followed_unsampled(&parent));
         let Some(engine) = engine else { return with(parent, false, attaches) };
-        let (known, common, later) = if engine.wants_attributes(&parent) {
-            match attributes() {
-                #[cfg(feature = "sqlx")]
-                Attributes::Common(shared) if !engine.shows_attributes() => {
-                    (Vec::new(), Some(shared), None)
-                }
-                own => (own.own(), None, None),
-            }
-        } else {
-            (Vec::new(), None, Some(attributes))
-        };
-        let start = Start {
-            name: name(),
-            kind,
-            tick: began,
-            at: None,
-            site: None,
-            scope: None,
-            attributes: known,
-            common,
-            links: Vec::new(),
-            owned: true,
-        };
         let mut context = Context::new();
-        let own = engine.open(&parent, start, &mut context);
-        if own == Own::Nothing {
-            return with(parent, false, attaches);
+        let own = if engine.shows_attributes() {
+            let start = Start {
+                name: name(),
+                kind,
+                tick: began,
+                at: None,
+                site: None,
+                scope: None,
+                attributes: attributes().own(),
+                links: Vec::new(),
+                owned: true,
+            };
+            engine.open(&parent, start, &mut context)
+        } else {
+            let mut attributes = Some(attributes);
+            let mut fill = |live: &mut Live| {
+                if let Some(attributes) = attributes.take() {
+                    attributes().fill(live);
+                }
+            };
+            engine.start_filled((name(), &kind), began, &parent, &mut context, &mut fill)
+        };
+        match own {
+            Own::Nothing => with(parent, false, attaches),
+            own => with(context, own == Own::Recording, Attaches::Always),
         }
-        let recording = own == Own::Recording;
-        if let Some(attributes) = later.filter(|_| recording) {
-            span::set_fields(&context, attributes().own());
-        }
-        with(context, recording, Attaches::Always)
     }
 
     /// Starts a span below `parent`, or else below the current span.

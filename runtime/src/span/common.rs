@@ -83,7 +83,7 @@ impl Live {
     }
 
     /// Begins with attributes that the span shares with others, as far as its limits let it.
-    pub(super) fn share(&mut self, common: Arc<Common>) {
+    pub(crate) fn share(&mut self, common: Arc<Common>) {
         let limits = engine::limits();
         // So many bytes are not more characters.
         let is_short = limits.value_length.is_none_or(|most| common.longest <= most);

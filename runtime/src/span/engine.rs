@@ -1,7 +1,6 @@
 //! The one engine of the process: decides, at a span's start, whether it is recorded, and takes it
 //! when it has ended.
 
-use super::common::Common;
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
 use super::scoped::{self, ScopedSpans};
@@ -114,8 +113,6 @@ pub(crate) struct Start {
     pub(crate) site: Option<&'static CallSite>,
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
     pub(crate) attributes: Vec<KeyValue>,
-    /// Those that it has in common with others, if it has no site.
-    pub(crate) common: Option<Arc<Common>>,
     pub(crate) links: Vec<Link>,
     /// Whether a guard of ours ends it (`span::end`).
     pub(crate) owned: bool,
@@ -232,7 +229,6 @@ impl Engine {
                 extra.started_at = start.at;
                 extra.scope = start.scope;
                 extra.to = scope;
-                start.common.into_iter().for_each(|common| live.share(common));
             });
         }
         span.adopt(start.attributes, start.links);
@@ -389,16 +385,6 @@ impl Engine {
             && !scope::any_open()
     }
 
-    /// Whether a span below `parent` must have its attributes from the beginning: it will be recorded, or
-    /// somebody looks at them before that is decided.
-    #[cfg(feature = "_spans")]
-    pub(crate) fn wants_attributes(&self, parent: &Context) -> bool {
-        let span = parent.span();
-        let above = span.span_context();
-        let recorded = above.is_sampled() && !above.is_remote();
-        recorded || self.shows_attributes()
-    }
-
     /// Whether a sampler may look at a span's attributes.
     #[cfg(feature = "_spans")]
     pub(crate) fn shows_attributes(&self) -> bool {
@@ -422,6 +408,39 @@ impl Engine {
     ) -> Own {
         let kind = site.kind().into();
         let asked = (site.name(), &kind, Some(site), &[][..]);
+        self.start_below(asked, tick, links, parent, context, |_| ())
+    }
+
+    /// Starts a span without a site below `parent`, whose sampler need not see its attributes: `fill` gives it those
+    /// if it is recorded. What is to be attached goes into `context`.
+    // One function for all integrations, of which some are built with each database.
+    #[cfg(feature = "_spans")]
+    pub(crate) fn start_filled(
+        &self,
+        (name, kind): (Cow<'static, str>, &SpanKind),
+        tick: Tick,
+        parent: &Context,
+        context: &mut Context,
+        fill: &mut dyn FnMut(&mut Live),
+    ) -> Own {
+        let asked = (&*name, kind, None, &[][..]);
+        self.start_below(asked, tick, &mut Vec::new(), parent, context, |live| {
+            live.extra().name = Some(name.clone());
+            fill(live);
+        })
+    }
+
+    #[inline(always)]
+    fn start_below(
+        &self,
+        asked: About<'_>,
+        tick: Tick,
+        links: &mut Vec<Link>,
+        parent: &Context,
+        context: &mut Context,
+        fill: impl FnOnce(&mut Live),
+    ) -> Own {
+        let (_, kind, site, _) = asked;
         let scope = scoped::of_context(parent);
         let Some(placed) = self.place(scope.as_deref(), parent, asked, links) else {
             return Own::Nothing;
@@ -433,7 +452,8 @@ impl Engine {
             return Own::Unrecorded;
         }
         let own = placed.context(above);
-        let live = Live::new(above, kind, tick, Some(site), true);
+        let mut live = Live::new(above, kind.clone(), tick, site, true);
+        fill(&mut live);
         if scope.is_none() && links.is_empty() && !baggage::copies() {
             put(context, parent, Span::recording(own, live));
             return Own::Recording;

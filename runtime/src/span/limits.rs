@@ -52,7 +52,7 @@ impl Live {
     }
 
     /// Sets attributes whose keys are all different.
-    pub(super) fn set_all(&mut self, mut pairs: Vec<KeyValue>) {
+    pub(crate) fn set_all(&mut self, mut pairs: Vec<KeyValue>) {
         let limits = engine::limits();
         let is_first = self.attributes.is_empty() && self.common().is_empty();
         if is_first && pairs.len() <= limits.attributes {

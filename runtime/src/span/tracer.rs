@@ -127,7 +127,6 @@ impl opentelemetry::trace::Tracer for Tracer {
             site: None,
             scope: Some(Arc::clone(&self.scope)),
             attributes,
-            common: None,
             links: builder.links.unwrap_or_default(),
             owned: false,
         };
