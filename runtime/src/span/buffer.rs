@@ -78,17 +78,19 @@ impl Buffers {
     /// What the span's slot had before stays with this thread: if the pipeline freed it, both would wait for each
     /// other in the allocator, and if it came back faster than it is used, the thread would free it, and buy new.
     #[inline]
-    pub(super) fn add(&self, record: impl FnOnce() -> Record) -> Added {
-        // Asked first: the record would be gone with what cannot be called.
-        if OWN.try_with(|_| ()).is_err() {
-            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-            return late.get_or_insert_with(|| self.another()).add(record, drop);
-        }
+    pub(super) fn add(&self, mut record: impl FnMut() -> Record) -> Added {
         let added = OWN.try_with(|own| {
             let mut own = own.try_borrow_mut().ok()?;
-            Some(own.get_or_insert_with(|| self.another()).add(record, spare::keep))
+            Some(own.get_or_insert_with(|| self.another()).add(&mut record, spare::keep))
         });
-        added.ok().flatten().unwrap_or(Added::Refused)
+        added.ok().flatten().unwrap_or_else(|| self.add_late(record))
+    }
+
+    /// The thread is ending, and has no buffer any more.
+    #[cold]
+    fn add_late(&self, record: impl FnMut() -> Record) -> Added {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.get_or_insert_with(|| self.another()).add(record, drop)
     }
 
     #[cold]

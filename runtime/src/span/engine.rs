@@ -97,7 +97,7 @@ pub(super) fn limits() -> SpanLimits {
 
 /// A span outside any testing scope has ended.
 #[inline]
-pub(super) fn ended(record: impl FnOnce() -> Record) {
+pub(super) fn ended(record: impl FnMut() -> Record) {
     if let Some(engine) = get() {
         engine.pipeline.push(record);
     }

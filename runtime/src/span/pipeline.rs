@@ -200,7 +200,7 @@ impl Pipeline {
 
     /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted, and not asked for.
     #[inline]
-    pub(super) fn push(&self, record: impl FnOnce() -> Record) {
+    pub(super) fn push(&self, record: impl FnMut() -> Record) {
         self.shared.stats.ended.add(1);
         let Some(collector) = self.collector.as_ref().filter(|_| !self.shared.closed.load(Relaxed))
         else {

@@ -143,8 +143,8 @@ mod tests {
             buffers.drain(|_| {});
             add(SPANS - 1);
             assert_eq!(held(), (0, 0), "the second block had nothing");
-            let another = done(2);
-            buffers.add(|| another);
+            let mut another = Some(done(2));
+            buffers.add(|| another.take().unwrap());
             assert_eq!(held(), (1, 1));
         };
         std::thread::spawn(work).join().unwrap();
