@@ -165,7 +165,8 @@ pub fn hand_over(started: Started) {
 struct Polling<'a> {
     slot: &'a mut Slot,
     began: Option<Tick>,
-    here: Here,
+    // Detached however the poll ends: there is nothing left to drop, which is three calls to find out.
+    here: ManuallyDrop<Here>,
     if_dropped: Option<Outcome>,
     /// Where the value is written to, and whether it was.
     room: Option<(Drops, *mut ())>,
@@ -177,7 +178,7 @@ impl<'a> Polling<'a> {
         Polling {
             slot: held,
             began: None,
-            here: Here::default(),
+            here: ManuallyDrop::new(Here::default()),
             if_dropped: None,
             room: None,
             full: false,

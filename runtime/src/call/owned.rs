@@ -18,6 +18,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 #[cfg(feature = "_spans")]
 use std::borrow::Cow;
+use std::mem::{self, ManuallyDrop};
 #[cfg(feature = "sqlx")]
 use std::sync::Arc;
 use tracing_core::Metadata;
@@ -247,7 +248,8 @@ impl OwnedSpan {
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
         struct Lent<'a> {
             span: &'a mut OwnedSpan,
-            attached: Attached,
+            // Detached below: there is nothing left to drop, which is a call to find out.
+            attached: ManuallyDrop<Attached>,
         }
         impl Drop for Lent<'_> {
             // Also when something unwinds: the span still has to end.
@@ -255,14 +257,15 @@ impl OwnedSpan {
             fn drop(&mut self) {
                 if self.attached.is_there() {
                     match self.attached.detach(&mut self.span.context) {
-                        Ok(view) => self.span.view = view,
+                        // As it was attached, what this takes the place of is nothing.
+                        Ok(view) => mem::forget(mem::replace(&mut self.span.view, view)),
                         // Forgotten: the span ends with its last holder.
                         Err(Forgotten) => self.span.recording = false,
                     }
                 }
             }
         }
-        let otherwise = std::mem::replace(&mut self.if_dropped, Outcome::Panic);
+        let otherwise = mem::replace(&mut self.if_dropped, Outcome::Panic);
         let attaches = match self.attaches {
             Attaches::Never => false,
             Attaches::Always => true,
@@ -273,7 +276,7 @@ impl OwnedSpan {
             true => current::attach(&mut self.context, self.metadata, &mut self.view),
             false => Attached::default(),
         };
-        let lent = Lent { span: self, attached };
+        let lent = Lent { span: self, attached: ManuallyDrop::new(attached) };
         let hidden = (!attaches && lent.span.metadata.is_none()).then(current::hide);
         let value = work();
         drop(hidden);
@@ -314,7 +317,7 @@ impl OwnedSpan {
         ended: Option<Tick>,
         measured: bool,
     ) {
-        if std::mem::replace(&mut self.ended, true) {
+        if mem::replace(&mut self.ended, true) {
             return;
         }
         self.view = None;
