@@ -323,3 +323,22 @@ fn headers_arrive_as_they_are_and_show_nowhere() {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }
+
+#[test]
+fn who_says_that_it_has_taken_the_spans_need_not_say_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a connection");
+        let mut request = [0; 16_384];
+        let _ = socket.read(&mut request).expect("a request");
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
+        socket.write_all(head).expect("an answer that is never whole");
+        // Until the other side gives up.
+        let _ = socket.read(&mut request);
+    });
+    let mut sink = OtlpSink::new(OtlpSettings::http(&format!("http://{address}"))).expect("a sink");
+    let (result, took) = timed(&mut sink, batch(1), LONG * 3);
+    result.expect("sent again, they would be there twice");
+    assert!(took < LONG, "{took:?}");
+}

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use prost::Message;
 use std::io;
+use std::time::Duration;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -94,12 +95,15 @@ fn is_a_page(headers: &HeaderMap) -> bool {
     content.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
-/// It is longer than anything that is an answer, or it broke off.
+/// How long an answer may take that has begun: its few bytes come with its head.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// It is longer than anything that is an answer, it broke off, or its end does not come.
 struct TooLong;
 
 async fn read(body: Body) -> Result<Bytes, TooLong> {
-    let read = Limited::new(body, MAX_ANSWER).collect().await;
-    read.map(|body| body.to_bytes()).map_err(|_| TooLong)
+    let read = tokio::time::timeout(MAX_WAIT, Limited::new(body, MAX_ANSWER).collect()).await;
+    read.ok().and_then(Result::ok).map(|body| body.to_bytes()).ok_or(TooLong)
 }
 
 fn kind(status: StatusCode) -> &'static str {
