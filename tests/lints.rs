@@ -12,14 +12,21 @@ const PEDANTIC: &str = include_str!("lints/pedantic.rs");
 const WARNED: &str = include_str!("lints/warned.rs");
 
 /// Lints that are silent about what any attribute macro has written: clippy leaves such functions alone
-/// where it would ask for another signature, and a body in a closure does not recurse for rustc. That an
-/// `async fn` waits for nothing is not seen in a function that returns a future.
+/// where it would ask for another signature, a body in a closure does not recurse for rustc, and what a
+/// parameter is to its body is not seen where the two are apart. That an `async fn` waits for nothing, and what
+/// it returns, is not seen in a function that returns a future. The attribute's docs name them.
 const UNAVOIDABLE: &[&str] = &[
+    "clippy::boxed_local",
     "clippy::manual_async_fn",
+    "clippy::many_single_char_names",
+    "clippy::missing_errors_doc",
     "clippy::needless_lifetimes",
+    "clippy::needless_pass_by_value",
     "clippy::needless_return",
     "clippy::only_used_in_recursion",
     "clippy::ptr_arg",
+    "clippy::toplevel_ref_arg",
+    "clippy::unnecessary_wraps",
     "clippy::unused_async",
     "unconditional_recursion",
 ];

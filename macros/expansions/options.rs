@@ -87,6 +87,10 @@ fn charge(tier: Tier, who: &str, link: SpanContext) -> u8 {
                     },
                 ),
             );
+            #[allow(
+                clippy::redundant_closure,
+                clippy::redundant_closure_for_method_calls
+            )]
             ::redspan::__private::pick(
                 &__REDSPAN_SITE,
                 &[

@@ -220,7 +220,7 @@ fn promised() -> u8 {
     1
 }
 
-#[instrumented(labels(tenant = capped(tenant, 10), long = |out: &String| out.len() > 3))]
+#[instrumented(labels(tenant = capped(tenant, 10), long = |out: &String| out.len() > 3, empty = |out| out.is_empty()))]
 fn told_apart(tenant: &str) -> String {
     tenant.to_owned()
 }

@@ -1,6 +1,12 @@
 //! Everything that a bare function is warned of. `ATTRIBUTE` is replaced by the attribute, or by nothing.
 #![allow(dead_code)]
-#![warn(clippy::unused_async)]
+#![warn(
+    clippy::many_single_char_names,
+    clippy::missing_errors_doc,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    clippy::unused_async
+)]
 
 #[warn(dead_code)]
 mod never_used {
@@ -194,4 +200,19 @@ ATTRIBUTE
 pub async fn clones(text: String) -> String {
     let text = text.clone().to_string();
     if text.len() == 0 { String::new() } else { text }
+}
+
+ATTRIBUTE
+fn by_value(text: String, boxed: Box<u8>, ref borrowed: u8) -> Option<usize> {
+    Some(text.len() + usize::from(*boxed) + usize::from(*borrowed))
+}
+
+ATTRIBUTE
+fn single_letters((a, b): (u8, u8), [c, d, e, f]: [u8; 4]) -> u8 {
+    a + b + c + d + e + f
+}
+
+ATTRIBUTE
+pub async fn errors_without_docs(text: &str) -> Result<u8, std::num::ParseIntError> {
+    std::future::ready(text.parse()).await
 }

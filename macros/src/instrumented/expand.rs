@@ -464,8 +464,10 @@ pub(crate) fn verdict(model: &Model, value: &TokenStream) -> TokenStream {
         return judged;
     }
     let choices = labels::choices(labels, Some(value));
+    // A path in place of a label's closure would be a value.
     quote_spanned!(at=> {
         let __redspan_verdict = #judged;
+        #[allow(clippy::redundant_closure, clippy::redundant_closure_for_method_calls)]
         #private::pick(&__REDSPAN_SITE, #choices);
         __redspan_verdict
     })
