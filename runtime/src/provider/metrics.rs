@@ -245,7 +245,8 @@ impl WaysOut {
         let deadline = clock::deadline(timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
         // All at once, then one after the other.
-        let rounds: Vec<_> = self.0.iter().map(|reader| (reader, reader.ask())).collect();
+        let asked = self.0.iter().filter_map(|reader| Some((reader, reader.ask()?)));
+        let rounds: Vec<_> = asked.collect();
         let late = rounds.iter().filter(|(reader, round)| !reader.done(*round, left()));
         late.count() == 0
     }
