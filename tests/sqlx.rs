@@ -1,6 +1,7 @@
 //! Queries, transactions and pools on a real PostgreSQL, and on SQLite through the same wrapper.
 
 use futures_core::Stream;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use opentelemetry::trace::{SpanKind, Status};
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::postgres::Postgres;
@@ -402,4 +403,17 @@ async fn sqlite_goes_through_the_same_wrapper() {
     assert_eq!(text(&spans[0], "db.system.name").as_deref(), Some("sqlite"));
     assert_eq!(text(&spans[5], "error.type").as_deref(), Some("1"));
     assert_eq!(spans[0].attribute("server.address"), None);
+}
+
+#[tokio::test]
+async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
+    let held = pool.acquire().await.unwrap();
+    let later = DebuggingRecorder::new();
+    metrics::with_local_recorder(&later, || drop(held));
+    let told = later.snapshotter().snapshot().into_vec();
+    let is_use_time = |key: &metrics::Key| key.name() == "db.client.connection.use_time";
+    let use_time = told.iter().find(|(key, ..)| is_use_time(key.key())).unwrap();
+    assert!(matches!(&use_time.3, DebugValue::Histogram(values) if values.len() == 1));
 }

@@ -29,7 +29,7 @@ struct Cache<K, V> {
 /// Read by all threads at once, and nearly never written: readers share nothing that they write.
 pub(super) struct Kept<K, V>(ArcSwapOption<Cache<K, V>>);
 
-fn address(recorder: &dyn Recorder) -> usize {
+pub(super) fn address(recorder: &dyn Recorder) -> usize {
     std::ptr::from_ref(recorder).cast::<()>().addr()
 }
 

@@ -40,7 +40,7 @@ impl<DB: Database> Held for transaction::Transaction<'_, DB> {
 /// What describes a connection, and how long it is lent out, if it is a loan of its own.
 pub(super) struct Loan<D: Deref<Target = Described>> {
     pub(super) described: D,
-    /// Since when, and who is told of its end: as of its beginning, or their numbers would not agree.
+    /// Since when, and who was told.
     since: Option<(Tick, Arc<PoolMetrics>)>,
 }
 
@@ -60,9 +60,12 @@ impl<D: Deref<Target = Described>> Loan<D> {
 impl<D: Deref<Target = Described>> Drop for Loan<D> {
     fn drop(&mut self) {
         let Some((since, metrics)) = &self.since else { return };
-        self.described.pooled().lent(-1, metrics);
-        let took = clock::now().since(*since);
-        metrics.use_time.record(took.as_secs_f64());
+        let pooled = self.described.pooled();
+        pooled.with_known(metrics, |metrics| {
+            pooled.lent(-1, metrics);
+            let took = clock::now().since(*since);
+            metrics.use_time.record(took.as_secs_f64());
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! The numbers of a pool's connections.
 
-use crate::integrations::kept::Kept;
+use crate::integrations::kept::{Kept, address};
 use crate::metrics::recorder::{self, OF_SITES};
 use crate::metrics::store::Store;
 use crate::metrics::{Collecting, Values, collect};
@@ -60,6 +60,8 @@ pub(super) struct Pooled {
 
 /// <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>
 pub(super) struct PoolMetrics {
+    /// Whose they are.
+    recorder: usize,
     /// Whether the recorder is redspan's own.
     is_asked: bool,
     used: Gauge,
@@ -101,6 +103,18 @@ impl Pooled {
     pub(super) fn with_metrics<T>(&self, with: impl FnOnce(&Arc<PoolMetrics>) -> T) -> T {
         let make = |recorder: &dyn Recorder| Arc::new(PoolMetrics::new(recorder, &self.name));
         self.metrics.with("", &(), make, with)
+    }
+
+    /// As [`Pooled::with_metrics`]: `known` are mostly those, and not looked for.
+    pub(super) fn with_known<T>(
+        &self,
+        known: &Arc<PoolMetrics>,
+        with: impl FnOnce(&Arc<PoolMetrics>) -> T,
+    ) -> T {
+        match metrics::with_recorder(address) == known.recorder {
+            true => with(known),
+            false => self.with_metrics(with),
+        }
     }
 
     /// A connection was lent out (1) or given back (-1).
@@ -162,6 +176,7 @@ impl PoolMetrics {
         let state_help = "Connections that are idle or used";
         let ask = || drop(recorder.register_gauge(&key(count, Some("used")), &OF_SITES));
         PoolMetrics {
+            recorder: address(recorder),
             is_asked: recorder::is_asked(ask),
             used: gauge(count, Some("used"), state_help),
             idle: gauge(count, Some("idle"), state_help),
