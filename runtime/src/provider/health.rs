@@ -44,7 +44,7 @@ impl Health {
         }
     }
 
-    /// Whether what should leave leaves: no exporter has failed last, and the queue is not full.
+    /// Whether what should leave leaves: no exporter has failed last or seems to hang, and the queue is not full.
     pub fn is_well(&self) -> bool {
         self.exporters.iter().all(ExporterHealth::is_well) && self.queued < self.queue_capacity
     }
@@ -57,6 +57,7 @@ impl Health {
                 "well": exporter.is_well(),
                 "exported": exporter.exported,
                 "in_flight": exporter.in_flight,
+                "sending_for_seconds": exporter.sending.map(|sending| sending.as_secs_f64()),
                 "dropped": exporter.dropped,
                 "last_success_seconds_ago": exporter.last_success.map(|ago| ago.as_secs_f64()),
                 "last_error": exporter.last_error.as_ref().map(|(_, error)| error),

@@ -171,6 +171,7 @@ impl Worker {
             self.left.fetch_sub(batch.len(), Relaxed);
             let (spans, start, timeout) =
                 (batch.len() as u64, Instant::now(), self.batching.timeout);
+            self.stats.sending(spans);
             let sink = &mut self.sink;
             let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
             self.stats.done(spans, &result, start.elapsed());

@@ -76,8 +76,8 @@ impl OtlpMetrics {
                 target: "redspan",
                 kind,
                 reason = format!("{}: {message}", self.exporter.describe()),
-                "metrics could not be exported; the next export tells all of it. This is said at \
-                 most once a minute"
+                "metrics could not be exported; the next export, if there is one, tells all of it. This is \
+                 said at most once a minute"
             );
         }
     }

@@ -20,12 +20,17 @@ pub(crate) struct ExporterStats {
 
 #[derive(Debug, Default)]
 struct Told {
+    /// Since when it is sending what is in flight.
+    sending: Option<Instant>,
     dropped: BTreeMap<&'static str, u64>,
     last_success: Option<Instant>,
     last_error: Option<(Instant, String)>,
     /// Durations of exports that nobody has put into the histogram yet, by the error's kind.
     durations: Vec<(Option<&'static str>, Duration)>,
 }
+
+/// Whoever takes longer for a batch may hang. After as long it is said in the log, too.
+const MAY_HANG: Duration = Duration::from_secs(15);
 
 /// Durations that are kept between two looks at the metrics; more are left out.
 const DURATIONS: usize = 4096;
@@ -48,6 +53,7 @@ impl ExporterStats {
 
     pub(in crate::span) fn sending(&self, spans: u64) {
         self.in_flight.store(spans, Relaxed);
+        self.told().sending = Some(Instant::now());
     }
 
     /// An export of `spans` has ended.
@@ -68,6 +74,7 @@ impl ExporterStats {
         };
         self.exported.fetch_add(spans - lost, Relaxed);
         let mut told = self.told();
+        told.sending = None;
         if told.durations.len() < DURATIONS {
             told.durations.push((error.as_ref().map(|(kind, _)| *kind), took));
         }
@@ -95,6 +102,7 @@ impl ExporterStats {
             description: self.description.clone(),
             exported: self.exported.load(Relaxed),
             in_flight: self.in_flight.load(Relaxed),
+            sending: told.sending.as_ref().map(ago),
             dropped: told.dropped.clone(),
             last_success: told.last_success.as_ref().map(ago),
             last_error: told.last_error.as_ref().map(|(at, text)| (ago(at), text.clone())),
@@ -112,6 +120,8 @@ pub struct ExporterHealth {
     pub exported: u64,
     /// Spans that it is sending.
     pub in_flight: u64,
+    /// For how long it has been sending them.
+    pub sending: Option<Duration>,
     /// Spans that it did not take, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// How long ago it last took some.
@@ -121,8 +131,12 @@ pub struct ExporterHealth {
 }
 
 impl ExporterHealth {
-    /// Whether the last that was heard of it was good.
+    /// Whether the last that was heard of it was good, and it has not been silent for fifteen seconds about what
+    /// it was given.
     pub fn is_well(&self) -> bool {
+        if self.sending.is_some_and(|sending| sending > MAY_HANG) {
+            return false;
+        }
         match (&self.last_success, &self.last_error) {
             (_, None) => true,
             (Some(success), Some((error, _))) => success < error,
@@ -137,9 +151,31 @@ impl fmt::Display for ExporterHealth {
         for (kind, spans) in &self.dropped {
             write!(f, ", {spans} dropped ({kind})")?;
         }
+        if let Some(sending) = self.sending.filter(|sending| *sending > MAY_HANG) {
+            write!(f, ", {} in flight for {} s", self.in_flight, sending.as_secs())?;
+        }
         if let Some((ago, error)) = &self.last_error {
             write!(f, ", last error {} s ago: {error}", ago.as_secs())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exporter_that_hangs_is_not_well() {
+        let stats = ExporterStats::new("to nowhere".into());
+        assert!(stats.read().is_well());
+        stats.sending(7);
+        assert!(stats.read().is_well(), "it has only begun");
+        stats.told().sending = Instant::now().checked_sub(MAY_HANG + Duration::from_secs(2));
+        let health = stats.read();
+        assert!(!health.is_well());
+        assert_eq!(health.to_string(), "to nowhere: 0 exported, 7 in flight for 17 s");
+        stats.done(7, &Ok(Ok(())), MAY_HANG);
+        assert!(stats.read().is_well());
     }
 }
