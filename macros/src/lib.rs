@@ -273,6 +273,7 @@ use off as instrumented;
 ///   `needless_lifetimes`, `unnecessary_wraps`, `unused_self`, `only_used_in_recursion` and, of an `async fn`,
 ///   `missing_errors_doc`. Of clippy's restrictions `shadow_same`, `shadow_unrelated` and `implicit_return` see that
 ///   parameters and body are written in another place. All others say what they say of the bare function, and no more.
+/// - rustdoc shows an `async fn` without attributes of other macros as `fn … -> impl Future<Output = …>`, which it is.
 /// - An alias of a future's type is not known as one: such a function is measured until it returns.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
