@@ -52,8 +52,8 @@ const BOUNDS: Bounds = Bounds {
     spare: 2048 / SPANS,
 };
 
-/// After so many rounds with few spans (ten seconds), a burst's memory goes back.
-const QUIET_ROUNDS: u32 = 100;
+/// After each so many rounds with few spans (ten seconds), what is kept for the next ones goes back.
+pub(super) const QUIET_ROUNDS: u32 = 100;
 
 type Adding = Sender<Record, SPANS>;
 
@@ -86,7 +86,7 @@ impl Buffers {
         added.ok().flatten().unwrap_or_else(|| self.add_late(record))
     }
 
-    /// The thread is ending, and has no buffer any more.
+    /// The thread is ending, and has no buffer any more; or it is adding a span just now.
     #[cold]
     fn add_late(&self, record: impl FnMut() -> Record) -> Added {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +113,10 @@ impl Buffers {
         }
         drop(buffers);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|buffer| !buffer.spans.is_over());
+        let over: Vec<_> = all.extract_if(.., |buffer| buffer.spans.is_over()).collect();
+        // Nor are they while memory is given back.
+        drop(all);
+        drop(over);
         dropped
     }
 }
@@ -128,8 +131,8 @@ impl Buffer {
         self.spans.take(work, Record::holds_memory);
         if came > SPANS {
             self.quiet_rounds.store(0, Relaxed);
-        } else if self.quiet_rounds.fetch_add(1, Relaxed) == QUIET_ROUNDS {
-            // The thread hardly comes by any more.
+        } else if self.quiet_rounds.fetch_add(1, Relaxed) % QUIET_ROUNDS == QUIET_ROUNDS - 1 {
+            // The thread hardly comes by any more. Again and again: its few spans may be large.
             self.spans.shrink();
         }
     }

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::red::labelled::Place;
-    use crate::span::buffer::{Buffers, SPANS};
+    use crate::span::buffer::{Buffers, QUIET_ROUNDS, SPANS};
     use crate::span::record::{End, Live};
     use opentelemetry::trace::{SpanId, SpanKind, TraceFlags, TraceId};
 
@@ -143,6 +143,30 @@ mod tests {
             buffers.drain(|_| {});
             add(SPANS - 1);
             assert_eq!(held(), (0, 0), "the second block had nothing");
+            let mut another = Some(done(2));
+            buffers.add(|| another.take().unwrap());
+            assert_eq!(held(), (1, 1));
+        };
+        std::thread::spawn(work).join().unwrap();
+    }
+
+    #[test]
+    fn of_a_thread_that_is_quiet_no_memory_is_kept_again_and_again() {
+        let held = || (Spares::held(&LISTS, <[_]>::len), Spares::held(&EXTRAS, <[_]>::len));
+        let work = move || {
+            let buffers = Buffers::default();
+            let add = |spans: usize| (0..spans).for_each(|_| _ = buffers.add(|| done(2)));
+            let quiet = || (0..QUIET_ROUNDS).for_each(|_| _ = buffers.drain(|_| {}));
+            add(1);
+            quiet();
+            add(1);
+            quiet();
+            add(SPANS - 2);
+            // The first block comes back when the second one is full.
+            add(1);
+            buffers.drain(|_| {});
+            add(SPANS - 1 + 2);
+            assert_eq!(held(), (0, 0), "the first two spans had nothing any more");
             let mut another = Some(done(2));
             buffers.add(|| another.take().unwrap());
             assert_eq!(held(), (1, 1));

@@ -207,6 +207,7 @@ impl<T, const N: usize> Sender<T, N> {
         let mut next = spare.unwrap_or_else(Block::new);
         self.left = mem::take(&mut next.left);
         let next = NonNull::from(Box::leak(next));
+        // Before it can be taken, and counted off again.
         self.shared.blocks.fetch_add(1, Relaxed);
         // SAFETY: as in `add`.
         unsafe { self.block.as_ref() }.next.store(next.as_ptr(), Release);
@@ -274,6 +275,7 @@ impl<T, const N: usize> Receiver<T, N> {
             // SAFETY: they have values, as was seen just now, and nothing names them any more.
             unsafe { block.drop_values(done) };
             let next = block.next.load(Acquire);
+            // If it was not full when `filled` was read, some may have come since: it stays for them.
             let (true, Some(next)) = (filled == N, NonNull::new(next)) else { return };
             // SAFETY: it came from a box, and who adds has left it for the next one.
             let mut block = unsafe { Box::from_raw(head.block.as_ptr()) };
@@ -293,20 +295,26 @@ impl<T, const N: usize> Receiver<T, N> {
         self.0.refused.swap(0, Relaxed)
     }
 
-    /// Frees the blocks that are kept for later.
+    /// Frees the blocks that are kept for later, and what was left of the values in the one in hand.
     pub(super) fn shrink(&self) {
         let spare = mem::take(&mut *self.0.spare());
         drop(spare);
+        let mut head = self.0.head();
+        let left = mem::take(&mut head.left);
+        // SAFETY: as in `take`; these values were taken, and their block has not been given back.
+        unsafe { head.block.as_ref().drop_values(left) };
     }
 
     /// Whether nothing will ever come again.
     pub(super) fn is_over(&self) -> bool {
-        let closed = self.0.closed.load(Acquire);
+        // First: who closes has added all that it ever will.
+        if !self.0.closed.load(Acquire) {
+            return false;
+        }
         let head = self.0.head();
         // SAFETY: as in `take`.
         let block = unsafe { head.block.as_ref() };
-        closed
-            && block.filled.load(Acquire) == head.taken
+        block.filled.load(Acquire) == head.taken
             && block.next.load(Acquire).is_null()
             && self.0.refused.load(Relaxed) == 0
     }

@@ -1,4 +1,4 @@
-use super::blocks::{Added, Bounds, Receiver, Sender, queue};
+use super::blocks::{Added, Bounds, Receiver, Sender, Taken, queue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::thread;
@@ -104,7 +104,25 @@ fn what_is_kept_for_later_is_freed_when_it_is_quiet() {
     take(&from, true);
     assert_eq!(alive.load(SeqCst), 5);
     from.shrink();
-    assert_eq!(alive.load(SeqCst), 1);
+    assert_eq!(alive.load(SeqCst), 0, "the block in hand is kept, but not what was left in it");
+    // Nothing of it comes back.
+    (5..17).for_each(|number| _ = to.add(|| Value::new(number, &alive), |_| unreachable!()));
+    assert_eq!(take(&from, false), Vec::from_iter(5..16));
+}
+
+#[test]
+fn what_comes_meanwhile_waits_for_the_next_time() {
+    let alive = AtomicI64::new(0);
+    let (mut to, from) = queue(BOUNDS);
+    (0..5).for_each(|number| _ = add(&mut to, number, &alive));
+    let mut looks = 0;
+    let work = |values: &mut Taken<'_, Value<'_>>| {
+        looks += 1;
+        assert!(looks < 10, "this never ends");
+        (0..values.len()).for_each(|_| _ = add(&mut to, 5, &alive));
+    };
+    from.take(work, |_| false);
+    assert_eq!(looks, 2, "so many blocks there were at first");
 }
 
 #[test]
