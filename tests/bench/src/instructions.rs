@@ -34,21 +34,21 @@ pub(crate) fn counted_run(scenario: &Scenario, running: &scenario::Running, call
 /// glibc. Under valgrind the clock is read without the processor's counter, which is dearer by about a
 /// hundred instructions a call than what runs outside.
 const CEILINGS: &[(&str, u64)] = &[
-    ("redspan-metrics", 460),
-    ("redspan-unsampled-nested", 515),
-    ("redspan-unsampled-root", 1_450),
-    ("redspan-sampled-root", 2_165),
-    ("redspan-sampled-5-deep", 1_990),
-    ("redspan-tail-root", 2_165),
-    ("redspan-1-field", 2_760),
-    ("redspan-4-fields", 3_205),
-    ("redspan-error", 5_100),
-    ("redspan-async-1", 2_545),
-    ("redspan-async-10", 8_070),
-    ("redspan-line", 4_150),
-    ("redspan-init-line", 4_400),
-    ("redspan-logger-line", 5_460),
-    ("redspan-scope-line", 5_295),
+    ("redspan-metrics", 465),
+    ("redspan-unsampled-nested", 520),
+    ("redspan-unsampled-root", 1_455),
+    ("redspan-sampled-root", 2_125),
+    ("redspan-sampled-5-deep", 1_950),
+    ("redspan-tail-root", 2_125),
+    ("redspan-1-field", 2_710),
+    ("redspan-4-fields", 3_155),
+    ("redspan-error", 4_955),
+    ("redspan-async-1", 2_430),
+    ("redspan-async-10", 7_605),
+    ("redspan-line", 4_045),
+    ("redspan-init-line", 4_300),
+    ("redspan-logger-line", 5_360),
+    ("redspan-scope-line", 5_195),
 ];
 
 /// Instructions a call of the scenarios whose name contains `only`; `hold` makes one over its ceiling
