@@ -133,45 +133,54 @@ mod tests {
         assert!(again.common.is_none() && again.candidates.0.is_empty());
     }
 
+    fn add(buffers: &Buffers, spans: usize) {
+        (0..spans).for_each(|_| _ = buffers.add(|| done(2)));
+    }
+
+    /// Lists and boxes that this thread has for its next spans.
+    fn held() -> (usize, usize) {
+        (Spares::held(&LISTS, <[_]>::len), Spares::held(&EXTRAS, <[_]>::len))
+    }
+
+    /// One more span, which was made before, brings memory back.
+    fn assert_comes_back(buffers: &Buffers) {
+        let mut another = Some(done(2));
+        buffers.add(|| another.take().unwrap());
+        assert_eq!(held(), (1, 1));
+    }
+
+    /// On a thread of its own: what is held is a thread's, and so is the buffer that it adds to.
+    fn alone(work: fn(&Buffers)) {
+        std::thread::spawn(move || work(&Buffers::default())).join().unwrap();
+    }
+
     #[test]
     fn memory_comes_back_as_fast_as_it_is_used() {
-        let held = || (Spares::held(&LISTS, <[_]>::len), Spares::held(&EXTRAS, <[_]>::len));
-        let work = move || {
-            let buffers = Buffers::default();
-            let add = |spans: usize| (0..spans).for_each(|_| _ = buffers.add(|| done(2)));
-            add(SPANS + 1);
+        alone(|buffers| {
+            add(buffers, SPANS + 1);
             buffers.drain(|_| {});
-            add(SPANS - 1);
+            add(buffers, SPANS - 1);
             assert_eq!(held(), (0, 0), "the second block had nothing");
-            let mut another = Some(done(2));
-            buffers.add(|| another.take().unwrap());
-            assert_eq!(held(), (1, 1));
-        };
-        std::thread::spawn(work).join().unwrap();
+            assert_comes_back(buffers);
+        });
     }
 
     #[test]
     fn of_a_thread_that_is_quiet_no_memory_is_kept_again_and_again() {
-        let held = || (Spares::held(&LISTS, <[_]>::len), Spares::held(&EXTRAS, <[_]>::len));
-        let work = move || {
-            let buffers = Buffers::default();
-            let add = |spans: usize| (0..spans).for_each(|_| _ = buffers.add(|| done(2)));
+        alone(|buffers| {
             let quiet = || (0..QUIET_ROUNDS).for_each(|_| _ = buffers.drain(|_| {}));
-            add(1);
+            add(buffers, 1);
             quiet();
-            add(1);
+            add(buffers, 1);
             quiet();
-            add(SPANS - 2);
+            add(buffers, SPANS - 2);
             // The first block comes back when the second one is full.
-            add(1);
+            add(buffers, 1);
             buffers.drain(|_| {});
-            add(SPANS - 1 + 2);
+            add(buffers, SPANS - 1 + 2);
             assert_eq!(held(), (0, 0), "the first two spans had nothing any more");
-            let mut another = Some(done(2));
-            buffers.add(|| another.take().unwrap());
-            assert_eq!(held(), (1, 1));
-        };
-        std::thread::spawn(work).join().unwrap();
+            assert_comes_back(buffers);
+        });
     }
 
     #[test]

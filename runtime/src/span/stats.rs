@@ -96,6 +96,7 @@ mod shown;
 
 pub use exporter::ExporterHealth;
 pub(crate) use exporter::ExporterStats;
+pub(super) use exporter::MAY_HANG;
 
 /// What became of the sampled spans so far.
 ///

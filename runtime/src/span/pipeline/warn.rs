@@ -1,6 +1,7 @@
 //! Says that spans do not leave, at most once a minute.
 
 use crate::span::export::ExportError;
+use crate::span::stats::MAY_HANG;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ pub(crate) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { stuck: Duration::from_secs(15), pause: Duration::from_secs(60) }
+        Pace { stuck: MAY_HANG, pause: Duration::from_secs(60) }
     }
 }
 

@@ -30,7 +30,7 @@ struct Told {
 }
 
 /// Whoever takes longer for a batch may hang. After as long it is said in the log, too.
-const MAY_HANG: Duration = Duration::from_secs(15);
+pub(in crate::span) const MAY_HANG: Duration = Duration::from_secs(15);
 
 /// Durations that are kept between two looks at the metrics; more are left out.
 const DURATIONS: usize = 4096;
