@@ -302,6 +302,13 @@ impl CallSite {
         self.red().started == 0 && self.gathered().chosen.set(bounds()).is_ok()
     }
 
+    /// Whether a call that was fine is counted at its end, and nothing more asked of what it returned.
+    #[inline]
+    pub(crate) fn is_only_counted(&self) -> bool {
+        let Settings { metrics, returned, line, .. } = self.settings();
+        *metrics && returned.is_empty() && line.is_none()
+    }
+
     pub(crate) fn line_of_ends(&self) -> Option<&'static Line> {
         self.settings().line
     }

@@ -12,7 +12,17 @@ pub(crate) struct Tick(u64);
 
 // Not `quanta::Instant::now()`: with quanta's feature `mock`, which metrics-util turns on, that asks a
 // thread-local first, and panics in a call that a thread-local's destructor makes.
-static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
+static CLOCK: LazyLock<Clock> = LazyLock::new(|| {
+    let clock = Clock::new();
+    NANOS_OF_MANY.store(clock.delta_as_nanos(0, MANY), Relaxed);
+    clock
+});
+
+/// So many ticks that how long they take, in nanoseconds, says exactly enough how long one does.
+const MANY: u64 = 1 << 48;
+
+/// How long they take: known before there is any [`Tick`], and so asked for without a look at the clock.
+static NANOS_OF_MANY: AtomicU64 = AtomicU64::new(0);
 
 #[inline]
 pub(crate) fn now() -> Tick {
@@ -23,7 +33,8 @@ impl Tick {
     /// Zero if `earlier` is later.
     #[inline]
     pub(crate) fn nanos_since(self, earlier: Tick) -> u64 {
-        CLOCK.delta_as_nanos(earlier.0, self.0)
+        let ticks = u128::from(self.0.saturating_sub(earlier.0));
+        (ticks * u128::from(NANOS_OF_MANY.load(Relaxed)) / u128::from(MANY)) as u64
     }
 
     /// As [`nanos_since`](Self::nanos_since).
@@ -33,9 +44,8 @@ impl Tick {
 
     /// `None` for what lies before the clock's beginning.
     fn checked_sub(self, time: Duration) -> Option<Tick> {
-        const MANY: u64 = 1 << 32;
-        let nanos_of_many = u128::from(CLOCK.delta_as_nanos(0, MANY));
-        let ticks = (time.as_nanos() * u128::from(MANY)).checked_div(nanos_of_many)?;
+        let nanos_of_many = u128::from(NANOS_OF_MANY.load(Relaxed));
+        let ticks = time.as_nanos().checked_mul(u128::from(MANY))?.checked_div(nanos_of_many)?;
         Some(Tick(self.0.checked_sub(u64::try_from(ticks).ok()?)?))
     }
 }

@@ -192,13 +192,19 @@ impl Shards {
         sharded::add(&shard.started, 1, own);
     }
 
-    #[inline]
     fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         let at = (outcome, bounds.bucket(nanos));
         let (shard, own) = self.shards.own();
         if !shard.end(own, at, nanos) {
             self.end_elsewhere(at, nanos);
         }
+    }
+
+    /// Counts the end of a call that was fine, where nothing has to be made or waited for first.
+    #[inline(always)]
+    fn end_at_once(&self, bounds: &Bounds, nanos: u64) -> bool {
+        let at = (Outcome::Ok, bounds.bucket(nanos));
+        self.shards.alone().is_some_and(|shard| shard.end(true, at, nanos))
     }
 
     /// Somebody else is in this thread's shard, for nanoseconds: any other will do.
@@ -251,6 +257,11 @@ impl Cells {
 
     pub(crate) fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         self.shards.end(bounds, outcome, nanos);
+    }
+
+    #[inline(always)]
+    pub(super) fn end_at_once(&self, bounds: &Bounds, nanos: u64) -> bool {
+        self.shards.end_at_once(bounds, nanos)
     }
 
     /// Counts an error by its type, just before its call's end is counted.

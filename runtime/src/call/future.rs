@@ -1,7 +1,7 @@
 //! A call whose body is a future, or a stream.
 
 use super::classify::Verdict;
-use super::guard::{Started, begin_plain};
+use super::guard::{Started, begin_here};
 use super::prepared::Prepared;
 use super::running::{Here, Running};
 use crate::callsite::CallSite;
@@ -11,7 +11,7 @@ use futures_core::Stream;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::ptr;
@@ -192,9 +192,9 @@ impl<'a> Polling<'a> {
         match *self.slot {
             Slot::Idle(site) => {
                 // Where it stays: it would be copied right after it was written, and waited for.
-                *self.slot = Slot::Begun(Running::new(site));
+                self.replace(Slot::Begun(Running::new(site)));
                 if let Slot::Begun(running) = self.slot {
-                    begin_plain(running);
+                    begin_here(running);
                     running.ready();
                 }
                 self.first();
@@ -210,6 +210,12 @@ impl<'a> Polling<'a> {
             }
             Slot::Over => {}
         }
+    }
+
+    /// What was there holds nothing: to find that out would cost more than to write.
+    #[inline]
+    fn replace(&mut self, slot: Slot) {
+        mem::forget(mem::replace::<Slot>(self.slot, slot));
     }
 
     fn take(&mut self, started: Started) {
@@ -269,6 +275,17 @@ impl<'a> Polling<'a> {
     #[inline(never)]
     fn ready(&mut self, verdict: Verdict<'_>) {
         self.if_dropped = None;
+        if let Slot::Begun(running) = self.slot
+            && running.end_at_once(&verdict)
+        {
+            // What has nothing of its own was not attached.
+            return self.replace(Slot::Over);
+        }
+        self.ready_apart(verdict);
+    }
+
+    #[inline(never)]
+    fn ready_apart(&mut self, verdict: Verdict<'_>) {
         self.detach();
         if let Slot::Begun(running) = self.slot {
             if running.is_wanted() {
@@ -374,7 +391,8 @@ unsafe fn poll_with(
     polling.begin();
     // SAFETY: promised by the caller.
     unsafe { step(ours, room, &mut polling, context) };
-    polling.full = false;
+    // It was told what came of it.
+    mem::forget(polling);
 }
 
 /// Polls the body, and tells of the call what came of that.
@@ -443,6 +461,10 @@ impl<F, C> Drop for Driven<F, C> {
 /// `body` must be of the type that `drops` is for, and not be used any more.
 #[inline(never)]
 unsafe fn cancel_with(slot: &mut Held, drops: Drops, body: *mut ()) {
+    if let Slot::Over = ***slot {
+        // SAFETY: promised by the caller.
+        return unsafe { drops(body) };
+    }
     let mut polling = Polling::new(slot);
     polling.cancel();
     // SAFETY: promised by the caller.

@@ -6,7 +6,7 @@ use super::running::{Here, Running};
 use crate::callsite::CallSite;
 use crate::red::labelled::Choice;
 use crate::service::Held;
-use crate::span::engine;
+use crate::span::engine::{self, Engine};
 use std::mem::ManuallyDrop;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
@@ -22,13 +22,17 @@ pub struct Started(pub(super) Running);
 #[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
     let mut started = Started(Running::new(site));
-    begin_plain(&mut started.0);
+    begin_here(&mut started.0);
     started
 }
 
-#[inline]
-pub(super) fn begin_plain(running: &mut Running) {
-    links::none(|links| running.begin(&[], links));
+#[inline(always)]
+pub(super) fn begin_here(running: &mut Running) {
+    if Running::is_plain(running.site) {
+        running.begin_plain();
+    } else {
+        links::none(|links| running.begin(&[], links));
+    }
 }
 
 /// [`begin`] with labels and links.
@@ -70,11 +74,19 @@ pub fn begin_of(
 /// [`begin`] and [`Started::enter`].
 #[inline(never)]
 pub fn enter(site: &'static CallSite) -> Call {
-    if Running::is_plain(site) {
-        let (running, here) = Running::entered(site);
-        return Call(ManuallyDrop::new(Entry { here, running }));
+    if !Running::is_plain(site) {
+        return enter_told(site);
     }
-    enter_told(site)
+    match Running::engine_for(site) {
+        Some(engine) => enter_below(engine, site),
+        None => Call::new(Running::counted(site)),
+    }
+}
+
+#[inline(never)]
+fn enter_below(engine: &Engine, site: &'static CallSite) -> Call {
+    let (running, here) = Running::entered(site, engine);
+    Call(ManuallyDrop::new(Entry { here, running }))
 }
 
 #[inline(never)]
@@ -82,7 +94,7 @@ fn enter_told(site: &'static CallSite) -> Call {
     // A call from the beginning: a subscriber's layers are somebody else's code, and may unwind.
     let mut call = Call::new(Running::new(site));
     let Entry { here, running } = &mut *call.0;
-    begin_plain(running);
+    begin_here(running);
     running.ready();
     running.attach(here);
     call
@@ -170,9 +182,24 @@ impl Call {
     /// Ends the call as the value it returned says.
     #[inline(never)]
     pub fn finish(&mut self, verdict: Verdict<'_>) {
+        // What has nothing of its own was not attached.
+        if !self.0.running.end_at_once(&verdict) {
+            self.finish_apart(verdict);
+        }
+    }
+
+    #[inline(never)]
+    fn finish_apart(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
         running.detach(here);
         running.end(verdict);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_unfinished(&mut self) {
+        // SAFETY: nobody uses it any more.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
     }
 }
 
@@ -181,8 +208,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         // What has ended holds nothing any more, unless it was stopped in the middle.
         if !self.0.running.is_over() {
-            // SAFETY: nobody uses it any more.
-            unsafe { ManuallyDrop::drop(&mut self.0) };
+            self.end_unfinished();
         }
     }
 }

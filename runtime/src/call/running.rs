@@ -1,5 +1,7 @@
 //! A call while it runs: what guards and futures share.
 
+mod plain;
+
 use super::classify::{Failure, Verdict};
 use super::entered::Entered;
 use super::{compat, elsewhere, fields, labels, links};
@@ -112,34 +114,6 @@ impl Running {
         }
     }
 
-    /// Whether a call of `site` begins with no more than its count and its span: no subscriber wants a span of it,
-    /// nobody watches calls, and no testing scope is open.
-    #[inline]
-    pub(super) fn is_plain(site: &'static CallSite) -> bool {
-        site.is_unwanted() && !watch::any() && !scope::any_open()
-    }
-
-    /// A call that [is plain](Running::is_plain), begun and current: as the steps below one by one.
-    // Nothing of this is put together before it is where it stays: what is copied right after it was written,
-    // in other widths, is waited for.
-    #[inline(always)]
-    pub(super) fn entered(site: &'static CallSite) -> (Self, Here) {
-        let start = clock::now();
-        if site.has_metrics() {
-            elsewhere::start(site, 0);
-        }
-        let (mut own, mut context, mut attached) = <(Own, Context, Attached)>::default();
-        if site.has_span()
-            && let Some(engine) = engine::get()
-        {
-            own = links::none(|links| engine.start_call(site, start, links, &mut context));
-        }
-        if own != Own::Nothing {
-            attached = current::attach(&mut context, Some(site.metadata()), &mut None);
-        }
-        (Running::with(site, start, own, context), Here { above: None, attached, entered: None })
-    }
-
     /// The call begins where it stands: whatever happens from here on, it ends.
     #[inline]
     pub(super) fn begin(&mut self, choices: &[Choice<'_>], links: &mut Vec<Link>) {
@@ -147,7 +121,7 @@ impl Running {
         if !self.site.has_span() {
             return;
         }
-        if let Some(engine) = engine::get() {
+        if let Some(engine) = Running::engine_for(self.site) {
             self.own = engine.start_call(self.site, self.start, links, &mut self.context);
         }
         if self.site.wanted() {
@@ -321,6 +295,13 @@ impl Running {
 
     #[inline]
     pub(super) fn ready(&mut self) {
+        if self.rare.is_some() {
+            self.open_asked();
+        }
+    }
+
+    #[inline(never)]
+    fn open_asked(&mut self) {
         if self.rare.as_ref().is_some_and(|rare| rare.is_asked()) {
             let none = vec![None; self.site.metadata().fields().len()];
             self.open_wanted(&none);

@@ -223,6 +223,13 @@ impl Table {
         cells.end(bounds, outcome, nanos);
     }
 
+    /// Counts the end of a call without labels that was fine; `false`, and nothing has happened, where something has
+    /// to be made or waited for first.
+    #[inline(always)]
+    pub(crate) fn end_at_once(&self, bounds: &Bounds, nanos: u64) -> bool {
+        self.plain.own.cells.end_at_once(bounds, nanos)
+    }
+
     #[inline]
     pub(crate) fn cells(&self, place: Place) -> &Cells {
         if place == Place::default() { &self.plain.own.cells } else { self.labelled(place) }

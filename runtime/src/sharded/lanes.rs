@@ -89,15 +89,32 @@ impl<S: Default> Lanes<S> {
         Lanes(OnceLock::new())
     }
 
+    /// This thread's, if no other thread writes it, and it is there already.
+    #[inline]
+    pub(crate) fn alone(&self) -> Option<&S> {
+        let lane = Lane(LANE.get());
+        // That of a thread which has none yet is nobody's own.
+        if !lane.is_own() {
+            return None;
+        }
+        self.0.get()?.get(usize::from(lane.0))?.get().map(|found| &**found)
+    }
+
     /// This thread's, and whether no other thread writes it.
     #[inline]
     pub(crate) fn own(&self) -> (&S, bool) {
-        let lane = lane();
-        let found = self.0.get().and_then(|lanes| lanes[usize::from(lane.0)].get());
-        (found.map_or_else(|| self.make(lane), |found| &**found), lane.is_own())
+        match self.alone() {
+            Some(found) => (found, true),
+            None => self.any(),
+        }
     }
 
-    #[cold]
+    #[inline(never)]
+    fn any(&self) -> (&S, bool) {
+        let lane = lane();
+        (self.make(lane), lane.is_own())
+    }
+
     fn make(&self, Lane(lane): Lane) -> &S {
         let lanes = self.0.get_or_init(|| Box::new([const { OnceLock::new() }; LANES]));
         lanes[usize::from(lane)].get_or_init(Box::default)

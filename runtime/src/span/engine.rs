@@ -347,7 +347,8 @@ impl Engine {
         self.changes.fetch_add(1, Release);
     }
 
-    /// Starts the span of a call below the current context, and puts what it is to attach into `context`.
+    /// Starts the span of a call that [is to have one](Engine::wants) below the current context, and puts what it
+    /// is to attach into `context`.
     // Not returned: an optional context has its bytes moved one by one.
     #[inline]
     pub(crate) fn start_call(
@@ -357,13 +358,9 @@ impl Engine {
         links: &mut Vec<Link>,
         context: &mut Context,
     ) -> Own {
-        if !self.wants(site) {
-            return Own::Nothing;
-        }
         let own = crate::context::current::with(|current| {
             if site.is_root() {
-                let detached = follow::without_span(current);
-                return self.start_call_below(site, tick, links, &detached, context);
+                return self.start_root_call(site, tick, links, current, context);
             }
             if self.is_followed_unsampled(current) {
                 return Own::Nothing;
@@ -371,6 +368,20 @@ impl Engine {
             self.start_call_below(site, tick, links, current, context)
         });
         own.unwrap_or_default()
+    }
+
+    // Apart, so that what it needs of the stack is not cleared for every call.
+    #[cold]
+    fn start_root_call(
+        &self,
+        site: &'static CallSite,
+        tick: Tick,
+        links: &mut Vec<Link>,
+        current: &Context,
+        context: &mut Context,
+    ) -> Own {
+        let detached = follow::without_span(current);
+        self.start_call_below(site, tick, links, &detached, context)
     }
 
     /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.

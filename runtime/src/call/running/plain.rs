@@ -1,0 +1,90 @@
+//! Calls of which little is to be done, as of most: what they pay for the rest is that it is not theirs.
+
+use super::{Here, Running, elsewhere, links};
+use crate::call::classify::Verdict;
+use crate::callsite::CallSite;
+use crate::clock;
+use crate::context::current::{self, Attached};
+use crate::context::scope;
+use crate::red::labelled::Begun;
+use crate::span::engine::{self, Engine, Own};
+use crate::watch;
+use opentelemetry::Context;
+use std::hint::cold_path;
+
+impl Running {
+    /// Whether a call of `site` begins with no more than its count and its span: no subscriber wants a span of it,
+    /// nobody watches calls, and no testing scope is open.
+    #[inline]
+    pub(in crate::call) fn is_plain(site: &'static CallSite) -> bool {
+        site.is_unwanted() && !watch::any() && !scope::any_open()
+    }
+
+    /// A call that [is plain](Running::is_plain) and gets no span, begun.
+    #[inline]
+    pub(in crate::call) fn counted(site: &'static CallSite) -> Self {
+        let start = clock::now();
+        if site.has_metrics() {
+            elsewhere::start(site, 0);
+        }
+        Running::with(site, start, Own::Nothing, Context::new())
+    }
+
+    /// The same of a call that may get one, and current: as the steps one by one.
+    // Nothing of this is put together before it is where it stays: what is copied right after it was written,
+    // in other widths, is waited for.
+    #[inline(always)]
+    pub(in crate::call) fn entered(site: &'static CallSite, engine: &Engine) -> (Self, Here) {
+        let start = clock::now();
+        if site.has_metrics() {
+            elsewhere::start(site, 0);
+        }
+        let (mut context, mut attached) = <(Context, Attached)>::default();
+        let own = links::none(|links| engine.start_call(site, start, links, &mut context));
+        if own != Own::Nothing {
+            attached = current::attach(&mut context, Some(site.metadata()), &mut None);
+        }
+        (Running::with(site, start, own, context), Here { above: None, attached, entered: None })
+    }
+
+    /// Who makes the span of a call of `site`, if it is to have one.
+    #[inline]
+    pub(in crate::call) fn engine_for(site: &CallSite) -> Option<&'static Engine> {
+        engine::get().filter(|engine| site.has_span() && engine.wants(site))
+    }
+
+    /// The call [is plain](Running::is_plain), and begins where it stands.
+    #[inline(always)]
+    pub(in crate::call) fn begin_plain(&mut self) {
+        if self.site.has_metrics() {
+            elsewhere::start(self.site, 0);
+        }
+        if let Some(engine) = Running::engine_for(self.site) {
+            let context = &mut self.context;
+            self.own =
+                links::none(|links| engine.start_call(self.site, self.start, links, context));
+        }
+    }
+
+    /// Ends a call that was fine, if nothing more is to be done than to count it, and that at once: so it is with most.
+    /// `false`, and nothing has happened, of any other.
+    #[inline(always)]
+    pub(in crate::call) fn end_at_once(&mut self, verdict: &Verdict<'_>) -> bool {
+        let has_nothing = self.own == Own::Nothing
+            && self.rare.is_none()
+            && self.seat.is_none()
+            && self.begun == Begun::default();
+        let runs = self.if_dropped.is_some();
+        if !(verdict.is_fine() && has_nothing && runs && self.site.is_only_counted()) {
+            // Or the compiler takes what follows for rare, since so much is asked before it.
+            cold_path();
+            return false;
+        }
+        let nanos = clock::now().nanos_since(self.start);
+        let counted = elsewhere::end_at_once(self.site, nanos);
+        if counted {
+            self.if_dropped = None;
+        }
+        counted
+    }
+}
