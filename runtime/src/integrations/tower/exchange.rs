@@ -176,7 +176,9 @@ impl Exchange {
         let Some(measured) = measured else { return true };
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
+        let is_tunnel = measured.labels.method == "CONNECT" && status.is_success();
         measured.answered_head_only
+            || is_tunnel
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
@@ -213,6 +215,14 @@ impl Exchange {
 }
 
 impl Numbers {
+    /// The answer's body says how long it is, if its head did not. Returns whether nothing of it will come:
+    /// whoever sends it stops where it ends, and does not ask whether there is more.
+    pub(super) fn expect(&mut self, bytes: Option<u64>) -> bool {
+        let Some(measured) = &mut self.measured else { return false };
+        measured.said = measured.said.or(bytes);
+        measured.said == Some(0)
+    }
+
     /// Another part of the answer's body was handed over. Returns whether it was the last.
     pub(super) fn sent(&mut self, bytes: usize) -> bool {
         let Some(measured) = &mut self.measured else { return false };
