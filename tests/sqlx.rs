@@ -406,6 +406,30 @@ async fn sqlite_goes_through_the_same_wrapper() {
 }
 
 #[tokio::test]
+async fn what_sqlite_takes_for_a_string_is_not_shown_and_broken_queries_are_errors() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        sqlx::query("CREATE TABLE \"t\" (a TEXT)").execute(&pool).await.unwrap();
+        let query = "SELECT a FROM \"t\" WHERE a = \"a secret\" OR [a] = 'another secret'";
+        sqlx::query(query).fetch_all(&pool).await.unwrap();
+        for broken in ["SELECT a FROM \"é", "SELECT a FROM `t WHERE a = 'a secret'"] {
+            sqlx::query(broken).execute(&pool).await.unwrap_err();
+        }
+    })
+    .await;
+    let spans = queries(&seen);
+    let texts: Vec<_> = spans.iter().map(|span| text(span, "db.query.text").unwrap()).collect();
+    let expected = [
+        "CREATE TABLE \"t\" (a TEXT)",
+        "SELECT a FROM \"t\" WHERE a = ? OR [a] = ?",
+        "SELECT a FROM ?",
+        "SELECT a FROM ?",
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[tokio::test]
 async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
     let options = SqlitePoolOptions::new().max_connections(1);
     let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());

@@ -1,5 +1,6 @@
 //! The database behind a pool, and what was learnt of its queries.
 
+use super::place::Place;
 use super::pooled::{Ask, Pooled, ask};
 use super::statements::{Ended, Found, Statement, Statements, shared};
 use super::text::{Dialect, Shown, shown};
@@ -7,11 +8,9 @@ use crate::integrations::interned::word;
 use crate::span::common::Common;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use opentelemetry::KeyValue;
-use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -58,41 +57,10 @@ pub(super) enum Step {
     Rollback,
 }
 
-fn system_and_dialect(name: &str) -> (&'static str, Dialect) {
-    let ansi = Dialect {
-        double_quoted_strings: false,
-        backslashes: false,
-        dollar_quotes: false,
-        hash_comments: false,
-    };
-    match name {
-        "PostgreSQL" => ("postgresql", Dialect { dollar_quotes: true, ..ansi }),
-        "MySQL" => (
-            "mysql",
-            Dialect { double_quoted_strings: true, backslashes: true, hash_comments: true, ..ansi },
-        ),
-        "SQLite" => ("sqlite", ansi),
-        // Whichever way it quotes, nothing of a string is shown.
-        _ => ("other_sql", Dialect { double_quoted_strings: true, ..ansi }),
-    }
-}
-
 impl Described {
     pub(super) fn of<DB: Database>(pool: &Pool<DB>) -> Self {
-        let (system, dialect) = system_and_dialect(DB::NAME);
-        let options = pool.connect_options();
-        // A file's path is nobody's address. Other drivers need not have one, and say so by panicking.
-        let url = (system != "sqlite").then(|| {
-            catch_unwind(AssertUnwindSafe(|| {
-                <<DB::Connection as Connection>::Options as ConnectOptions>::to_url_lossy(&options)
-            }))
-        });
-        let url = url.and_then(Result::ok);
-        let address = url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty());
-        let address = address.map(|host| host.trim_matches(['[', ']']).to_owned());
-        let port = url.as_ref().and_then(|url| url.port_or_known_default());
-        let namespace = url.as_ref().map(|url| url.path().trim_start_matches('/').to_owned());
-        let namespace = namespace.filter(|name| !name.is_empty());
+        let Place { system, dialect, address, port, namespace } =
+            Place::of::<DB>(&pool.connect_options());
         // As the conventions want it where nobody has given a name.
         let pool_name = match (&address, port) {
             (Some(host), Some(port)) => {
@@ -101,7 +69,7 @@ impl Described {
             _ => namespace.clone().unwrap_or_else(|| system.to_owned()),
         };
         let waits = format!("acquire {}", namespace.as_deref().unwrap_or(system));
-        let codes = if system == "mysql" { Codes::Number } else { Codes::Driver };
+        let codes = if dialect == Dialect::MySql { Codes::Number } else { Codes::Driver };
         let step = |operation: &str| {
             let operation = operation.to_owned();
             Statement::new(Shown { text: operation.clone(), operation, collection: None })

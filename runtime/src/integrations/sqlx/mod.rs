@@ -26,6 +26,7 @@
 //! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table
 //! (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
 //! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
+//! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
 //! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK` are
 //! spans of their own, and so is each wait for a connection (`acquire shop`).
 //!
@@ -61,6 +62,7 @@ mod connection;
 mod described;
 mod executor;
 mod operation;
+mod place;
 mod pool;
 mod pooled;
 mod statements;
