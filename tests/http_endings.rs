@@ -50,7 +50,7 @@ impl http_body::Body for Plain {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
