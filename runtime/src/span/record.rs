@@ -131,6 +131,7 @@ impl Live {
     pub(super) fn carry(&mut self, candidate: Candidate) {
         let carried = &mut self.extra().candidates.0;
         if carried.len() < candidate::MOST {
+            candidate.taken();
             carried.push(candidate);
         }
     }
