@@ -1,6 +1,6 @@
 //! An exporter that hangs reports no failure: that nothing leaves is said all the same, and not often.
 
-use redspan::export::{OtlpSettings, OtlpSink};
+use redspan::export::{OtlpSettings, OtlpSink, Signal};
 use redspan::instrumented;
 use redspan_tests::process::alone;
 use redspan_tests::{Behaviour, Hangs, Lines, Receiver};
@@ -101,5 +101,45 @@ fn a_process_that_ends_before_its_spans_have_left_says_so() {
         let said = text.lines().find(|line| line.contains("the process ends before these spans"));
         assert!(said.is_some_and(|line| line.contains("\"spans\":2")), "{text}");
         drop(let_go);
+    });
+}
+
+#[test]
+fn a_process_that_ends_before_its_log_records_have_left_says_so_where_lines_are() {
+    let test = "a_process_that_ends_before_its_log_records_have_left_says_so_where_lines_are";
+    alone(test, &[], || {
+        let receiver = Receiver::start();
+        receiver.behave(Behaviour::Hang);
+        let to = OtlpSettings::http_for(Signal::Logs, &receiver.http()).timeout(2 * LONG);
+        let records = redspan::log::otlp(to).unwrap();
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().with_writer(lines.clone()).also(records))
+            .install()
+            .unwrap();
+        tracing::info!("one");
+        tracing::info!("two");
+        assert!(!telemetry.shutdown(Duration::from_millis(200)));
+        let text = lines.text();
+        let said = text.lines().find(|line| line.contains("before these log records were taken"));
+        // The line of the start is the third.
+        assert!(said.is_some_and(|line| line.contains("\"records\":3")), "{text}");
+        assert!(said.is_some_and(|line| line.contains(&receiver.http())), "{text}");
+    });
+}
+
+#[test]
+fn the_first_line_is_redspans_own_and_says_where_everything_goes() {
+    let test = "the_first_line_is_redspans_own_and_says_where_everything_goes";
+    alone(test, &[], || {
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .unwrap();
+        telemetry.shutdown(LONG);
+        let text = lines.text();
+        assert!(text.contains(telemetry.describe()), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
     });
 }
