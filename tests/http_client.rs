@@ -112,6 +112,33 @@ async fn hyper_on_both_sides_is_one_trace_and_measured_on_both() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_server_in_its_uri_goes_to_its_host_or_nobody_knows_where() {
+    let mut client = ClientLayer::new().layer(Greeter);
+    let ((), seen) = testing::scope_async(async {
+        for host in [Some("shop"), Some("me:secret@[::1]:81"), None] {
+            let mut request = Request::get("/users/17?token=secret");
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            client.call(request.body(()).unwrap()).await.unwrap();
+        }
+    })
+    .await;
+    let spans = seen.spans();
+    let shown = |span: &SeenSpan| {
+        ["server.address", "server.port", "url.full"]
+            .map(|name| span.attribute(name).map(|value| value.to_string()))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(shown(&spans[0]), [some("shop"), some("80"), some("http://shop/users/17")]);
+    assert_eq!(shown(&spans[1]), [some("::1"), some("81"), some("http://[::1]:81/users/17")]);
+    assert_eq!(shown(&spans[2]), [None, None, None]);
+    let labels = [("server_address", "::1"), ("server_port", "81")];
+    assert_eq!(seen.histogram(CLIENT, &labels).unwrap().count, 1);
+    assert_eq!(seen.histogram(CLIENT, &[("server_port", "80")]).unwrap().count, 1);
+}
+
+#[tokio::test]
 async fn a_tower_client_that_finds_nobody_is_an_error() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (result, seen) = testing::scope_async(async {

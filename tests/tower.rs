@@ -144,6 +144,17 @@ async fn http_2_says_host_and_scheme_in_the_uri() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_its_server_twice_is_for_the_one_in_its_uri() {
+    for host in ["other:1", "not a host"] {
+        let mut request = get("http://me:secret@shop:81/");
+        request.headers_mut().insert("host", HeaderValue::from_static(host));
+        let span = span_of(request).await;
+        assert_eq!(text(&span, "server.address").as_deref(), Some("shop"));
+        assert_eq!(span.attribute("server.port"), Some(81.into()));
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_is_none_is_left_out() {
     let mut request = get("/");
     request.headers_mut().insert("host", HeaderValue::from_bytes(b"not a \xff host").unwrap());

@@ -140,9 +140,9 @@ impl Options {
     pub(super) fn identify(&self, headers: &mut HeaderMap) -> Option<HeaderValue> {
         let name = self.id_header()?;
         match headers.entry(name) {
-            Entry::Occupied(held) if is_plain(held.get()) => Some(held.get().clone()),
             Entry::Occupied(mut held) => {
-                let id = new_id()?;
+                let id = if is_plain(held.get()) { held.get().clone() } else { new_id()? };
+                // In place of all that came with it.
                 held.insert(id.clone());
                 Some(id)
             }
