@@ -3,7 +3,7 @@
 use redspan::export::{OtlpSettings, OtlpSink, Signal};
 use redspan::instrumented;
 use redspan_tests::process::alone;
-use redspan_tests::{Behaviour, Hangs, Lines, Receiver};
+use redspan_tests::{Behaviour, Hangs, Kept, Lines, Receiver};
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -98,6 +98,63 @@ fn a_process_that_ends_before_its_spans_have_left_says_so() {
         work();
         telemetry.shutdown(Duration::from_millis(200));
         let text = lines.text();
+        let said = text.lines().find(|line| line.contains("the process ends before these spans"));
+        assert!(said.is_some_and(|line| line.contains("\"spans\":2")), "{text}");
+        drop(let_go);
+    });
+}
+
+#[test]
+fn of_several_exporters_one_that_fails_is_told_although_the_first_takes_all() {
+    let test = "of_several_exporters_one_that_fails_is_told_although_the_first_takes_all";
+    alone(test, &[], || {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (kept, lines) = (Kept::default(), Lines::default());
+        let telemetry = redspan::builder()
+            .spans_to(kept.clone())
+            .spans_to(OtlpSink::new(OtlpSettings::http(&format!("http://{free}"))).unwrap())
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .unwrap();
+        work();
+        telemetry.shutdown(Duration::from_secs(1));
+        assert_eq!(kept.0.lock().unwrap().len(), 1);
+        let text = lines.text();
+        let said = text.lines().find(|line| line.contains("spans could not be exported"));
+        assert!(said.is_some_and(|line| line.contains("refused")), "{text}");
+        let exporter =
+            format!("\"exporter\":\"OTLP over HTTP/protobuf to http://{free}/v1/traces\"");
+        assert!(said.is_some_and(|line| line.contains(&exporter)), "{text}");
+        assert!(!text.contains("the process ends before"), "{text}");
+    });
+}
+
+#[test]
+fn of_several_exporters_one_that_hangs_is_told_and_what_it_loses_at_the_end() {
+    let test = "of_several_exporters_one_that_hangs_is_told_and_what_it_loses_at_the_end";
+    alone(test, &[], || {
+        let (let_go, hanging) = Hangs::until_dropped();
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .spans_to(Kept::default())
+            .spans_to(hanging)
+            .batching(redspan::export::Batching::default().delay(Duration::from_millis(1)))
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .warning_of_a_hang(AFTER, LONG)
+            .install()
+            .unwrap();
+        let start = Instant::now();
+        work();
+        let hangs = "one of the exporters has taken no span for a while";
+        while !lines.text().contains(hangs) {
+            assert!(start.elapsed() < LONG, "{}", lines.text());
+            thread::sleep(Duration::from_millis(5));
+        }
+        work();
+        telemetry.shutdown(Duration::from_millis(200));
+        let text = lines.text();
+        assert_eq!(text.matches(hangs).count(), 1, "{text}");
+        assert!(warnings(&lines).is_empty(), "the first takes them: {text}");
         let said = text.lines().find(|line| line.contains("the process ends before these spans"));
         assert!(said.is_some_and(|line| line.contains("\"spans\":2")), "{text}");
         drop(let_go);
