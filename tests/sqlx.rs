@@ -239,12 +239,16 @@ async fn a_transaction_and_its_savepoints_are_spans() {
         assert_eq!(savepoint.depth(), 2);
         sqlx::query(insert).bind(2).execute(&mut *savepoint).await.unwrap();
         savepoint.rollback().await.unwrap();
+        transaction.begin().await.unwrap().commit().await.unwrap();
         transaction.commit().await.unwrap();
 
         let dropped = pool.begin().await.unwrap();
         drop(dropped);
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM orders");
-        count.fetch_one(&pool).await.unwrap()
+        let count = count.fetch_one(&pool).await.unwrap();
+        let serializable = pool.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE").await.unwrap();
+        serializable.commit().await.unwrap();
+        count
     })
     .await;
     assert_eq!(count, 1);
@@ -252,14 +256,21 @@ async fn a_transaction_and_its_savepoints_are_spans() {
     let expected = [
         "BEGIN",
         "INSERT orders",
-        "BEGIN",
+        "SAVEPOINT",
         "INSERT orders",
-        "ROLLBACK",
+        "ROLLBACK TO SAVEPOINT",
+        "SAVEPOINT",
+        "RELEASE SAVEPOINT",
         "COMMIT",
         "BEGIN",
         "SELECT orders",
+        "BEGIN",
+        "COMMIT",
     ];
     assert_eq!(names, expected);
+    let begun = &seen.spans_named("BEGIN")[2];
+    let said = text(begun, "db.query.text");
+    assert_eq!(said.as_deref(), Some("BEGIN ISOLATION LEVEL SERIALIZABLE"));
     assert_eq!(
         seen.gauge("db_client_connection_count", &[("db_client_connection_state", "used")]),
         Some(0.0)

@@ -34,7 +34,8 @@ pub(super) struct Described {
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
     statements: Statements,
-    steps: [Statement; 3],
+    /// As [`STEPS`].
+    steps: [[Statement; 2]; 3],
     ask: Ask,
     /// Shared by all who describe this pool under this name.
     pooled: Arc<OnceLock<Arc<Pooled>>>,
@@ -49,13 +50,20 @@ pub(super) enum Codes {
     Number,
 }
 
-/// A step of a transaction.
+/// A step of a transaction, or of a savepoint within one.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Begin,
     Commit,
     Rollback,
 }
+
+/// What is sent for each of them, but for a savepoint's name, which is sqlx's own.
+const STEPS: [[&str; 2]; 3] = [
+    ["BEGIN", "SAVEPOINT"],
+    ["COMMIT", "RELEASE SAVEPOINT"],
+    ["ROLLBACK", "ROLLBACK TO SAVEPOINT"],
+];
 
 impl Described {
     pub(super) fn of<DB: Database>(pool: &Pool<DB>) -> Self {
@@ -87,7 +95,7 @@ impl Described {
             slow: None,
             shows_text: true,
             statements: Statements::new(),
-            steps: [step("BEGIN"), step("COMMIT"), step("ROLLBACK")],
+            steps: STEPS.map(|words| words.map(step)),
             ask: ask(pool.clone()),
             pooled: Arc::default(),
         }
@@ -114,8 +122,9 @@ impl Described {
         self.of_waits = OnceLock::new();
     }
 
-    pub(super) fn step(&self, step: Step) -> Found<'_> {
-        Found::Remembered(&self.steps[step as usize])
+    /// `depth` transactions and savepoints are open around it.
+    pub(super) fn step(&self, step: Step, depth: usize) -> Found<'_> {
+        Found::Remembered(&self.steps[step as usize][usize::from(depth > 0)])
     }
 
     /// What was learnt of a query when it was first seen.

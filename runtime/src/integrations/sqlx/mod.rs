@@ -27,8 +27,8 @@
 //! (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
 //! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
 //! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
-//! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK` are
-//! spans of their own, and so is each wait for a connection (`acquire shop`).
+//! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
+//! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is each wait for a connection (`acquire shop`).
 //!
 //! An operation ends as
 //!
@@ -37,7 +37,7 @@
 //!   and MariaDB the server's error number;
 //!   otherwise `error.type` is `io`, `tls`, `protocol`, `pool_timed_out`, `pool_closed`, `worker_crashed`,
 //!   `decode`, `encode`, …;
-//! * `cancelled`, when its future is dropped, or its stream before the last row.
+//! * `cancelled`, when its future is dropped, or its stream before that has said that there are no more rows.
 //!
 //! # Metrics
 //!

@@ -44,7 +44,7 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// Says which database answers, in the words of [`db.system.name`], where one driver speaks to several:
-    /// `mariadb`, `cockroachdb`, `amazon.redshift`.
+    /// `mariadb`, `cockroachdb`, `aws.redshift`.
     ///
     /// [`db.system.name`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/
     pub fn system(self, name: &'static str) -> Self {
@@ -117,8 +117,12 @@ impl<DB: Database> Pool<DB> {
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
         let described = &self.described;
         let Lent { held, loan } = acquire(&self.inner, described.clone()).await?;
+        let said = match &statement {
+            Some(statement) => described.statement(statement.as_str()),
+            None => described.step(Step::Begin, 0),
+        };
         let begins = transaction::Transaction::begin(held, statement);
-        let begun = once(described, described.step(Step::Begin), begins, None).await?;
+        let begun = once(described, said, begins, None).await?;
         Ok(Transaction(Connection::new(begun, loan)))
     }
 }
