@@ -264,11 +264,18 @@ async fn the_span_is_current_only_inside() {
 
 #[tokio::test]
 async fn a_status_of_5xx_is_an_error_and_4xx_is_none() {
-    let (_, seen) = serve(get("/"), |_| ready(answer(503))).await;
-    let span = only(&seen);
-    assert!(matches!(span.status(), Status::Error { .. }));
-    assert_eq!(text(&span, "error.type").as_deref(), Some("503"));
-    assert_eq!(span.attribute("http.response.status_code"), Some(503.into()));
+    // Beyond 599 nobody knows what a code means: that is no success.
+    for status in [503_u16, 799] {
+        let (_, seen) = serve(get("/"), |_| ready(answer(status))).await;
+        let span = only(&seen);
+        let code = status.to_string();
+        assert!(matches!(span.status(), Status::Error { .. }));
+        assert_eq!(text(&span, "error.type").as_deref(), Some(&*code));
+        assert_eq!(span.attribute("http.response.status_code"), Some(i64::from(status).into()));
+        let counted =
+            seen.histogram("http_server_request_duration_seconds", &[("error_type", &code)]);
+        assert_eq!(counted.unwrap().count, 1);
+    }
 
     let (_, seen) = serve(get("/"), |_| ready(answer(404))).await;
     let span = only(&seen);

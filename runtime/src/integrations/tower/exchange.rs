@@ -235,7 +235,8 @@ impl Numbers {
     pub(super) fn completed(&self) -> Ending {
         let status = self.measured.as_ref().and_then(|measured| measured.labels.status);
         match status.and_then(|status| StatusCode::from_u16(status).ok()) {
-            Some(status) if status.is_server_error() => {
+            // From 600 on nobody knows what a code means: that is no success.
+            Some(status) if status.as_u16() >= 500 => {
                 (Outcome::Error, Some(conventions::failed(status)))
             }
             _ => (Outcome::Ok, None),
