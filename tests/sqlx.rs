@@ -452,3 +452,42 @@ async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
     let use_time = told.iter().find(|(key, ..)| is_use_time(key.key())).unwrap();
     assert!(matches!(&use_time.3, DebugValue::Histogram(values) if values.len() == 1));
 }
+
+#[tokio::test]
+async fn waits_that_are_short_enough_are_measured_and_no_spans() {
+    const LEAST: Duration = Duration::from_millis(200);
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(LEAST / 2);
+    let quick = pool.connect("sqlite::memory:").await.unwrap();
+    let quick = redspan::sqlx::traced(quick).named("quick").waits_from(LEAST);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let patient = pool.connect("sqlite::memory:").await.unwrap();
+    let patient = redspan::sqlx::traced(patient).named("patient").waits_from(LEAST);
+    let ((), seen) = testing::scope_async(async {
+        let held = quick.acquire().await.unwrap();
+        quick.acquire().await.unwrap_err();
+        drop(held);
+
+        let held = patient.acquire().await.unwrap();
+        let waits = tokio::time::timeout(LEAST * 2, patient.acquire()).await;
+        assert!(waits.is_err(), "it was given up");
+        let (waited, ()) = tokio::join!(patient.acquire(), async {
+            tokio::time::sleep(LEAST * 2).await;
+            drop(held);
+        });
+        waited.unwrap();
+    })
+    .await;
+    let ended = |name: &str| -> Vec<_> {
+        seen.spans_named(name).iter().map(|span| text(span, "error.type")).collect()
+    };
+    assert_eq!(ended("acquire quick"), [Some("pool_timed_out".to_owned())]);
+    assert_eq!(ended("acquire patient").len(), 2, "one given up, one long");
+    let outcome = |span: &SeenSpan| text(span, "redspan.outcome");
+    let patient: Vec<_> = seen.spans_named("acquire patient").iter().map(outcome).collect();
+    assert_eq!(patient, [Some("cancelled".to_owned()), None]);
+    let waits = |pool| {
+        let labels = [("db_client_connection_pool_name", pool)];
+        seen.histogram("db_client_connection_wait_time_seconds", &labels).unwrap().count
+    };
+    assert_eq!((waits("quick"), waits("patient")), (2, 2));
+}

@@ -29,6 +29,8 @@ pub(super) struct Described {
     pool_name: String,
     /// How a wait for a connection is called.
     waits: String,
+    /// Shorter ones are no spans.
+    pub(super) least_wait: Duration,
     /// Its name in spans, and what each has from the beginning.
     of_waits: OnceLock<(Cow<'static, str>, Arc<Common>)>,
     pub(super) slow: Option<Duration>,
@@ -91,6 +93,7 @@ impl Described {
             codes,
             pool_name,
             waits,
+            least_wait: Duration::ZERO,
             of_waits: OnceLock::new(),
             slow: None,
             shows_text: true,
@@ -108,6 +111,7 @@ impl Described {
             system: self.system,
             pool_name: self.pool_name.clone(),
             waits: self.waits.clone(),
+            least_wait: self.least_wait,
             slow: self.slow,
             shows_text: self.shows_text,
             pooled: self.pooled.clone(),

@@ -28,7 +28,8 @@
 //! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
 //! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
 //! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
-//! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is each wait for a connection (`acquire shop`).
+//! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is
+//! each wait for a connection (`acquire shop`), or each that is long enough ([`Pool::waits_from`]).
 //!
 //! An operation ends as
 //!

@@ -95,7 +95,7 @@ impl Exchange {
         request: &mut Request<B>,
         called: Called,
     ) -> InFlight {
-        let here = current::with(Context::clone).unwrap_or_default();
+        let here = current::here();
         let id = options.identify(request.headers_mut());
         // In the context that the service runs in: all of its lines have it.
         let known = |context: Context| match id.as_ref().and_then(|id| id.to_str().ok()) {
