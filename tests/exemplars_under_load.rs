@@ -51,9 +51,14 @@ fn here() -> SpanId {
 
 /// The spans that the exemplars of a family name.
 fn exemplars(family: &str) -> BTreeSet<String> {
+    exemplars_with(family, "")
+}
+
+/// As [`exemplars`], of series with this label.
+fn exemplars_with(family: &str, label: &str) -> BTreeSet<String> {
     assert!(TELEMETRY.flush(Duration::from_secs(10)));
     let page = redspan::recorder().render_openmetrics();
-    let shown = page.lines().filter(|line| line.starts_with(family));
+    let shown = page.lines().filter(|line| line.starts_with(family) && line.contains(label));
     let ids = shown.filter_map(|line| line.split("span_id=\"").nth(1)?.split('"').next());
     ids.map(str::to_owned).collect()
 }
@@ -147,6 +152,44 @@ fn a_span_that_takes_nothing_hides_none_that_does() {
 }
 
 #[test]
+fn each_collection_finds_an_exemplar_of_each_kind_of_call() {
+    #[derive(redspan::ErrorType, Debug)]
+    enum Fails {
+        #[error_type(client)]
+        Early,
+        #[error_type(server)]
+        Late,
+    }
+    #[instrumented]
+    fn called(slow: bool, fails: Option<Fails>, span: &mut String) -> Result<(), Fails> {
+        *span = here().to_string();
+        if slow {
+            sleep(Duration::from_millis(30));
+        }
+        fails.map_or(Ok(()), Err)
+    }
+    const CALLED: &str = "function=\"called\"";
+    let call = |slow, fails| {
+        let mut span = String::new();
+        let _ = called(slow, fails, &mut span);
+        span
+    };
+    alone(|| {
+        for _ in 0..5 {
+            sleep(NEXT);
+            let mut quick: BTreeSet<_> = (0..200).map(|_| call(false, None)).collect();
+            let slow = call(true, None);
+            let [early, late] = [Fails::Early, Fails::Late].map(|it| call(false, Some(it)));
+            let shown = exemplars_with("function_calls_duration_seconds_bucket", CALLED);
+            quick.extend([early.clone(), late.clone()]);
+            assert!(shown.contains(&slow) && !shown.is_disjoint(&quick), "{shown:?}");
+            let shown = exemplars_with("function_calls_total", CALLED);
+            assert_eq!(shown, BTreeSet::from([slow, early, late]));
+        }
+    });
+}
+
+#[test]
 fn after_a_span_that_was_lost_the_next_moment_brings_another() {
     alone(|| {
         for _ in 0..10 {
@@ -157,8 +200,9 @@ fn after_a_span_that_was_lost_the_next_moment_brings_another() {
             LOSES.store(false, Relaxed);
             assert!(!shown.contains(&lost));
             sleep(NEXT);
-            let span = measures("recovers").to_string();
-            assert_eq!(exemplars("recovers_bucket"), BTreeSet::from([span]));
+            let span = BTreeSet::from([measures("recovers").to_string()]);
+            assert_eq!(exemplars("recovers_bucket"), span);
+            assert_eq!(exemplars_with("function_calls_total", "function=\"measures\""), span);
         }
     });
 }
