@@ -1,9 +1,9 @@
 //! An exporter that hangs reports no failure: that nothing leaves is said all the same, and not often.
 
-use redspan::export::{OtlpSettings, OtlpSink};
+use redspan::export::{OtlpSettings, OtlpSink, Signal};
 use redspan::instrumented;
 use redspan_tests::process::alone;
-use redspan_tests::{Behaviour, Hangs, Lines, Receiver};
+use redspan_tests::{Behaviour, Hangs, Kept, Lines, Receiver};
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -101,5 +101,102 @@ fn a_process_that_ends_before_its_spans_have_left_says_so() {
         let said = text.lines().find(|line| line.contains("the process ends before these spans"));
         assert!(said.is_some_and(|line| line.contains("\"spans\":2")), "{text}");
         drop(let_go);
+    });
+}
+
+#[test]
+fn of_several_exporters_one_that_fails_is_told_although_the_first_takes_all() {
+    let test = "of_several_exporters_one_that_fails_is_told_although_the_first_takes_all";
+    alone(test, &[], || {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (kept, lines) = (Kept::default(), Lines::default());
+        let telemetry = redspan::builder()
+            .spans_to(kept.clone())
+            .spans_to(OtlpSink::new(OtlpSettings::http(&format!("http://{free}"))).unwrap())
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .unwrap();
+        work();
+        telemetry.shutdown(Duration::from_secs(1));
+        assert_eq!(kept.0.lock().unwrap().len(), 1);
+        let text = lines.text();
+        let said = text.lines().find(|line| line.contains("spans could not be exported"));
+        assert!(said.is_some_and(|line| line.contains("refused")), "{text}");
+        let exporter =
+            format!("\"exporter\":\"OTLP over HTTP/protobuf to http://{free}/v1/traces\"");
+        assert!(said.is_some_and(|line| line.contains(&exporter)), "{text}");
+        assert!(!text.contains("the process ends before"), "{text}");
+    });
+}
+
+#[test]
+fn of_several_exporters_one_that_hangs_is_told_and_what_it_loses_at_the_end() {
+    let test = "of_several_exporters_one_that_hangs_is_told_and_what_it_loses_at_the_end";
+    alone(test, &[], || {
+        let (let_go, hanging) = Hangs::until_dropped();
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .spans_to(Kept::default())
+            .spans_to(hanging)
+            .batching(redspan::export::Batching::default().delay(Duration::from_millis(1)))
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .warning_of_a_hang(AFTER, LONG)
+            .install()
+            .unwrap();
+        let start = Instant::now();
+        work();
+        let hangs = "one of the exporters has taken no span for a while";
+        while !lines.text().contains(hangs) {
+            assert!(start.elapsed() < LONG, "{}", lines.text());
+            thread::sleep(Duration::from_millis(5));
+        }
+        work();
+        telemetry.shutdown(Duration::from_millis(200));
+        let text = lines.text();
+        assert_eq!(text.matches(hangs).count(), 1, "{text}");
+        assert!(warnings(&lines).is_empty(), "the first takes them: {text}");
+        let said = text.lines().find(|line| line.contains("the process ends before these spans"));
+        assert!(said.is_some_and(|line| line.contains("\"spans\":2")), "{text}");
+        drop(let_go);
+    });
+}
+
+#[test]
+fn a_process_that_ends_before_its_log_records_have_left_says_so_where_lines_are() {
+    let test = "a_process_that_ends_before_its_log_records_have_left_says_so_where_lines_are";
+    alone(test, &[], || {
+        let receiver = Receiver::start();
+        receiver.behave(Behaviour::Hang);
+        let to = OtlpSettings::http_for(Signal::Logs, &receiver.http()).timeout(2 * LONG);
+        let records = redspan::log::otlp(to).unwrap();
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().with_writer(lines.clone()).also(records))
+            .install()
+            .unwrap();
+        tracing::info!("one");
+        tracing::info!("two");
+        assert!(!telemetry.shutdown(Duration::from_millis(200)));
+        let text = lines.text();
+        let said = text.lines().find(|line| line.contains("before these log records were taken"));
+        // The line of the start is the third.
+        assert!(said.is_some_and(|line| line.contains("\"records\":3")), "{text}");
+        assert!(said.is_some_and(|line| line.contains(&receiver.http())), "{text}");
+    });
+}
+
+#[test]
+fn the_first_line_is_redspans_own_and_says_where_everything_goes() {
+    let test = "the_first_line_is_redspans_own_and_says_where_everything_goes";
+    alone(test, &[], || {
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .unwrap();
+        telemetry.shutdown(LONG);
+        let text = lines.text();
+        assert!(text.contains(telemetry.describe()), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
     });
 }

@@ -132,5 +132,6 @@ fn a_shown_header_is_a_list_and_a_text() {
 
 #[test]
 fn a_request_of_a_client_costs_its_header_besides_and_where_it_is_recorded_its_url() {
-    assert_added(ClientLayer::new(), 1 + 1, 6 + 1);
+    // The request has a host: the URL that is shown is put together of it.
+    assert_added(ClientLayer::new(), 1 + 1, 6 + 1 + 1);
 }

@@ -5,20 +5,22 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Redirect;
 use axum::routing::get;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
-use opentelemetry::{Context, Value};
-use redspan::reqwest::SendTraced;
+use opentelemetry::{Context, KeyValue, Value};
+use redspan::reqwest::{Attempt, SendTraced, retries};
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan::tower::{ClientLayer, ServerLayer};
 use reqwest::redirect::Policy;
+use reqwest::retry;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -112,6 +114,33 @@ async fn hyper_on_both_sides_is_one_trace_and_measured_on_both() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_server_in_its_uri_goes_to_its_host_or_nobody_knows_where() {
+    let mut client = ClientLayer::new().layer(Greeter);
+    let ((), seen) = testing::scope_async(async {
+        for host in [Some("shop"), Some("me:secret@[::1]:81"), None] {
+            let mut request = Request::get("/users/17?token=secret");
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            client.call(request.body(()).unwrap()).await.unwrap();
+        }
+    })
+    .await;
+    let spans = seen.spans();
+    let shown = |span: &SeenSpan| {
+        ["server.address", "server.port", "url.full"]
+            .map(|name| span.attribute(name).map(|value| value.to_string()))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(shown(&spans[0]), [some("shop"), some("80"), some("http://shop/users/17")]);
+    assert_eq!(shown(&spans[1]), [some("::1"), some("81"), some("http://[::1]:81/users/17")]);
+    assert_eq!(shown(&spans[2]), [None, None, None]);
+    let labels = [("server_address", "::1"), ("server_port", "81")];
+    assert_eq!(seen.histogram(CLIENT, &labels).unwrap().count, 1);
+    assert_eq!(seen.histogram(CLIENT, &[("server_port", "80")]).unwrap().count, 1);
+}
+
+#[tokio::test]
 async fn a_tower_client_that_finds_nobody_is_an_error() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (result, seen) = testing::scope_async(async {
@@ -195,4 +224,50 @@ async fn each_redirect_is_shown_and_the_policy_still_decides() {
     assert_eq!(shown(followed[0], "http.response.status_code"), 307.into());
     assert!(shown(followed[0], "url.full").as_str().ends_with("/b"));
     assert!(shown(followed[1], "url.full").as_str().ends_with("/c"));
+}
+
+#[tokio::test]
+async fn what_a_client_sends_again_by_itself_is_shown_in_the_one_span() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let busy = async || match ASKED.fetch_add(1, Relaxed) {
+        0 | 1 => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    let app = Router::new().route("/stock/{item}", get(busy));
+    let (status, seen) = testing::scope_async(async {
+        let address = serve(app).await;
+        let policy = retry::for_host("127.0.0.1").max_retries_per_request(3).no_budget();
+        let is_busy = |attempt: &Attempt<'_>| {
+            attempt.method == Method::GET
+                && attempt.uri.path() == "/stock/tea"
+                && attempt.status == Some(StatusCode::SERVICE_UNAVAILABLE)
+        };
+        let client = reqwest::Client::builder().retry(retries(policy, is_busy)).build().unwrap();
+        let request = client.get(format!("http://{address}/stock/tea"));
+        request.send_traced_by(|_| Some("/stock/{item}".into())).await.unwrap().status()
+    })
+    .await;
+    assert_eq!((status, ASKED.load(Relaxed)), (StatusCode::OK, 3));
+    let span = seen.span("GET /stock/{item}");
+    assert_eq!(span.attribute("http.response.status_code"), Some(200.into()));
+    let retries = span.events().iter().filter(|event| event.name == "http.retry");
+    let statuses: Vec<_> = retries.flat_map(|event| event.attributes.clone()).collect();
+    assert_eq!(statuses, vec![KeyValue::new("http.response.status_code", 503); 2]);
+}
+
+#[tokio::test]
+async fn an_attempt_without_an_answer_is_shown_with_its_error() {
+    let refused = async {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let policy = retry::for_host("127.0.0.1").max_retries_per_request(1).no_budget();
+        let again = |attempt: &Attempt<'_>| attempt.error.is_some() && attempt.status.is_none();
+        let client = reqwest::Client::builder().retry(retries(policy, again)).build().unwrap();
+        client.get(format!("http://{address}/")).send_traced().await.unwrap_err();
+    };
+    let ((), seen) = testing::scope_async(refused).await;
+    let span = seen.span("GET");
+    let retries: Vec<_> = span.events().iter().filter(|it| it.name == "http.retry").collect();
+    assert_eq!(retries.len(), 1);
+    assert_eq!(retries[0].attributes, [KeyValue::new("error.type", "connect")]);
+    assert_eq!(text(&span, "error.type").as_deref(), Some("connect"));
 }

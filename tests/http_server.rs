@@ -371,6 +371,30 @@ async fn a_request_id_is_taken_or_made_and_comes_back() {
 }
 
 #[tokio::test]
+async fn each_request_has_one_id_and_what_is_left_out_has_one_too() {
+    let echo = async |headers: HeaderMap| {
+        let ids: Vec<_> = headers.get_all("x-request-id").iter().collect();
+        format!("{ids:?}")
+    };
+    let app = Router::new().route("/", get(echo)).route("/health", get(echo));
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve_with(app, redspan::axum::layer().request_id()).await;
+        let client = reqwest::Client::new();
+        let twice = client.get(format!("http://{shop}/")).header("x-request-id", "order-17");
+        let twice = twice.header("x-request-id", "not plain").send().await.unwrap();
+        assert_eq!(twice.headers()["x-request-id"], "order-17");
+        assert_eq!(twice.text().await.unwrap(), "[\"order-17\"]");
+
+        let probe = client.get(format!("http://{shop}/health")).send().await.unwrap();
+        let id = probe.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!(probe.text().await.unwrap(), format!("[{id:?}]"));
+    })
+    .await;
+    let spans = wait_for(&seen, 1).await;
+    assert_eq!(list(&spans[0], "http.request.header.x-request-id"), ["order-17"]);
+}
+
+#[tokio::test]
 async fn only_headers_that_were_named_are_shown() {
     let app = Router::new().route("/", get(async || [("x-cache", "hit"), ("x-other", "no")]));
     let layer = redspan::axum::layer()

@@ -95,6 +95,7 @@ async fn statuses_from_400_on_are_errors() {
     for (answer, code) in [
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "404"),
         ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "503"),
+        ("HTTP/1.1 799 Whatever\r\ncontent-length: 0\r\n\r\n", "799"),
     ] {
         let (address, _received) = peer(vec![answer]).await;
         let (response, seen) = testing::scope_async(async {

@@ -239,12 +239,16 @@ async fn a_transaction_and_its_savepoints_are_spans() {
         assert_eq!(savepoint.depth(), 2);
         sqlx::query(insert).bind(2).execute(&mut *savepoint).await.unwrap();
         savepoint.rollback().await.unwrap();
+        transaction.begin().await.unwrap().commit().await.unwrap();
         transaction.commit().await.unwrap();
 
         let dropped = pool.begin().await.unwrap();
         drop(dropped);
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM orders");
-        count.fetch_one(&pool).await.unwrap()
+        let count = count.fetch_one(&pool).await.unwrap();
+        let serializable = pool.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE").await.unwrap();
+        serializable.commit().await.unwrap();
+        count
     })
     .await;
     assert_eq!(count, 1);
@@ -252,14 +256,21 @@ async fn a_transaction_and_its_savepoints_are_spans() {
     let expected = [
         "BEGIN",
         "INSERT orders",
-        "BEGIN",
+        "SAVEPOINT",
         "INSERT orders",
-        "ROLLBACK",
+        "ROLLBACK TO SAVEPOINT",
+        "SAVEPOINT",
+        "RELEASE SAVEPOINT",
         "COMMIT",
         "BEGIN",
         "SELECT orders",
+        "BEGIN",
+        "COMMIT",
     ];
     assert_eq!(names, expected);
+    let begun = &seen.spans_named("BEGIN")[2];
+    let said = text(begun, "db.query.text");
+    assert_eq!(said.as_deref(), Some("BEGIN ISOLATION LEVEL SERIALIZABLE"));
     assert_eq!(
         seen.gauge("db_client_connection_count", &[("db_client_connection_state", "used")]),
         Some(0.0)
@@ -406,6 +417,30 @@ async fn sqlite_goes_through_the_same_wrapper() {
 }
 
 #[tokio::test]
+async fn what_sqlite_takes_for_a_string_is_not_shown_and_broken_queries_are_errors() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        sqlx::query("CREATE TABLE \"t\" (a TEXT)").execute(&pool).await.unwrap();
+        let query = "SELECT a FROM \"t\" WHERE a = \"a secret\" OR [a] = 'another secret'";
+        sqlx::query(query).fetch_all(&pool).await.unwrap();
+        for broken in ["SELECT a FROM \"é", "SELECT a FROM `t WHERE a = 'a secret'"] {
+            sqlx::query(broken).execute(&pool).await.unwrap_err();
+        }
+    })
+    .await;
+    let spans = queries(&seen);
+    let texts: Vec<_> = spans.iter().map(|span| text(span, "db.query.text").unwrap()).collect();
+    let expected = [
+        "CREATE TABLE \"t\" (a TEXT)",
+        "SELECT a FROM \"t\" WHERE a = ? OR [a] = ?",
+        "SELECT a FROM ?",
+        "SELECT a FROM ?",
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[tokio::test]
 async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
     let options = SqlitePoolOptions::new().max_connections(1);
     let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
@@ -416,4 +451,43 @@ async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
     let is_use_time = |key: &metrics::Key| key.name() == "db.client.connection.use_time";
     let use_time = told.iter().find(|(key, ..)| is_use_time(key.key())).unwrap();
     assert!(matches!(&use_time.3, DebugValue::Histogram(values) if values.len() == 1));
+}
+
+#[tokio::test]
+async fn waits_that_are_short_enough_are_measured_and_no_spans() {
+    const LEAST: Duration = Duration::from_millis(200);
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(LEAST / 2);
+    let quick = pool.connect("sqlite::memory:").await.unwrap();
+    let quick = redspan::sqlx::traced(quick).named("quick").waits_from(LEAST);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let patient = pool.connect("sqlite::memory:").await.unwrap();
+    let patient = redspan::sqlx::traced(patient).named("patient").waits_from(LEAST);
+    let ((), seen) = testing::scope_async(async {
+        let held = quick.acquire().await.unwrap();
+        quick.acquire().await.unwrap_err();
+        drop(held);
+
+        let held = patient.acquire().await.unwrap();
+        let waits = tokio::time::timeout(LEAST * 2, patient.acquire()).await;
+        assert!(waits.is_err(), "it was given up");
+        let (waited, ()) = tokio::join!(patient.acquire(), async {
+            tokio::time::sleep(LEAST * 2).await;
+            drop(held);
+        });
+        waited.unwrap();
+    })
+    .await;
+    let ended = |name: &str| -> Vec<_> {
+        seen.spans_named(name).iter().map(|span| text(span, "error.type")).collect()
+    };
+    assert_eq!(ended("acquire quick"), [Some("pool_timed_out".to_owned())]);
+    assert_eq!(ended("acquire patient").len(), 2, "one given up, one long");
+    let outcome = |span: &SeenSpan| text(span, "redspan.outcome");
+    let patient: Vec<_> = seen.spans_named("acquire patient").iter().map(outcome).collect();
+    assert_eq!(patient, [Some("cancelled".to_owned()), None]);
+    let waits = |pool| {
+        let labels = [("db_client_connection_pool_name", pool)];
+        seen.histogram("db_client_connection_wait_time_seconds", &labels).unwrap().count
+    };
+    assert_eq!((waits("quick"), waits("patient")), (2, 2));
 }

@@ -159,3 +159,30 @@ fn series_that_have_the_labels_asked_for_are_added_up() {
     assert_eq!((basket.count, basket.sum), (2, 8.0));
     assert_eq!(seen.counter("function_calls", &[("function", "works")]), Some(1));
 }
+
+#[test]
+fn an_assertion_that_fails_names_the_line_of_the_test() {
+    use std::panic::{self, AssertUnwindSafe, Location};
+    use std::sync::mpsc;
+    let ((), seen) = testing::scope(|| works(1));
+    let span = seen.spans().remove(0);
+    let (tell, told) = mpsc::channel();
+    let (me, before) = (std::thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(move |panic| {
+        // Other tests may fail meanwhile.
+        match std::thread::current().id() == me {
+            true => drop(tell.send(panic.location().map(Location::file).unwrap_or("").to_owned())),
+            false => before(panic),
+        }
+    }));
+    for fails in [
+        &(|| drop(seen.span("none"))) as &dyn Fn(),
+        &|| _ = seen.calls("none"),
+        &|| drop(seen.log("none")),
+        &|| drop(span.event("none").name.clone()),
+    ] {
+        assert!(panic::catch_unwind(AssertUnwindSafe(fails)).is_err());
+        assert_eq!(told.try_recv().as_deref(), Ok(file!()));
+    }
+    drop(panic::take_hook());
+}

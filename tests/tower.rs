@@ -144,6 +144,17 @@ async fn http_2_says_host_and_scheme_in_the_uri() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_its_server_twice_is_for_the_one_in_its_uri() {
+    for host in ["other:1", "not a host"] {
+        let mut request = get("http://me:secret@shop:81/");
+        request.headers_mut().insert("host", HeaderValue::from_static(host));
+        let span = span_of(request).await;
+        assert_eq!(text(&span, "server.address").as_deref(), Some("shop"));
+        assert_eq!(span.attribute("server.port"), Some(81.into()));
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_is_none_is_left_out() {
     let mut request = get("/");
     request.headers_mut().insert("host", HeaderValue::from_bytes(b"not a \xff host").unwrap());
@@ -253,11 +264,18 @@ async fn the_span_is_current_only_inside() {
 
 #[tokio::test]
 async fn a_status_of_5xx_is_an_error_and_4xx_is_none() {
-    let (_, seen) = serve(get("/"), |_| ready(answer(503))).await;
-    let span = only(&seen);
-    assert!(matches!(span.status(), Status::Error { .. }));
-    assert_eq!(text(&span, "error.type").as_deref(), Some("503"));
-    assert_eq!(span.attribute("http.response.status_code"), Some(503.into()));
+    // Beyond 599 nobody knows what a code means: that is no success.
+    for status in [503_u16, 799] {
+        let (_, seen) = serve(get("/"), |_| ready(answer(status))).await;
+        let span = only(&seen);
+        let code = status.to_string();
+        assert!(matches!(span.status(), Status::Error { .. }));
+        assert_eq!(text(&span, "error.type").as_deref(), Some(&*code));
+        assert_eq!(span.attribute("http.response.status_code"), Some(i64::from(status).into()));
+        let counted =
+            seen.histogram("http_server_request_duration_seconds", &[("error_type", &code)]);
+        assert_eq!(counted.unwrap().count, 1);
+    }
 
     let (_, seen) = serve(get("/"), |_| ready(answer(404))).await;
     let span = only(&seen);

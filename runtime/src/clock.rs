@@ -44,9 +44,33 @@ impl Tick {
 
     /// `None` for what lies before the clock's beginning.
     fn checked_sub(self, time: Duration) -> Option<Tick> {
-        let nanos_of_many = u128::from(NANOS_OF_MANY.load(Relaxed));
-        let ticks = time.as_nanos().checked_mul(u128::from(MANY))?.checked_div(nanos_of_many)?;
-        Some(Tick(self.0.checked_sub(u64::try_from(ticks).ok()?)?))
+        Some(Tick(self.0.checked_sub(ticks(time)?)?))
+    }
+}
+
+/// So many does the clock count in this time.
+fn ticks(time: Duration) -> Option<u64> {
+    let nanos_of_many = u128::from(NANOS_OF_MANY.load(Relaxed));
+    let ticks = time.as_nanos().checked_mul(u128::from(MANY))?.checked_div(nanos_of_many)?;
+    u64::try_from(ticks).ok()
+}
+
+/// When something happened last, for many threads. All of them look, and few have to write.
+#[derive(Debug, Default)]
+pub(crate) struct Last(AtomicU64);
+
+impl Last {
+    pub(crate) fn set(&self, Tick(at): Tick) {
+        self.0.store(at, Relaxed);
+    }
+
+    /// Whether that was less than a millisecond before `now`. Not if it came later, as it may seem where the
+    /// processors' clocks differ.
+    #[inline]
+    pub(crate) fn is_just_before(&self, Tick(now): Tick) -> bool {
+        static MILLISECOND: LazyLock<u64> =
+            LazyLock::new(|| ticks(Duration::from_millis(1)).unwrap_or(0));
+        now.wrapping_sub(self.0.load(Relaxed)) < *MILLISECOND
     }
 }
 
@@ -171,6 +195,20 @@ mod tests {
             SEEN.store(seen, Relaxed);
             assert!(!is_ahead(now.into()) && is_ahead((now + hour).into()));
         }
+    }
+
+    #[test]
+    fn what_happened_last_was_just_before_for_a_millisecond() {
+        let (last, at) = (Last::default(), now());
+        let after = |micros| Tick(at.0 + ticks(Duration::from_micros(micros)).unwrap());
+        assert!(!last.is_just_before(at), "it has not happened yet");
+        last.set(at);
+        assert!(last.is_just_before(at) && last.is_just_before(after(990)));
+        for micros in [1_001, 2_000, 60_000_000] {
+            assert!(!last.is_just_before(after(micros)), "{micros}");
+        }
+        last.set(after(1));
+        assert!(!last.is_just_before(at), "of another processor, whose clock is ahead");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 /// A measured value and the span in which it was measured.
 ///
-/// It is published only after its span was handed to an exporter, so the trace it names exists.
+/// It is published only after its span was handed to an exporter, so the trace it names exists. A counter has one a
+/// millisecond at most, and so has a bucket: of spans that have one for it within a millisecond not all are followed
+/// up, and if the one that is gets lost, another has one in the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exemplar {
     /// The trace the value was measured in.

@@ -11,7 +11,7 @@ pub(crate) mod errors;
 pub(crate) mod labelled;
 pub(crate) mod sets;
 
-use crate::clock::Wall;
+use crate::clock::{Last, Tick, Wall};
 use crate::exemplar::{Exemplar, Slot};
 use crate::outcome::Outcome;
 use crate::sharded::{self, Lanes, Together};
@@ -174,6 +174,13 @@ struct Slots {
     buckets: [Slot; BUCKETS],
 }
 
+/// When the calls ended of which spans on their way may become exemplars, by slot: the last ones.
+#[derive(Default)]
+struct Shown {
+    outcomes: [Last; OUTCOMES],
+    buckets: [Last; BUCKETS],
+}
+
 /// Counts that many threads write.
 struct Shards {
     shards: Lanes<Shard>,
@@ -244,11 +251,17 @@ pub(crate) struct Cells {
     elsewhere: OnceLock<Box<Elsewhere>>,
     // Written by the pipeline, read by a scrape: never on a call's path.
     exemplars: Mutex<Option<Box<Slots>>>,
+    shown: OnceLock<Box<Shown>>,
 }
 
 impl Cells {
     pub(crate) const fn new() -> Self {
-        Cells { shards: Shards::new(), elsewhere: OnceLock::new(), exemplars: Mutex::new(None) }
+        Cells {
+            shards: Shards::new(),
+            elsewhere: OnceLock::new(),
+            exemplars: Mutex::new(None),
+            shown: OnceLock::new(),
+        }
     }
 
     pub(crate) fn start(&self) {
@@ -272,6 +285,19 @@ impl Cells {
     /// As [`publish`](Self::publish), for an error of this type.
     pub(crate) fn publish_error(&self, error_type: &str, exemplar: Exemplar) {
         self.shards.errors.publish(error_type, exemplar);
+    }
+
+    /// Whether an exemplar is wanted of a call that ended then: none is on its way of one with this outcome, or none
+    /// of one in its bucket, that ended just before. If so, it is on its way now.
+    #[inline]
+    pub(crate) fn wants(&self, bounds: &Bounds, outcome: Outcome, nanos: u64, ended: Tick) -> bool {
+        let shown = self.shown.get_or_init(Box::default);
+        let both = [&shown.outcomes[outcome as usize], &shown.buckets[bounds.bucket(nanos)]];
+        let wants = !both.iter().all(|last| last.is_just_before(ended));
+        if wants {
+            both.iter().for_each(|last| last.set(ended));
+        }
+        wants
     }
 
     /// Publishes the exemplar of a call whose span was handed over: it took so many nanoseconds, and ended then.
@@ -498,6 +524,21 @@ mod tests {
         assert_eq!(bounds.seconds().last(), Some(&60.0));
         assert_eq!(bounds.bucket(u64::MAX), BUCKETS - 1);
         assert_eq!(Bounds::with(1_000).seconds()[..2], [1e-6, 5e-5]);
+    }
+
+    #[test]
+    fn an_exemplar_is_wanted_once_a_millisecond_by_outcome_and_by_bucket() {
+        static CELLS: Cells = Cells::new();
+        let wants = |outcome, nanos, at| CELLS.wants(&DEFAULT, outcome, nanos, at);
+        let at = crate::clock::now();
+        assert!(wants(Outcome::Ok, 1_000, at) && !wants(Outcome::Ok, 2_000, at));
+        assert!(wants(Outcome::Ok, 3_000_000, at), "nothing was shown of this bucket");
+        assert!(wants(Outcome::Panic, 1_000, at), "nor of this outcome");
+        assert!(!wants(Outcome::Panic, 3_000_000, at), "of both, by two others");
+        std::thread::sleep(Duration::from_millis(2));
+        let later = crate::clock::now();
+        assert!(wants(Outcome::Ok, 1_000, later) && !wants(Outcome::Ok, 1_000, later));
+        assert!(wants(Outcome::Ok, 1_000, at), "of another thread, which is looked at later");
     }
 
     #[test]

@@ -113,7 +113,7 @@ pub(super) fn context_of(id: &Id) -> Option<Context> {
 
 /// The current context without its span: what else is in it stays.
 pub(super) fn root() -> Context {
-    let here = current::with(Context::clone).unwrap_or_default();
+    let here = current::here();
     here.with_remote_span_context(SpanContext::NONE)
 }
 

@@ -31,7 +31,7 @@ use std::fmt;
 /// # }
 /// ```
 pub fn current_span() -> CurrentSpan {
-    CurrentSpan { context: current::with(Context::clone).unwrap_or_default() }
+    CurrentSpan { context: current::here() }
 }
 
 /// A handle to a span; see [`current_span`]. It may be kept and moved: it stays with its span, and

@@ -137,7 +137,7 @@ impl NewSpan {
             Parent::Current => None,
             Parent::Given(parent) => Some(parent),
             Parent::None => {
-                let here = current::with(Context::clone).unwrap_or_default();
+                let here = current::here();
                 let above = here.span().span_context().clone();
                 if above.is_valid() {
                     self.links.push(Link::with_context(above));

@@ -104,23 +104,23 @@ impl OwnedSpan {
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Self {
-        let here = current::with(Context::clone).unwrap_or_default();
+        let here = current::here();
         let attributes = || Attributes::Own(attributes());
         OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
     }
 
-    /// As [`OwnedSpan::below_current`], with attributes that it has in common with others.
+    /// As [`OwnedSpan::below_current`], below `parent`, with attributes that it has in common with others.
     #[cfg(feature = "sqlx")]
     pub(crate) fn one_of_many(
+        parent: Context,
         began: Tick,
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
         common: impl FnOnce() -> Arc<Common>,
     ) -> Self {
-        let here = current::with(Context::clone).unwrap_or_default();
         let attributes = || Attributes::Common(common());
-        OwnedSpan::described(here, Attaches::Elsewhere, metadata, kind, began, name, attributes)
+        OwnedSpan::described(parent, Attaches::Elsewhere, metadata, kind, began, name, attributes)
     }
 
     #[cfg(feature = "_spans")]
@@ -184,7 +184,7 @@ impl OwnedSpan {
     ) -> Self {
         let here = match parent {
             Some(parent) => parent.clone(),
-            None => current::with(Context::clone).unwrap_or_default(),
+            None => current::here(),
         };
         let mut context = Context::new();
         let open = |engine: &engine::Engine| engine.open(&here, start, &mut context);

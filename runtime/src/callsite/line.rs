@@ -134,7 +134,7 @@ impl AtLevel {
         }
         let message = format!("{function}: {outcome}");
         let message = message.as_str();
-        let milliseconds = duration.as_secs_f64() * 1e3;
+        let milliseconds = milliseconds(duration);
         let outcome = outcome.as_str();
         let (error_type, text, chain) = error
             .map_or((None, None, None), |(kind, text, chain, _)| (Some(kind), text, Some(chain)));
@@ -154,8 +154,25 @@ impl AtLevel {
     }
 }
 
+/// Whole nanoseconds divided, so that it reads `0.035633` and not `0.035633000000000005`.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
+}
+
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("module", &self.error.metadata.target()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_no_more_digits_than_nanoseconds_do() {
+        for (nanos, text) in [(35_633, "0.035633"), (55_653, "0.055653"), (1_500_000, "1.5")] {
+            assert_eq!(milliseconds(Duration::from_nanos(nanos)).to_string(), text);
+        }
     }
 }

@@ -135,6 +135,12 @@ pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
     Some(Context::map_current(f))
 }
 
+/// The current context; an empty one when the thread is ending.
+#[inline]
+pub(crate) fn here() -> Context {
+    with(Context::clone).unwrap_or_default()
+}
+
 /// A span of ours, current on this thread while this lives; or nothing. One word, so that it is handed on in
 /// a register.
 #[derive(Default)]

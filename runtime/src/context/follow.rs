@@ -42,7 +42,7 @@ pub struct Captured {
 
 /// Captures what is current here.
 pub fn capture() -> Captured {
-    let context = current::with(Context::clone).unwrap_or_default();
+    let context = current::here();
     let caller = callers::here();
     match current::own() {
         // What was attached since, such as baggage, belongs to it as long as the span is the same.

@@ -2,29 +2,44 @@
 
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use std::cell::Cell;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 thread_local! {
-    // Seeded by the operating system's randomness through the standard library's hasher keys.
-    static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
+    static STATE: Cell<State> = Cell::new(State::seeded());
 }
 
-/// wyrand: passes the usual batteries, a multiplication a number. Ids must be unlikely to meet,
-/// not hard to guess.
+/// Blackman and Vigna's xoroshiro128++. Ids must be unlikely to meet, not hard to guess: in a fleet with a
+/// state of 64 bits, of which a trace's 128 bits are made, two would be the same after some billions.
+#[derive(Clone, Copy)]
+struct State(u64, u64);
+
+impl State {
+    /// From the operating system's randomness, through the standard library's hasher keys of 128 bits.
+    fn seeded() -> Self {
+        let keys = RandomState::new();
+        // All zero it would stay so.
+        State(keys.hash_one(0) | 1, keys.hash_one(1))
+    }
+
+    #[inline]
+    fn next(self) -> (Self, u64) {
+        let State(a, b) = self;
+        let number = a.wrapping_add(b).rotate_left(17).wrapping_add(a);
+        let b = a ^ b;
+        (State(a.rotate_left(49) ^ b ^ (b << 21), b.rotate_left(28)), number)
+    }
+}
+
+#[inline]
 fn random() -> u64 {
-    let step = |state: u64| {
-        let state = state.wrapping_add(0xa076_1d64_78bd_642f);
-        let wide = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
-        (state, (wide >> 64) as u64 ^ wide as u64)
-    };
     STATE
         .try_with(|cell| {
-            let (state, number) = step(cell.get());
+            let (state, number) = cell.get().next();
             cell.set(state);
             number
         })
         // The thread is ending: one number from a fresh seed.
-        .unwrap_or_else(|_| step(RandomState::new().build_hasher().finish()).1)
+        .unwrap_or_else(|_| State::seeded().next().1)
 }
 
 /// W3C Trace Context, level 2: the last 56 bits of the trace id are random. Ours are.
@@ -80,6 +95,26 @@ mod tests {
         assert_eq!(hex(trace_id).as_flattened(), b"0123456789abcdeffedcba9876543210");
         let span_id = 0x00ff_a0f9_9f0a_90ff_u64.to_be_bytes();
         assert_eq!(hex(span_id).as_flattened(), b"00ffa0f99f0a90ff");
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_published_generator() {
+        let mut state = State(1, 2);
+        let numbers = std::array::from_fn(|_| {
+            let (next, number) = state.next();
+            state = next;
+            number
+        });
+        assert_eq!(numbers, [393217, 669327710093319, 1732421326133921491, 11394790081659126983]);
+    }
+
+    #[test]
+    fn half_a_trace_id_does_not_tell_the_other_half() {
+        let (after, half) = State(7, 1).next();
+        let other = State(8, half.wrapping_sub(8).rotate_right(17).wrapping_sub(8));
+        let (after_other, same_half) = other.next();
+        assert_eq!(half, same_half);
+        assert_ne!(after.next().1, after_other.next().1);
     }
 
     #[test]

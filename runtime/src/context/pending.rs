@@ -34,9 +34,15 @@ pub(crate) fn activate(downstream: Downstream) {
     POLICY.store(policy, Relaxed);
 }
 
+/// Whether there is a policy.
+#[inline]
+pub(crate) fn any() -> bool {
+    POLICY.load(Relaxed) != NO_POLICY
+}
+
 /// Whether a trace may still be dropped that this span belongs to.
 pub(crate) fn is_pending(span: &SpanContext) -> bool {
-    POLICY.load(Relaxed) != NO_POLICY && span.is_sampled() && !span.is_remote()
+    any() && span.is_sampled() && !span.is_remote()
 }
 
 /// Whether `traceparent` says that this span is sampled.

@@ -308,7 +308,7 @@ mod tests {
         for value in [0.2, 0.2, 3e9, 7.0] {
             histogram.record(value);
         }
-        histogram.publish(7.0, exemplar(7.0).time.into(), || exemplar(7.0));
+        histogram.publish(histogram.slot(7.0), exemplar(7.0).time.into(), || exemplar(7.0));
         let open = page(&store, Format::OpenMetrics);
         for line in [
             "h_bucket{le=\"5e-05\"} 0",
@@ -362,7 +362,8 @@ mod tests {
         let histogram = store.histogram(&Key::from_name("h")).unwrap();
         for value in [-1.0, 0.2, 1e12] {
             histogram.record(value);
-            histogram.publish(value, exemplar(value).time.into(), || exemplar(value));
+            let (at, time) = (histogram.slot(value), exemplar(value).time.into());
+            histogram.publish(at, time, || exemplar(value));
         }
         let page = page(&store, Format::OpenMetrics);
         assert_eq!(page.matches(" # {").count(), 4);

@@ -26,8 +26,8 @@
 //! `http.request.method`, `server.address`, `server.port`, `url.scheme`, `http.response.status_code`,
 //! `network.protocol.version` and `error.type`.
 //!
-//! A request that is sent again, by a loop around it, is another span each time; what redirects
-//! lead to is shown by [`redirects`].
+//! A request that is sent again, by a loop around it, is another span each time. What redirects
+//! lead to is shown by [`redirects`], and what reqwest itself sends again by [`retries`].
 //!
 //! Without `init!` no span is recorded, and the current context is passed on all the same.
 //!
@@ -38,10 +38,13 @@ use super::http::sending::{Ending, Numbers, Sending};
 use crate::call::classify;
 use crate::context::current;
 use crate::context::propagation::carriers::Writing;
+use ::http::{Method, StatusCode, Uri};
 use ::reqwest::redirect::Policy;
-use ::reqwest::{Error, RequestBuilder, Response, Url};
+use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url, retry};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{KeyValue, global};
+use std::borrow::Cow;
+use std::error;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
@@ -71,40 +74,80 @@ pub trait SendTraced {
     /// Those of [`RequestBuilder::send`](https://docs.rs/reqwest/0.13/reqwest/struct.RequestBuilder.html#method.send).
     fn send_traced_to(self, template: &str)
     -> impl Future<Output = Result<Response, Error>> + Send;
+
+    /// As [`SendTraced::send_traced_to`], with the template that a closure finds for the request: one for all
+    /// requests of a client. Without one the span is named by the method.
+    ///
+    /// ```
+    /// # use redspan::reqwest::SendTraced;
+    /// # use std::borrow::Cow;
+    /// fn template(request: &reqwest::Request) -> Option<Cow<'static, str>> {
+    ///     request.url().path().starts_with("/users/").then_some(Cow::Borrowed("/users/{id}"))
+    /// }
+    ///
+    /// # async fn user(client: &reqwest::Client, id: u32) -> reqwest::Result<reqwest::Response> {
+    /// client.get(format!("http://users/users/{id}")).send_traced_by(template).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`RequestBuilder::send`](https://docs.rs/reqwest/0.13/reqwest/struct.RequestBuilder.html#method.send).
+    fn send_traced_by<'a, N>(
+        self,
+        template: N,
+    ) -> impl Future<Output = Result<Response, Error>> + Send
+    where
+        N: FnOnce(&Request) -> Option<Cow<'a, str>> + Send;
 }
 
 impl SendTraced for RequestBuilder {
     fn send_traced(self) -> impl Future<Output = Result<Response, Error>> + Send {
-        send(self, None)
+        send(self, |_| None)
     }
 
     fn send_traced_to(
         self,
         template: &str,
     ) -> impl Future<Output = Result<Response, Error>> + Send {
-        send(self, Some(template))
+        send(self, move |_| Some(Cow::Borrowed(template)))
+    }
+
+    fn send_traced_by<'a, N>(
+        self,
+        template: N,
+    ) -> impl Future<Output = Result<Response, Error>> + Send
+    where
+        N: FnOnce(&Request) -> Option<Cow<'a, str>> + Send,
+    {
+        send(self, template)
     }
 }
 
 /// A request on its way. What an `async fn` is given stays beside what it makes of that, and a future lies in
 /// all that wait for it: here one takes the other's place.
-enum Stage<'a, F> {
-    Asked(Option<(RequestBuilder, Option<&'a str>)>),
+enum Stage<N, F> {
+    Asked(Option<(RequestBuilder, N)>),
     /// Dropped in this order.
     Sent(F, Sending),
     Over,
 }
 
-fn send(
+fn send<'a, N>(
     request: RequestBuilder,
-    template: Option<&str>,
-) -> impl Future<Output = Result<Response, Error>> + Send {
+    template: N,
+) -> impl Future<Output = Result<Response, Error>> + Send
+where
+    N: FnOnce(&Request) -> Option<Cow<'a, str>> + Send,
+{
     let mut stage = Stage::Asked(Some((request, template)));
     poll_fn(move |context| {
         if let Stage::Asked(asked) = &mut stage
             && let Some((request, template)) = asked.take()
         {
-            let (executing, sending) = begin(request, template)?;
+            let (client, request) = request.build_split();
+            let request = request?;
+            let template = template(&request);
+            let (executing, sending) = begin(&client, request, template.as_deref());
             stage = Stage::Sent(executing, sending);
         }
         let Stage::Sent(executing, sending) = &mut stage else {
@@ -122,11 +165,10 @@ fn send(
 
 /// Begins the span of a request, and lets it send its context.
 fn begin(
-    request: RequestBuilder,
+    client: &Client,
+    mut request: Request,
     template: Option<&str>,
-) -> Result<(impl Future<Output = Result<Response, Error>> + Unpin + use<>, Sending), Error> {
-    let (client, request) = request.build_split();
-    let mut request = request?;
+) -> (impl Future<Output = Result<Response, Error>> + Unpin + use<>, Sending) {
     let url = request.url();
     let scheme = if url.scheme() == "https" { "https" } else { "http" };
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
@@ -135,7 +177,7 @@ fn begin(
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
     });
-    Ok((client.execute(request), sending))
+    (client.execute(request), sending)
 }
 
 /// The URL without what may be secret or personal: nobody named it.
@@ -187,6 +229,56 @@ pub fn redirects(policy: Policy) -> Policy {
         ];
         current::with(|context| context.span().add_event("http.redirect", about));
         policy.redirect(attempt)
+    })
+}
+
+/// An attempt to send a request, as [`retries`] shows it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Attempt<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// Where it was sent to.
+    pub uri: &'a Uri,
+    /// The status of the answer; none if there is no answer.
+    pub status: Option<StatusCode>,
+    /// Why there is no answer.
+    pub error: Option<&'a (dyn error::Error + 'static)>,
+}
+
+/// Shows what a client sends again by itself: each attempt that `again` wants repeated becomes an event
+/// `http.retry` on the request's span, with the status or the error that it came to. Attempts are no spans of their
+/// own: the span covers them all, and says what the last one came to.
+///
+/// `again` takes the place of a classifier in `policy`, which still decides how often, and for which host; without
+/// a budget left an attempt has its event and is not repeated.
+///
+/// ```
+/// use redspan::reqwest::{Attempt, retries};
+/// use reqwest::{Method, StatusCode, retry};
+///
+/// let is_busy = |attempt: &Attempt<'_>| {
+///     attempt.method == Method::GET && attempt.status == Some(StatusCode::SERVICE_UNAVAILABLE)
+/// };
+/// let policy = retry::for_host("warehouse").max_retries_per_request(2);
+/// let client = reqwest::Client::builder().retry(retries(policy, is_busy)).build()?;
+/// # Ok::<(), reqwest::Error>(())
+/// ```
+pub fn retries<F>(policy: retry::Builder, again: F) -> retry::Builder
+where
+    F: Fn(&Attempt<'_>) -> bool + Send + Sync + 'static,
+{
+    policy.classify_fn(move |answer| {
+        let (status, error) = (answer.status(), answer.error());
+        let attempt = Attempt { method: answer.method(), uri: answer.uri(), status, error };
+        if !again(&attempt) {
+            return answer.success();
+        }
+        let error = error.and_then(|error| error.downcast_ref()).map(error_type);
+        let error = error.map(|error| KeyValue::new("error.type", error));
+        let about = status.map(conventions::status).into_iter().chain(error).collect();
+        current::with(|context| context.span().add_event("http.retry", about));
+        answer.retryable()
     })
 }
 

@@ -49,6 +49,12 @@ impl<W: Load, T> State<W, T> {
         self.closed
     }
 
+    /// How many were taken in with which the thread is not done.
+    #[cfg(feature = "otlp")]
+    pub(super) fn unfinished(&self) -> u64 {
+        self.accepted - self.finished
+    }
+
     /// The reminder whose time has come.
     pub(super) fn due(&mut self) -> Option<Reminder> {
         self.reminder.take_if(|it| it.left().is_zero())

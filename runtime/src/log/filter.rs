@@ -38,8 +38,14 @@ pub(crate) fn directives(spec: Option<&str>) -> (Vec<&str>, Vec<&str>) {
     parts.partition(|part| part.parse::<Directive>().is_ok() && !nearly_a_level(part))
 }
 
+/// What other loggers call levels.
+const ELSEWHERE: [&str; 5] = ["warning", "err", "fatal", "critical", "verbose"];
+
 /// `inof` is a target by the grammar, and would silence everything else.
 fn nearly_a_level(part: &str) -> bool {
+    if ELSEWHERE.iter().any(|level| part.eq_ignore_ascii_case(level)) {
+        return true;
+    }
     let sorted = |word: &[u8]| {
         let mut letters = word.to_ascii_lowercase();
         letters.sort_unstable();
@@ -62,7 +68,10 @@ fn nearly_a_level(part: &str) -> bool {
 mod tests {
     #[test]
     fn a_misspelt_level_is_no_target() {
-        for word in ["inof", "infoo", "inf", "Wran", "debg", "eror", "errror", "tracer", "wern"] {
+        for word in [
+            "inof", "infoo", "inf", "Wran", "debg", "eror", "errror", "tracer", "wern", "warning",
+            "ERR", "fatal", "critical", "verbose",
+        ] {
             assert!(super::nearly_a_level(word), "{word}");
             let (filter, warning) = super::filter(Some(word));
             assert_eq!(filter.to_string(), "info", "{word}");

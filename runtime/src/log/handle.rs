@@ -123,4 +123,18 @@ impl LogHandle {
         // All of them, also those behind one that hangs.
         self.outs().filter(|sink| !sink.flush(deadline)).count() == 0
     }
+
+    /// Says of each receiver how many records nobody waits for any longer, and waits until that is written
+    /// where lines are.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn say_unsent(&self, timeout: Duration) {
+        self.outs().for_each(|out| match out {
+            Out::Otlp(records) => records.say_unsent(),
+            Out::Lines(_) => {}
+        });
+        let deadline = clock::deadline(timeout);
+        self.outs().filter(|out| matches!(out, Out::Lines(_))).for_each(|out| {
+            out.flush(deadline);
+        });
+    }
 }

@@ -153,6 +153,15 @@ impl Sink {
         }
     }
 
+    /// Where records go, if they do; without credentials.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn receiver(&self) -> Option<&str> {
+        match &self.to {
+            Destination::Lines(_) => None,
+            Destination::Otlp(queue) => Some(queue.describe()),
+        }
+    }
+
     /// One JSON object a line, also on a terminal.
     pub fn json(self) -> Self {
         self.format(keys::json())

@@ -5,9 +5,15 @@
 //! candidate therefore waits in a mailbox of this thread while we ring the current span:
 //! `set_status(Unset)` is a no-op by OpenTelemetry's specification, and our own span takes the
 //! candidate out of the mailbox when it hears it.
+//!
+//! A slot keeps one exemplar a millisecond, so under load nearly all candidates would be carried for nothing.
+//! Where every sampled span is exported, one is as good as another: a value for whose counter or bucket a span took
+//! one along less than a millisecond ago becomes none. Only what a span has taken along counts, or one that has
+//! ended, and takes nothing, would hide those that are exported. If that span is lost, the next millisecond brings
+//! another. Under a tail policy all are carried: a trace that is dropped must not hide one that is kept.
 
-use crate::clock::{self, Tick, Wall};
-use crate::context::current;
+use crate::clock::{self, Last, Tick, Wall};
+use crate::context::{current, pending, scope};
 use crate::exemplar::Exemplar;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::series::Counter;
@@ -90,11 +96,24 @@ pub(crate) fn to_others(others: fn(&SpanContext, Candidate)) {
     let _ = TO_OTHERS.set(others);
 }
 
+/// Whether a value is in vain that is measured now, since a span took another one along just before.
+#[inline]
+pub(crate) fn is_one_too_many(last: &Last, now: Tick) -> bool {
+    last.is_just_before(now) && one_will_do()
+}
+
+/// Whether each span that takes a candidate along is exported, unless it is lost. Testing scopes keep all they see.
+#[inline]
+fn one_will_do() -> bool {
+    !pending::any() && !scope::any_open()
+}
+
 /// The series a candidate belongs to.
 #[derive(Clone)]
 pub(crate) enum Candidates {
     Counter(Arc<Counter>),
-    Histogram(Arc<Histogram>),
+    /// And the slot in it.
+    Histogram(Arc<Histogram>, u32),
 }
 
 /// A measured value that becomes an exemplar if the span it was measured in is exported.
@@ -105,6 +124,16 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// A span takes it along: no other is needed for a while.
+    pub(crate) fn taken(&self) {
+        if one_will_do() {
+            match &self.series {
+                Candidates::Counter(series) => series.taken(self.time),
+                Candidates::Histogram(series, at) => series.taken(*at as usize, self.time),
+            }
+        }
+    }
+
     /// The span was handed over: the value becomes its series' exemplar.
     pub(crate) fn publish(
         &self,
@@ -117,23 +146,26 @@ impl Candidate {
         let exemplar = || Exemplar { trace_id, span_id, value, time: time.into() };
         match series {
             Candidates::Counter(series) => series.publish(time, exemplar),
-            Candidates::Histogram(series) => series.publish(value, time, exemplar),
+            Candidates::Histogram(series, at) => series.publish(*at as usize, time, exemplar),
         }
     }
 }
 
 /// Gives a value that was just recorded to the current span, if that is sampled.
 ///
-/// `series` is asked for only then.
+/// `series` is asked for only then, with the time.
 #[inline]
-pub(crate) fn offer(value: f64, series: impl FnOnce() -> Option<Candidates>) {
+pub(crate) fn offer(value: f64, series: impl FnOnce(Tick) -> Option<Candidates>) {
     if ENABLED.load(Relaxed) {
         ring(value, series);
     }
 }
 
-fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
-    let candidate = || Some(Candidate { series: series()?, value, time: clock::now() });
+fn ring(value: f64, series: impl FnOnce(Tick) -> Option<Candidates>) {
+    let candidate = || {
+        let time = clock::now();
+        Some(Candidate { series: series(time)?, value, time })
+    };
     match WAY.get() {
         Way::Rings => {
             current::with(|cx| {
@@ -146,7 +178,11 @@ fn ring(value: f64, series: impl FnOnce() -> Option<Candidates>) {
             });
         }
         Way::Gathers => candidate().into_iter().for_each(put),
-        Way::Waits => drop(LAST.with(|last| last.exchange(candidate()))),
+        Way::Waits => {
+            if let Some(candidate) = candidate() {
+                LAST.with(|last| last.exchange(Some(candidate)));
+            }
+        }
         Way::Nowhere => {}
     }
 }
@@ -247,7 +283,9 @@ pub(crate) fn together<T>(f: impl FnOnce() -> T) -> T {
     let _emptied = Emptied;
     let _instead = Instead::of(Way::Gathers);
     let value = f();
-    current::with(deliver);
+    if WAITING.get() > 0 {
+        current::with(deliver);
+    }
     value
 }
 

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only OTLP says all of it"))]
 
-use crate::clock::Wall;
+use crate::clock::{Last, Tick, Wall};
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::exponential::Exponential;
@@ -13,7 +13,7 @@ use crate::sharded::{Busy, Spread};
 use metrics::{HistogramFn, Key};
 use opentelemetry::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 
 /// Upper bounds of a histogram of which nothing is said. What it measures is not known: seconds, where
 /// the bounds are those of the calls' durations, or bytes and counts, where each power of ten must do.
@@ -55,6 +55,8 @@ pub(crate) struct Histogram {
     refused: AtomicU64,
     // Taken by publish and read only.
     exemplars: Mutex<Vec<Slot>>,
+    /// When a candidate was taken along last, by slot. There from the first one on.
+    taken: OnceLock<Box<[Last]>>,
 }
 
 /// Whether any histogram has refused a value: few programs ever see that, and none needs to look for it.
@@ -153,6 +155,7 @@ impl Histogram {
             cells,
             refused: AtomicU64::new(0),
             exemplars: Mutex::default(),
+            taken: OnceLock::new(),
         })
     }
 
@@ -201,20 +204,50 @@ impl Histogram {
         slots.clone_from(&self.exemplars.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Publishes the exemplar of this value and time; it is made only when it is kept.
-    pub(crate) fn publish(&self, value: f64, time: Wall, exemplar: impl FnOnce() -> Exemplar) {
-        let (slots, at) = match &self.cells {
-            Cells::Explicit(bounds, _) => (bounds.len() + 1, bucket(bounds, value)),
+    /// How many exemplars have room.
+    fn slots(&self) -> usize {
+        match &self.cells {
+            Cells::Explicit(bounds, _) => bounds.len() + 1,
+            Cells::Exponential(_) => OCTAVES,
+        }
+    }
+
+    /// Which of them is that of a value.
+    pub(crate) fn slot(&self, value: f64) -> usize {
+        match &self.cells {
+            Cells::Explicit(bounds, _) => bucket(bounds, value),
             // By size as well: values of different sizes do not push each other out.
-            Cells::Exponential(_) => (OCTAVES, octave(value)),
-        };
+            Cells::Exponential(_) => octave(value),
+        }
+    }
+
+    /// Publishes the exemplar of this slot and time; it is made only when it is kept.
+    pub(crate) fn publish(&self, at: usize, time: Wall, exemplar: impl FnOnce() -> Exemplar) {
         let mut held = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_empty() {
-            held.resize(slots, Slot::EMPTY);
+            held.resize(self.slots(), Slot::EMPTY);
         }
         if let Some(slot) = held.get_mut(at) {
             slot.offer_of(time, exemplar);
         }
+    }
+
+    /// A candidate for this slot, of this time, was taken along by a span.
+    pub(crate) fn taken(&self, at: usize, time: Tick) {
+        let taken = self.taken.get_or_init(|| (0..self.slots()).map(|_| Last::default()).collect());
+        if let Some(last) = taken.get(at) {
+            last.set(time);
+        }
+    }
+
+    /// As that to which a candidate for this slot belongs.
+    fn candidates(&self, at: usize, now: Tick) -> Option<Candidates> {
+        if let Some(last) = self.taken.get().and_then(|taken| taken.get(at))
+            && candidate::is_one_too_many(last, now)
+        {
+            return None;
+        }
+        Some(Candidates::Histogram(self.this.upgrade()?, u32::try_from(at).ok()?))
     }
 
     /// Counts here, whatever scope is open.
@@ -232,6 +265,7 @@ impl Histogram {
             Cells::Explicit(bounds, shards) => {
                 let bucket = bucket(bounds, value);
                 shards.add(|| Counts::new(bounds), |shard| shard.add(bucket, value, count));
+                candidate::offer(value, |now| self.candidates(bucket, now));
             }
             Cells::Exponential(shards) => {
                 let make = || Mutex::new(Exponential::new());
@@ -246,9 +280,9 @@ impl Histogram {
                     }
                     Err(TryLockError::WouldBlock) => false,
                 });
+                candidate::offer(value, |now| self.candidates(self.slot(value), now));
             }
         }
-        candidate::offer(value, || self.this.upgrade().map(Candidates::Histogram));
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 //! They are the handles which the `metrics` macros give to the user, who keeps them. So each looks
 //! for a testing scope whenever it records, and passes the value on to that scope's series.
 
-use crate::clock::Wall;
+use crate::clock::{Last, Tick, Wall};
 use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::labels::{Labels, canonical};
@@ -128,6 +128,8 @@ pub(crate) struct Counter {
     raising: Mutex<()>,
     // Taken by publish and read only.
     exemplar: Mutex<Option<Box<Slot>>>,
+    /// When a candidate was taken along last.
+    taken: Last,
 }
 
 impl Counter {
@@ -139,6 +141,7 @@ impl Counter {
             part: Part(AtomicU64::new(0)),
             raising: Mutex::new(()),
             exemplar: Mutex::new(None),
+            taken: Last::default(),
         })
     }
 
@@ -157,12 +160,25 @@ impl Counter {
         slot.get_or_insert_default().offer_of(time, exemplar);
     }
 
+    /// A candidate of this time was taken along by a span.
+    pub(crate) fn taken(&self, time: Tick) {
+        self.taken.set(time);
+    }
+
+    /// As that to which a candidate belongs.
+    fn candidates(&self, now: Tick) -> Option<Candidates> {
+        if candidate::is_one_too_many(&self.taken, now) {
+            return None;
+        }
+        self.this.upgrade().map(Candidates::Counter)
+    }
+
     /// Adds here, whatever scope is open.
     #[inline]
     pub(crate) fn add(&self, value: u64) {
         self.whole.add(value);
         if value != 0 {
-            candidate::offer(value as f64, || self.this.upgrade().map(Candidates::Counter));
+            candidate::offer(value as f64, |now| self.candidates(now));
         }
     }
 
@@ -170,7 +186,7 @@ impl Counter {
     pub(crate) fn add_real(&self, value: f64) {
         if value > 0.0 && value.is_finite() {
             self.part.add(value);
-            candidate::offer(value, || self.this.upgrade().map(Candidates::Counter));
+            candidate::offer(value, |now| self.candidates(now));
         }
     }
 

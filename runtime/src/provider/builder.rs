@@ -33,7 +33,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue, global};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
-use tracing_core::{Dispatch, LevelFilter, Subscriber};
+use tracing_core::{Dispatch, LevelFilter, Subscriber, dispatcher};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -279,7 +279,7 @@ impl Builder {
                 &mut warnings,
             )?
         };
-        if tracing_core::dispatcher::set_global_default(subscriber).is_err() {
+        if dispatcher::set_global_default(subscriber).is_err() {
             return Err(InitError::SubscriberSet);
         }
         // Only `install` sets it, and only once.
@@ -296,8 +296,11 @@ impl Builder {
         resource::install(&resource);
         service.settle();
         if !aside {
-            global::set_tracer_provider(TracerProvider::new());
-            global::set_meter_provider(MeterProvider);
+            // OpenTelemetry says of each that it is set, in a line of its own: ours says what is in effect.
+            dispatcher::with_default(&Dispatch::none(), || {
+                global::set_tracer_provider(TracerProvider::new());
+                global::set_meter_provider(MeterProvider);
+            });
         }
         let unbuilt = unbuilt::warnings(&settings, self.preset);
         let propagators = self.propagators.unwrap_or(settings.propagators);
@@ -366,7 +369,7 @@ fn named(service: &Service) -> String {
 /// Whether somebody has the functions make `tracing` spans as well, which costs.
 fn tracing_spans() -> Option<String> {
     let (mut asked, mut all) = (0, 0);
-    tracing_core::dispatcher::get_default(|dispatch| {
+    dispatcher::get_default(|dispatch| {
         for site in catalog() {
             all += 1;
             asked += usize::from(!dispatch.register_callsite(site.metadata()).is_never());

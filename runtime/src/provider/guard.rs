@@ -99,6 +99,10 @@ impl Core {
         }
         self.logs.say_suppressed();
         let logs = self.logs.flush(left());
+        #[cfg(feature = "otlp")]
+        if !logs {
+            self.logs.say_unsent(AT_LEAST.min(timeout));
+        }
         spans && metrics && listener && logs
     }
 

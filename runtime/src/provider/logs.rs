@@ -44,8 +44,9 @@ impl Logs {
         }
         #[cfg(feature = "otlp")]
         if otlp && !settings.sdk_disabled {
-            layer = layer.also(self::otlp(settings)?);
-            says.push("log records to OTLP".into());
+            let sink = self::otlp(settings)?;
+            says.extend(sink.receiver().map(|to| format!("log records to {to}")));
+            layer = layer.also(sink);
         }
         Ok(layer)
     }

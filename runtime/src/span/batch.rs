@@ -99,33 +99,54 @@ impl Default for Form {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) spans: Form,
-    pub(super) confirmed: Waiting<Confirmed>,
-    /// What of that each span has for itself.
-    pub(super) values: Values,
+    length: usize,
+    /// The number of the first one; the others count on from it, over the end of numbers.
+    first: u32,
+    /// Of the spans that have something, with their numbers. Under load those are few.
+    confirmed: Waiting<(u32, Confirmed)>,
+    /// What of that each of them has for itself.
+    values: Values,
 }
 
 impl Batch {
     pub(super) fn len(&self) -> usize {
-        self.confirmed.len()
+        self.length
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.confirmed.is_empty()
+        self.length == 0
     }
 
-    /// How many values the first `count` have.
-    fn values_of(&self, count: usize) -> usize {
-        self.confirmed.iter().take(count).map(|span| span.values as usize).sum()
+    /// Where a span stands.
+    fn at(&self, number: u32) -> usize {
+        number.wrapping_sub(self.first) as usize
+    }
+
+    /// How many of the first `count` spans have something, and how many values those have.
+    fn of_first(&self, count: usize) -> (usize, usize) {
+        let first = self.confirmed.iter().take_while(|(number, _)| self.at(*number) < count);
+        first.fold((0, 0), |(spans, values), (_, span)| {
+            (spans + 1, values + usize::from(span.values))
+        })
+    }
+
+    /// Another span comes last. `confirmed` adds its values.
+    fn push(&mut self, confirmed: impl FnOnce(&mut Values) -> Option<Confirmed>) {
+        if let Some(confirmed) = confirmed(&mut self.values) {
+            let number = self.first.wrapping_add(self.length as u32);
+            self.confirmed.push((number, confirmed));
+        }
+        self.length += 1;
     }
 
     /// Those of which `taken` says so were handed over: publishes their exemplars. The newest come first: no
     /// older one takes their places, and most are older.
     pub(super) fn publish(&self, taken: impl Fn(usize) -> bool) {
         let (anchor, mut values) = (clock::anchor(), self.values.iter().rev());
-        for (span, at) in self.confirmed.iter().rev().zip((0..self.len()).rev()) {
-            match taken(at) {
+        for (number, span) in self.confirmed.iter().rev() {
+            match taken(self.at(*number)) {
                 true => span.publish(&mut values, anchor, None),
-                false => values.by_ref().take(span.values as usize).for_each(drop),
+                false => values.by_ref().take(usize::from(span.values)).for_each(drop),
             }
         }
     }
@@ -138,6 +159,11 @@ impl Batch {
             // A pipeline's spans are all of one form.
             _ => return,
         }
+        let further = self.first.wrapping_add(self.length as u32).wrapping_sub(other.first);
+        for (number, _) in other.confirmed.iter_mut() {
+            *number = number.wrapping_add(further);
+        }
+        self.length += std::mem::take(&mut other.length);
         self.confirmed.append(&mut other.confirmed);
         self.values.append(&mut other.values);
     }
@@ -155,32 +181,45 @@ impl Batch {
             Form::Data(spans) => spans.truncate(count),
             Form::Bytes(spans) => spans.truncate(count),
         }
-        self.values.truncate(self.values_of(count));
-        self.confirmed.truncate(count);
+        let (confirmed, values) = self.of_first(count);
+        self.length = self.length.min(count);
+        self.confirmed.truncate(confirmed);
+        self.values.truncate(values);
     }
 
     pub(super) fn drop_first(&mut self, count: usize) {
-        let count = count.min(self.len());
+        let count = count.min(self.length);
         match &mut self.spans {
             Form::Data(spans) => spans.drop_oldest(count),
             Form::Bytes(spans) => spans.drop_first(count),
         }
-        self.values.drop_oldest(self.values_of(count));
-        self.confirmed.drop_oldest(count);
+        let (confirmed, values) = self.of_first(count);
+        self.begin_after(count);
+        self.confirmed.drop_oldest(confirmed);
+        self.values.drop_oldest(values);
     }
 
     /// Moves the first `count`, or all if there are fewer, into `to`, which is empty: the same memory
     /// serves each time.
     pub(super) fn move_first(&mut self, count: usize, to: &mut Batch) {
-        let count = count.min(self.len());
+        let count = count.min(self.length);
         match (&mut self.spans, &mut to.spans) {
             (Form::Data(own), Form::Data(to)) => own.move_first(count, to),
             (Form::Bytes(own), Form::Bytes(to)) => own.move_first(count, to),
             // A pipeline's spans are all of one form.
             _ => return,
         }
-        self.values.move_first(self.values_of(count), &mut to.values);
-        self.confirmed.move_first(count, &mut to.confirmed);
+        let (confirmed, values) = self.of_first(count);
+        (to.first, to.length) = (self.first, count);
+        self.begin_after(count);
+        self.confirmed.move_first(confirmed, &mut to.confirmed);
+        self.values.move_first(values, &mut to.values);
+    }
+
+    /// The first `count` have gone.
+    fn begin_after(&mut self, count: usize) {
+        self.first = self.first.wrapping_add(count as u32);
+        self.length -= count;
     }
 }
 
@@ -221,8 +260,7 @@ impl Filling {
         record.clean(self.redaction);
         let times = record.times(self.anchor);
         // Before the attributes are moved, at which it looks.
-        let confirmed = record.confirmed(times, &mut self.batch.values);
-        self.batch.confirmed.push(confirmed);
+        self.batch.push(|values| record.confirmed_soon(times, values));
         match (&mut self.batch.spans, &mut self.encoder) {
             (Form::Bytes(spans), Some(encoder)) => {
                 let scope = record.live.extra.as_ref().and_then(|extra| extra.scope.clone());
@@ -231,5 +269,103 @@ impl Filling {
             (Form::Data(spans), _) => spans.push(record.data(times)),
             (Form::Bytes(_), None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::confirmed::Value;
+    use super::*;
+    use crate::outcome::Outcome;
+    use crate::red::labelled::Place;
+    use opentelemetry::trace::{SpanId, TraceId};
+    use std::collections::VecDeque;
+
+    fn has_something(span: &u64) -> bool {
+        span.is_multiple_of(5)
+    }
+
+    /// What a span has that has something: it as its trace, and as each of its values.
+    fn confirmed(span: u64, values: &mut Values) -> Option<Confirmed> {
+        let of_its_own = has_something(&span).then_some((span % 3) as u8)?;
+        (0..of_its_own).for_each(|_| values.push(Value::ErrorType((span as i64).into())));
+        Some(Confirmed {
+            trace_id: TraceId::from(u128::from(span)),
+            span_id: SpanId::INVALID,
+            site: None,
+            place: Place::default(),
+            duration: 0,
+            ended_at: Wall(0),
+            outcome: Outcome::Ok,
+            values: of_its_own,
+        })
+    }
+
+    /// Which spans have something, by where they stand, and whose the values are.
+    fn held(batch: &Batch) -> (Vec<(usize, u64)>, Vec<u64>) {
+        let each = batch.confirmed.iter().map(|(number, span)| {
+            (batch.at(*number), u128::from_be_bytes(span.trace_id.to_bytes()) as u64)
+        });
+        let values = batch.values.iter().map(|value| match value {
+            Value::ErrorType(opentelemetry::Value::I64(span)) => *span as u64,
+            _ => panic!("it is none of these"),
+        });
+        (each.collect(), values.collect())
+    }
+
+    fn expected<'a>(spans: impl Iterator<Item = &'a u64>) -> (Vec<(usize, u64)>, Vec<u64>) {
+        let each: Vec<_> =
+            spans.copied().enumerate().filter(|(_, span)| has_something(span)).collect();
+        let values = each.iter().flat_map(|&(_, span)| (0..span % 3).map(move |_| span)).collect();
+        (each, values)
+    }
+
+    #[test]
+    fn what_few_spans_have_stays_theirs_whatever_is_done_to_the_others() {
+        let mut random: u64 = 5;
+        let mut up_to = |most: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % (most + 1)
+        };
+        let (mut filling, mut queue, mut sending) =
+            (Batch::default(), Batch::default(), Batch::default());
+        // They come to the last number soon.
+        queue.first = u32::MAX - 5_000;
+        let mut spans = VecDeque::new();
+        let mut next: u64 = 0;
+        for _ in 0..2_000 {
+            let some = [up_to(3), up_to(40), up_to(300)][up_to(2)];
+            match up_to(5) {
+                0..3 => {
+                    for _ in 0..some {
+                        next += 1;
+                        filling.push(|values| confirmed(next, values));
+                        spans.push_back(next);
+                    }
+                    queue.append(&mut filling);
+                    assert!(filling.is_empty() && held(&filling) == (Vec::new(), Vec::new()));
+                }
+                3 => {
+                    queue.drop_first(some);
+                    spans.drain(..some.min(spans.len()));
+                }
+                4 => {
+                    let left = queue.len().saturating_sub(some);
+                    queue.truncate(left);
+                    spans.truncate(left);
+                }
+                _ => {
+                    queue.move_first(some, &mut sending);
+                    let moved: Vec<u64> = spans.drain(..some.min(spans.len())).collect();
+                    assert_eq!(
+                        (sending.len(), held(&sending)),
+                        (moved.len(), expected(moved.iter()))
+                    );
+                    sending.truncate(0);
+                }
+            }
+            assert_eq!((queue.len(), held(&queue)), (spans.len(), expected(spans.iter())));
+        }
+        assert!(queue.first < u32::MAX / 2, "the numbers began anew");
     }
 }

@@ -81,7 +81,7 @@ pub(super) struct Confirmed {
     pub(super) ended_at: Wall,
     pub(super) outcome: Outcome,
     /// How many of the values are its own: those that come last.
-    pub(super) values: u32,
+    pub(super) values: u8,
 }
 
 impl Confirmed {
@@ -99,7 +99,7 @@ impl Confirmed {
     ) {
         let ids = (self.trace_id, self.span_id);
         let mut error_type = None;
-        for value in values.take(self.values as usize) {
+        for value in values.take(usize::from(self.values)) {
             match value {
                 Value::ErrorType(value) => error_type = Some(value),
                 Value::Measured(candidate) => {

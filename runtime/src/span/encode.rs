@@ -472,7 +472,7 @@ pub(super) fn request(spans: &[SpanData], resource: &Resource, expected: usize) 
 /// The request of spans that [`ToBytes`] wrote, which stay where they are.
 pub(super) fn request_of_bytes(batch: &mut Encoded, resource: &Resource) -> Parts {
     let own = own_scope();
-    if !batch.spans.is_empty() && batch.spans.iter().all(|span| span.scope.is_none()) {
+    if batch.spans.len() > 0 && batch.spans.iter().all(|span| span.scope.is_none()) {
         return around(batch, resource, own);
     }
     let mut whole = Vec::new();

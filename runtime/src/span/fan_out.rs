@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::export::{ExportError, SpanSink};
+use super::pipeline::{Pace, Voice, timeout_of};
 use super::stats::{ExporterStats, reason};
 use crate::clock;
 use crate::config::settings::Batching;
@@ -10,9 +11,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(super) struct Others {
     each: Vec<Other>,
     /// Spans that may wait for each of them; more are dropped and counted.
     capacity: usize,
+    /// When a shutdown that has begun gives up.
+    ending: Arc<OnceLock<Instant>>,
 }
 
 struct Other {
@@ -37,6 +40,7 @@ struct Other {
     /// Spans that wait.
     waiting: Arc<AtomicUsize>,
     stats: Arc<ExporterStats>,
+    voice: Arc<Voice>,
 }
 
 enum Order {
@@ -57,20 +61,31 @@ impl FanOut {
         first: Box<dyn SpanSink>,
         others: Vec<(Box<dyn SpanSink>, Arc<ExporterStats>)>,
         batching: Batching,
+        pace: Pace,
     ) -> io::Result<Self> {
+        let ending = Arc::<OnceLock<_>>::default();
         let others = others.into_iter().map(|(sink, stats)| {
             let (orders, taken) = channel();
             let description = sink.describe();
             let waiting = Arc::new(AtomicUsize::new(0));
-            let (left, stats) = (Arc::clone(&waiting), Arc::clone(&stats));
-            let worker = Worker { sink, left, stats: Arc::clone(&stats), batching };
+            let voice = Arc::new(Voice::of_another(description.clone(), pace));
+            let worker = Worker {
+                sink,
+                left: Arc::clone(&waiting),
+                stats: Arc::clone(&stats),
+                voice: Arc::clone(&voice),
+                ending: Arc::clone(&ending),
+                well: true,
+                batching,
+            };
             thread::Builder::new()
                 .name("redspan-export".into())
                 .spawn(move || worker.work(&taken))?;
-            Ok(Other { description, orders, waiting, stats })
+            Ok(Other { description, orders, waiting, stats, voice })
         });
         let each = others.collect::<io::Result<_>>()?;
-        Ok(FanOut { first, others: Arc::new(Others { each, capacity: batching.queue }) })
+        let others = Others { each, capacity: batching.queue, ending };
+        Ok(FanOut { first, others: Arc::new(others) })
     }
 
     pub(super) fn others(&self) -> Arc<Others> {
@@ -108,6 +123,27 @@ impl Others {
         }
     }
 
+    /// Says which of them has been at one batch for long.
+    pub(super) fn watch(&self) {
+        for other in &self.each {
+            let (sending, since) = other.stats.in_flight();
+            other.voice.watch(sending + other.waiting.load(Relaxed) as u64, since);
+        }
+    }
+
+    /// A shutdown has begun, which gives up then: whoever fails is to do it before.
+    pub(super) fn closing(&self, until: Instant) {
+        let _ = self.ending.set(until);
+    }
+
+    /// Says what they have not sent by the end of the process.
+    pub(super) fn gave_up(&self) {
+        for other in &self.each {
+            let unsent = other.stats.in_flight().0 + other.waiting.load(Relaxed) as u64;
+            other.voice.gave_up(unsent);
+        }
+    }
+
     /// Gives each of them an order, and hears when it was carried out: nothing more comes after the last.
     fn order(&self, order: impl Fn(Sender<()>) -> Order) -> Receiver<()> {
         let (done, is_done) = channel();
@@ -124,6 +160,10 @@ struct Worker {
     /// Spans that wait.
     left: Arc<AtomicUsize>,
     stats: Arc<ExporterStats>,
+    voice: Arc<Voice>,
+    ending: Arc<OnceLock<Instant>>,
+    /// Whether the last batch was taken.
+    well: bool,
     batching: Batching,
 }
 
@@ -169,12 +209,17 @@ impl Worker {
         while held.len() >= least {
             let batch: Vec<_> = held.drain(..held.len().min(self.batching.batch.max(1))).collect();
             self.left.fetch_sub(batch.len(), Relaxed);
-            let (spans, start, timeout) =
-                (batch.len() as u64, Instant::now(), self.batching.timeout);
+            let (spans, start) = (batch.len() as u64, Instant::now());
+            let ending = self.ending.get().copied();
+            let timeout = timeout_of(self.batching.timeout, ending, self.well);
             self.stats.sending(spans);
             let sink = &mut self.sink;
             let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
             self.stats.done(spans, &result, start.elapsed());
+            self.well = matches!(result, Ok(Ok(())));
+            if let Ok(Err(error)) = &result {
+                self.voice.failed(error);
+            }
         }
     }
 }
@@ -257,7 +302,7 @@ mod tests {
         let others: Vec<(Box<dyn SpanSink>, _)> =
             vec![(Box::new(Told(tell.clone(), other)), stats)];
         let first = Box::new(Told(tell, first));
-        let mut all = FanOut::start(first, others, Batching::default()).unwrap();
+        let mut all = FanOut::start(first, others, Batching::default(), Pace::default()).unwrap();
         let limit = Duration::from_secs(60);
         let asked = thread::spawn(move || {
             all.flush(limit);

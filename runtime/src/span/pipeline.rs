@@ -9,6 +9,7 @@ mod tests;
 mod warn;
 
 pub(crate) use warn::Pace;
+pub(super) use warn::Voice;
 
 use super::batch::{Batch, Exporter, Filling};
 use super::buffer::{Added, Buffers};
@@ -28,7 +29,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-use warn::Voice;
 
 /// How often the collector comes by when no buffer calls it earlier.
 const ROUND: Duration = Duration::from_millis(100);
@@ -111,6 +111,8 @@ pub(crate) struct Plan {
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
     collector: Option<Thread>,
+    /// The exporters but the first, if there are several.
+    others: Option<Arc<Others>>,
     /// Rounds of the collector until all that has ended is decided.
     rounds: u64,
 }
@@ -118,7 +120,12 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// A pipeline whose spans nobody takes: for a process that exports none.
     pub(crate) fn disconnected(batching: Batching) -> Self {
-        Pipeline { shared: Arc::new(Shared::new(batching)), collector: None, rounds: 0 }
+        Pipeline {
+            shared: Arc::new(Shared::new(batching)),
+            collector: None,
+            others: None,
+            rounds: 0,
+        }
     }
 
     /// Starts the two threads.
@@ -132,13 +139,13 @@ impl Pipeline {
         shared.stats.exported_by(exporters.clone());
         let mut sinks = sinks.into_iter().zip(exporters);
         let Some((first, own)) = sinks.next() else {
-            return Ok(Pipeline { shared, collector: None, rounds: 0 });
+            return Ok(Pipeline { shared, collector: None, others: None, rounds: 0 });
         };
         let others: Vec<_> = sinks.map(|(sink, own)| (sink.of_data(), own)).collect();
         let mut beside = None;
         let sink = match first {
             _ if !others.is_empty() => {
-                let all = FanOut::start(first.of_data(), others, batching)?;
+                let all = FanOut::start(first.of_data(), others, batching, pace)?;
                 beside = Some(all.others());
                 Exporter::Data(Box::new(all))
             }
@@ -151,6 +158,7 @@ impl Pipeline {
         let sending = filling.empty();
         // The tail policy decides about a root a round later.
         let rounds = if tail.is_some() { 2 } else { 1 };
+        let others = beside.clone();
         let collector = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
@@ -167,7 +175,7 @@ impl Pipeline {
             collector.unpark();
             return Err(error);
         }
-        Ok(Pipeline { shared, collector: Some(collector), rounds })
+        Ok(Pipeline { shared, collector: Some(collector), others, rounds })
     }
 
     /// Whether anybody takes spans.
@@ -297,6 +305,7 @@ impl Pipeline {
             return true;
         }
         self.shared.queue().closing = Some(deadline);
+        self.others.iter().for_each(|others| others.closing(deadline));
         let mut done = self.flush_all(timeout);
         let mut queue = self.shared.queue();
         queue.stop = true;
@@ -326,6 +335,7 @@ impl Pipeline {
         drop(queue);
         self.shared.progress.notify_all();
         self.shared.voice.gave_up(unsent);
+        self.others.iter().for_each(|others| others.gave_up());
         done
     }
 }
@@ -477,7 +487,23 @@ fn collect(
             return;
         }
         shared.voice.watch(waiting, since);
+        others.iter().for_each(|others| others.watch());
         thread::park_timeout(ROUND);
+    }
+}
+
+/// How long an exporter has for a batch that may take `timeout`, if the process is ending and whether the one before
+/// it went well.
+pub(super) fn timeout_of(timeout: Duration, ending: Option<Instant>, well: bool) -> Duration {
+    match ending {
+        None => timeout,
+        // A process that ends does not wait for a receiver that was not there before either.
+        Some(_) if !well => timeout.min(LAST_TRY),
+        // It fails before the shutdown gives it up, so that it is said why.
+        Some(until) => {
+            let left = until.saturating_duration_since(Instant::now());
+            timeout.min((left - left / 10).max(LAST_TRY))
+        }
     }
 }
 
@@ -518,16 +544,7 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         own.sending(count as u64);
         let ending = queue.closing;
         drop(queue);
-        let timeout = match ending {
-            None => timeout,
-            // A process that ends does not wait for a receiver that was not there before either.
-            Some(_) if !well => timeout.min(LAST_TRY),
-            // It fails before the shutdown gives it up, so that it is said why.
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                timeout.min((left - left / 10).max(LAST_TRY))
-            }
-        };
+        let timeout = timeout_of(timeout, ending, well);
 
         // A sink may be somebody else's: its panic costs a batch, not the exporter.
         let start = Instant::now();

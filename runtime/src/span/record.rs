@@ -131,6 +131,7 @@ impl Live {
     pub(super) fn carry(&mut self, candidate: Candidate) {
         let carried = &mut self.extra().candidates.0;
         if carried.len() < candidate::MOST {
+            candidate.taken();
             carried.push(candidate);
         }
     }
@@ -237,8 +238,31 @@ impl Record {
         told.then(|| ("redspan.outcome", outcome.as_str()))
     }
 
-    /// What becomes true when the span is handed over. The values that were measured in it go to `values`.
+    /// What becomes true when the span is handed over soon; none if that is nothing.
     #[inline(always)]
+    pub(super) fn confirmed_soon(
+        &mut self,
+        times: [Wall; 2],
+        values: &mut Values,
+    ) -> Option<Confirmed> {
+        let extra = self.live.extra.as_ref();
+        let has_values = extra.is_some_and(|extra| !extra.candidates.0.is_empty());
+        (has_values || self.is_to_be_shown()).then(|| self.confirmed(times, values))
+    }
+
+    /// Whether its call may become an exemplar. A slot keeps one a millisecond, so under load most would come in
+    /// vain; but not for an error, whose type has another slot.
+    #[inline]
+    fn is_to_be_shown(&self) -> bool {
+        let End { tick, outcome, place, .. } = self.end;
+        let (Some(site), Some(outcome)) = (self.live.site, outcome) else { return false };
+        let cells = || site.table().cells(place);
+        site.has_metrics()
+            && (outcome == Outcome::Error
+                || cells().wants(site.bounds(), outcome, self.nanos(), tick))
+    }
+
+    /// What becomes true when the span is handed over. The values that were measured in it go to `values`.
     pub(super) fn confirmed(&mut self, [_, ended_at]: [Wall; 2], values: &mut Values) -> Confirmed {
         let before = values.len();
         if self.end.outcome == Some(Outcome::Error) {
@@ -261,7 +285,7 @@ impl Record {
             duration: self.nanos(),
             ended_at,
             outcome: self.end.outcome.unwrap_or(Outcome::Ok),
-            values: (values.len() - before) as u32,
+            values: (values.len() - before) as u8,
         }
     }
 

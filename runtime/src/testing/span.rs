@@ -66,10 +66,13 @@ impl SeenSpan {
     /// When there is none, naming those there are.
     #[track_caller]
     pub fn event(&self, name: &str) -> &Event {
-        self.events().iter().find(|event| event.name == name).unwrap_or_else(|| {
+        let found = self.events().iter().find(|event| event.name == name);
+        // Not in a closure, which would not know the test's line.
+        let Some(event) = found else {
             let names: Vec<_> = self.events().iter().map(|event| &event.name).collect();
             panic!("no event `{name}` on span `{}`; there are {names:?}", self.name())
-        })
+        };
+        event
     }
 
     /// The whole span, with links and times, as an exporter gets it: an `opentelemetry_sdk::trace::SpanData` of

@@ -104,7 +104,7 @@ pub(crate) fn composite(propagators: &[Propagator]) -> TextMapCompositePropagato
 /// redspan::propagation::inject(&mut headers);
 /// ```
 pub fn inject(carrier: &mut (impl Inject + ?Sized)) {
-    inject_context(&current::with(Context::clone).unwrap_or_default(), carrier);
+    inject_context(&current::here(), carrier);
 }
 
 /// [`inject`] for another context than the current one.
@@ -126,7 +126,7 @@ pub fn inject_context(context: &Context, carrier: &mut (impl Inject + ?Sized)) {
 /// Captured::from(redspan::propagation::extract(&headers)).run(|| { /* handle the message */ });
 /// ```
 pub fn extract(carrier: &(impl Extract + ?Sized)) -> Context {
-    let here = current::with(Context::clone).unwrap_or_default();
+    let here = current::here();
     global::get_text_map_propagator(|propagator| {
         propagator.extract_with_context(&here, &Reading(carrier))
     })

@@ -134,7 +134,8 @@ impl Numbers {
     fn answered(&mut self, status: StatusCode, version: Version) -> Ending {
         self.labels.status = Some(status.as_u16());
         self.labels.version = super::version(version);
-        if status.is_client_error() || status.is_server_error() {
+        // From 600 on nobody knows what a code means: that is no success.
+        if status.as_u16() >= 400 {
             (Outcome::Error, Some(super::failed(status)))
         } else {
             (Outcome::Ok, None)

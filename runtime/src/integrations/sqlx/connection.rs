@@ -12,7 +12,7 @@ use std::fmt::{self, Debug};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// What holds a connection of sqlx: a loan from a pool, a transaction, or a reference.
+/// What holds a connection of sqlx: a loan from a pool, or a transaction.
 pub trait Held: Send {
     /// The database.
     type Database: Database;
@@ -88,8 +88,10 @@ impl<H: Held> Connection<H> {
     /// Those of sqlx.
     pub async fn begin(&mut self) -> Result<Transaction<'_, H::Database>, Error> {
         let described = &self.loan.described;
-        let begins = transaction::Transaction::begin(self.held.held(), None);
-        let begun = once(described, described.step(Step::Begin), begins, None).await?;
+        let held = self.held.held();
+        let depth = <H::Database as Database>::TransactionManager::get_transaction_depth(held);
+        let begins = transaction::Transaction::begin(held, None);
+        let begun = once(described, described.step(Step::Begin, depth), begins, None).await?;
         Ok(Transaction(Connection::new(begun, Loan::within(described.clone()))))
     }
 }
@@ -132,9 +134,10 @@ impl<DB: Database> Transaction<'_, DB> {
     /// # Errors
     /// Those of sqlx, such as a serialization failure.
     pub async fn commit(self) -> Result<(), Error> {
+        let around = self.depth().saturating_sub(1);
         let Connection { held, loan } = self.0;
         let described = &loan.described;
-        once(described, described.step(Step::Commit), held.commit(), None).await
+        once(described, described.step(Step::Commit, around), held.commit(), None).await
     }
 
     /// Undoes what was done.
@@ -142,9 +145,10 @@ impl<DB: Database> Transaction<'_, DB> {
     /// # Errors
     /// Those of sqlx.
     pub async fn rollback(self) -> Result<(), Error> {
+        let around = self.depth().saturating_sub(1);
         let Connection { held, loan } = self.0;
         let described = &loan.described;
-        once(described, described.step(Step::Rollback), held.rollback(), None).await
+        once(described, described.step(Step::Rollback, around), held.rollback(), None).await
     }
 
     /// How many transactions and savepoints are open, this one included.

@@ -1,5 +1,6 @@
 //! The database behind a pool, and what was learnt of its queries.
 
+use super::place::Place;
 use super::pooled::{Ask, Pooled, ask};
 use super::statements::{Ended, Found, Statement, Statements, shared};
 use super::text::{Dialect, Shown, shown};
@@ -7,11 +8,9 @@ use crate::integrations::interned::word;
 use crate::span::common::Common;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use opentelemetry::KeyValue;
-use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,12 +29,15 @@ pub(super) struct Described {
     pool_name: String,
     /// How a wait for a connection is called.
     waits: String,
+    /// Shorter ones are no spans.
+    pub(super) least_wait: Duration,
     /// Its name in spans, and what each has from the beginning.
     of_waits: OnceLock<(Cow<'static, str>, Arc<Common>)>,
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
     statements: Statements,
-    steps: [Statement; 3],
+    /// As [`STEPS`].
+    steps: [[Statement; 2]; 3],
     ask: Ask,
     /// Shared by all who describe this pool under this name.
     pooled: Arc<OnceLock<Arc<Pooled>>>,
@@ -50,7 +52,7 @@ pub(super) enum Codes {
     Number,
 }
 
-/// A step of a transaction.
+/// A step of a transaction, or of a savepoint within one.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Begin,
@@ -58,41 +60,17 @@ pub(super) enum Step {
     Rollback,
 }
 
-fn system_and_dialect(name: &str) -> (&'static str, Dialect) {
-    let ansi = Dialect {
-        double_quoted_strings: false,
-        backslashes: false,
-        dollar_quotes: false,
-        hash_comments: false,
-    };
-    match name {
-        "PostgreSQL" => ("postgresql", Dialect { dollar_quotes: true, ..ansi }),
-        "MySQL" => (
-            "mysql",
-            Dialect { double_quoted_strings: true, backslashes: true, hash_comments: true, ..ansi },
-        ),
-        "SQLite" => ("sqlite", ansi),
-        // Whichever way it quotes, nothing of a string is shown.
-        _ => ("other_sql", Dialect { double_quoted_strings: true, ..ansi }),
-    }
-}
+/// What is sent for each of them, but for a savepoint's name, which is sqlx's own.
+const STEPS: [[&str; 2]; 3] = [
+    ["BEGIN", "SAVEPOINT"],
+    ["COMMIT", "RELEASE SAVEPOINT"],
+    ["ROLLBACK", "ROLLBACK TO SAVEPOINT"],
+];
 
 impl Described {
     pub(super) fn of<DB: Database>(pool: &Pool<DB>) -> Self {
-        let (system, dialect) = system_and_dialect(DB::NAME);
-        let options = pool.connect_options();
-        // A file's path is nobody's address. Other drivers need not have one, and say so by panicking.
-        let url = (system != "sqlite").then(|| {
-            catch_unwind(AssertUnwindSafe(|| {
-                <<DB::Connection as Connection>::Options as ConnectOptions>::to_url_lossy(&options)
-            }))
-        });
-        let url = url.and_then(Result::ok);
-        let address = url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty());
-        let address = address.map(|host| host.trim_matches(['[', ']']).to_owned());
-        let port = url.as_ref().and_then(|url| url.port_or_known_default());
-        let namespace = url.as_ref().map(|url| url.path().trim_start_matches('/').to_owned());
-        let namespace = namespace.filter(|name| !name.is_empty());
+        let Place { system, dialect, address, port, namespace } =
+            Place::of::<DB>(&pool.connect_options());
         // As the conventions want it where nobody has given a name.
         let pool_name = match (&address, port) {
             (Some(host), Some(port)) => {
@@ -101,7 +79,7 @@ impl Described {
             _ => namespace.clone().unwrap_or_else(|| system.to_owned()),
         };
         let waits = format!("acquire {}", namespace.as_deref().unwrap_or(system));
-        let codes = if system == "mysql" { Codes::Number } else { Codes::Driver };
+        let codes = if dialect == Dialect::MySql { Codes::Number } else { Codes::Driver };
         let step = |operation: &str| {
             let operation = operation.to_owned();
             Statement::new(Shown { text: operation.clone(), operation, collection: None })
@@ -115,11 +93,12 @@ impl Described {
             codes,
             pool_name,
             waits,
+            least_wait: Duration::ZERO,
             of_waits: OnceLock::new(),
             slow: None,
             shows_text: true,
             statements: Statements::new(),
-            steps: [step("BEGIN"), step("COMMIT"), step("ROLLBACK")],
+            steps: STEPS.map(|words| words.map(step)),
             ask: ask(pool.clone()),
             pooled: Arc::default(),
         }
@@ -132,6 +111,7 @@ impl Described {
             system: self.system,
             pool_name: self.pool_name.clone(),
             waits: self.waits.clone(),
+            least_wait: self.least_wait,
             slow: self.slow,
             shows_text: self.shows_text,
             pooled: self.pooled.clone(),
@@ -146,8 +126,9 @@ impl Described {
         self.of_waits = OnceLock::new();
     }
 
-    pub(super) fn step(&self, step: Step) -> Found<'_> {
-        Found::Remembered(&self.steps[step as usize])
+    /// `depth` transactions and savepoints are open around it.
+    pub(super) fn step(&self, step: Step, depth: usize) -> Found<'_> {
+        Found::Remembered(&self.steps[step as usize][usize::from(depth > 0)])
     }
 
     /// What was learnt of a query when it was first seen.

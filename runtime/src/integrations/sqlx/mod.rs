@@ -26,8 +26,10 @@
 //! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table
 //! (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
 //! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
-//! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK` are
-//! spans of their own, and so is each wait for a connection (`acquire shop`).
+//! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
+//! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
+//! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is
+//! each wait for a connection (`acquire shop`), or each that is long enough ([`Pool::waits_from`]).
 //!
 //! An operation ends as
 //!
@@ -36,7 +38,7 @@
 //!   and MariaDB the server's error number;
 //!   otherwise `error.type` is `io`, `tls`, `protocol`, `pool_timed_out`, `pool_closed`, `worker_crashed`,
 //!   `decode`, `encode`, …;
-//! * `cancelled`, when its future is dropped, or its stream before the last row.
+//! * `cancelled`, when its future is dropped, or its stream before that has said that there are no more rows.
 //!
 //! # Metrics
 //!
@@ -61,6 +63,7 @@ mod connection;
 mod described;
 mod executor;
 mod operation;
+mod place;
 mod pool;
 mod pooled;
 mod statements;

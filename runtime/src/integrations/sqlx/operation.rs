@@ -5,6 +5,7 @@ use super::statements::{Ended, Found};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
+use crate::context::current;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
@@ -176,7 +177,8 @@ impl<'a> Operation<'a> {
         let name = || statement.name.clone();
         let attributes = || described.attributes(&statement);
         let kind = SpanKind::Client;
-        let span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
+        let span =
+            OwnedSpan::one_of_many(current::here(), started, &METADATA, kind, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
         let span = span.unseen();
         let about = About { described, statement, started, recording: span.is_recording() };

@@ -3,12 +3,14 @@
 use super::connection::{Connection, Loan, PoolConnection, Transaction};
 use super::described::{Described, Step};
 use super::operation::{METADATA, codes, failed, once};
+use super::pooled::PoolMetrics;
 use crate::call::owned::OwnedSpan;
-use crate::clock;
+use crate::clock::{self, Tick};
+use crate::context::current;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue};
 use sqlx_core::database::Database;
 use sqlx_core::error::Error;
 use sqlx_core::pool;
@@ -16,6 +18,7 @@ use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
 use sqlx_core::transaction;
 use std::fmt::{self, Debug};
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,7 +47,7 @@ impl<DB: Database> Pool<DB> {
     }
 
     /// Says which database answers, in the words of [`db.system.name`], where one driver speaks to several:
-    /// `mariadb`, `cockroachdb`, `amazon.redshift`.
+    /// `mariadb`, `cockroachdb`, `aws.redshift`.
     ///
     /// [`db.system.name`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/
     pub fn system(self, name: &'static str) -> Self {
@@ -59,6 +62,24 @@ impl<DB: Database> Pool<DB> {
     /// Shows no `db.query.text`, not even without literals.
     pub fn without_text(self) -> Self {
         self.with(|described| described.shows_text = false)
+    }
+
+    /// Makes a span only of a wait for a connection that took this long or longer, or brought none: with a pool that is
+    /// large enough all others are some microseconds, and a second span for each query. `wait_time` is measured
+    /// all the same.
+    ///
+    /// ```no_run
+    /// # async fn open() -> Result<(), sqlx::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let pool = sqlx::PgPool::connect("postgres://localhost/shop").await?;
+    /// let pool = redspan::sqlx::traced(pool).waits_from(Duration::from_millis(1));
+    /// # let _ = pool;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn waits_from(self, least: Duration) -> Self {
+        self.with(|described| described.least_wait = least)
     }
 
     fn with(self, change: impl FnOnce(&mut Described)) -> Self {
@@ -117,8 +138,12 @@ impl<DB: Database> Pool<DB> {
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
         let described = &self.described;
         let Lent { held, loan } = acquire(&self.inner, described.clone()).await?;
+        let said = match &statement {
+            Some(statement) => described.statement(statement.as_str()),
+            None => described.step(Step::Begin, 0),
+        };
         let begins = transaction::Transaction::begin(held, statement);
-        let begun = once(described, described.step(Step::Begin), begins, None).await?;
+        let begun = once(described, said, begins, None).await?;
         Ok(Transaction(Connection::new(begun, loan)))
     }
 }
@@ -130,52 +155,108 @@ pub(super) struct Lent<DB: Database, D: Deref<Target = Described>> {
     loan: Loan<D>,
 }
 
-/// Waits for a connection, in a span of its own.
+/// A wait for a connection: one of those that the pool has pending. Dropped before it is over, it was cancelled.
+struct Wait<'a> {
+    described: &'a Described,
+    metrics: &'a PoolMetrics,
+    started: Tick,
+    /// Where it began, for a span that may still come.
+    parent: Context,
+    span: Option<OwnedSpan>,
+    over: bool,
+}
+
+impl<'a> Wait<'a> {
+    fn begin(described: &'a Described, metrics: &'a PoolMetrics) -> Self {
+        metrics.pending.increment(1.0);
+        let (started, parent) = (clock::now(), current::here());
+        let mut wait = Wait { described, metrics, started, parent, span: None, over: false };
+        wait.shows(started, false);
+        wait
+    }
+
+    /// It has a span from now on, if it is to have one.
+    fn shows(&mut self, now: Tick, failed: bool) {
+        let Wait { described, started, .. } = *self;
+        if self.span.is_none() && (failed || now.since(started) >= described.least_wait) {
+            let (parent, kind) = (mem::take(&mut self.parent), SpanKind::Internal);
+            let name = || described.name_of_wait();
+            let attributes = || described.attributes_of_wait();
+            self.span =
+                Some(OwnedSpan::one_of_many(parent, started, &METADATA, kind, name, attributes));
+        }
+    }
+
+    fn poll<T>(
+        &mut self,
+        poll: impl FnOnce() -> Poll<Result<T, Error>>,
+    ) -> Poll<(Result<T, Error>, Tick)> {
+        let (metrics, started) = (self.metrics, self.started);
+        let measure = |now: Tick, recording| {
+            let took = now.since(started).as_secs_f64();
+            candidate::at_the_end(recording, || metrics.wait_time.record(took));
+        };
+        if let Some(span) = &mut self.span {
+            let recording = span.is_recording();
+            return span.inside(|| {
+                let (result, now) = (ready!(poll()), clock::now());
+                measure(now, recording);
+                Poll::Ready((result, now))
+            });
+        }
+        let (result, now) = (ready!(poll()), clock::now());
+        self.shows(now, result.is_err());
+        match &mut self.span {
+            Some(span) => {
+                let recording = span.is_recording();
+                span.inside(|| measure(now, recording));
+            }
+            None => measure(now, false),
+        }
+        Poll::Ready((result, now))
+    }
+
+    fn finish(&mut self, now: Tick, error: Option<&Error>) {
+        self.over = true;
+        if let Some(Error::PoolTimedOut) = error {
+            self.metrics.timeouts.increment(1);
+        }
+        let Some(span) = &mut self.span else { return };
+        let codes_of = self.described.codes;
+        if let Some(code) = error.and_then(|error| codes(error, codes_of).1) {
+            span.set_attribute(KeyValue::new("db.response.status_code", code));
+        }
+        let outcome = if error.is_none() { Outcome::Ok } else { Outcome::Error };
+        let failed = error.map(|error| Box::new(failed(error, codes_of)));
+        span.finish_measured(outcome, failed, Some(now));
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.metrics.pending.decrement(1.0);
+        if !self.over {
+            self.shows(clock::now(), false);
+        }
+    }
+}
+
+/// Waits for a connection.
 async fn acquire<DB: Database, D: Deref<Target = Described>>(
     pool: &pool::Pool<DB>,
     described: D,
 ) -> Result<Lent<DB, D>, Error> {
-    struct Waiting<'a>(&'a metrics::Gauge);
-    impl Drop for Waiting<'_> {
-        fn drop(&mut self) {
-            self.0.decrement(1.0);
-        }
-    }
     let metrics = described.pooled().metrics();
-    metrics.pending.increment(1.0);
-    let waiting = Waiting(&metrics.pending);
-    let started = clock::now();
-    let name = || described.name_of_wait();
-    let attributes = || described.attributes_of_wait();
-    let kind = SpanKind::Internal;
-    let mut span = OwnedSpan::one_of_many(started, &METADATA, kind, name, attributes);
-    let recording = span.is_recording();
-    let mut acquiring = pin!(pool.acquire());
-    let waited = |context: &mut task::Context<'_>| {
-        span.inside(|| {
-            let result = ready!(acquiring.as_mut().poll(context));
-            let now = clock::now();
-            let took = now.since(started);
-            candidate::at_the_end(recording, || metrics.wait_time.record(took.as_secs_f64()));
-            Poll::Ready((result, now))
-        })
+    let (held, now) = {
+        let mut wait = Wait::begin(&described, &metrics);
+        let mut acquiring = pin!(pool.acquire());
+        let polled =
+            |context: &mut task::Context<'_>| wait.poll(|| acquiring.as_mut().poll(context));
+        let (result, now) = poll_fn(polled).await;
+        wait.finish(now, result.as_ref().err());
+        (result?, now)
     };
-    let (result, now) = poll_fn(waited).await;
-    drop(waiting);
-    let (outcome, failed) = match &result {
-        Ok(_) => (Outcome::Ok, None),
-        Err(error) => {
-            if matches!(error, Error::PoolTimedOut) {
-                metrics.timeouts.increment(1);
-            }
-            if let (_, Some(code)) = codes(error, described.codes) {
-                span.set_attribute(KeyValue::new("db.response.status_code", code));
-            }
-            (Outcome::Error, Some(Box::new(failed(error, described.codes))))
-        }
-    };
-    span.finish_measured(outcome, failed, Some(now));
-    Ok(Lent { held: result?, loan: Loan::begin(described, now, metrics) })
+    Ok(Lent { held, loan: Loan::begin(described, now, metrics) })
 }
 
 impl<DB: Database> Clone for Pool<DB> {

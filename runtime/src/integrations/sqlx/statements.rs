@@ -16,6 +16,9 @@ use std::sync::{Arc, OnceLock};
 /// How many are remembered: programs have few queries, unless they put values into their texts.
 const REMEMBERED: usize = 1_000;
 
+/// Bytes of a query that is: lists of values may be of any length, and of as many lengths.
+const LONGEST: usize = 16 * 1024;
+
 /// How many lists they are spread over.
 const LISTS: usize = 256;
 
@@ -96,6 +99,9 @@ impl Statements {
 
     /// The statement of this text, which `read` makes when it is first seen.
     pub(super) fn find(&self, query: &str, read: impl FnOnce(&str) -> Statement) -> Found<'_> {
+        if query.len() > LONGEST {
+            return Found::Passing(Box::new(read(query)));
+        }
         // The upper bits are the hash's best.
         let list = (self.hashes.hash_one(query) >> 56) as usize;
         let mut link = &self.lists[list % LISTS];
@@ -152,6 +158,17 @@ mod tests {
             let found = statements.find(&query, |_| panic!("{query} was read before"));
             assert!(matches!(found, Found::Remembered(_)));
             assert_eq!(found.shown.text, query);
+        }
+    }
+
+    #[test]
+    fn a_query_of_any_length_is_not_kept() {
+        let statements = Statements::new();
+        for length in [LONGEST, LONGEST + 1] {
+            let query = "x".repeat(length);
+            let found = [(); 2].map(|()| statements.find(&query, read));
+            let is_kept = |found: &Found<'_>| matches!(found, Found::Remembered(_));
+            assert_eq!(found.each_ref().map(is_kept), [length == LONGEST; 2]);
         }
     }
 

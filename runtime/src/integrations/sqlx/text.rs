@@ -1,16 +1,30 @@
 //! What may be shown of a query: its text without its literals, its verb and its table.
 
-/// How a dialect quotes.
+/// Whose words a query is written in: they quote and comment in different ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dialect {
-    /// `"…"` is a string, not a name.
-    pub(super) double_quoted_strings: bool,
-    /// `\` escapes the next character of any string.
-    pub(super) backslashes: bool,
+pub(super) enum Dialect {
+    Postgres,
+    MySql,
+    Sqlite,
+    /// Whichever way it quotes, nothing of a string is shown.
+    Other,
+}
+
+impl Dialect {
+    /// Whether `\` escapes the next character of any string, if that is known.
+    fn escapes(self) -> Option<bool> {
+        (self != Dialect::Other).then_some(self == Dialect::MySql)
+    }
+
     /// `$tag$…$tag$` is a string.
-    pub(super) dollar_quotes: bool,
-    /// `#` begins a comment.
-    pub(super) hash_comments: bool,
+    fn has_dollar_quotes(self) -> bool {
+        matches!(self, Dialect::Postgres | Dialect::Other)
+    }
+
+    /// `/* … */` may nest.
+    fn nests_comments(self) -> bool {
+        matches!(self, Dialect::Postgres | Dialect::Other)
+    }
 }
 
 /// Bytes of a query's text; the rest is cut.
@@ -41,6 +55,8 @@ impl Shown {
 enum Token<'a> {
     /// A word: keyword or name, also a quoted one.
     Word(&'a str),
+    /// In double quotes: a name, or to SQLite a string, where there is no such name.
+    WordOrLiteral(&'a str),
     /// A string or a number.
     Literal,
     /// `$1`, `?`, `:name`, `@name`.
@@ -54,23 +70,23 @@ struct Tokens<'a> {
     dialect: Dialect,
 }
 
-/// The end of a string that begins with `quote`; all of the rest, if it is not closed: then nothing
-/// of it is shown.
-fn end_of_quoted(text: &str, quote: char, backslashes: bool) -> usize {
+/// The end of what begins with a quote and ends with `quote`, unless it is not closed, or nobody knows where:
+/// whether `\` escapes.
+fn end_of_quoted(text: &str, quote: char, escapes: Option<bool>) -> Option<usize> {
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, char)) = chars.next() {
-        if char == '\\' && backslashes {
+        if char == '\\' && escapes? {
             chars.next();
         } else if char == quote {
             match chars.peek() {
                 Some(&(_, next)) if next == quote => {
                     chars.next();
                 }
-                _ => return at + quote.len_utf8(),
+                _ => return Some(at + quote.len_utf8()),
             }
         }
     }
-    text.len()
+    None
 }
 
 fn is_word(char: char) -> bool {
@@ -79,6 +95,15 @@ fn is_word(char: char) -> bool {
 
 fn word_length(text: &str) -> usize {
     text.find(|char| !is_word(char)).unwrap_or(text.len())
+}
+
+/// The length of what names a placeholder: a number, or a word, which a `$` does not belong to.
+fn placeholder_length(text: &str) -> usize {
+    let belongs: fn(char) -> bool = match text.starts_with(|c: char| c.is_ascii_digit()) {
+        true => |c| c.is_ascii_digit(),
+        false => |c| c.is_alphanumeric() || c == '_',
+    };
+    text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
 
 /// The length of a number such as `17`, `.5`, `1e-9`, `0xff`.
@@ -94,13 +119,13 @@ fn number_length(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// The end of `/* … */`, which may nest.
-fn end_of_comment(text: &str) -> usize {
+/// The end of `/* … */`.
+fn end_of_comment(text: &str, nests: bool) -> usize {
     let mut depth = 0usize;
     let mut at = 0;
     while let Some(found) = text[at..].find(['/', '*']) {
         at += found;
-        if text[at..].starts_with("/*") {
+        if text[at..].starts_with("/*") && (nests || depth == 0) {
             depth += 1;
             at += 2;
         } else if text[at..].starts_with("*/") {
@@ -124,41 +149,61 @@ impl<'a> Iterator for Tokens<'a> {
         let first = text.chars().next()?;
         let line = || text.find('\n').unwrap_or(text.len());
         let after_first = &text[first.len_utf8()..];
-        let (length, token): (usize, fn(&'a str) -> Token<'a>) = match first {
+        // What is not closed is the end, and nothing of it is shown.
+        let literal: fn(&'a str) -> Token<'a> = |_| Token::Literal;
+        let string = |end: Option<usize>| (end.unwrap_or(text.len()), literal);
+        let name =
+            |end: Option<usize>, token| end.map_or((text.len(), literal), |end| (end, token));
+        let (length, token): (usize, fn(&'a str) -> Token<'a>) = match (first, self.dialect) {
             _ if first.is_whitespace() => {
                 (text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len()), |_| Token::Space)
             }
-            '-' if text.starts_with("--") => (line(), |_| Token::Space),
-            '#' if self.dialect.hash_comments => (line(), |_| Token::Space),
-            '/' if text.starts_with("/*") => (end_of_comment(text), |_| Token::Space),
-            '\'' => (end_of_quoted(text, '\'', self.dialect.backslashes), |_| Token::Literal),
-            '"' if self.dialect.double_quoted_strings => {
-                (end_of_quoted(text, '"', self.dialect.backslashes), |_| Token::Literal)
+            ('-', _) if self.is_dashed_comment() => (line(), |_| Token::Space),
+            ('#', Dialect::MySql) => (line(), |_| Token::Space),
+            ('/', dialect) if text.starts_with("/*") => {
+                (end_of_comment(text, dialect.nests_comments()), |_| Token::Space)
             }
-            '"' => (end_of_quoted(text, '"', false), Token::Word),
-            '`' => (end_of_quoted(text, '`', false), Token::Word),
-            '$' if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
-                (1 + word_length(after_first), Token::Placeholder)
+            ('\'', dialect) => string(end_of_quoted(text, '\'', dialect.escapes())),
+            ('"', dialect @ (Dialect::MySql | Dialect::Other)) => {
+                string(end_of_quoted(text, '"', dialect.escapes()))
             }
-            '$' if self.dialect.dollar_quotes => match self.dollar_quoted() {
+            ('"', Dialect::Sqlite) => {
+                name(end_of_quoted(text, '"', Some(false)), Token::WordOrLiteral)
+            }
+            ('"', _) => name(end_of_quoted(text, '"', Some(false)), Token::Word),
+            ('`', Dialect::MySql | Dialect::Sqlite | Dialect::Other) => {
+                name(end_of_quoted(text, '`', Some(false)), Token::Word)
+            }
+            ('[', Dialect::Sqlite) => name(text.find(']').map(|at| at + 1), Token::Word),
+            ('$', _) if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
+                (1 + placeholder_length(after_first), Token::Placeholder)
+            }
+            ('$', dialect) if dialect.has_dollar_quotes() => match self.dollar_quoted() {
                 Some(length) => (length, |_| Token::Literal),
                 None => (1, Token::Other),
             },
-            '?' => (1 + word_length(after_first), Token::Placeholder),
-            ':' if text.starts_with("::") => (2, Token::Other),
-            ':' | '@' | '$' if after_first.starts_with(is_word) => {
-                (1 + word_length(after_first), Token::Placeholder)
+            ('?', _) => {
+                let is_numbered = after_first.starts_with(|c: char| c.is_ascii_digit());
+                let number = if is_numbered { placeholder_length(after_first) } else { 0 };
+                (1 + number, Token::Placeholder)
             }
-            '.' if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
+            (':', _) if text.starts_with("::") => (2, Token::Other),
+            (':' | '@' | '$', _)
+                if after_first.starts_with(|c: char| c.is_alphabetic() || c == '_') =>
+            {
+                (1 + placeholder_length(after_first), Token::Placeholder)
+            }
+            ('.', _) if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
                 (number_length(text), |_| Token::Literal)
             }
             _ if first.is_ascii_digit() => (number_length(text), |_| Token::Literal),
-            _ if is_word(first) => {
+            (_, dialect) if is_word(first) => {
                 let length = word_length(text);
                 // `E'…'`, `X'…'`, `N'…'`: a string with a mark before it.
                 if length == 1 && after_first.starts_with('\'') {
-                    let escapes = self.dialect.backslashes || matches!(first, 'e' | 'E');
-                    (1 + end_of_quoted(after_first, '\'', escapes), |_| Token::Literal)
+                    let is_marked = dialect != Dialect::Sqlite && matches!(first, 'e' | 'E');
+                    let escapes = if is_marked { Some(true) } else { dialect.escapes() };
+                    string(end_of_quoted(after_first, '\'', escapes).map(|end| end + 1))
                 } else {
                     (length, Token::Word)
                 }
@@ -172,6 +217,13 @@ impl<'a> Iterator for Tokens<'a> {
 }
 
 impl Tokens<'_> {
+    /// `--`, and to MySQL only before something blank: `5--1` is six.
+    fn is_dashed_comment(&self) -> bool {
+        let Some(after) = self.rest.strip_prefix("--") else { return false };
+        let is_blank = |c: char| c.is_whitespace() || c.is_control();
+        self.dialect != Dialect::MySql || after.is_empty() || after.starts_with(is_blank)
+    }
+
     /// The length of `$tag$…$tag$`, if one begins here.
     fn dollar_quoted(&self) -> Option<usize> {
         let text = self.rest;
@@ -228,11 +280,27 @@ const VERBS: [&str; 34] = [
 const BEFORE_TABLE: [&str; 5] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE"];
 
 /// Words that may stand between those and the name.
-const BETWEEN: [&str; 5] = ["IF", "NOT", "EXISTS", "ONLY", "LATERAL"];
+const BETWEEN: [&str; 13] = [
+    "IF",
+    "NOT",
+    "EXISTS",
+    "ONLY",
+    "LATERAL",
+    "OR",
+    "ABORT",
+    "FAIL",
+    "IGNORE",
+    "REPLACE",
+    "ROLLBACK",
+    "LOW_PRIORITY",
+    "CONCURRENTLY",
+];
 
 fn unquoted(word: &str) -> &str {
-    let quoted = word.len() >= 2 && word.starts_with(['"', '`']);
-    if quoted { &word[1..word.len() - 1] } else { word }
+    match word.starts_with(['"', '`', '[']) {
+        true => word.get(1..word.len() - 1).unwrap_or_default(),
+        false => word,
+    }
 }
 
 /// Reads a query.
@@ -242,16 +310,30 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut collection: Option<String> = None;
     let mut expects_table = false;
     let mut continues_name = false;
-    let mut depth = 0usize;
+    // Whether what stands in the open parentheses is a query: it has a verb. In `extract(year FROM made)`
+    // there is a `FROM` of another kind.
+    let mut groups: Vec<bool> = Vec::new();
+    let mut was_opened = false;
+    let mut was_distinct = false;
     let mut is_cut = false;
     for token in (Tokens { rest: query, dialect }) {
+        let token = match token {
+            Token::WordOrLiteral(name) if expects_table || continues_name => Token::Word(name),
+            Token::WordOrLiteral(_) => Token::Literal,
+            token => token,
+        };
         match token {
             Token::Word(word) => {
                 let upper = word.to_ascii_uppercase();
                 let known = VERBS.iter().find(|known| **known == upper).copied();
                 // The verb of `WITH … AS (…) UPDATE …` is the one outside of the parentheses.
-                if depth == 0 && matches!(verb, None | Some("WITH")) {
+                if verb.is_none() || groups.is_empty() && verb == Some("WITH") {
                     verb = known.or(verb).or(Some("OTHER"));
+                }
+                if let (Some(is_query), Some(_)) = (groups.last_mut(), known) {
+                    *is_query = true;
+                    // A subquery, whose own table follows.
+                    expects_table &= !was_opened;
                 }
                 if continues_name {
                     if let Some(collection) = &mut collection {
@@ -260,32 +342,42 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     }
                     continues_name = false;
                 } else if BEFORE_TABLE.contains(&&*upper) {
-                    expects_table = collection.is_none();
+                    let is_other = was_distinct || groups.last() == Some(&false);
+                    let is_before_table = upper != "FROM" || !is_other;
+                    expects_table = is_before_table && collection.is_none();
                 } else if expects_table && !BETWEEN.contains(&&*upper) {
                     collection = Some(unquoted(word).to_owned());
                     expects_table = false;
                 }
+                was_distinct = upper == "DISTINCT";
             }
-            Token::Other("(") => {
-                depth += 1;
-                // A subquery, whose own table follows.
+            Token::Other("(") => groups.push(false),
+            Token::Other(")") => {
+                groups.pop();
                 expects_table = false;
             }
-            Token::Other(")") => depth = depth.saturating_sub(1),
             Token::Other(".") => {
                 continues_name = collection.is_some() && text.ends_with(is_name_end)
             }
             _ => expects_table &= token == Token::Space,
         }
+        if token != Token::Space {
+            was_opened = token == Token::Other("(");
+            was_distinct &= matches!(token, Token::Word(_));
+        }
         if !matches!(token, Token::Other(".") | Token::Word(_)) {
             continues_name = false;
         }
         if is_cut {
+            // Of a long list of values nothing more is to be learnt.
+            if collection.is_some() && matches!(token, Token::Literal | Token::Placeholder(_)) {
+                break;
+            }
             continue;
         }
         let part = match token {
             Token::Word(part) | Token::Placeholder(part) | Token::Other(part) => part,
-            Token::Literal => "?",
+            Token::Literal | Token::WordOrLiteral(_) => "?",
             Token::Space if text.is_empty() || text.ends_with(' ') => "",
             Token::Space => " ",
         };
@@ -302,25 +394,78 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
 }
 
 fn is_name_end(char: char) -> bool {
-    is_word(char) || matches!(char, '"' | '`')
+    is_word(char) || matches!(char, '"' | '`' | ']')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const POSTGRES: Dialect = Dialect {
-        double_quoted_strings: false,
-        backslashes: false,
-        dollar_quotes: true,
-        hash_comments: false,
-    };
-    const MYSQL: Dialect = Dialect {
-        double_quoted_strings: true,
-        backslashes: true,
-        dollar_quotes: false,
-        hash_comments: true,
-    };
+    const POSTGRES: Dialect = Dialect::Postgres;
+    const MYSQL: Dialect = Dialect::MySql;
+    const SQLITE: Dialect = Dialect::Sqlite;
+
+    #[test]
+    fn a_quote_that_is_never_closed_hides_the_rest_and_panics_nowhere() {
+        for (query, dialect) in [
+            ("SELECT * FROM \"é", POSTGRES),
+            ("SELECT * FROM \"orders WHERE a = 'secret'", POSTGRES),
+            ("SELECT * FROM `orders WHERE a = 'secret'", MYSQL),
+            ("SELECT * FROM \"", SQLITE),
+            ("SELECT * FROM [orders WHERE a = 'secret'", SQLITE),
+        ] {
+            let shown = shown(query, dialect);
+            assert_eq!((&*shown.text, &*shown.summary()), ("SELECT * FROM ?", "SELECT"), "{query}");
+        }
+    }
+
+    #[test]
+    fn an_operator_before_a_literal_is_no_placeholder() {
+        for (query, expected) in [
+            ("SELECT a ?$$secret$$ FROM t", "SELECT a ?? FROM t"),
+            ("SELECT a @@$$a secret$$ FROM t", "SELECT a @@? FROM t"),
+            ("SELECT a @@$q$a secret$q$::tsquery", "SELECT a @@?::tsquery"),
+            ("SELECT a[3:17], @17, $1$$secret$$", "SELECT a[?:?], @?, $1?"),
+            ("SELECT a[lo:hi], a ? 'secret'", "SELECT a[lo:hi], a ? ?"),
+        ] {
+            assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
+        }
+        for (query, expected) in [
+            ("SELECT @a, @@version, @`b c`", "SELECT @a, @@version, @`b c`"),
+            ("SELECT @'x'", "SELECT @?"),
+        ] {
+            assert_eq!(shown(query, MYSQL).text, expected, "{query}");
+        }
+        let sqlite = "SELECT ?2, :name, @name, $name";
+        assert_eq!(shown(sqlite, SQLITE).text, sqlite);
+    }
+
+    #[test]
+    fn each_dialect_quotes_and_comments_in_its_own_way() {
+        for (query, expected, dialect) in [
+            // A name that no column has is a string to SQLite.
+            ("SELECT a FROM \"t\" WHERE b = \"secret\"", "SELECT a FROM \"t\" WHERE b = ?", SQLITE),
+            (
+                "INSERT INTO \"a\".\"b\" VALUES (\"x\")",
+                "INSERT INTO \"a\".\"b\" VALUES (?)",
+                SQLITE,
+            ),
+            ("SELECT [it's] FROM t WHERE b = 'secret'", "SELECT [it's] FROM t WHERE b = ?", SQLITE),
+            ("SELECT a[1] FROM t", "SELECT a[?] FROM t", POSTGRES),
+            // None of theirs nest.
+            ("SELECT 1 /* a /* b */ , 'it''s'", "SELECT ? , ?", SQLITE),
+            ("SELECT 1 /* a /* b */ , 'it''s'", "SELECT ? , ?", MYSQL),
+            ("SELECT 1 /* a /* b */ 'x' */ , 2", "SELECT ? , ?", POSTGRES),
+            // `--` is a comment to MySQL only where something blank follows.
+            ("SELECT 5--'first\nsecret' , b", "SELECT ?--? , b", MYSQL),
+            ("SELECT 5 -- it's\n, b --", "SELECT ? , b", MYSQL),
+            ("SELECT 5--it's\n, b", "SELECT ? , b", POSTGRES),
+            ("SELECT a ` 'secret' ` b", "SELECT a ` ? ` b", POSTGRES),
+            (r"SELECT 'it''s', 'a\' , secret", "SELECT ?, ?", Dialect::Other),
+        ] {
+            assert_eq!(shown(query, dialect).text, expected, "{query}");
+        }
+    }
 
     #[test]
     fn literals_are_hidden_and_placeholders_are_not() {
@@ -362,6 +507,14 @@ mod tests {
             ("SELECT 1", "SELECT"),
             ("CREATE TABLE IF NOT EXISTS orders (id int)", "CREATE orders"),
             ("SELECT * FROM (SELECT * FROM inner_table) x", "SELECT inner_table"),
+            ("SELECT extract(year FROM made) FROM orders", "SELECT orders"),
+            ("SELECT trim(both FROM a), (SELECT substring(b FROM 2) FROM t) FROM u", "SELECT t"),
+            ("SELECT a IS DISTINCT FROM b FROM orders", "SELECT orders"),
+            ("SELECT * FROM (orders JOIN users USING (id))", "SELECT orders"),
+            ("SELECT * FROM (VALUES (1)) v JOIN orders ON true", "SELECT orders"),
+            ("(SELECT a FROM orders) UNION (SELECT b FROM users)", "SELECT orders"),
+            ("UPDATE OR IGNORE orders SET a = 1", "UPDATE orders"),
+            ("UPDATE LOW_PRIORITY orders SET a = 1", "UPDATE orders"),
             ("BEGIN", "BEGIN"),
             ("secret words", "OTHER"),
             ("", "OTHER"),
@@ -384,12 +537,12 @@ mod tests {
     fn no_text_is_too_strange() {
         let odd = [
             "'", "\"", "$", "$a", "$a$", "/*", "*/", "/", "--", "?", ":", "@", ".", "1e", "ß'",
-            "\\", "E'", "(",
+            "\\", "E'", "(", ")", "[", "]", "`", "FROM ", "\"é",
         ];
         for a in odd {
             for b in odd {
                 for c in odd {
-                    for dialect in [POSTGRES, MYSQL] {
+                    for dialect in [POSTGRES, MYSQL, SQLITE, Dialect::Other] {
                         shown(&format!("{a}{b}{c}"), dialect);
                     }
                 }

@@ -38,10 +38,12 @@ impl<R> ServerBody<R> {
 
 impl<R: Body> ServerBody<R> {
     pub(super) fn new(inner: R, mut exchange: InFlight, is_head_only: bool) -> Self {
-        if is_head_only || inner.is_end_stream() {
-            if let Some(exchange) = exchange.get() {
-                exchange.end(exchange.numbers.completed());
-            }
+        let Some(running) = exchange.get() else { return ServerBody::over(inner) };
+        let is_over = is_head_only
+            || inner.is_end_stream()
+            || running.numbers.expect(inner.size_hint().exact());
+        if is_over {
+            running.end(running.numbers.completed());
             return ServerBody::over(inner);
         }
         ServerBody { inner: Some(inner), exchange }
@@ -86,8 +88,9 @@ where
                 Poll::Ready(Some(Ok(frame))) => {
                     let was_last =
                         frame.data_ref().is_some_and(|data| numbers.sent(data.remaining()));
-                    // Whoever sends it need not ask again.
-                    (was_last || inner.is_end_stream()).then(|| numbers.completed())
+                    // Whoever sends it need not ask again; after trailers nobody does.
+                    let is_over = was_last || frame.is_trailers() || inner.is_end_stream();
+                    is_over.then(|| numbers.completed())
                 }
             };
             ended = ending.map(|ending| (numbers.count(&ending), ending));

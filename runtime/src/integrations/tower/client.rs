@@ -1,5 +1,6 @@
 //! A client span around every request that a tower client sends.
 
+use super::super::http as conventions;
 use super::super::http::sending::Sending;
 use super::Route;
 use crate::call::classify;
@@ -8,7 +9,7 @@ use ::http::{Request, Response};
 use opentelemetry::global;
 use pin_project_lite::pin_project;
 use std::any::type_name;
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Debug, Display, Write};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{self, Poll};
@@ -83,19 +84,25 @@ where
         let template = self.template.route(&request);
         let uri = request.uri();
         let scheme = if uri.scheme_str() == Some("https") { "https" } else { "http" };
-        let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        let host = uri.host().unwrap_or_default();
+        let server = conventions::server(&request);
+        let (host, stated) = server.unwrap_or_default();
+        let usual = if scheme == "https" { 443 } else { 80 };
+        let port = server.map(|_| stated.unwrap_or(usual));
         // Of the URL, credentials and query stay out.
         let full = || {
-            let shown = match uri.port() {
-                Some(port) => [scheme, "://", host, ":", port.as_str(), uri.path()].concat(),
-                None => [scheme, "://", host, uri.path()].concat(),
-            };
-            (!host.is_empty()).then_some(shown)
+            server?;
+            let room = scheme.len() + "://:65535".len() + host.len() + uri.path().len();
+            let mut shown = String::with_capacity(room);
+            shown.extend([scheme, "://", host]);
+            if let Some(port) = stated {
+                // A string takes all that is written.
+                let _ = write!(shown, ":{port}");
+            }
+            shown.push_str(uri.path());
+            Some(shown)
         };
         let method = request.method();
-        let mut sending =
-            Sending::begin(method, scheme, host, Some(port), template.as_deref(), full);
+        let mut sending = Sending::begin(method, scheme, host, port, template.as_deref(), full);
         global::get_text_map_propagator(|propagator| {
             propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
         });

@@ -16,8 +16,7 @@ use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use crate::span::spare;
-use ::http::header::{CONTENT_LENGTH, HOST};
-use ::http::uri::Authority;
+use ::http::header::CONTENT_LENGTH;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, response};
 use metrics::Gauge;
 use opentelemetry::trace::SpanKind;
@@ -96,28 +95,30 @@ impl Exchange {
         request: &mut Request<B>,
         called: Called,
     ) -> InFlight {
-        let here = current::with(Context::clone).unwrap_or_default();
+        let here = current::here();
+        let id = options.identify(request.headers_mut());
+        // In the context that the service runs in: all of its lines have it.
+        let known = |context: Context| match id.as_ref().and_then(|id| id.to_str().ok()) {
+            Some(id) => log::scope().with("request_id", log::Value::text(id)).within(&context),
+            None => context,
+        };
+        let answers_with = || options.id_header().cloned().zip(id.clone());
         if options.leaves_out(request.uri().path()) {
             // Functions that are called below are counted, and make no spans.
-            let silent = here.with_telemetry_suppressed();
+            let silent = known(here.with_telemetry_suppressed());
             let name = || Cow::Borrowed("");
             let began = clock::now();
             let span = OwnedSpan::start(silent, began, &METADATA, SpanKind::Server, name, Vec::new);
             let numbers = Numbers { options: None, measured: None };
-            return InFlight::new(Exchange { span, id: None, numbers });
+            return InFlight::new(Exchange { span, id: answers_with(), numbers });
         }
         let started = clock::now();
         let parent = global::get_text_map_propagator(|propagator| {
             propagator.extract_with_context(&here, &Reading(request.headers()))
         });
-        let id = options.identify(request.headers_mut());
+        let parent = known(parent);
         let name = || called.name.clone();
         let attributes = || attributes(request, &called, options);
-        // In the context that the service runs in: all of its lines have it.
-        let parent = match id.as_ref().and_then(|id| id.to_str().ok()) {
-            Some(id) => log::scope().with("request_id", log::Value::text(id)).within(&parent),
-            None => parent,
-        };
         let mut span =
             OwnedSpan::start(parent, started, &METADATA, SpanKind::Server, name, attributes);
         let told = options.log.then(|| {
@@ -144,7 +145,7 @@ impl Exchange {
             answered_head_only: *request.method() == Method::HEAD,
             told,
         };
-        let id = options.id_header().cloned().zip(id);
+        let id = answers_with();
         let options = options.looks_at_answers().then(|| options.clone());
         let numbers = Numbers { options, measured: Some(measured) };
         InFlight::new(Exchange { span, id, numbers })
@@ -176,7 +177,9 @@ impl Exchange {
         let Some(measured) = measured else { return true };
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
+        let is_tunnel = measured.labels.method == "CONNECT" && status.is_success();
         measured.answered_head_only
+            || is_tunnel
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
@@ -213,6 +216,14 @@ impl Exchange {
 }
 
 impl Numbers {
+    /// The answer's body says how long it is, if its head did not. Returns whether nothing of it will come:
+    /// whoever sends it stops where it ends, and does not ask whether there is more.
+    pub(super) fn expect(&mut self, bytes: Option<u64>) -> bool {
+        let Some(measured) = &mut self.measured else { return false };
+        measured.said = measured.said.or(bytes);
+        measured.said == Some(0)
+    }
+
     /// Another part of the answer's body was handed over. Returns whether it was the last.
     pub(super) fn sent(&mut self, bytes: usize) -> bool {
         let Some(measured) = &mut self.measured else { return false };
@@ -224,7 +235,8 @@ impl Numbers {
     pub(super) fn completed(&self) -> Ending {
         let status = self.measured.as_ref().and_then(|measured| measured.labels.status);
         match status.and_then(|status| StatusCode::from_u16(status).ok()) {
-            Some(status) if status.is_server_error() => {
+            // From 600 on nobody knows what a code means: that is no success.
+            Some(status) if status.as_u16() >= 500 => {
                 (Outcome::Error, Some(conventions::failed(status)))
             }
             _ => (Outcome::Ok, None),
@@ -303,19 +315,7 @@ fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Ve
     called.push_method(&mut attributes, request.method());
     attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request)));
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let authority;
-    let server = match host.map(|host| (host, plain(host))) {
-        Some((_, Some(server))) => Some(server),
-        Some((host, None)) => {
-            authority = host.parse::<Authority>().ok();
-            authority.as_ref().map(|authority| (authority.host(), authority.port_u16()))
-        }
-        None => None,
-    };
-    // HTTP/2 says it in the URI.
-    let stated = || request.uri().authority().map(|stated| (stated.host(), stated.port_u16()));
-    if let Some((host, port)) = server.or_else(stated) {
+    if let Some((host, port)) = conventions::server(request) {
         let address = interned::host(conventions::bare(host));
         conventions::push_server(&mut attributes, address, port);
     }
@@ -329,21 +329,6 @@ fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Ve
     attributes
 }
 
-/// Host and port, as most are: without user, brackets or escapes.
-fn plain(text: &str) -> Option<(&str, Option<u16>)> {
-    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-    let end = text.bytes().position(|b| !is_plain(&b)).unwrap_or(text.len());
-    let (host, rest) = text.split_at_checked(end)?;
-    let port = match rest.as_bytes() {
-        [] => None,
-        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-            Some(rest.get(1..)?.parse().ok()?)
-        }
-        _ => return None,
-    };
-    (!host.is_empty()).then_some((host, port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,19 +339,6 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static(said));
             assert_eq!(length(&headers), length_of);
-        }
-    }
-
-    #[test]
-    fn a_plain_host_reads_as_any_does() {
-        for host in ["a", "a.b-c:8080", "127.0.0.1:1", "a:", "a:0", "a:65535", "A.b"] {
-            let any: Authority = host.parse().unwrap();
-            let plain = plain(host).unwrap_or((any.host(), any.port_u16()));
-            assert_eq!(plain, (any.host(), any.port_u16()), "{host}");
-        }
-        for other in ["", ":1", "a:65536", "a:b", "[::1]:80", "u@a", "a b", "a%20", "a:+1", "a:1:2"]
-        {
-            assert_eq!(plain(other), None, "{other}");
         }
     }
 }

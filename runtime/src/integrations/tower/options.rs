@@ -1,6 +1,6 @@
 //! What a [`ServerLayer`](super::ServerLayer) was asked to do besides.
 
-use crate::context::ids::hex;
+use crate::context::ids::{self, hex};
 use crate::integrations::interned;
 use ::http::header::Entry;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -49,7 +49,7 @@ fn is_plain(id: &HeaderValue) -> bool {
 /// 32 hex digits. In memory that is shared from the beginning: the request has it, and its answer.
 fn new_id() -> Option<HeaderValue> {
     let mut id = [0; 32];
-    id.copy_from_slice(hex(fastrand::u128(..).to_be_bytes()).as_flattened());
+    id.copy_from_slice(hex(ids::trace_id().to_bytes()).as_flattened());
     HeaderValue::from_maybe_shared(Bytes::from_owner(id)).ok()
 }
 
@@ -140,9 +140,9 @@ impl Options {
     pub(super) fn identify(&self, headers: &mut HeaderMap) -> Option<HeaderValue> {
         let name = self.id_header()?;
         match headers.entry(name) {
-            Entry::Occupied(held) if is_plain(held.get()) => Some(held.get().clone()),
             Entry::Occupied(mut held) => {
-                let id = new_id()?;
+                let id = if is_plain(held.get()) { held.get().clone() } else { new_id()? };
+                // In place of all that came with it.
                 held.insert(id.clone());
                 Some(id)
             }

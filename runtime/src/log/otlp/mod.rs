@@ -144,6 +144,11 @@ impl Queue {
         Arc::clone(&self.0)
     }
 
+    /// Where they go, for people; without credentials.
+    pub(super) fn describe(&self) -> &str {
+        &self.0.description
+    }
+
     /// Says whose records they are; until the first one.
     pub(super) fn set_resource(&self, resource: &Resource) {
         self.0.bell.lock().waiting.resource.get_or_insert_with(|| resource.clone());
@@ -222,6 +227,19 @@ impl Shared {
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         self.bell.flush(deadline)
+    }
+
+    /// Says how many records are lost if the process ends now, if there are any.
+    pub(super) fn say_unsent(&self) {
+        let records = self.bell.lock().unfinished();
+        if records > 0 {
+            let to = &self.description;
+            tracing::warn!(
+                target: "redspan",
+                records,
+                "the process ends before these log records were taken ({to})"
+            );
+        }
     }
 
     /// Waits until there is a batch: full, old enough, or wanted. While records keep coming the delay is the

@@ -32,10 +32,6 @@ impl<T> Waiting<T> {
         self.length
     }
 
-    pub(in crate::span) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     #[inline]
     pub(in crate::span) fn push(&mut self, one: T) {
         self.length += 1;
@@ -198,7 +194,7 @@ mod tests {
         while waiting.take().is_some() {}
         waiting.drop_oldest(1);
         waiting.truncate(0);
-        assert!(waiting.is_empty() && waiting.chunks.is_empty());
+        assert!(waiting.len() == 0 && waiting.chunks.is_empty());
     }
 
     #[test]
@@ -223,7 +219,7 @@ mod tests {
                     }
                     assert_eq!(filling.iter().next_back(), (some > 0).then_some(&next));
                     queue.append(&mut filling);
-                    assert!(filling.is_empty() && filling.iter().next().is_none());
+                    assert!(filling.len() == 0 && filling.iter().next().is_none());
                 }
                 3 => {
                     queue.drop_oldest(some);

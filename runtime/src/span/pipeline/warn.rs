@@ -20,23 +20,30 @@ impl Default for Pace {
     }
 }
 
-/// Says it, and knows when it did.
+/// Says it of the exporter that says what becomes of a span, or of another one, and knows when it did.
 #[derive(Debug, Default)]
-pub(super) struct Voice {
+pub(in crate::span) struct Voice {
     pace: Pace,
     last: Mutex<Option<Instant>>,
+    other: Option<String>,
 }
 
 impl Voice {
     pub(super) fn at(pace: Pace) -> Self {
-        Voice { pace, last: Mutex::default() }
+        Voice { pace, ..Voice::default() }
+    }
+
+    /// For one of several exporters that is not the first: what it does not take, the first may have taken.
+    pub(in crate::span) fn of_another(description: String, pace: Pace) -> Self {
+        Voice { pace, other: Some(description), ..Voice::default() }
     }
 
     /// Says that spans are being lost.
-    pub(super) fn failed(&self, error: &ExportError) {
+    pub(in crate::span) fn failed(&self, error: &ExportError) {
         if self.may_speak(Instant::now()) {
             tracing::warn!(
                 target: "redspan",
+                exporter = self.other,
                 kind = error.kind,
                 reason = error.message,
                 "spans could not be exported and are dropped; this is said at most once a minute"
@@ -46,22 +53,32 @@ impl Voice {
 
     /// Says that nothing leaves although something has waited `since` then: an exporter that hangs
     /// reports no failure.
-    pub(super) fn watch(&self, waiting: u64, since: Option<Instant>) {
-        if let Some(stuck) = self.stuck(Instant::now(), waiting, since) {
-            tracing::warn!(
+    pub(in crate::span) fn watch(&self, waiting: u64, since: Option<Instant>) {
+        let Some(stuck) = self.stuck(Instant::now(), waiting, since) else { return };
+        let seconds = stuck.as_secs();
+        match &self.other {
+            None => tracing::warn!(
                 target: "redspan",
                 waiting,
-                seconds = stuck.as_secs(),
+                seconds,
                 "no span has left this process for a while; this is said at most once a minute"
-            );
+            ),
+            Some(exporter) => tracing::warn!(
+                target: "redspan",
+                exporter,
+                waiting,
+                seconds,
+                "one of the exporters has taken no span for a while; this is said at most once a minute"
+            ),
         }
     }
 
     /// Says that the process ends before spans have left it. Only once, and so whatever was said before.
-    pub(super) fn gave_up(&self, unsent: u64) {
+    pub(in crate::span) fn gave_up(&self, unsent: u64) {
         if unsent > 0 {
             tracing::warn!(
                 target: "redspan",
+                exporter = self.other,
                 spans = unsent,
                 "the process ends before these spans were exported, and they are dropped"
             );

@@ -56,6 +56,11 @@ impl ExporterStats {
         self.told().sending = Some(Instant::now());
     }
 
+    /// How many it is sending, and since when.
+    pub(in crate::span) fn in_flight(&self) -> (u64, Option<Instant>) {
+        (self.in_flight.load(Relaxed), self.told().sending)
+    }
+
     /// An export of `spans` has ended.
     pub(in crate::span) fn done(
         &self,

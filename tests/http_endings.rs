@@ -1,0 +1,173 @@
+//! Where an answer ends, in the eyes of those who send it: hyper asks no body for more than it needs, and an
+//! answer that was sent whole is not one that was given up.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::get;
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
+use opentelemetry::Context;
+use opentelemetry::trace::{FutureExt as _, SpanKind};
+use redspan::testing::{self, Seen, SeenSpan};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{self, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const ACTIVE: &str = "http_server_active_requests";
+const DURATION: &str = "http_server_request_duration_seconds";
+
+/// A body that gives its parts, and never says by itself that one was the last.
+struct Plain {
+    parts: VecDeque<Bytes>,
+    hint: SizeHint,
+}
+
+impl Plain {
+    fn of(parts: &[&'static str], hint: SizeHint) -> Body {
+        let parts = parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect();
+        Body::new(Plain { parts, hint })
+    }
+}
+
+impl http_body::Body for Plain {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.parts.pop_front().map(|part| Ok(Frame::data(part))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.hint
+    }
+}
+
+fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([("checksum".parse().unwrap(), HeaderValue::from_static("17"))])
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let scope = Context::current();
+    let in_scope =
+        from_fn(move |request: Request, next: Next| next.run(request).with_context(scope.clone()));
+    let app = app.layer(redspan::axum::layer()).layer(in_scope);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// Those of requests that were served: what carries HTTP/2 has spans of its own.
+fn served(seen: &Seen) -> Vec<SeenSpan> {
+    seen.spans().into_iter().filter(|span| *span.kind() == SpanKind::Server).collect()
+}
+
+async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
+    for _ in 0..500 {
+        if served(seen).len() >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let served = served(seen);
+    assert_eq!(served.len(), count, "{served:?}");
+    served
+}
+
+/// All `count` of them were answered, and nothing is left of them.
+async fn assert_all_ok(seen: &Seen, count: usize) {
+    for span in wait_for(seen, count).await {
+        assert_eq!(span.attribute("redspan.outcome"), None, "{span:?}");
+        assert_eq!(span.attribute("error.type"), None, "{span:?}");
+    }
+    let ok = seen.histogram(DURATION, &[("http_response_status_code", "200")]).unwrap();
+    assert_eq!(ok.count, count as u64);
+    assert!(seen.histogram(DURATION, &[("error_type", "cancelled")]).is_none());
+    assert_eq!(seen.gauge(ACTIVE, &[]), Some(0.0));
+}
+
+/// Asks over HTTP/1.1 and over HTTP/2, and reads the answers.
+async fn ask_both(url: &str) -> Vec<String> {
+    let one = reqwest::Client::new();
+    let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let mut answers = Vec::new();
+    for client in [one, two] {
+        answers.push(client.get(url).send().await.unwrap().text().await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_with_trailers_is_complete() {
+    let streamed = async || {
+        let body = Full::new(Bytes::from("hello"));
+        Response::new(Body::new(body.with_trailers(async { Some(Ok(trailers())) })))
+    };
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(Router::new().route("/", get(streamed))).await;
+        assert_eq!(ask_both(&format!("http://{shop}/")).await, ["hello", "hello"]);
+    })
+    .await;
+    assert_all_ok(&seen, 2).await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_says_that_nothing_follows_is_complete() {
+    let nothing = async || {
+        let body = Plain::of(&[], SizeHint::default());
+        Response::builder().header("content-length", "0").body(body).unwrap()
+    };
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(Router::new().route("/", get(nothing))).await;
+        assert_eq!(ask_both(&format!("http://{shop}/")).await, ["", ""]);
+    })
+    .await;
+    assert_all_ok(&seen, 2).await;
+}
+
+#[tokio::test]
+async fn an_answer_is_complete_with_as_many_bytes_as_its_body_said() {
+    let app = Router::new()
+        .route(
+            "/some",
+            get(async || Response::new(Plain::of(&["hel", "lo"], SizeHint::with_exact(5)))),
+        )
+        .route("/none", get(async || Response::new(Plain::of(&[], SizeHint::with_exact(0)))))
+        .route("/any", get(async || Response::new(Plain::of(&["hello"], SizeHint::default()))));
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        assert_eq!(ask_both(&format!("http://{shop}/some")).await, ["hello", "hello"]);
+        assert_eq!(ask_both(&format!("http://{shop}/none")).await, ["", ""]);
+        assert_eq!(ask_both(&format!("http://{shop}/any")).await, ["hello", "hello"]);
+    })
+    .await;
+    assert_all_ok(&seen, 6).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_is_answered_with_the_head() {
+    let tunnel = async || (StatusCode::OK, Plain::of(&["never sent"], SizeHint::default()));
+    let ((), seen) = testing::scope_async(async {
+        let proxy = serve(Router::new().fallback(tunnel)).await;
+        let mut raw = TcpStream::connect(proxy).await.unwrap();
+        let asked = "CONNECT shop:443 HTTP/1.1\r\nhost: shop:443\r\n\r\n";
+        raw.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        raw.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    })
+    .await;
+    assert_all_ok(&seen, 1).await;
+}

@@ -1,0 +1,5 @@
+fn main() {
+    let log = redspan::logger();
+    redspan::info!(log);
+    redspan::warn!();
+}
