@@ -95,9 +95,10 @@ mod http {
     use ::http::response::Parts;
     use ::http::{Response, StatusCode};
 
-    /// The codes from 400 to 599 in words: `StatusCode::as_str` lives no longer than the code.
-    const CODES: [[u8; 3]; 200] = {
-        let mut codes = [[b'0'; 3]; 200];
+    /// The codes from 400 on in words: `StatusCode::as_str` lives no longer than the code. From 600 on nobody
+    /// knows what they mean: that is no success.
+    const CODES: [[u8; 3]; 600] = {
+        let mut codes = [[b'0'; 3]; 600];
         let mut at = 0;
         while at < codes.len() {
             let digits = [at / 100 + 4, at / 10 % 10, at % 10];
@@ -106,7 +107,7 @@ mod http {
         }
         codes
     };
-    static WORDS: [[u8; 3]; 200] = CODES;
+    static WORDS: [[u8; 3]; 600] = CODES;
 
     impl Answer for StatusCode {
         fn answered(&self) -> Answered {
@@ -160,6 +161,8 @@ mod http {
             let response = Response::builder().status(failed).body(()).unwrap();
             assert_eq!((&&&&&Returned(&failed)).__redspan_answer(), fault("503", false));
             assert_eq!((&&&&&Returned(&response)).__redspan_answer(), fault("503", false));
+            let unheard_of = StatusCode::from_u16(799).unwrap();
+            assert_eq!((&&&&&Returned(&unheard_of)).__redspan_answer(), fault("799", false));
             let out = (missing, "no such user");
             assert_eq!((&&&&&Returned(&out)).__redspan_answer(), fault("404", true));
             let out: Result<&str, _> = Err((failed, "down"));

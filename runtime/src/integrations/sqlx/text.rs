@@ -188,7 +188,7 @@ impl<'a> Iterator for Tokens<'a> {
                 (1 + number, Token::Placeholder)
             }
             (':', _) if text.starts_with("::") => (2, Token::Other),
-            (':' | '@' | '$', _)
+            (':' | '@' | '$', Dialect::MySql | Dialect::Sqlite | Dialect::Other)
                 if after_first.starts_with(|c: char| c.is_alphabetic() || c == '_') =>
             {
                 (1 + placeholder_length(after_first), Token::Placeholder)
@@ -427,6 +427,7 @@ mod tests {
             ("SELECT a @@$q$a secret$q$::tsquery", "SELECT a @@?::tsquery"),
             ("SELECT a[3:17], @17, $1$$secret$$", "SELECT a[?:?], @?, $1?"),
             ("SELECT a[lo:hi], a ? 'secret'", "SELECT a[lo:hi], a ? ?"),
+            (r"SELECT a @@E'it\'s a secret', b", "SELECT a @@?, b"),
         ] {
             assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
         }
@@ -474,7 +475,7 @@ mod tests {
                 "SELECT * FROM t WHERE a = 'it''s' AND b = 17",
                 "SELECT * FROM t WHERE a = ? AND b = ?",
             ),
-            ("SELECT $1::int, :name, ?2", "SELECT $1::int, :name, ?2"),
+            ("SELECT $1::int, :name, ?", "SELECT $1::int, :name, ?"),
             ("SELECT -1.5e-3, .5, 0xff, 1_000", "SELECT -?, ?, ?, ?"),
             (r"SELECT 'a\', b", "SELECT ?, b"),
             (r"SELECT E'a\'secret', b", "SELECT ?, b"),
