@@ -85,6 +85,7 @@ fn a_million_values_are_bounded_visible_and_disturb_nobody() {
         for (line, metric) in warned.iter().zip([["crowd.seen", "user"], ["requests", "user"]]) {
             assert!(metric.iter().all(|word| line.contains(&format!("`{word}`"))), "{line}");
         }
+        assert!(warned[1].contains("`user` alone has 500 values"), "{}", warned[1]);
         println!("memory grew by {grown:?} bytes");
         if let Some(grown) = grown {
             assert!(grown < 16 << 20, "memory grew by {grown} bytes");

@@ -33,6 +33,15 @@ impl Utc {
         let _ = write!(out, "{h:02}:{m:02}:{s:02}.{millis:03}");
     }
 
+    /// `2026-01-31`, or with the hour `2026-01-31-23`.
+    pub(super) fn of_a_file(self, with_hour: bool) -> String {
+        let (year, month, day) = self.date();
+        match with_hour {
+            false => format!("{year:04}-{month:02}-{day:02}"),
+            true => format!("{year:04}-{month:02}-{day:02}-{:02}", self.time().0),
+        }
+    }
+
     fn time(self) -> (u64, u64, u64) {
         (self.second / 3_600, self.second / 60 % 60, self.second % 60)
     }

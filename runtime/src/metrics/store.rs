@@ -17,7 +17,7 @@ use crate::metrics::views::Views;
 use crate::red::labelled;
 use metrics::{Key, KeyName, SharedString};
 use opentelemetry::KeyValue;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -289,11 +289,11 @@ impl Store {
     #[cold]
     fn warn_full<S: Made>(&self, name: &str) {
         let limit = enter(&self.names).get(S::KIND, name).map_or(0, |named| named.limit);
-        // The label that has the most values is the one to look at.
-        let mut values: HashMap<String, HashSet<String>> = HashMap::new();
+        // The label that has the most values is the one to look at. The overflow is none of them.
+        let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();
         S::table(self).visit(|series| {
             if series.id().key.name() == name {
-                for label in series.id().labels.iter() {
+                for label in series.id().labels.iter().filter(|it| it.value() != OVERFLOW) {
                     let values = values.entry(label.key().to_owned()).or_default();
                     values.insert(label.value().to_owned());
                 }

@@ -318,10 +318,13 @@ impl<R> fmt::Debug for Exporter<R> {
 }
 
 fn address(endpoint: &str) -> Result<Uri, ConfigError> {
-    // It is shown only once it is known to hold no password.
-    let uri: Uri = endpoint
-        .parse()
-        .map_err(|error| ConfigError::new(format!("the OTLP endpoint is no address: {error}")))?;
+    // It is not shown: who passes a key by mistake has not said that it is one.
+    let wrong = |why: &str| {
+        ConfigError::new(format!(
+            "the OTLP endpoint {why}; expected an address such as http://localhost:4318"
+        ))
+    };
+    let uri: Uri = endpoint.parse().map_err(|error| wrong(&format!("is no address: {error}")))?;
     if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Err(ConfigError::new(
             "the OTLP endpoint holds a user name: send credentials as a header, with \
@@ -330,7 +333,7 @@ fn address(endpoint: &str) -> Result<Uri, ConfigError> {
     }
     match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => Ok(uri),
-        _ => Err(ConfigError::new("the OTLP endpoint does not begin with http:// or https://")),
+        _ => Err(wrong("does not begin with http:// or https://")),
     }
 }
 

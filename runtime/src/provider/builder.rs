@@ -316,6 +316,7 @@ impl Builder {
         }
         says.push(format!("spans up to {}", level.to_string().to_lowercase()));
         says.extend(tracing_spans());
+        says.extend(unbuilt::says());
         let said = says.join(", ");
         let others = bad_directive.into_iter().chain(unbuilt);
         for warning in warnings.drain(..).map(|it| it.to_string()).chain(others) {

@@ -37,12 +37,23 @@ pub(super) fn warnings(settings: &Settings, preset: Option<Preset>) -> Vec<Strin
     said
 }
 
+/// That nothing is measured is the same as that nothing happened: the start-up line tells which it is.
+pub(super) fn says() -> Option<String> {
+    let off = "annotated functions are neither traced nor measured (redspan's feature `instrument` is off)";
+    cfg!(not(feature = "instrument")).then(|| off.into())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::warnings;
+    use super::{says, warnings};
     use crate::config::env::Env;
     use crate::config::settings::Settings;
     use std::collections::HashMap;
+
+    #[test]
+    fn that_no_function_is_instrumented_is_said_at_the_start() {
+        assert_eq!(says().is_some(), cfg!(not(feature = "instrument")));
+    }
 
     #[test]
     fn what_the_program_was_built_without_is_a_warning_and_no_error() {

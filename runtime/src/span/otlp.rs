@@ -177,11 +177,16 @@ mod tests {
     fn addresses_that_cannot_be_used_say_what_to_do_and_show_no_password() {
         let error =
             |endpoint| OtlpSink::new(OtlpSettings::grpc(endpoint)).err().map(|it| it.to_string());
-        for endpoint in
-            ["http://me:s3cret@host", "https://me:s3cret@host", "s3cret host", "ftp://s3cret", ""]
-        {
+        for (endpoint, remedy) in [
+            ("http://me:s3cret@host", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("https://me:s3cret@host", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("s3cret host", "http://localhost:4318"),
+            ("localhost:4318", "http://localhost:4318"),
+            ("ftp://s3cret", "http://localhost:4318"),
+            ("", "http://localhost:4318"),
+        ] {
             let text = error(endpoint).expect(endpoint);
-            assert!(!text.contains("s3cret"), "{text}");
+            assert!(!text.contains("s3cret") && text.contains(remedy), "{text}");
         }
     }
 
