@@ -11,7 +11,7 @@ use axum::routing::get;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use opentelemetry::Context;
-use opentelemetry::trace::{FutureExt as _, SpanKind};
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
 use redspan::testing::{self, Seen, SeenSpan};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -154,6 +154,33 @@ async fn an_answer_is_complete_with_as_many_bytes_as_its_body_said() {
     })
     .await;
     assert_all_ok(&seen, 6).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_shorter_than_it_said_is_an_error() {
+    let app = Router::new()
+        .route("/hint", get(async || Response::new(Plain::of(&["hel"], SizeHint::with_exact(5)))))
+        .route(
+            "/head",
+            get(async || ([("content-length", "5")], Plain::of(&["hel"], SizeHint::default()))),
+        );
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        for path in ["hint", "head"] {
+            // hyper may close the connection before it has written the head.
+            if let Ok(response) = reqwest::get(format!("http://{shop}/{path}")).await {
+                response.text().await.unwrap_err();
+            }
+        }
+    })
+    .await;
+    for span in wait_for(&seen, 2).await {
+        assert!(matches!(span.status(), Status::Error { .. }), "{span:?}");
+        assert_eq!(span.attribute("error.type"), Some("incomplete".into()));
+    }
+    let counted = seen.histogram(DURATION, &[("error_type", "incomplete")]).unwrap();
+    assert_eq!(counted.count, 2);
+    assert_eq!(seen.gauge(ACTIVE, &[]), Some(0.0));
 }
 
 #[tokio::test]

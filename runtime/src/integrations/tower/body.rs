@@ -83,14 +83,14 @@ where
             let polled = inner.as_mut().poll_frame(context);
             let ending = match &polled {
                 Poll::Pending => None,
-                Poll::Ready(None) => Some(numbers.completed()),
+                Poll::Ready(None) => Some(numbers.ended()),
                 Poll::Ready(Some(Err(error))) => Some(numbers.failed(error)),
                 Poll::Ready(Some(Ok(frame))) => {
                     let was_last =
                         frame.data_ref().is_some_and(|data| numbers.sent(data.remaining()));
                     // Whoever sends it need not ask again; after trailers nobody does.
                     let is_over = was_last || frame.is_trailers() || inner.is_end_stream();
-                    is_over.then(|| numbers.completed())
+                    is_over.then(|| numbers.ended())
                 }
             };
             ended = ending.map(|ending| (numbers.count(&ending), ending));

@@ -243,6 +243,19 @@ impl Numbers {
         }
     }
 
+    /// How it ended, as its body has. Whoever reads an answer that is shorter than it said is told that it
+    /// broke off.
+    pub(super) fn ended(&mut self) -> Ending {
+        match &mut self.measured {
+            Some(measured) if measured.said.is_some_and(|said| measured.sent < said) => {
+                const INCOMPLETE: &str = "incomplete";
+                measured.labels.error = Some(INCOMPLETE);
+                (Outcome::Error, Some(Failed::of_type(INCOMPLETE)))
+            }
+            _ => self.completed(),
+        }
+    }
+
     /// How it ended, as the service, or the body of its answer, failed.
     pub(super) fn failed<E: Display>(&mut self, error: &E) -> Ending {
         let error_type = type_name::<E>();

@@ -29,9 +29,10 @@
 //! It ends with the body of the answer, as
 //!
 //! * `ok`, also with a status of 4xx: then it is the client that erred;
-//! * `error`, with a status of 5xx, or when the service itself or its body returns an error;
+//! * `error`, with a status of 5xx, or when the service itself or its body returns an error, or the body
+//!   is shorter than the answer said;
 //! * `panic`, when the service panics. The client gets a 500 with an empty body, and the connection
-//!   lives on;
+//!   lives on; if it is the body that panics, the connection breaks;
 //! * `cancelled`, when the answer was not handed over to its end: the client has gone, or a timeout
 //!   further out has passed.
 //!
@@ -50,8 +51,8 @@
 //! ([`Builder::buckets`](crate::Builder::buckets) sets others), and on `/metrics` the names end in the unit:
 //! `http_server_request_duration_seconds`.
 //!
-//! `error.type` is the code of a 5xx, `cancelled`, `panic`, `timeout`, or the type of the service's
-//! error. Strangers choose paths and methods: a path never becomes a label, and an unknown method
+//! `error.type` is the code of a 5xx, `cancelled`, `panic`, `timeout`, `incomplete`, or the type of the service's
+//! error. What gRPC says of itself in trailers is not looked at: to HTTP it is a 200. Strangers choose paths and methods: a path never becomes a label, and an unknown method
 //! is `_OTHER`.
 //!
 //! # More, by name
