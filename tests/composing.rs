@@ -6,7 +6,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
 use opentelemetry_sdk::{Resource, trace};
 use redspan::export::{Batching, ExportError, OtlpSettings, OtlpSink, SpanSink, WhenFull};
 use redspan::{Preset, instrumented};
-use redspan_tests::process::alone;
+use redspan_tests::process::{alone, is_alone, run};
 use redspan_tests::{Behaviour, Hangs, Kept, Receiver, Value, page};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, mpsc};
@@ -343,6 +343,28 @@ fn in_tests_nothing_leaves_and_the_environment_is_not_read() {
         let said = telemetry.describe();
         assert!(said.contains("(testing)") && said.contains("not exported"), "{said}");
     });
+}
+
+#[test]
+fn a_preset_prints_what_it_says_also_where_stdout_is_no_terminal() {
+    let test = "a_preset_prints_what_it_says_also_where_stdout_is_no_terminal";
+    if is_alone(test) {
+        let preset = match std::env::var("PRESET").as_deref() {
+            Ok("development") => Preset::Development,
+            _ => Preset::Testing,
+        };
+        let _telemetry = redspan::builder()
+            .preset(preset)
+            .metrics_at(([127, 0, 0, 1], 0).into())
+            .install()
+            .unwrap();
+        return tracing::info!(n = 1, "a line");
+    }
+    let printed = |preset: &str| run(test, &[("PRESET", preset.to_owned())]);
+    let development = printed("development");
+    assert!(development.contains("INFO composing: a line n=1"), "{development}");
+    let testing = printed("testing");
+    assert!(!testing.contains("a line") && !testing.contains("redspan 0."), "{testing}");
 }
 
 #[test]

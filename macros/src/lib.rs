@@ -274,7 +274,8 @@ use off as instrumented;
 ///   `missing_errors_doc`. Of clippy's restrictions `shadow_same`, `shadow_unrelated` and `implicit_return` see that
 ///   parameters and body are written in another place. All others say what they say of the bare function, and no more.
 /// - With the feature `instrument` off the options are gone as well: a parameter that nothing but an option mentions is
-///   unused then, and rustc says so where the crate is built alone. `let _ = tier;` in the body is enough.
+///   unused then, and a field that nothing but `#[derive(Instrumented)]` reads is never read; rustc says so where the
+///   crate is built alone. `let _ = tier;` in a body is enough.
 /// - rustdoc shows an `async fn` without attributes of other macros as `fn … -> impl Future<Output = …>`, which it is.
 /// - An alias of a future's type is not known as one: such a function is measured until it returns.
 #[proc_macro_attribute]

@@ -70,6 +70,7 @@ pub(super) fn logs(env: &mut Env, preset: Option<Preset>) -> Vec<LogsExporter> {
         match (otlp::endpoint_is_set(env, Signal::Logs), preset) {
             // Lines stay where people look for them.
             (true, _) | (_, Some(Preset::Production)) => vec![Console, Otlp],
+            (false, Some(Preset::Testing)) => Vec::new(),
             (false, _) => vec![Console],
         }
     })

@@ -10,7 +10,8 @@ pub enum Preset {
     /// In a deployment: all signals go to an OTLP receiver, by default one on this machine, lines are
     /// JSON, and SIGTERM and SIGINT flush before they end the process.
     Production,
-    /// In tests: nothing leaves the process, nothing is printed, and the environment is not read.
+    /// In tests: nothing leaves the process, nothing is printed but redspan's own warnings (on stderr), and the
+    /// environment is not read.
     Testing,
 }
 

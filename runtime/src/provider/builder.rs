@@ -244,7 +244,7 @@ impl Builder {
         let with_own = with_own_level(settings.rust_log.as_deref(), settings.own_level);
         let (log_filter, _) = EventFilter::new(with_own.as_deref());
         let (events_filter, _) = EventFilter::new(with_own.as_deref());
-        let log_layer = self.logs.layer(&settings, &mut says)?;
+        let log_layer = self.logs.layer(&settings, self.preset, &mut says)?;
         let log_layer = log_layer.with_service_name(&service.service_name);
         #[cfg(feature = "otlp")]
         log_layer.set_resource(&resource);

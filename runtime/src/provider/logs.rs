@@ -7,6 +7,7 @@ use crate::bridge::filter::Reload;
 #[cfg(feature = "otlp")]
 use crate::config::Batching;
 use crate::config::ConfigError;
+use crate::config::preset::Preset;
 use crate::config::settings::{LogsExporter, Settings};
 #[cfg(feature = "otlp")]
 use crate::log::Sink;
@@ -30,12 +31,13 @@ impl Logs {
     pub(super) fn layer(
         &mut self,
         settings: &Settings,
+        preset: Option<Preset>,
         says: &mut Vec<String>,
     ) -> Result<LogLayer, InitError> {
         if let Some(layer) = self.layer.take() {
             return Ok(layer);
         }
-        let mut layer = log::layer();
+        let mut layer = formatted(preset);
         let otlp = settings.logs_exporters.contains(&LogsExporter::Otlp);
         let instead = otlp && cfg!(not(feature = "otlp"));
         if !settings.logs_exporters.contains(&LogsExporter::Console) && !instead {
@@ -62,6 +64,15 @@ impl Logs {
         if let Some(redaction) = self.redaction.take() {
             redact::install(redaction);
         }
+    }
+}
+
+/// Lines as a preset has them, wherever stdout leads.
+fn formatted(preset: Option<Preset>) -> LogLayer {
+    match preset {
+        Some(Preset::Development) => log::layer().pretty(),
+        Some(Preset::Production) => log::layer().json(),
+        Some(Preset::Testing) | None => log::layer(),
     }
 }
 
@@ -151,5 +162,18 @@ impl Telemetry {
     /// What became of the log lines.
     pub fn logs(&self) -> &LogHandle {
         &self.core.logs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preset_decides_how_lines_look_also_where_there_is_a_terminal() {
+        let shown = |preset| format!("{:?}", formatted(preset));
+        assert!(shown(Some(Preset::Development)).contains("Format(Pretty"));
+        assert!(shown(Some(Preset::Production)).contains("Format(Json"));
+        assert!(shown(None).contains("format: None"), "it depends on stdout");
     }
 }

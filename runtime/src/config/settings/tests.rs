@@ -378,6 +378,7 @@ fn a_preset_holds_where_nothing_else_is_said() {
     let production = read(Preset::Production, &[]);
     assert_eq!(production.traces_exporters, [TracesExporter::Otlp]);
     assert_eq!(production.logs_exporters, [LogsExporter::Console, LogsExporter::Otlp]);
+    assert_eq!(read(Preset::Testing, &[]).logs_exporters, []);
     let off = [("OTEL_TRACES_EXPORTER", "none")];
     for preset in [Preset::Development, Preset::Production] {
         assert_eq!(read(preset, &off).traces_exporters, []);
