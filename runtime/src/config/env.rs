@@ -234,7 +234,7 @@ impl Env {
 
     /// `key=value` pairs parted by commas, percent-decoded: what the W3C Baggage format allows
     /// without its properties. Pairs that cannot be read are left out, each with a warning which
-    /// shows them unless they are `secret`.
+    /// shows them, or says which they are where they are `secret`: headers.
     pub(crate) fn pairs(
         &mut self,
         variable: &'static str,
@@ -243,13 +243,20 @@ impl Env {
     ) -> Option<Vec<(String, String)>> {
         let text = self.text(variable)?;
         let mut pairs = Vec::new();
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let all = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        for (place, pair) in (1..).zip(all) {
             match key_value(pair).filter(|(key, value)| valid(key, value)) {
                 Some(pair) => pairs.push(pair),
                 None => {
-                    let shown = if secret { HIDDEN } else { pair };
-                    let accepted = "key=value pairs parted by commas, percent-encoded";
-                    self.warn_of_part(variable, shown, accepted);
+                    if secret {
+                        let shown = format!("{HIDDEN}, pair {place}");
+                        let accepted = "key=value pairs parted by commas, percent-encoded, of headers that \
+                                        no request sets by itself";
+                        self.warn_of_part(variable, &shown, accepted);
+                    } else {
+                        let accepted = "key=value pairs parted by commas, percent-encoded";
+                        self.warn_of_part(variable, pair, accepted);
+                    }
                 }
             }
         }
@@ -397,7 +404,9 @@ mod tests {
     fn secret_pairs_are_never_shown() {
         let mut env = env("authorization=Bearer%20s3cret,s3cret");
         env.pairs("V", true, |key, _| key != "authorization");
-        let warnings = format!("{:?}", env.into_warnings());
-        assert!(!warnings.contains("s3cret") && warnings.contains(HIDDEN), "{warnings}");
+        let warnings = env.into_warnings();
+        let shown: Vec<_> = warnings.iter().map(|warning| warning.value.as_str()).collect();
+        assert_eq!(shown, ["(hidden), pair 1", "(hidden), pair 2"], "which they are");
+        assert!(!format!("{warnings:?}").contains("s3cret"), "{warnings:?}");
     }
 }

@@ -364,8 +364,23 @@ fn is_of_an_address(byte: u8) -> bool {
     byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte)
 }
 
-/// What HTTP allows as a header: a token, and a value of visible ASCII.
-fn is_header(name: &str, value: &str) -> bool {
+/// Headers that say how a request is made, or what is in it: another word of these than the exporter's own makes
+/// requests that no receiver reads to their end.
+const OF_THE_REQUEST: [&str; 7] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What HTTP allows as a header: a token, and a value of visible ASCII; and what leaves the request whole.
+pub(crate) fn is_header(name: &str, value: &str) -> bool {
+    if OF_THE_REQUEST.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return false;
+    }
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     name.bytes().all(token)
         && value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))

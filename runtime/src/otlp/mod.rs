@@ -23,7 +23,7 @@ pub(crate) use signal::Request;
 
 use crate::clock;
 use crate::config::ConfigError;
-use crate::config::otlp::{OtlpSettings, Protocol};
+use crate::config::otlp::{OtlpSettings, Protocol, is_header};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use ::http::uri::{Scheme, Uri};
 use answer::Attempt;
@@ -342,10 +342,12 @@ fn headers(settings: &OtlpSettings) -> Result<HeaderMap, ConfigError> {
     let agent = concat!("redspan/", env!("CARGO_PKG_VERSION"));
     map.insert(USER_AGENT, HeaderValue::from_static(agent));
     for (position, (name, value)) in settings.headers.iter().enumerate() {
-        let name = HeaderName::try_from(name).ok();
-        let Some((name, mut value)) = name.zip(HeaderValue::try_from(value).ok()) else {
+        let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        let Some((name, mut value)) = parsed.filter(|_| is_header(name, value)) else {
             let position = position + 1;
-            return Err(ConfigError::new(format!("OTLP header {position} is not valid in HTTP")));
+            return Err(ConfigError::new(format!(
+                "OTLP header {position} is not valid in HTTP, or says what each request sets by itself"
+            )));
         };
         // Its `Debug` is then the word "Sensitive", whoever prints it.
         value.set_sensitive(true);
