@@ -417,6 +417,29 @@ async fn sqlite_goes_through_the_same_wrapper() {
 }
 
 #[tokio::test]
+async fn a_wait_that_is_given_up_is_measured_too() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        let held = pool.acquire().await.unwrap();
+        let waits = sqlx::query("SELECT 1").execute(&pool);
+        tokio::time::timeout(Duration::from_millis(30), waits).await.unwrap_err();
+        drop(held);
+    })
+    .await;
+    let waits = seen.spans_named("acquire sqlite");
+    assert_eq!(text(&waits[1], "redspan.outcome").as_deref(), Some("cancelled"));
+    assert_eq!(text(&waits[1], "error.type").as_deref(), Some("cancelled"));
+    let measured = seen.histogram("db_client_connection_wait_time_seconds", &[]).unwrap();
+    assert_eq!(measured.count, 2);
+    // Whoever waits longest is not to be missing where a pool is too small.
+    assert!(measured.sum >= 0.03, "{measured:?}");
+    let exemplars = seen.exemplars("db_client_connection_wait_time_seconds", &[]);
+    assert!(exemplars.iter().any(|it| it.span_id == waits[1].span_id()), "{exemplars:?}");
+    assert_eq!(seen.gauge("db_client_connection_pending_requests", &[]), Some(0.0));
+}
+
+#[tokio::test]
 async fn what_sqlite_takes_for_a_string_is_not_shown_and_broken_queries_are_errors() {
     let options = SqlitePoolOptions::new().max_connections(1);
     let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
@@ -489,5 +512,5 @@ async fn waits_that_are_short_enough_are_measured_and_no_spans() {
         let labels = [("db_client_connection_pool_name", pool)];
         seen.histogram("db_client_connection_wait_time_seconds", &labels).unwrap().count
     };
-    assert_eq!((waits("quick"), waits("patient")), (2, 2));
+    assert_eq!((waits("quick"), waits("patient")), (2, 3), "each, given up or not");
 }

@@ -9,6 +9,7 @@ use crate::clock::{self, Tick};
 use crate::context::current;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
+use crate::span::failed::Failed;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 use sqlx_core::database::Database;
@@ -163,7 +164,15 @@ struct Wait<'a> {
     /// Where it began, for a span that may still come.
     parent: Context,
     span: Option<OwnedSpan>,
+    /// Whether its time was measured.
     over: bool,
+}
+
+fn measure(metrics: &PoolMetrics, started: Tick, now: Tick, over: &mut bool, recording: bool) {
+    // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
+    *over = true;
+    let took = now.since(started).as_secs_f64();
+    candidate::at_the_end(recording, || metrics.wait_time.record(took));
 }
 
 impl<'a> Wait<'a> {
@@ -191,33 +200,34 @@ impl<'a> Wait<'a> {
         &mut self,
         poll: impl FnOnce() -> Poll<Result<T, Error>>,
     ) -> Poll<(Result<T, Error>, Tick)> {
-        let (metrics, started) = (self.metrics, self.started);
-        let measure = |now: Tick, recording| {
-            let took = now.since(started).as_secs_f64();
-            candidate::at_the_end(recording, || metrics.wait_time.record(took));
-        };
+        let Wait { metrics, started, .. } = *self;
         if let Some(span) = &mut self.span {
-            let recording = span.is_recording();
+            let (recording, over) = (span.is_recording(), &mut self.over);
             return span.inside(|| {
                 let (result, now) = (ready!(poll()), clock::now());
-                measure(now, recording);
+                measure(metrics, started, now, over, recording);
                 Poll::Ready((result, now))
             });
         }
         let (result, now) = (ready!(poll()), clock::now());
         self.shows(now, result.is_err());
-        match &mut self.span {
-            Some(span) => {
-                let recording = span.is_recording();
-                span.inside(|| measure(now, recording));
-            }
-            None => measure(now, false),
-        }
+        self.ends(now);
         Poll::Ready((result, now))
     }
 
+    /// Measures it, in its span if it has one.
+    fn ends(&mut self, now: Tick) {
+        let Wait { metrics, started, span, over, .. } = self;
+        match span {
+            Some(span) => {
+                let recording = span.is_recording();
+                span.inside(|| measure(metrics, *started, now, over, recording));
+            }
+            None => measure(metrics, *started, now, over, false),
+        }
+    }
+
     fn finish(&mut self, now: Tick, error: Option<&Error>) {
-        self.over = true;
         if let Some(Error::PoolTimedOut) = error {
             self.metrics.timeouts.increment(1);
         }
@@ -235,8 +245,20 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.metrics.pending.decrement(1.0);
-        if !self.over {
-            self.shows(clock::now(), false);
+        if self.over {
+            return;
+        }
+        let now = clock::now();
+        self.shows(now, false);
+        // Whoever waits longest is not to be missing where a pool is too small.
+        self.ends(now);
+        if let Some(span) = &mut self.span {
+            let outcome = span.if_dropped;
+            if outcome == Outcome::Cancelled {
+                span.set_attribute(KeyValue::new("error.type", outcome.as_str()));
+            }
+            let failed = (outcome == Outcome::Panic).then(|| Box::new(Failed::panic()));
+            span.finish_measured(outcome, failed, Some(now));
         }
     }
 }
