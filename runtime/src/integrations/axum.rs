@@ -15,7 +15,7 @@
 //! that it is the outermost of them: a layer sees only the routes that were added before it, and
 //! covers only the layers that were. Around the whole router, as in
 //! `ServiceBuilder::new().layer(…).service(router)`, it would run before the route is known. Once is
-//! enough: a nested router needs no layer of its own.
+//! enough: a nested router needs no layer of its own, and with one its requests would be counted twice.
 
 use crate::tower::{BodyCount, Route, ServerLayer};
 use ::axum::body::Body;

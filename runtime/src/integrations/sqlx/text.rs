@@ -89,6 +89,20 @@ fn end_of_quoted(text: &str, quote: char, escapes: Option<bool>) -> Option<usize
     None
 }
 
+/// The end of what follows the mark in `E'…'`: it goes on behind a line's end, escapes and all.
+fn end_of_escaped(text: &str) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        end += end_of_quoted(&text[end..], '\'', Some(true))?;
+        let next = text[end..].trim_start();
+        let blank = &text[end..text.len() - next.len()];
+        if !blank.contains('\n') || !next.starts_with('\'') {
+            return Some(end);
+        }
+        end += blank.len();
+    }
+}
+
 fn is_word(char: char) -> bool {
     char.is_alphanumeric() || char == '_' || char == '$'
 }
@@ -202,8 +216,11 @@ impl<'a> Iterator for Tokens<'a> {
                 // `E'…'`, `X'…'`, `N'…'`: a string with a mark before it.
                 if length == 1 && after_first.starts_with('\'') {
                     let is_marked = dialect != Dialect::Sqlite && matches!(first, 'e' | 'E');
-                    let escapes = if is_marked { Some(true) } else { dialect.escapes() };
-                    string(end_of_quoted(after_first, '\'', escapes).map(|end| end + 1))
+                    let end = match is_marked {
+                        true => end_of_escaped(after_first),
+                        false => end_of_quoted(after_first, '\'', dialect.escapes()),
+                    };
+                    string(end.map(|end| end + 1))
                 } else {
                     (length, Token::Word)
                 }
@@ -428,6 +445,9 @@ mod tests {
             ("SELECT a[3:17], @17, $1$$secret$$", "SELECT a[?:?], @?, $1?"),
             ("SELECT a[lo:hi], a ? 'secret'", "SELECT a[lo:hi], a ? ?"),
             (r"SELECT a @@E'it\'s a secret', b", "SELECT a @@?, b"),
+            // A string goes on behind a line's end.
+            ("SELECT E'one' \n 'it\\'s a secret', b", "SELECT ?, b"),
+            ("SELECT E'one' '\\', b", "SELECT ? ?, b"),
         ] {
             assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
         }
