@@ -11,7 +11,7 @@ use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
 use crate::slo::Slo;
-use opentelemetry::trace::{Event, Link, SpanId, Status, TraceId};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, Status, TraceId};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -459,15 +459,23 @@ fn size(record: &Record) -> usize {
         let places = pairs.capacity() * size_of::<KeyValue>() + PIECE;
         places + pairs.iter().map(text).sum::<usize>()
     }
+    // Each holder of a state has all of it: up to 16 KiB that a caller chooses.
+    fn of_state(span: &SpanContext) -> usize {
+        let member = |(key, value): (&str, &str)| {
+            size_of::<(String, String)>() + key.len() + value.len() + 2 * PIECE
+        };
+        span.trace_state().into_iter().map(member).sum()
+    }
     let extra = record.live.extra.as_ref();
     let extra = extra.map_or(0, |extra| {
-        let Extra { events, links, candidates, name, status, .. } = &**extra;
+        let Extra { events, links, candidates, name, status, stated, .. } = &**extra;
         let status = match status {
             Status::Error { description } => description.len(),
             _ => 0,
         };
         let of_events = events.iter().map(|event| event.name.len() + values(&event.attributes));
-        let of_links = links.iter().map(|link| values(&link.attributes));
+        let of_links =
+            links.iter().map(|link| values(&link.attributes) + of_state(&link.span_context));
         size_of::<Extra>()
             + PIECE
             + events.capacity() * size_of::<Event>()
@@ -479,6 +487,7 @@ fn size(record: &Record) -> usize {
                 .as_ref()
                 .map_or(0, |name| if let Cow::Owned(name) = name { name.len() } else { 0 })
             + status
+            + stated.as_ref().map_or(0, of_state)
     });
     size_of::<Record>() + values(&record.live.attributes) + extra
 }

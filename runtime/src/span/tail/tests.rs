@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock;
 use crate::span::record::{End, Live};
-use opentelemetry::trace::{SpanKind, TraceFlags};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceFlags, TraceState};
 
 fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
     let tick = clock::now();
@@ -260,4 +260,27 @@ fn a_sealed_trace_takes_no_more_memory_however_many_follow() {
     assert_eq!(tail.waiting(), 0, "all follow the first");
     assert_eq!(out.dropped.values().sum::<u64>(), 200_000);
     assert!(tail.bytes() < 1_000, "{}", tail.bytes());
+}
+
+/// A caller chooses its tracestate: what is not counted would have no bound.
+#[test]
+fn the_state_that_callers_send_is_counted() {
+    let state = || {
+        let members = (0..32).map(|n| (format!("k{n}"), "v".repeat(256)));
+        TraceState::from_key_value(members).unwrap()
+    };
+    let linked = || {
+        let id = SpanId::from(7);
+        SpanContext::new(TraceId::from(7), id, TraceFlags::SAMPLED, true, state())
+    };
+    let bytes = |change: &dyn Fn(&mut Record)| {
+        let mut span = span(1, 2, 1, Outcome::Ok);
+        change(&mut span);
+        size(&span)
+    };
+    let plain = bytes(&|span| _ = span.live.extra());
+    let stated = bytes(&|span| span.live.extra().stated = Some(linked()));
+    assert!(stated > plain + 32 * 256, "{stated} {plain}");
+    let links = bytes(&|span| span.live.extra().links = vec![Link::with_context(linked()); 10]);
+    assert!(links > plain + 10 * 32 * 256, "{links} {plain}");
 }
