@@ -70,7 +70,7 @@ pub struct AnyOf {
 impl Sampler for AllOf {
     fn sample(&self, span: &Sampling<'_>) -> Decision {
         // The reason is the last one's that was asked: of the one that refused, if one did.
-        let refused = self.samplers.iter().any(|one| one.sample(span) == Decision::Drop);
+        let refused = self.samplers.iter().any(|one| alone(one, span) == Decision::Drop);
         if refused { Decision::Drop } else { Decision::Sample }
     }
 
@@ -85,7 +85,7 @@ impl Sampler for AllOf {
 
 impl Sampler for AnyOf {
     fn sample(&self, span: &Sampling<'_>) -> Decision {
-        let taken = self.samplers.iter().any(|one| one.sample(span) == Decision::Sample);
+        let taken = self.samplers.iter().any(|one| alone(one, span) == Decision::Sample);
         if taken { Decision::Sample } else { Decision::Drop }
     }
 
@@ -96,6 +96,12 @@ impl Sampler for AnyOf {
     fn describe(&self) -> String {
         described("any_of", &self.samplers)
     }
+}
+
+/// What one of several decides. If it does not say why, what was said before it is not its reason.
+fn alone(sampler: &dyn Sampler, span: &Sampling<'_>) -> Decision {
+    span.reason.set(None);
+    sampler.sample(span)
 }
 
 fn described(word: &str, samplers: &[Box<dyn Sampler>]) -> String {
@@ -131,6 +137,23 @@ mod tests {
         assert_eq!(asked(&all_of((closure, closure))), (Decision::Sample, None));
         assert_eq!(asked(&all_of(Vec::new())).0, Decision::Sample);
         assert_eq!(asked(&any_of(Vec::new())).0, Decision::Drop);
+    }
+
+    #[test]
+    fn one_that_settles_it_without_a_word_is_not_credited_to_the_one_before() {
+        let asked = |sampler: &dyn Sampler| {
+            let span = Sampling::new(ids::trace_id(), "asked");
+            let decision = sampler.sample(&span);
+            (decision, span.reason().map(|reason| reason.name()))
+        };
+        let takes = |_: &Sampling<'_>| Decision::Sample;
+        let refuses = |_: &Sampling<'_>| Decision::Drop;
+        assert_eq!(asked(&any_of((AlwaysOff, takes))), (Decision::Sample, None));
+        assert_eq!(asked(&all_of((AlwaysOn, refuses))), (Decision::Drop, None));
+        assert_eq!(asked(&any_of((refuses, AlwaysOn))), (Decision::Sample, Some("always_on")));
+        // One of several within others.
+        let nested = all_of((AlwaysOn, any_of((AlwaysOff, takes))));
+        assert_eq!(asked(&nested), (Decision::Sample, None));
     }
 
     #[test]
