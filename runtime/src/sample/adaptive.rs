@@ -221,6 +221,10 @@ impl Control {
         self.hoped = self.hoped * 0.95 + asked * self.share;
         self.got = self.got * 0.95 + recorded;
         let wanted = (target * PERIOD + self.owed).max(0.0);
+        if wanted == 0.0 {
+            // Also where nothing has come yet, and all of it would be no more than that.
+            return (0.0, 0.0);
+        }
         let coming = load * PERIOD;
         if coming <= wanted {
             return (wanted, 1.0);
@@ -250,5 +254,27 @@ impl Sampler for Adaptive {
 
     fn describe(&self) -> String {
         format!("adaptive({}/s)", self.traces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::ids;
+    use std::sync::Arc;
+
+    #[test]
+    fn of_none_a_second_none_is_recorded_whatever_comes_when() {
+        for none in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let now = Arc::new(AtomicU64::new(0));
+            let clock = Arc::clone(&now);
+            let clock = move || Duration::from_millis(clock.load(Relaxed));
+            let sampler = adaptive(none).with_clock(clock).with_dropped(|| 0);
+            for pause in [25, 0, 1, 25, 1_000, 3_600_000, 25, 25, 0, 0, 60_000] {
+                now.fetch_add(pause, Relaxed);
+                let asked = Sampling::new(ids::trace_id(), "asked");
+                assert_eq!(sampler.sample(&asked), Decision::Drop, "{none} after {pause} ms");
+            }
+        }
     }
 }
