@@ -37,12 +37,12 @@ use super::http as conventions;
 use super::http::sending::{Ending, Numbers, Sending};
 use crate::call::classify;
 use crate::context::current;
-use crate::context::propagation::carriers::Writing;
+use crate::context::propagation;
 use ::http::{Method, StatusCode, Uri};
 use ::reqwest::redirect::Policy;
 use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url, retry};
+use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{KeyValue, global};
 use std::borrow::Cow;
 use std::error;
 use std::future::{Future, poll_fn};
@@ -174,9 +174,7 @@ fn begin(
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
     let full = || Some(without_secrets(url));
     let sending = Sending::begin(request.method(), scheme, host, port, template, full);
-    global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
-    });
+    propagation::inject_context(sending.span.context(), request.headers_mut());
     (client.execute(request), sending)
 }
 

@@ -8,12 +8,15 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use std::sync::LazyLock;
 
-const SINGLE: &str = "b3";
-const TRACE_ID: &str = "x-b3-traceid";
+pub(super) const SINGLE: &str = "b3";
+pub(super) const TRACE_ID: &str = "x-b3-traceid";
 const SPAN_ID: &str = "x-b3-spanid";
 const PARENT_SPAN_ID: &str = "x-b3-parentspanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
+
+/// All that either encoding may consist of.
+pub(super) const ALL: [&str; 6] = [SINGLE, TRACE_ID, SPAN_ID, PARENT_SPAN_ID, SAMPLED, FLAGS];
 
 /// Reads both encodings, and writes one.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,12 @@ use std::collections::{BTreeMap, HashMap};
 pub trait Inject {
     /// Writes a header, in place of those of the same name.
     fn set_header(&mut self, name: &str, value: String);
+
+    /// Takes away all headers of that name, whatever its case. For carriers that may hold headers of another
+    /// context already, such as a request that is passed on; by default nothing is taken away.
+    fn remove_header(&mut self, name: &str) {
+        let _ = name;
+    }
 }
 
 /// A carrier that a context can be read from.
@@ -69,8 +75,12 @@ fn named<'a, K: AsRef<str> + 'a, V: AsRef<[u8]> + 'a>(
 
 impl<V: From<String>, S: std::hash::BuildHasher> Inject for HashMap<String, V, S> {
     fn set_header(&mut self, name: &str, value: String) {
-        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
+        self.remove_header(name);
         self.insert(name.to_owned(), value.into());
+    }
+
+    fn remove_header(&mut self, name: &str) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
     }
 }
 
@@ -86,8 +96,12 @@ impl<V: AsRef<[u8]>, S: std::hash::BuildHasher> Extract for HashMap<String, V, S
 
 impl<V: From<String>> Inject for BTreeMap<String, V> {
     fn set_header(&mut self, name: &str, value: String) {
-        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
+        self.remove_header(name);
         self.insert(name.to_owned(), value.into());
+    }
+
+    fn remove_header(&mut self, name: &str) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
     }
 }
 
@@ -103,8 +117,12 @@ impl<V: AsRef<[u8]>> Extract for BTreeMap<String, V> {
 
 impl<V: From<String>> Inject for Vec<(String, V)> {
     fn set_header(&mut self, name: &str, value: String) {
-        self.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.remove_header(name);
         self.push((name.to_owned(), value.into()));
+    }
+
+    fn remove_header(&mut self, name: &str) {
+        self.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
     }
 }
 
@@ -129,7 +147,7 @@ impl<K: AsRef<str>, V: AsRef<[u8]>> Extract for Vec<(K, V)> {
 }
 
 /// A carrier as OpenTelemetry's propagators write to it.
-pub(crate) struct Writing<'a, C: ?Sized>(pub(crate) &'a mut C);
+pub(super) struct Writing<'a, C: ?Sized>(pub(crate) &'a mut C);
 
 impl<C: Inject + ?Sized> Injector for Writing<'_, C> {
     fn set(&mut self, key: &str, value: String) {

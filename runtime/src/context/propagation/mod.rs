@@ -97,7 +97,8 @@ pub(crate) fn composite(propagators: &[Propagator]) -> TextMapCompositePropagato
     TextMapCompositePropagator::new(once.into_iter().map(Propagator::text_map).collect())
 }
 
-/// Writes the current context into `carrier`, in place of what stood there under the same names.
+/// Writes the current context into `carrier`, in place of what stood there: of another span nothing is left that
+/// these headers would be read with, such as its `tracestate`.
 ///
 /// ```
 /// let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
@@ -109,9 +110,31 @@ pub fn inject(carrier: &mut (impl Inject + ?Sized)) {
 
 /// [`inject`] for another context than the current one.
 pub fn inject_context(context: &Context, carrier: &mut (impl Inject + ?Sized)) {
-    global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(context, &mut Writing(carrier));
-    });
+    global::get_text_map_propagator(|propagator| write(propagator, context, carrier));
+}
+
+/// Lets `propagator` write `context` into `carrier`, and takes away what would be read with it and is another's.
+pub(crate) fn write(
+    propagator: &dyn TextMapPropagator,
+    context: &Context,
+    carrier: &mut (impl Inject + ?Sized),
+) {
+    if context.span().span_context().is_valid() {
+        for name in propagator.fields().flat_map(beside) {
+            carrier.remove_header(name);
+        }
+    }
+    propagator.inject_context(context, &mut Writing(carrier));
+}
+
+/// The headers that are read with this one and are not written with each: a request that is passed on with its
+/// caller's headers would say of this span what they said of the caller's.
+fn beside(field: &str) -> &'static [&'static str] {
+    match field {
+        "traceparent" => &["tracestate"],
+        b3::SINGLE | b3::TRACE_ID => &b3::ALL,
+        _ => &[],
+    }
 }
 
 /// The current context, with what `carrier` says of the caller laid over it.
@@ -147,4 +170,53 @@ pub fn caller(carrier: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     });
     let span = context.span().span_context().clone();
     span.is_valid().then_some(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::{SpanId, TraceFlags, TraceId, TraceState};
+
+    const STALE: [(&str, &str); 8] = [
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("TraceState", "of=another"),
+        ("b3", "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1"),
+        ("X-B3-TraceId", "80f198ee56343ba864fe8b2a57d3eff7"),
+        ("X-B3-SpanId", "e457b5a2e4d86bd1"),
+        ("X-B3-ParentSpanId", "a2fb4a1d1a96d311"),
+        ("X-B3-Sampled", "1"),
+        ("X-B3-Flags", "1"),
+    ];
+
+    #[test]
+    fn of_the_span_whose_headers_are_passed_on_nothing_is_left_beside_the_new_one() {
+        let span = SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(2),
+            TraceFlags::NOT_SAMPLED,
+            false,
+            TraceState::NONE,
+        );
+        for (propagators, written) in [
+            (vec![Propagator::TraceContext, Propagator::Baggage], vec!["traceparent"]),
+            (vec![Propagator::B3], vec!["b3"]),
+            (vec![Propagator::B3Multi], vec!["x-b3-sampled", "x-b3-spanid", "x-b3-traceid"]),
+        ] {
+            let mut headers: Vec<(String, String)> =
+                STALE.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+            let own = |name: &str| match propagators[0] {
+                Propagator::TraceContext => name.starts_with("trace"),
+                _ => name.contains("b3"),
+            };
+            headers.retain(|(name, _)| own(&name.to_ascii_lowercase()));
+            headers.push(("baggage".to_owned(), "a=1".to_owned()));
+            let context = Context::new().with_remote_span_context(span.clone());
+            write(&composite(&propagators), &context, &mut headers);
+            let mut names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            let mut expected = [vec!["baggage"], written].concat();
+            expected.sort_unstable();
+            assert_eq!(names, expected);
+        }
+    }
 }

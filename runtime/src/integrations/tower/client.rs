@@ -4,9 +4,8 @@ use super::super::http as conventions;
 use super::super::http::sending::Sending;
 use super::Route;
 use crate::call::classify;
-use crate::context::propagation::carriers::Writing;
+use crate::context::propagation;
 use ::http::{Request, Response};
-use opentelemetry::global;
 use pin_project_lite::pin_project;
 use std::any::type_name;
 use std::fmt::{self, Debug, Display, Write};
@@ -103,9 +102,7 @@ where
         };
         let method = request.method();
         let mut sending = Sending::begin(method, scheme, host, port, template.as_deref(), full);
-        global::get_text_map_propagator(|propagator| {
-            propagator.inject_context(sending.span.context(), &mut Writing(request.headers_mut()));
-        });
+        propagation::inject_context(sending.span.context(), request.headers_mut());
         let inner = &mut self.inner;
         let future = sending.span.inside(|| inner.call(request));
         ClientFuture { future: Some(future), sending: Some(sending) }

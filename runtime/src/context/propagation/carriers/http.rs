@@ -26,6 +26,13 @@ impl Inject for HeaderMap {
             self.insert(name, value);
         }
     }
+
+    fn remove_header(&mut self, name: &str) {
+        match known(name) {
+            Some(name) => self.remove(name),
+            None => self.remove(name),
+        };
+    }
 }
 
 impl Extract for HeaderMap {

@@ -11,6 +11,10 @@ impl Inject for MetadataMap {
             self.insert(name, value);
         }
     }
+
+    fn remove_header(&mut self, name: &str) {
+        self.remove(name);
+    }
 }
 
 impl Extract for MetadataMap {
@@ -38,5 +42,7 @@ mod tests {
             (metadata.header_values("B3"), metadata.header_names()),
             (vec!["0"], vec!["b3"])
         );
+        metadata.remove_header("B3");
+        assert!(metadata.is_empty());
     }
 }
