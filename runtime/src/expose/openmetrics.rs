@@ -203,7 +203,8 @@ impl Chunks {
                     match series.read_into(&mut self.counts) {
                         Some((bounds, sum)) => {
                             let counts = &*self.counts;
-                            let held = Held { bounds, counts, sum, exemplars, in_order: true };
+                            let (in_order, signed) = (true, false);
+                            let held = Held { bounds, counts, sum, exemplars, in_order, signed };
                             self.lines.histogram(name, labels, &held);
                         }
                         None => {
@@ -350,6 +351,26 @@ mod tests {
         assert!(open.contains("heat_bucket{le=\"-10.0\"} 0\n"), "{open}");
         assert!(!open.contains("heat_sum") && !open.contains("heat_count"), "{open}");
         assert!(page(&store, Format::Text).contains("heat_sum 4\nheat_count 1\n"));
+    }
+
+    #[test]
+    fn of_buckets_that_follow_values_below_zero_there_is_no_sum_in_openmetrics() {
+        use crate::metrics::histogram::Layout;
+        use crate::metrics::made::Description;
+        use ::metrics::KeyName;
+        let store = Store::scoped();
+        let layout = Some(Layout::Exponential);
+        let description = Description { layout, ..Description::default() };
+        store.define(Kind::Histogram, &KeyName::from("drift"), description).unwrap();
+        let histogram = store.histogram(&Key::from_name("drift")).unwrap();
+        histogram.record(4.0);
+        assert!(page(&store, Format::OpenMetrics).contains("drift_sum 4.0\ndrift_count 1\n"));
+        // Still above zero; the next one like it would let it sink.
+        histogram.record(-3.0);
+        let open = page(&store, Format::OpenMetrics);
+        assert!(open.contains("drift_bucket{le=\"0.0\"} 1\n"), "{open}");
+        assert!(!open.contains("drift_sum") && !open.contains("drift_count"), "{open}");
+        assert!(page(&store, Format::Text).contains("drift_sum 1\ndrift_count 2\n"));
     }
 
     #[test]

@@ -135,6 +135,16 @@ impl Distribution {
             Distribution::Exponential(held) => held.sum,
         }
     }
+
+    /// The sum, unless values lie below zero: it may sink then, and is to be left out of what takes it for one
+    /// that rises.
+    pub(crate) fn rising_sum(&self) -> Option<f64> {
+        let may_sink = match self {
+            Distribution::Explicit { bounds, .. } => bounds.first().is_some_and(|it| *it < 0.0),
+            Distribution::Exponential(held) => held.negative.counts.iter().any(|count| *count > 0),
+        };
+        Some(self.sum()).filter(|sum| *sum >= 0.0 && !may_sink)
+    }
 }
 
 impl Histogram {

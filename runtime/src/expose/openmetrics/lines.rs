@@ -56,6 +56,8 @@ pub(super) struct Held<'a> {
     /// One slot a bucket, or some in no order.
     pub(super) exemplars: &'a [Slot],
     pub(super) in_order: bool,
+    /// Whether values lie below zero, as far as the bounds do not tell.
+    pub(super) signed: bool,
 }
 
 impl Lines {
@@ -114,7 +116,8 @@ impl Lines {
             Value::Histogram(buckets) => match &buckets.held {
                 Distribution::Explicit { bounds, counts, sum } => {
                     let (sum, exemplars) = (*sum, &*buckets.exemplars);
-                    let held = Held { bounds, counts, sum, exemplars, in_order: true };
+                    let held =
+                        Held { bounds, counts, sum, exemplars, in_order: true, signed: false };
                     self.histogram(name, &labels, &held);
                 }
                 Distribution::Exponential(held) => {
@@ -176,7 +179,8 @@ impl Lines {
     ) {
         let (bounds, counts) = held.by_octave();
         let (bounds, counts) = (&Arc::from(bounds), &*counts);
-        let held = Held { bounds, counts, sum: held.sum, exemplars, in_order: false };
+        let (sum, signed) = (held.sum, !held.negative.counts.is_empty());
+        let held = Held { bounds, counts, sum, exemplars, in_order: false, signed };
         self.histogram(name, labels, &held);
     }
 
@@ -213,7 +217,9 @@ impl Lines {
             }
         }
         // OpenMetrics forbids a sum that may sink, and a count without its sum.
-        let rises = held.sum >= 0.0 && held.bounds.first().is_none_or(|bound| *bound >= 0.0);
+        let rises = held.sum >= 0.0
+            && !held.signed
+            && held.bounds.first().is_none_or(|bound| *bound >= 0.0);
         if rises || !open {
             self.sample(name, "_sum", labels);
             float(&mut self.out, held.sum, open);

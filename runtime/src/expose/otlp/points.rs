@@ -137,24 +137,21 @@ impl Maker<'_> {
         let (start_time_unix_nano, time_unix_nano) = (nanos(start), nanos(self.time.max(start)));
         let exemplars = exemplars.into_iter().map(proto).collect();
         let attributes = attributes(series);
-        let (count, sum) = (held.count(), Some(held.sum()));
+        let (count, sum) = (held.count(), held.rising_sum());
         match held {
-            Distribution::Explicit { bounds, counts, .. } => {
-                Point::Histogram(HistogramDataPoint {
-                    attributes,
-                    start_time_unix_nano,
-                    time_unix_nano,
-                    count,
-                    // Of values below zero a sum is none that rises.
-                    sum,
-                    bucket_counts: counts.into_vec(),
-                    explicit_bounds: bounds.to_vec(),
-                    exemplars,
-                    flags: 0,
-                    min: None,
-                    max: None,
-                })
-            }
+            Distribution::Explicit { bounds, counts, .. } => Point::Histogram(HistogramDataPoint {
+                attributes,
+                start_time_unix_nano,
+                time_unix_nano,
+                count,
+                sum,
+                bucket_counts: counts.into_vec(),
+                explicit_bounds: bounds.to_vec(),
+                exemplars,
+                flags: 0,
+                min: None,
+                max: None,
+            }),
             Distribution::Exponential(held) => {
                 let Exponential { scale, zero, positive, negative, .. } = *held;
                 Point::Exponential(ExponentialHistogramDataPoint {

@@ -145,9 +145,45 @@ fn an_exponential_histogram_stays_one() {
     assert_eq!(metric.unit, "s");
     let Some(metric::Data::ExponentialHistogram(held)) = &metric.data else { panic!() };
     let point = &held.data_points[0];
-    assert_eq!((point.count, point.zero_count, point.sum), (4, 1, Some(3.5)));
+    assert_eq!((point.count, point.zero_count), (4, 1));
     assert_eq!(point.positive.as_ref().unwrap().bucket_counts.iter().sum::<u64>(), 2);
     assert_eq!(point.negative.as_ref().unwrap().bucket_counts.iter().sum::<u64>(), 1);
+}
+
+/// "Negative events can be recorded, but sum should not be filled out when doing so": OTLP's own words.
+#[test]
+fn a_sum_that_may_sink_is_not_said() {
+    let store = Store::scoped();
+    for (name, layout, value) in [
+        ("plain", Layout::default(), 1.0),
+        ("sunk", Layout::default(), -9.0),
+        ("signed", Layout::explicit([-10.0, 0.0, 10.0]), 1.0),
+        ("even", Layout::Exponential, 1.0),
+        ("drift", Layout::Exponential, -1.0),
+    ] {
+        let description = Description { layout: Some(layout), ..Description::default() };
+        store.define(Kind::Histogram, &KeyName::from(name), description).unwrap();
+        let histogram = store.histogram(&Key::from_name(name)).unwrap();
+        histogram.record(3.0);
+        histogram.record(value);
+    }
+    let (request, _, _) =
+        encode(&encoder(Temporality::Cumulative), &gather(&store), &SentState::default(), true);
+    let metrics = metrics(&request);
+    for (name, sum) in [
+        ("plain", Some(4.0)),
+        ("sunk", None),
+        ("signed", None),
+        ("even", Some(4.0)),
+        ("drift", None),
+    ] {
+        let said = match &metrics[name].data {
+            Some(metric::Data::Histogram(held)) => held.data_points[0].sum,
+            Some(metric::Data::ExponentialHistogram(held)) => held.data_points[0].sum,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said, sum, "{name}");
+    }
 }
 
 #[test]
