@@ -98,7 +98,7 @@ const SPANS: Names = Names {
     queue: "OTEL_BSP_MAX_QUEUE_SIZE",
     batch: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
     timeout: "OTEL_BSP_EXPORT_TIMEOUT",
-    at_most: "at most OTEL_BSP_MAX_QUEUE_SIZE, which is taken instead",
+    at_most: "at most OTEL_BSP_MAX_QUEUE_SIZE",
 };
 
 const RECORDS: Names = Names {
@@ -106,7 +106,7 @@ const RECORDS: Names = Names {
     queue: "OTEL_BLRP_MAX_QUEUE_SIZE",
     batch: "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
     timeout: "OTEL_BLRP_EXPORT_TIMEOUT",
-    at_most: "at most OTEL_BLRP_MAX_QUEUE_SIZE, which is taken instead",
+    at_most: "at most OTEL_BLRP_MAX_QUEUE_SIZE",
 };
 
 pub(super) fn spans(env: &mut Env) -> Batching {
@@ -123,7 +123,7 @@ fn read(env: &mut Env, names: &Names, default: Batching) -> Batching {
     if batch > queue {
         // A small queue with the default batch is nobody's mistake.
         if batch != default.batch {
-            env.warn(names.batch, batch.to_string(), names.at_most);
+            env.warn_of_too_much(names.batch, batch.to_string(), names.at_most);
         }
         batch = queue;
     }

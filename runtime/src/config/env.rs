@@ -17,18 +17,46 @@ pub(crate) struct Warning {
     pub(crate) variable: &'static str,
     /// What it held; hidden where it may be a secret.
     pub(crate) value: String,
-    /// What would have been understood, and what happens instead where that is not the default.
+    /// What would have been understood.
     pub(crate) accepted: &'static str,
-    /// Whether `value` is one of several, of which the others hold.
-    pub(crate) part: bool,
+    /// What holds instead.
+    pub(crate) instead: Instead,
+}
+
+/// What holds in place of a value that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// What would hold without the variable.
+    Default,
+    /// The others, of several.
+    Rest,
+    /// The most that may be.
+    Most,
+}
+
+/// Whether another variable says the same for more: that one holds where this one does not.
+fn is_particular(variable: &str) -> bool {
+    let of_a_signal = ["TRACES_", "METRICS_", "LOGS_"];
+    variable.starts_with("OTEL_SPAN_ATTRIBUTE_")
+        || variable.strip_prefix("OTEL_EXPORTER_OTLP_").is_some_and(|what| {
+            of_a_signal.iter().any(|signal| what.starts_with(signal))
+                && !what.contains("TEMPORALITY")
+        })
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Warning { variable, value, accepted, part } = self;
-        match part {
-            false => write!(f, "{variable}={value:?} is ignored and the default holds")?,
-            true => write!(f, "{value:?} in {variable} is ignored and the rest holds")?,
+        let Warning { variable, value, accepted, instead } = self;
+        match instead {
+            Instead::Default if is_particular(variable) => write!(
+                f,
+                "{variable}={value:?} is ignored, and what is said for all or the default holds"
+            )?,
+            Instead::Default => {
+                write!(f, "{variable}={value:?} is ignored and the default holds")?;
+            }
+            Instead::Rest => write!(f, "{value:?} in {variable} is ignored and the rest holds")?,
+            Instead::Most => write!(f, "{variable}={value:?} is too much and the most holds")?,
         }
         write!(f, ": expected {accepted}")
     }
@@ -86,12 +114,22 @@ impl Env {
         value: impl Into<String>,
         accepted: &'static str,
     ) {
-        self.note(Warning { variable, value: value.into(), accepted, part: false });
+        self.note(Warning { variable, value: value.into(), accepted, instead: Instead::Default });
+    }
+
+    /// Notes that `value` of `variable` is more than may be, which is taken.
+    pub(super) fn warn_of_too_much(
+        &mut self,
+        variable: &'static str,
+        value: impl Into<String>,
+        accepted: &'static str,
+    ) {
+        self.note(Warning { variable, value: value.into(), accepted, instead: Instead::Most });
     }
 
     /// Notes that `value`, one of several in `variable`, could not be used.
     fn warn_of_part(&mut self, variable: &'static str, value: &str, accepted: &'static str) {
-        self.note(Warning { variable, value: value.into(), accepted, part: true });
+        self.note(Warning { variable, value: value.into(), accepted, instead: Instead::Rest });
     }
 
     fn note(&mut self, warning: Warning) {
@@ -332,6 +370,27 @@ mod tests {
         assert_eq!(said("b,c", list), [none]);
         let pairs = |env: &mut Env| drop(env.pairs("V", false, |_, _| true));
         assert!(said("k=1,z", pairs)[0].starts_with("\"z\" in V is ignored and the rest holds: "));
+    }
+
+    #[test]
+    fn a_warning_about_one_signal_does_not_claim_that_the_default_holds() {
+        let said = |variable| {
+            let warned =
+                Warning { variable, value: "x".into(), accepted: "y", instead: Instead::Default };
+            warned.to_string()
+        };
+        for variable in
+            ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"]
+        {
+            assert!(said(variable).contains("what is said for all or the default holds"));
+        }
+        for variable in [
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "OTEL_LOGS_EXPORTER",
+        ] {
+            assert!(said(variable).contains("is ignored and the default holds"));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::builder::Builder;
 use super::error::InitError;
 use super::health::Health;
 use super::metrics::{BEFORE_SCRAPE, before_reading};
-use crate::config::env::Warning;
+use crate::config::env::{Instead, Warning};
 use crate::config::settings::{MetricsExporter, Settings};
 use crate::expose::http::{AdminListener, Pages};
 use crate::in_flight;
@@ -60,7 +60,7 @@ impl Admin {
                         variable: "OTEL_EXPORTER_PROMETHEUS_HOST",
                         value: host.to_owned(),
                         accepted: "a host name or an IP address of this machine, such as 127.0.0.1",
-                        part: false,
+                        instead: Instead::Default,
                     });
                     (Ipv4Addr::LOCALHOST, settings.prometheus_port).into()
                 })

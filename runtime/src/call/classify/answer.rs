@@ -28,6 +28,11 @@ pub struct Fault {
 }
 
 /// An answer of HTTP or gRPC.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no answer of HTTP or gRPC",
+    label = "the type of what is returned is not known here",
+    note = "nobody has to be one: tell the type of the error where it is measured, `-> Result<T, Error> {{ … }}`, or `Ok::<_, Error>(…)` at the end of an `async` block"
+)]
 pub trait Answer {
     /// What it says.
     fn answered(&self) -> Answered;
