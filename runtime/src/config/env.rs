@@ -37,7 +37,8 @@ pub(crate) enum Instead {
 /// Whether another variable says the same for more: that one holds where this one does not.
 fn is_particular(variable: &str) -> bool {
     let of_a_signal = ["TRACES_", "METRICS_", "LOGS_"];
-    variable.starts_with("OTEL_SPAN_ATTRIBUTE_")
+    let of_spans = ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
+    of_spans.contains(&variable)
         || variable.strip_prefix("OTEL_EXPORTER_OTLP_").is_some_and(|what| {
             of_a_signal.iter().any(|signal| what.starts_with(signal))
                 && !what.contains("TEMPORALITY")
@@ -50,7 +51,7 @@ impl fmt::Display for Warning {
         match instead {
             Instead::Default if is_particular(variable) => write!(
                 f,
-                "{variable}={value:?} is ignored, and what is said for all or the default holds"
+                "{variable}={value:?} is ignored and the default, or what is said for all, holds"
             )?,
             Instead::Default => {
                 write!(f, "{variable}={value:?} is ignored and the default holds")?;
@@ -382,7 +383,7 @@ mod tests {
         for variable in
             ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"]
         {
-            assert!(said(variable).contains("what is said for all or the default holds"));
+            assert!(said(variable).contains("the default, or what is said for all, holds"));
         }
         for variable in [
             "OTEL_EXPORTER_OTLP_COMPRESSION",
