@@ -46,7 +46,23 @@ fn service() {
     if ending == "abort" {
         builder = builder.flush_on_panic();
     }
+    if ending == "graceful" {
+        builder = builder.preset(redspan::Preset::Production).leave_signals();
+    }
     let telemetry = builder.install().expect("installed");
+    if ending == "graceful" {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        return runtime.expect("a runtime").block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let mut told = signal(SignalKind::terminate()).expect("a signal");
+            println!("finished 0");
+            told.recv().await;
+            // As long as requests take that are still answered.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            work(1);
+            drop(telemetry);
+        });
+    }
     if ending == "panic" {
         // In good time for a few batches, and leaving some that wait.
         paced(5_000);
@@ -147,6 +163,18 @@ fn a_signal_to_a_loaded_service_loses_nothing_that_had_finished() {
             assert!(works >= before, "{works} of {before}");
         }
     }
+}
+
+#[test]
+fn a_program_that_ends_gracefully_is_left_to_it_by_the_preset_too() {
+    let receiver = Receiver::start();
+    let mut child = start("graceful", &receiver, Transport::Http);
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    while finished(&lines.next().expect("it goes on").expect("text")).is_none() {}
+    signal(&child, "-TERM");
+    lines.map_while(Result::ok).for_each(drop);
+    assert!(child.wait().expect("a child").success(), "it was the program that ended");
+    assert_eq!(receiver.spans().iter().filter(|span| span.name == "work").count(), 1);
 }
 
 #[test]

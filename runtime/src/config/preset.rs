@@ -8,7 +8,8 @@ pub enum Preset {
     /// `127.0.0.1:9464`.
     Development,
     /// In a deployment: all signals go to an OTLP receiver, by default one on this machine, lines are
-    /// JSON, and SIGTERM and SIGINT flush before they end the process.
+    /// JSON, and SIGTERM and SIGINT flush before they end the process, unless the program
+    /// [handles them](crate::Builder::leave_signals).
     Production,
     /// In tests: nothing leaves the process, nothing is printed but redspan's own warnings (on stderr), and the
     /// environment is not read.

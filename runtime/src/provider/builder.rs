@@ -331,8 +331,7 @@ impl Builder {
         #[cfg(feature = "prometheus")]
         core.serving(admin);
         let core = Arc::new(core);
-        self.endings.on_signal |= self.preset == Some(Preset::Production);
-        if let Some(error) = self.endings.install(&core) {
+        if let Some(error) = self.endings.install(&core, self.preset) {
             tracing::warn!(target: "redspan", %error, "signals will end the process without a flush");
         }
         let telemetry = Telemetry::new(core, said).filtered_by(reload);

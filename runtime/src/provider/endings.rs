@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::guard::Core;
+use crate::config::preset::Preset;
 use crate::quiet;
 use std::panic;
 use std::sync::{Arc, Weak};
@@ -13,7 +14,8 @@ const AT_THE_END: Duration = Duration::from_secs(5);
 /// Which of them the program wants to be looked after.
 #[derive(Default)]
 pub(super) struct Endings {
-    pub(super) on_signal: bool,
+    /// What the program says of signals, which beats a preset.
+    on_signal: Option<bool>,
     on_panic: bool,
 }
 
@@ -23,9 +25,25 @@ impl Builder {
     ///
     /// It is for programs that do not handle these signals. One that does (`tokio::signal`,
     /// graceful shutdown) flushes by dropping the guard at the end of `main`, and must not ask for
-    /// this: the process would end in the middle of its own handling.
+    /// this: the process would end in the middle of its own handling. Where a preset asks for it,
+    /// [`leave_signals`](Self::leave_signals) says no.
     pub fn flush_on_signal(mut self) -> Self {
-        self.endings.on_signal = true;
+        self.endings.on_signal = Some(true);
+        self
+    }
+
+    /// Leaves SIGTERM and SIGINT to the program, also where [`Preset::Production`] looks after them: for one that shuts
+    /// down gracefully and drops the guard at the end of `main`.
+    ///
+    /// ```no_run
+    /// use redspan::Preset;
+    ///
+    /// # fn main() -> Result<(), redspan::InitError> {
+    /// let _telemetry = redspan::builder().preset(Preset::Production).leave_signals().install()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn leave_signals(mut self) -> Self {
+        self.endings.on_signal = Some(false);
         self
     }
 
@@ -41,13 +59,18 @@ impl Builder {
 impl Endings {
     /// Looks after what was asked for; says so. `core` must outlive nothing: whoever drops the guard
     /// has flushed.
-    pub(super) fn install(&self, core: &Arc<Core>) -> Option<std::io::Error> {
+    pub(super) fn install(
+        &self,
+        core: &Arc<Core>,
+        preset: Option<Preset>,
+    ) -> Option<std::io::Error> {
         if self.on_panic || cfg!(panic = "abort") {
             on_panic(Arc::downgrade(core));
         }
         #[cfg(unix)]
         at_exit::write_lines(&core.logs);
-        if self.on_signal { on_signal(Arc::downgrade(core)).err() } else { None }
+        let on_signal_too = self.on_signal.unwrap_or(preset == Some(Preset::Production));
+        if on_signal_too { on_signal(Arc::downgrade(core)).err() } else { None }
     }
 }
 
