@@ -25,7 +25,7 @@ const CARRIED: f64 = 0.05;
 /// How far pressure lowers the target.
 const LEAST: f64 = 1.0 / 64.0;
 
-/// Records about `traces` a second while there are more; all, while there are fewer.
+/// Records about `traces` a second while there are more; all, while there are fewer and they do not come at once.
 ///
 /// ```
 /// use redspan::sample::{adaptive, parent_based};
@@ -52,6 +52,10 @@ const LEAST: f64 = 1.0 / 64.0;
 /// traces), less what they recorded too many. When a period has recorded three standard deviations
 /// more than was wanted, it ends early: a load that grows a hundredfold costs a handful of traces
 /// too many, and the next periods make up for them.
+///
+/// A burst after a pause gets what a period may have and no more: with a target of 100 that is some 18 of a thousand
+/// traces that come at once, and also of sixty. Where work comes in bursts
+/// [`rate_limited`](super::rate_limited) records more of it: it may spend all of a second's traces on one.
 ///
 /// While the process drops spans, because the exporter does not keep up, the target is halved every
 /// half second, down to a 64th; from a second after the last drop on it grows by a tenth of itself
@@ -252,6 +256,10 @@ impl Sampler for Adaptive {
         Decision::Sample
     }
 
+    fn reads_attributes(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         format!("adaptive({}/s)", self.traces)
     }
@@ -262,6 +270,32 @@ mod tests {
     use super::*;
     use crate::context::ids;
     use std::sync::Arc;
+
+    /// At the times, in ms, so many come at once; the numbers that are recorded.
+    fn recorded(target: f64, bursts: &[(u64, usize)]) -> Vec<usize> {
+        let now = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&now);
+        let clock = move || Duration::from_millis(clock.load(Relaxed));
+        let sampler = adaptive(target).with_clock(clock).with_dropped(|| 0);
+        let bursts = bursts.iter().map(|&(at, traces)| {
+            now.store(at, Relaxed);
+            let asked = (0..traces).map(|_| ids::trace_id());
+            let is_recorded =
+                |id: &_| sampler.sample(&Sampling::new(*id, "asked")) == Decision::Sample;
+            asked.filter(is_recorded).count()
+        });
+        bursts.collect()
+    }
+
+    #[test]
+    fn a_burst_after_a_pause_gets_a_periods_part_and_what_was_carried() {
+        for (traces, most) in [(10, 10), (60, 18), (1_000, 18)] {
+            let bursts: Vec<_> = (1..10).map(|second| (second * 1_000, traces)).collect();
+            let all = recorded(100.0, &bursts);
+            let after = &all[1..];
+            assert!(after.iter().all(|it| (most * 3 / 4..=most).contains(it)), "{traces}: {all:?}");
+        }
+    }
 
     #[test]
     fn of_none_a_second_none_is_recorded_whatever_comes_when() {

@@ -78,6 +78,10 @@ impl Sampler for AllOf {
         !self.samplers.is_empty() && self.samplers.iter().all(|one| one.follows_local_parent())
     }
 
+    fn reads_attributes(&self) -> bool {
+        self.samplers.iter().any(|one| one.reads_attributes())
+    }
+
     fn describe(&self) -> String {
         described("all_of", &self.samplers)
     }
@@ -91,6 +95,10 @@ impl Sampler for AnyOf {
 
     fn follows_local_parent(&self) -> bool {
         !self.samplers.is_empty() && self.samplers.iter().all(|one| one.follows_local_parent())
+    }
+
+    fn reads_attributes(&self) -> bool {
+        self.samplers.iter().any(|one| one.reads_attributes())
     }
 
     fn describe(&self) -> String {
@@ -113,7 +121,9 @@ fn described(word: &str, samplers: &[Box<dyn Sampler>]) -> String {
 mod tests {
     use super::*;
     use crate::context::ids;
-    use crate::sample::{AlwaysOff, AlwaysOn, parent_based, rate_limited};
+    use crate::sample::{
+        AlwaysOff, AlwaysOn, adaptive, parent_based, rate_limited, rules, trace_id_ratio,
+    };
 
     #[test]
     fn the_one_that_settles_it_gives_the_reason_and_nobody_behind_is_asked() {
@@ -154,6 +164,15 @@ mod tests {
         // One of several within others.
         let nested = all_of((AlwaysOn, any_of((AlwaysOff, takes))));
         assert_eq!(asked(&nested), (Decision::Sample, None));
+    }
+
+    #[test]
+    fn attributes_are_made_beforehand_only_for_samplers_that_look_at_them() {
+        let limited = || all_of((trace_id_ratio(0.1), any_of((rate_limited(1), adaptive(1.0)))));
+        assert!(!parent_based(limited()).reads_attributes());
+        let closure = |_: &Sampling<'_>| Decision::Sample;
+        assert!(all_of((limited(), closure)).reads_attributes());
+        assert!(any_of((rules(limited()), limited())).reads_attributes());
     }
 
     #[test]

@@ -85,6 +85,10 @@ impl Sampler for RateLimited {
         if self.has_room() { Decision::Sample } else { Decision::Drop }
     }
 
+    fn reads_attributes(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         format!("rate_limited({}/s)", self.traces)
     }
