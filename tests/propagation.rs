@@ -1,6 +1,7 @@
 //! From one process to the next: what `redspan::propagation` writes, reads and decides.
 
 use opentelemetry::baggage::BaggageExt;
+use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use redspan::context::{Captured, link_to};
 use redspan::propagation::{Extract, Inject, Propagator, caller, extract, inject};
@@ -144,11 +145,18 @@ fn only_baggage_on_the_list_is_copied() {
     ]);
     Captured::from(extract(&headers)).run(handle);
     handle();
+    Captured::from(extract(&headers)).run(|| {
+        let tracer = opentelemetry::global::tracer("shop");
+        let own = tracer.span_builder("own").with_attributes([KeyValue::new("tenant", "own")]);
+        own.start(&tracer).end();
+    });
     drop(telemetry);
     let spans = spans.0.lock().unwrap();
     let copied = |n: usize| spans[n].attributes.iter().find(|pair| pair.key.as_str() == "tenant");
     assert_eq!(copied(0).map(|pair| pair.value.clone()), Some("a\nb".into()));
     assert_eq!(copied(1), None);
+    let own = copied(2).map(|pair| pair.value.clone());
+    assert_eq!(own, Some("own".into()), "what the program says of its span stands");
     assert!(spans.iter().all(|span| span.attributes.iter().all(|it| it.key.as_str() != "secret")));
     let lines = lines.text();
     let tenants = lines.lines().filter(|line| line.contains(r#""tenant":"a\nb""#)).count();

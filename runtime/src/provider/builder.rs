@@ -134,7 +134,8 @@ impl Builder {
     }
 
     /// Copies these members of the baggage into the attributes of every span, under their own names,
-    /// and into every log line. By default nothing is copied: baggage is what strangers sent.
+    /// and into every log line. By default nothing is copied: baggage is what strangers sent, and what the program
+    /// says of a span under the same name stands.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), redspan::InitError> {

@@ -203,7 +203,8 @@ impl Telemetry {
         resource::installed()
     }
 
-    /// What is in effect, for people; without credentials.
+    /// What was put into effect, for people; without credentials. What was changed since, such as the sampler, is not
+    /// in it.
     pub fn describe(&self) -> &str {
         &self.said
     }

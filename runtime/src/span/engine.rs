@@ -220,7 +220,6 @@ impl Engine {
         let own = placed.context(above);
         let live = Live::new(above, start.kind, start.tick, start.site, start.owned);
         let mut span = Span::recording(own, live);
-        start.attributes.extend(baggage::copied(parent));
         // Those without a site have a name to keep, and mostly more.
         if scope.is_some() || start.site.is_none() {
             span.adopt_rare(|live| {
@@ -232,6 +231,7 @@ impl Engine {
             });
         }
         span.adopt(start.attributes, start.links);
+        span.inherit(parent);
         Started::Recording(span)
     }
 
@@ -475,7 +475,8 @@ impl Engine {
                 live.extra().to = scope;
             }
         });
-        span.adopt(baggage::copied(parent).collect(), std::mem::take(links));
+        span.adopt(Vec::new(), std::mem::take(links));
+        span.inherit(parent);
         put(context, parent, span);
         Own::Recording
     }

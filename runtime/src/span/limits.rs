@@ -63,6 +63,13 @@ impl Live {
         }
     }
 
+    /// Sets an attribute, if there is none of its key.
+    pub(super) fn set_unless_there(&mut self, pair: KeyValue) {
+        if self.attributes.iter().chain(self.common()).all(|held| held.key != pair.key) {
+            self.set(pair);
+        }
+    }
+
     /// Sets an attribute: the same key again replaces the value, as the specification asks.
     pub(crate) fn set(&mut self, mut pair: KeyValue) {
         let limits = engine::limits();

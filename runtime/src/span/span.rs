@@ -5,6 +5,7 @@ use super::failed::Failed;
 use super::record::{End, Live, Record};
 use super::{chain, engine, late, unheard};
 use crate::clock;
+use crate::context::propagation::baggage;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
@@ -123,6 +124,15 @@ impl Span {
             links
                 .into_iter()
                 .for_each(|link| live.extra().link(link.span_context, link.attributes));
+        }
+    }
+
+    /// Copies what is to be copied of the baggage around it; what is said of the span itself stays.
+    pub(super) fn inherit(&mut self, parent: &Context) {
+        if baggage::copies()
+            && let Some(live) = self.live()
+        {
+            baggage::copied(parent).for_each(|pair| live.set_unless_there(pair));
         }
     }
 
