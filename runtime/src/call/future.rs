@@ -1,7 +1,7 @@
 //! A call whose body is a future, or a stream.
 
 use super::classify::Verdict;
-use super::guard::{Started, begin_here};
+use super::guard::{self, Started};
 use super::prepared::Prepared;
 use super::running::{Here, Running};
 use crate::callsite::CallSite;
@@ -190,25 +190,34 @@ impl<'a> Polling<'a> {
     fn begin(&mut self) {
         self.if_dropped = Some(Outcome::Panic);
         match *self.slot {
-            Slot::Idle(site) => {
+            Slot::Idle(site) if Running::is_plain(site) => {
                 // Where it stays: it would be copied right after it was written, and waited for.
                 self.replace(Slot::Begun(Running::new(site)));
                 if let Slot::Begun(running) = self.slot {
-                    begin_here(running);
-                    running.ready();
+                    running.may_be_cancelled();
+                    if running.begin_plain() {
+                        self.first();
+                    }
                 }
-                self.first();
             }
+            Slot::Begun(ref mut running) => {
+                self.began = running.poll_begins();
+                running.attach(&mut self.here);
+            }
+            _ => self.begin_apart(),
+        }
+    }
+
+    #[inline(never)]
+    fn begin_apart(&mut self) {
+        match *self.slot {
+            Slot::Idle(site) => self.take(guard::begin(site)),
             Slot::Prepared(ref prepared) => {
                 let started = prepared.begin();
                 self.take(started);
             }
             Slot::Handed => WAITING.set(ptr::from_mut(self).cast()),
-            Slot::Begun(ref mut running) => {
-                self.began = running.poll_begins();
-                running.attach(&mut self.here);
-            }
-            Slot::Over => {}
+            Slot::Begun(_) | Slot::Over => {}
         }
     }
 

@@ -22,17 +22,12 @@ pub struct Started(pub(super) Running);
 #[inline(never)]
 pub fn begin(site: &'static CallSite) -> Started {
     let mut started = Started(Running::new(site));
-    begin_here(&mut started.0);
-    started
-}
-
-#[inline(always)]
-pub(super) fn begin_here(running: &mut Running) {
-    if Running::is_plain(running.site) {
-        running.begin_plain();
+    if Running::is_plain(site) {
+        started.0.begin_plain();
     } else {
-        links::none(|links| running.begin(&[], links));
+        links::none(|links| started.0.begin(&[], links));
     }
+    started
 }
 
 /// [`begin`] with labels and links.
@@ -94,7 +89,7 @@ fn enter_told(site: &'static CallSite) -> Call {
     // A call from the beginning: a subscriber's layers are somebody else's code, and may unwind.
     let mut call = Call::new(Running::new(site));
     let Entry { here, running } = &mut *call.0;
-    begin_here(running);
+    links::none(|links| running.begin(&[], links));
     running.ready();
     running.attach(here);
     call

@@ -53,17 +53,17 @@ impl Running {
         engine::get().filter(|engine| site.has_span() && engine.wants(site))
     }
 
-    /// The call [is plain](Running::is_plain), and begins where it stands.
+    /// A call that [is plain](Running::is_plain) begins where it stands; answers whether there is anything of its own
+    /// to make current.
     #[inline(always)]
-    pub(in crate::call) fn begin_plain(&mut self) {
+    pub(in crate::call) fn begin_plain(&mut self) -> bool {
         if self.site.has_metrics() {
             elsewhere::start(self.site, 0);
         }
-        if let Some(engine) = Running::engine_for(self.site) {
-            let context = &mut self.context;
-            self.own =
-                links::none(|links| engine.start_call(self.site, self.start, links, context));
-        }
+        let Some(engine) = Running::engine_for(self.site) else { return false };
+        let context = &mut self.context;
+        self.own = links::none(|links| engine.start_call(self.site, self.start, links, context));
+        self.own != Own::Nothing
     }
 
     /// Ends a call that was fine, if nothing more is to be done than to count it, and that at once: so it is with most.

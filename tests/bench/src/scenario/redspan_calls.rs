@@ -66,6 +66,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..CALL
     },
     Scenario {
+        name: "redspan-unsampled-async",
+        group: Group::UnsampledNested,
+        says: "as redspan-unsampled-nested, of async functions that are ready at the first poll",
+        exports: false,
+        against: Some("redspan-unsampled-nested"),
+        set_up: || unsampled(futures_below_one_root),
+        ..CALL
+    },
+    Scenario {
         name: "redspan-sampled-root",
         group: Group::SampledRoot,
         says: "everything is sampled, every call a root: context attached, exemplar, span exported",
@@ -196,6 +205,11 @@ fn charge_at_trace_level(order: u64) -> Result<u64, Declined> {
 #[instrumented]
 fn below_one_root(calls: u64) {
     repeat(calls, charge);
+}
+
+#[instrumented]
+fn futures_below_one_root(calls: u64) {
+    repeat(calls, |n| poll_to_end(charge_in_polls(n, 1)));
 }
 
 #[instrumented]
