@@ -1,12 +1,19 @@
 //! What each process does.
 
 use crate::table::Row;
+use http::{Request, Response};
 use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider};
 use opentelemetry::{KeyValue, global};
 use redspan::instrumented;
+use redspan::tower::ClientLayer;
 use redspan_tests::page;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::{Pending, pending};
+use std::task::{self, Poll};
 use std::time::Duration;
+use tower_layer::Layer;
+use tower_service::Service;
 
 /// Which row and state a process is for.
 pub(crate) const ABOUT: &str = "REDSPAN_TEST_ABOUT";
@@ -54,6 +61,29 @@ fn large() {
     span.end();
 }
 
+/// Whoever is asked by a client that gives up at once.
+struct Nobody;
+
+impl Service<Request<()>> for Nobody {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Pending<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        pending()
+    }
+}
+
+/// A request by a method that is not usual.
+fn ask() {
+    let request = Request::builder().method("PROPFIND").uri("http://nobody/").body(());
+    drop(ClientLayer::new().layer(Nobody).call(request.expect("a request")));
+}
+
 pub(crate) fn run(rows: &[Row]) {
     let about = std::env::var(ABOUT).expect("the other process says");
     let (row, over) = about.split_once(' ').expect("two words");
@@ -67,6 +97,7 @@ pub(crate) fn run(rows: &[Row]) {
         work(number);
     }
     large();
+    ask();
     redspan::span("outgoing").in_scope(|_| {
         let mut headers: BTreeMap<String, String> = BTreeMap::new();
         redspan::propagation::inject(&mut headers);

@@ -6,7 +6,7 @@ use redspan_tests::certificate::Authority;
 use redspan_tests::{Behaviour, Files, Front, Heard, Receiver, Record, Span, Transport, process};
 
 /// What a warning says.
-const IGNORED: &str = " is ignored and the ";
+const IGNORED: &str = " is ignored";
 
 pub(crate) struct Seen {
     pub(crate) spans: Vec<Span>,

@@ -212,6 +212,9 @@ fn general() -> Vec<Row> {
             .with("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
             .bad("always_on")
             .over(|it| it.exemplars(true), "true"),
+        row("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", method, "_OTHER", ("PROPFIND", "PROPFIND"))
+            .bad("PROP FIND")
+            .over(|it| it.http_methods(["MKCOL"]), "_OTHER"),
         row("OTEL_LOG_LEVEL", start_up_line, "told", ("error", ""))
             .bad("loud")
             .over(|it| it.own_level(LevelFilter::INFO), "told"),

@@ -264,11 +264,38 @@ impl Env {
                 None => unknown.push(asked),
             }
         }
-        match list.is_empty() {
-            true if !unknown.is_empty() => self.warn(variable, text.as_str(), accepted),
-            _ => unknown.into_iter().for_each(|it| self.warn_of_part(variable, it, accepted)),
-        }
+        self.warn_of_unknown(variable, &text, accepted, &unknown, list.is_empty());
         Some(list).filter(|list| !list.is_empty())
+    }
+
+    /// Words parted by commas; those that are not `valid` warn and are left out. `None` if there is none.
+    pub(crate) fn words(
+        &mut self,
+        variable: &'static str,
+        accepted: &'static str,
+        valid: impl Fn(&str) -> bool,
+    ) -> Option<Vec<String>> {
+        let text = self.text(variable)?;
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let (words, bad): (Vec<&str>, Vec<&str>) = words.partition(|word| valid(word));
+        self.warn_of_unknown(variable, &text, accepted, &bad, words.is_empty());
+        Some(words.into_iter().map(str::to_owned).collect())
+            .filter(|words: &Vec<_>| !words.is_empty())
+    }
+
+    /// Some of several are not understood, or none is.
+    fn warn_of_unknown(
+        &mut self,
+        variable: &'static str,
+        text: &str,
+        accepted: &'static str,
+        unknown: &[&str],
+        all: bool,
+    ) {
+        match all {
+            true if !unknown.is_empty() => self.warn(variable, text, accepted),
+            _ => unknown.iter().for_each(|it| self.warn_of_part(variable, it, accepted)),
+        }
     }
 
     /// `key=value` pairs parted by commas, percent-decoded: what the W3C Baggage format allows

@@ -19,6 +19,7 @@
 //! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative` |
 //! | `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_METRIC_EXPORT_TIMEOUT` | 60,000 ms, 30,000 ms |
 //! | `OTEL_METRICS_EXEMPLAR_FILTER` | `trace_based` |
+//! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | those of RFC 9110, `PATCH` and `QUERY` |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | 1,000 ms (the specification: 5,000): what was lost in a crash is then a second, and the export thread batches better than it waits |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | 65,536 (the specification: 2,048, which a busy service fills in milliseconds) |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_EXPORT_TIMEOUT` | 512, 30,000 ms |
@@ -77,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) reader: ReaderSettings,
     /// Whether numbers carry exemplars.
     pub(crate) exemplars: bool,
+    /// The methods of HTTP that spans and labels show, if somebody says which.
+    pub(crate) http_methods: Option<Vec<String>>,
     /// What one span may hold.
     pub(crate) limits: SpanLimits,
     /// From which level on redspan's own messages are shown.
@@ -155,6 +158,7 @@ impl Settings {
             logs_batch: batch::records(vars),
             reader: batch::reader(vars),
             exemplars: exemplars(vars),
+            http_methods: http_methods(vars),
             limits: limits::read(vars),
             own_level: own_level(vars),
             rust_log: vars.text("RUST_LOG"),
@@ -172,6 +176,15 @@ fn exemplars(env: &mut Env) -> bool {
     let words = [("trace_based", true), ("always_off", false)];
     let accepted = "trace_based or always_off: an exemplar of always_on might name no trace";
     env.word("OTEL_METRICS_EXEMPLAR_FILTER", accepted, &words).unwrap_or(true)
+}
+
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
+fn http_methods(env: &mut Env) -> Option<Vec<String>> {
+    let accepted =
+        "methods of HTTP, case-sensitive and parted by commas, such as GET,POST,PROPFIND";
+    env.words("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", accepted, |method| {
+        method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    })
 }
 
 fn own_level(env: &mut Env) -> Option<LevelFilter> {

@@ -4,6 +4,8 @@
 pub mod axum;
 #[cfg(feature = "_http")]
 mod http;
+#[cfg(feature = "_http")]
+pub(crate) use http::show_methods;
 #[cfg(feature = "_spans")]
 mod interned;
 #[cfg(feature = "_spans")]

@@ -77,6 +77,7 @@ pub struct Builder {
     preset: Option<Preset>,
     disabled: Option<bool>,
     exemplars: Option<bool>,
+    http_methods: Option<Vec<String>>,
     env: Option<Env>,
 }
 
@@ -170,6 +171,19 @@ impl Builder {
         self
     }
 
+    /// The methods of HTTP that spans and labels show, in place of the usual ones (those of RFC 9110, `PATCH` and
+    /// `QUERY`): all others are `_OTHER` there, since anybody may send others. Case-sensitive. Environment:
+    /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
+    ///
+    /// ```
+    /// let builder = redspan::builder().http_methods(["GET", "PUT", "PROPFIND", "MKCOL"]);
+    /// # let _ = builder;
+    /// ```
+    pub fn http_methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
+        self.http_methods = Some(methods.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Defaults for a purpose: what the program or the environment says beats them.
     ///
     /// ```no_run
@@ -208,6 +222,7 @@ impl Builder {
         let (mut settings, warnings) = Settings::read(self.variables(), self.preset);
         settings.sdk_disabled = self.disabled.unwrap_or(settings.sdk_disabled);
         settings.exemplars = self.exemplars.unwrap_or(settings.exemplars);
+        settings.http_methods = self.http_methods.take().or(settings.http_methods);
         self.logs.over(&mut settings);
         let telemetry = self.put_together(settings, warnings)?;
         *installed = Some(Location::caller());
@@ -291,6 +306,10 @@ impl Builder {
         }
         self.logs.settle();
         self.metrics.settle();
+        #[cfg(feature = "_http")]
+        if let Some(methods) = settings.http_methods.clone() {
+            crate::integrations::show_methods(methods);
+        }
         if settings.exemplars {
             candidate::enable();
         }

@@ -81,6 +81,12 @@ pub(crate) fn exemplars(seen: &Seen) -> String {
     seen.said("exemplars")
 }
 
+/// Of the one request.
+pub(crate) fn method(seen: &Seen) -> String {
+    let mut methods = seen.spans.iter().map(|it| text(it.attributes.get("http.request.method")));
+    methods.find(|method| !method.is_empty()).unwrap_or_default()
+}
+
 pub(crate) fn start_up_line(seen: &Seen) -> String {
     words(&[("told", seen.out.contains("sampled by"))])
 }

@@ -64,6 +64,12 @@ fn every_variable_is_read_and_its_bad_value_warns_and_changes_nothing() {
         ("OTEL_LOGS_EXPORTER", "none", |it| it.logs_exporters = vec![], "file"),
         ("OTEL_LOGS_EXPORTER", "otlp", |it| it.logs_exporters = vec![LogsExporter::Otlp], "yes"),
         ("OTEL_LOG_LEVEL", "Warn", |it| it.own_level = Some(LevelFilter::WARN), "loud"),
+        (
+            "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
+            "GET, PROPFIND",
+            |it| it.http_methods = Some(vec!["GET".to_owned(), "PROPFIND".to_owned()]),
+            "GET POST",
+        ),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off", |it| it.exemplars = false, "always_on"),
         (
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
