@@ -368,6 +368,24 @@ fn a_preset_prints_what_it_says_also_where_stdout_is_no_terminal() {
 }
 
 #[test]
+fn a_logger_that_was_there_before_is_told_at_the_start() {
+    struct Theirs;
+    impl log::Log for Theirs {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, _: &log::Record<'_>) {}
+        fn flush(&self) {}
+    }
+    alone("a_logger_that_was_there_before_is_told_at_the_start", &[], || {
+        log::set_logger(&Theirs).unwrap();
+        let telemetry = redspan::builder().install().expect("installed");
+        let said = telemetry.describe();
+        assert!(said.contains("another logger of the crate `log` is installed"), "{said}");
+    });
+}
+
+#[test]
 fn a_layer_that_turns_tracing_spans_on_is_told_at_the_start() {
     alone("a_layer_that_turns_tracing_spans_on_is_told_at_the_start", &[], || {
         struct Everything;

@@ -161,6 +161,13 @@ fn series_that_have_the_labels_asked_for_are_added_up() {
 }
 
 #[test]
+fn who_installs_redspan_after_a_scope_is_told_of_the_scope() {
+    let ((), _) = testing::scope(|| ());
+    let error = redspan::init!().unwrap_err().to_string();
+    assert!(error.contains("by the first testing scope"), "{error}");
+}
+
+#[test]
 fn an_assertion_that_fails_names_the_line_of_the_test() {
     use std::panic::{self, AssertUnwindSafe, Location};
     use std::sync::mpsc;

@@ -325,7 +325,11 @@ impl Builder {
         let unbuilt = unbuilt::warnings(&settings, self.preset);
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
-        let _ = tracing_log::LogTracer::init();
+        if tracing_log::LogTracer::init().is_err() {
+            says.push(
+                "another logger of the crate `log` is installed: it keeps what is logged through that".into(),
+            );
+        }
         match ::metrics::set_global_recorder(recorder()) {
             Ok(()) => elsewhere::ours(),
             Err(_) => says.push(

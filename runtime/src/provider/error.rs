@@ -23,6 +23,11 @@ pub enum InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            #[cfg(feature = "testing")]
+            InitError::AlreadyInstalled(first) if first.file() == super::for_tests::FILE => f.write_str(
+                "redspan is already installed, by the first testing scope of this process: what a test \
+                 calls in a scope needs no `init!`; a test that calls `main` runs in a process of its own",
+            ),
             InitError::AlreadyInstalled(first) => write!(
                 f,
                 "redspan is already installed, at {first}: install it once, in `main`, and keep \

@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+/// By whom redspan was installed, where that was done here.
+pub(super) const FILE: &str = file!();
+
 /// Installs a redspan that exports nothing, unless one is installed: spans, lines and numbers of
 /// scopes stay with them, and what runs outside is silent.
 pub(crate) fn install_for_tests() -> Result<(), InitError> {
