@@ -50,7 +50,7 @@ impl<W: Load, T> State<W, T> {
     }
 
     /// How many were taken in with which the thread is not done.
-    #[cfg(feature = "otlp")]
+    #[allow(dead_code, reason = "asked of what a receiver is sent, with the feature `otlp`")]
     pub(super) fn unfinished(&self) -> u64 {
         self.accepted - self.finished
     }
