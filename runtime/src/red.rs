@@ -527,6 +527,13 @@ mod tests {
     }
 
     #[test]
+    fn exemplars_take_what_the_page_of_costs_says() {
+        let of_a_site = size_of::<Slots>() + size_of::<Shown>();
+        let of_a_bucket = size_of::<Slot>() + size_of::<Last>();
+        assert!(of_a_site <= 1_656 && of_a_bucket <= 72, "{of_a_site} {of_a_bucket}");
+    }
+
+    #[test]
     fn an_exemplar_is_wanted_once_a_millisecond_by_outcome_and_by_bucket() {
         static CELLS: Cells = Cells::new();
         let wants = |outcome, nanos, at| CELLS.wants(&DEFAULT, outcome, nanos, at);
