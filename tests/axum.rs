@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, Request};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use axum::{Json, Router};
 use opentelemetry::Context;
@@ -10,28 +9,20 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt};
 use redspan::instrumented;
 use redspan::reqwest::SendTraced;
 use redspan::testing::{self, Seen, SeenSpan};
+use redspan_tests::serve_in_scope;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// Serves `app` on a free port. The server's tasks run in the current testing scope: what axum
-/// spawns would be outside.
 async fn serve(app: Router) -> SocketAddr {
-    let scope = Context::current();
-    let in_scope =
-        from_fn(move |request: Request, next: Next| next.run(request).with_context(scope.clone()));
-    let app = app.layer(redspan::axum::layer()).layer(in_scope);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
+    serve_in_scope(app, redspan::axum::layer()).await
 }
 
 fn text(span: &SeenSpan, key: &str) -> Option<String> {

@@ -25,6 +25,14 @@ fn warnings(lines: &Lines) -> Vec<String> {
 #[instrumented]
 fn work() {}
 
+/// Where nobody listens, and who sends spans there.
+fn refused() -> (String, OtlpSink) {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{free}");
+    let sink = OtlpSink::new(OtlpSettings::http(&nobody)).unwrap();
+    (nobody, sink)
+}
+
 #[test]
 fn that_nothing_leaves_is_said_after_a_while_and_again_only_after_another() {
     let test = "that_nothing_leaves_is_said_after_a_while_and_again_only_after_another";
@@ -67,10 +75,10 @@ fn that_nothing_leaves_is_said_after_a_while_and_again_only_after_another() {
 fn a_process_that_ends_without_its_receiver_says_why_its_spans_are_lost() {
     let test = "a_process_that_ends_without_its_receiver_says_why_its_spans_are_lost";
     alone(test, &[], || {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (_, refused) = refused();
         let lines = Lines::default();
         let telemetry = redspan::builder()
-            .spans_to(OtlpSink::new(OtlpSettings::http(&format!("http://{free}"))).unwrap())
+            .spans_to(refused)
             .logs(redspan::log::layer().with_writer(lines.clone()))
             .install()
             .unwrap();
@@ -108,11 +116,11 @@ fn a_process_that_ends_before_its_spans_have_left_says_so() {
 fn of_several_exporters_one_that_fails_is_told_although_the_first_takes_all() {
     let test = "of_several_exporters_one_that_fails_is_told_although_the_first_takes_all";
     alone(test, &[], || {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (nobody, refused) = refused();
         let (kept, lines) = (Kept::default(), Lines::default());
         let telemetry = redspan::builder()
             .spans_to(kept.clone())
-            .spans_to(OtlpSink::new(OtlpSettings::http(&format!("http://{free}"))).unwrap())
+            .spans_to(refused)
             .logs(redspan::log::layer().with_writer(lines.clone()))
             .install()
             .unwrap();
@@ -122,8 +130,7 @@ fn of_several_exporters_one_that_fails_is_told_although_the_first_takes_all() {
         let text = lines.text();
         let said = text.lines().find(|line| line.contains("spans could not be exported"));
         assert!(said.is_some_and(|line| line.contains("refused")), "{text}");
-        let exporter =
-            format!("\"exporter\":\"OTLP over HTTP/protobuf to http://{free}/v1/traces\"");
+        let exporter = format!("\"exporter\":\"OTLP over HTTP/protobuf to {nobody}/v1/traces\"");
         assert!(said.is_some_and(|line| line.contains(&exporter)), "{text}");
         assert!(!text.contains("the process ends before"), "{text}");
     });

@@ -3,16 +3,14 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
-use opentelemetry::Context;
-use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
+use opentelemetry::trace::{SpanKind, Status};
 use redspan::testing::{self, Seen, SeenSpan};
+use redspan_tests::serve_in_scope;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +18,7 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 const ACTIVE: &str = "http_server_active_requests";
 const DURATION: &str = "http_server_request_duration_seconds";
@@ -59,14 +57,7 @@ fn trailers() -> HeaderMap {
 }
 
 async fn serve(app: Router) -> SocketAddr {
-    let scope = Context::current();
-    let in_scope =
-        from_fn(move |request: Request, next: Next| next.run(request).with_context(scope.clone()));
-    let app = app.layer(redspan::axum::layer()).layer(in_scope);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
+    serve_in_scope(app, redspan::axum::layer()).await
 }
 
 /// Those of requests that were served: what carries HTTP/2 has spans of its own.

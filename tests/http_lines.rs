@@ -2,37 +2,19 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use opentelemetry::Context;
-use opentelemetry::trace::FutureExt as _;
-use redspan::axum::Matched;
 use redspan::log::LogRecord;
 use redspan::testing::{self, Seen};
-use redspan::tower::ServerLayer;
+use redspan_tests::serve_in_scope;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-
-/// The server's tasks run in the current testing scope: what axum spawns would be outside.
-async fn serve_with(app: Router, layer: ServerLayer<Matched>) -> SocketAddr {
-    let scope = Context::current();
-    let in_scope =
-        from_fn(move |request: Request, next: Next| next.run(request).with_context(scope.clone()));
-    let app = app.layer(layer).layer(in_scope);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
-}
+use tokio::net::TcpStream;
 
 /// Waits for the spans: a request's line is written before its span ends.
 async fn wait_for(seen: &Seen, count: usize) {
@@ -88,7 +70,7 @@ async fn a_request_has_lines_with_its_id_its_outcome_and_its_spans_ids() {
         .route("/streams", get(breaks))
         .route("/health", get(async || ""));
     let ((), seen) = testing::scope_async(async {
-        let shop = serve_with(app, redspan::axum::layer().request_id().log()).await;
+        let shop = serve_in_scope(app, redspan::axum::layer().request_id().log()).await;
         let client = reqwest::Client::new();
         for path in
             ["/orders/17?token=secret", "/broken", "/panics", "/streams", "/nowhere", "/health"]
@@ -148,7 +130,7 @@ async fn a_client_that_hangs_up_is_a_warning_in_the_log() {
     let endless = async || std::future::pending::<&'static str>().await;
     let app = Router::new().route("/endless", get(endless));
     let ((), seen) = testing::scope_async(async {
-        let shop = serve_with(app, redspan::axum::layer().log()).await;
+        let shop = serve_in_scope(app, redspan::axum::layer().log()).await;
         let mut stream = TcpStream::connect(shop).await.unwrap();
         stream.write_all(b"GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -167,7 +149,7 @@ async fn a_client_that_hangs_up_is_a_warning_in_the_log() {
 async fn without_being_asked_a_layer_writes_no_lines() {
     let app = Router::new().route("/", get(async || ""));
     let ((), seen) = testing::scope_async(async {
-        let shop = serve_with(app, redspan::axum::layer()).await;
+        let shop = serve_in_scope(app, redspan::axum::layer()).await;
         reqwest::get(format!("http://{shop}/")).await.unwrap();
     })
     .await;

@@ -5,17 +5,16 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use opentelemetry::trace::{FutureExt as _, Status};
-use opentelemetry::{Array, Context, Value};
+use opentelemetry::trace::Status;
+use opentelemetry::{Array, Value};
+use redspan::instrumented;
 use redspan::sample::trace_id_ratio;
 use redspan::testing::{self, Seen, SeenSpan};
-use redspan::tower::ServerLayer;
-use redspan::{axum::Matched, instrumented};
+use redspan_tests::serve_in_scope;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +23,7 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 const DURATION: &str = "http_server_request_duration_seconds";
@@ -54,20 +53,8 @@ fn streamed() -> (mpsc::Sender<Result<&'static str, io::Error>>, Body) {
     (sender, Body::new(StreamBody::new(Parts(receiver))))
 }
 
-/// The server's tasks run in the current testing scope: what axum spawns would be outside.
-async fn serve_with(app: Router, layer: ServerLayer<Matched>) -> SocketAddr {
-    let scope = Context::current();
-    let in_scope =
-        from_fn(move |request: Request, next: Next| next.run(request).with_context(scope.clone()));
-    let app = app.layer(layer).layer(in_scope);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
-}
-
 async fn serve(app: Router) -> SocketAddr {
-    serve_with(app, redspan::axum::layer()).await
+    serve_in_scope(app, redspan::axum::layer()).await
 }
 
 async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
@@ -344,7 +331,7 @@ async fn a_request_id_is_taken_or_made_and_comes_back() {
     };
     let app = Router::new().route("/", get(echo));
     let (answers, seen) = testing::scope_async(async {
-        let shop = serve_with(app, redspan::axum::layer().request_id()).await;
+        let shop = serve_in_scope(app, redspan::axum::layer().request_id()).await;
         let client = reqwest::Client::new();
         let mut answers = Vec::new();
         for id in [Some("order-17"), None, Some("a forged\tline"), Some("")] {
@@ -378,7 +365,7 @@ async fn each_request_has_one_id_and_what_is_left_out_has_one_too() {
     };
     let app = Router::new().route("/", get(echo)).route("/health", get(echo));
     let ((), seen) = testing::scope_async(async {
-        let shop = serve_with(app, redspan::axum::layer().request_id()).await;
+        let shop = serve_in_scope(app, redspan::axum::layer().request_id()).await;
         let client = reqwest::Client::new();
         let twice = client.get(format!("http://{shop}/")).header("x-request-id", "order-17");
         let twice = twice.header("x-request-id", "not plain").send().await.unwrap();
@@ -401,7 +388,7 @@ async fn only_headers_that_were_named_are_shown() {
         .capture_request_headers([HeaderName::from_static("x-tenant")])
         .capture_response_headers([HeaderName::from_static("x-cache")]);
     let ((), seen) = testing::scope_async(async {
-        let shop = serve_with(app, layer).await;
+        let shop = serve_in_scope(app, layer).await;
         let request = reqwest::Client::new().get(format!("http://{shop}/"));
         let request = request.header("x-tenant", "a").header("x-tenant", "b");
         request.header("authorization", "Bearer secret").send().await.unwrap();
@@ -425,7 +412,7 @@ async fn probes_are_left_out_and_what_they_call_is_counted() {
     let ((), seen) = testing::scope_async(async {
         let shop = serve(app.clone()).await;
         assert_eq!(reqwest::get(format!("http://{shop}/health")).await.unwrap().status(), 200);
-        let shop = serve_with(app, redspan::axum::layer().leave_out(["/ready"])).await;
+        let shop = serve_in_scope(app, redspan::axum::layer().leave_out(["/ready"])).await;
         assert_eq!(reqwest::get(format!("http://{shop}/ready")).await.unwrap().status(), 200);
     })
     .await;
@@ -450,7 +437,7 @@ async fn a_request_that_takes_too_long_is_answered_and_an_error() {
     let app = Router::new().route("/slow", get(slow));
     let layer = redspan::axum::layer().timeout(Duration::from_millis(30));
     let (status, seen) = testing::scope_async(async {
-        let shop = serve_with(app, layer).await;
+        let shop = serve_in_scope(app, layer).await;
         reqwest::get(format!("http://{shop}/slow")).await.unwrap().status()
     })
     .await;
@@ -470,7 +457,7 @@ async fn a_slow_request_is_told_in_the_log_with_its_trace() {
     let app = Router::new().route("/nap", get(nap)).route("/fast", get(async || ""));
     let layer = redspan::axum::layer().slow(Duration::from_millis(10));
     let ((), seen) = testing::scope_async(async {
-        let shop = serve_with(app, layer).await;
+        let shop = serve_in_scope(app, layer).await;
         reqwest::get(format!("http://{shop}/nap")).await.unwrap();
         reqwest::get(format!("http://{shop}/fast")).await.unwrap();
     })

@@ -16,11 +16,13 @@ pub use lines::Lines;
 pub use metric::{Exemplar, Point};
 pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
+pub use served::serve_in_scope;
 pub use span::{Event, Link, Span, Transport, Value};
 
 mod lines;
 mod metric;
 mod record;
+mod served;
 mod span;
 
 use opentelemetry::trace::{FutureExt, WithContext};

@@ -279,8 +279,7 @@ impl Env {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let (words, bad): (Vec<&str>, Vec<&str>) = words.partition(|word| valid(word));
         self.warn_of_unknown(variable, &text, accepted, &bad, words.is_empty());
-        Some(words.into_iter().map(str::to_owned).collect())
-            .filter(|words: &Vec<_>| !words.is_empty())
+        (!words.is_empty()).then(|| words.into_iter().map(str::to_owned).collect())
     }
 
     /// Some of several are not understood, or none is.
@@ -328,6 +327,12 @@ impl Env {
         }
         Some(pairs)
     }
+}
+
+/// Whether it is a token of HTTP: a method, or the name of a header.
+pub(crate) fn is_token(text: &str) -> bool {
+    let special = |b| b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || special(b))
 }
 
 fn milliseconds(value: &str) -> Option<Duration> {

@@ -1,6 +1,6 @@
 //! How OTLP is spoken: where to, in which form, with which headers.
 
-use super::env::{Env, HIDDEN};
+use super::env::{Env, HIDDEN, is_token};
 use std::fmt;
 use std::time::Duration;
 
@@ -381,7 +381,5 @@ pub(crate) fn is_header(name: &str, value: &str) -> bool {
     if OF_THE_REQUEST.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return false;
     }
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    name.bytes().all(token)
-        && value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+    is_token(name) && value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
 }

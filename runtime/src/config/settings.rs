@@ -29,7 +29,7 @@
 //! | `OTEL_LOG_LEVEL` | what `RUST_LOG` says; else from this level on redspan's own messages are shown |
 //! | `RUST_LOG` | kept as it is, for the log room |
 
-use super::env::{Env, Warning};
+use super::env::{Env, Warning, is_token};
 use super::otlp::{self, OtlpSettings, Signal};
 use super::preset::Preset;
 use super::{batch, exporters, limits};
@@ -182,9 +182,7 @@ fn exemplars(env: &mut Env) -> bool {
 fn http_methods(env: &mut Env) -> Option<Vec<String>> {
     let accepted =
         "methods of HTTP, case-sensitive and parted by commas, such as GET,POST,PROPFIND";
-    env.words("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", accepted, |method| {
-        method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    })
+    env.words("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", accepted, is_token)
 }
 
 fn own_level(env: &mut Env) -> Option<LevelFilter> {

@@ -1,5 +1,7 @@
 //! Spans that wait for the exporter, in the form that it takes.
 
+#[cfg(test)]
+mod dice;
 mod encoded;
 mod waiting;
 
@@ -275,6 +277,7 @@ impl Filling {
 #[cfg(test)]
 mod tests {
     use super::super::confirmed::Value;
+    use super::dice::Dice;
     use super::*;
     use crate::outcome::Outcome;
     use crate::red::labelled::Place;
@@ -322,11 +325,8 @@ mod tests {
 
     #[test]
     fn what_few_spans_have_stays_theirs_whatever_is_done_to_the_others() {
-        let mut random: u64 = 5;
-        let mut up_to = |most: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (random >> 33) as usize % (most + 1)
-        };
+        let mut dice = Dice(5);
+        let mut up_to = |most| dice.up_to(most);
         let (mut filling, mut queue, mut sending) =
             (Batch::default(), Batch::default(), Batch::default());
         // They come to the last number soon.

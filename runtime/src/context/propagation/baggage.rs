@@ -1,6 +1,7 @@
 //! W3C Baggage, and what of it is copied into telemetry. <https://www.w3.org/TR/baggage/>
 
 use super::carriers::{OWS, all};
+use crate::config::env::is_token;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -44,12 +45,6 @@ pub(crate) fn copied(context: &Context) -> impl Iterator<Item = KeyValue> {
 /// Reads and writes `baggage`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BaggageHeader;
-
-/// A token of HTTP.
-fn is_token(text: &str) -> bool {
-    let special = |b| b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || special(b))
-}
 
 /// What may stand in a value as it is, the percent sign of an encoding included.
 fn is_octet(byte: u8) -> bool {

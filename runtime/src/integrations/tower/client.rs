@@ -83,7 +83,7 @@ where
         let template = self.template.route(&request);
         let uri = request.uri();
         let scheme = if uri.scheme_str() == Some("https") { "https" } else { "http" };
-        let server = conventions::server(&request);
+        let server = conventions::asked::server(&request);
         let (host, stated) = server.unwrap_or_default();
         let usual = if scheme == "https" { 443 } else { 80 };
         let port = server.map(|_| stated.unwrap_or(usual));

@@ -328,7 +328,7 @@ fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Ve
     called.push_method(&mut attributes, request.method());
     attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request)));
-    if let Some((host, port)) = conventions::server(request) {
+    if let Some((host, port)) = conventions::asked::server(request) {
         let address = interned::host(conventions::bare(host));
         conventions::push_server(&mut attributes, address, port);
     }

@@ -203,21 +203,12 @@ impl Encoded {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dice::Dice;
     use super::*;
 
     fn bytes(encoded: &mut Encoded) -> Vec<u8> {
         let open = encoded.open.clone();
         encoded.pieces.iter().flat_map(|piece| piece.as_ref()).copied().chain(open).collect()
-    }
-
-    /// Random, and the same in each run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn up_to(&mut self, most: usize) -> usize {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (self.0 >> 33) as usize % (most + 1)
-        }
     }
 
     #[test]

@@ -165,6 +165,7 @@ impl<T> Waiting<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dice::Dice;
     use super::*;
 
     fn numbers(waiting: &mut Waiting<u64>) -> Vec<u64> {
@@ -199,11 +200,8 @@ mod tests {
 
     #[test]
     fn chunks_are_one_list_whatever_is_done_to_it() {
-        let mut random: u64 = 11;
-        let mut up_to = |most: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (random >> 33) as usize % (most + 1)
-        };
+        let mut dice = Dice(11);
+        let mut up_to = |most| dice.up_to(most);
         let (mut filling, mut queue, mut sending) =
             (Waiting::default(), Waiting::default(), Waiting::default());
         let mut expected = VecDeque::new();

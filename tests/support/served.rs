@@ -1,0 +1,22 @@
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt;
+use redspan::axum::Matched;
+use redspan::tower::ServerLayer;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// Serves `app` behind `layer` on a free port. The server's tasks run in the current testing scope: what axum
+/// spawns would be outside.
+pub async fn serve_in_scope(app: Router, layer: ServerLayer<Matched>) -> SocketAddr {
+    let scope = Context::current();
+    let in_scope =
+        from_fn(move |request: Request, next: Next| next.run(request).with_context(scope.clone()));
+    let app = app.layer(layer).layer(in_scope);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
