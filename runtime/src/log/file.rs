@@ -5,7 +5,7 @@
 //! it began a new file, so that of one file to keep nothing is left.
 
 use std::fmt::Display;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -34,12 +34,16 @@ const DAY: u64 = 24 * HOUR;
 /// How long the old file is written on where no new one could be begun, until that is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether the file is still where it was begun.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Files in a directory, named `<prefix>.<time>.log`: a new one each day or as `rotation` says, of which
 /// the newest `keep` stay, and one at least. What has another name stays as well. `<prefix>.log` alone where
 /// there is no rotation. JSON unless something else is said.
 ///
 /// The directory is made if it is not there. Where a new file cannot be begun later, the old one is
-/// written on; a full disk drops lines, counted, until there is room again.
+/// written on; a full disk drops lines, counted, until there is room again. A file that is moved away, as
+/// `logrotate` does it, or removed, is begun anew within a second.
 ///
 /// ```
 /// use redspan::log::{self, Rotation};
@@ -127,11 +131,22 @@ impl Named {
     fn begin(&self, period: u64) -> io::Result<File> {
         let name = self.name(period);
         let path = self.directory.join(&name);
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let open = || OpenOptions::new().append(true).create(true).open(&path);
+        let file = open().or_else(|error| match error.kind() {
+            // Removed with its files.
+            io::ErrorKind::NotFound => fs::create_dir_all(&self.directory).and_then(|()| open()),
+            _ => Err(error),
+        })?;
         if self.rotation != Rotation::Never {
             self.remove_old(&name);
         }
         Ok(file)
+    }
+
+    /// Whether `file`, which was begun for this period, is still found there.
+    fn is_at_its_place(&self, file: &File, period: u64) -> bool {
+        let found = fs::metadata(self.directory.join(self.name(period)));
+        found.is_ok_and(|found| file.metadata().map_or(true, |file| same(&file, &found)))
     }
 
     /// Whatever comes of that: lines are written all the same.
@@ -157,6 +172,30 @@ impl Named {
     }
 }
 
+#[cfg(unix)]
+fn same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// There is one of this name, and open files are not moved.
+#[cfg(not(unix))]
+fn same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+/// Whether nobody will ever read what is written to it.
+#[cfg(unix)]
+fn is_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|file| file.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_removed(_: &File) -> bool {
+    false
+}
+
 /// The file of now, and how to find the next one.
 #[derive(Debug)]
 struct Files {
@@ -165,33 +204,66 @@ struct Files {
     period: u64,
     /// When a new one could not be begun.
     failed: Option<Instant>,
+    /// When it was looked for last.
+    looked: Instant,
+    /// It was removed, and cannot be begun anew: lines are not written, and count as that.
+    gone: bool,
+    /// A line of which the file has a part: its end belongs there as well.
+    within_a_line: bool,
 }
 
 impl Files {
     fn open(named: Named, now: SystemTime) -> io::Result<Files> {
         let period = named.rotation.period(now);
         let file = named.begin(period)?;
-        Ok(Files { named, file, period, failed: None })
+        let (failed, looked) = (None, Instant::now());
+        Ok(Files { named, file, period, failed, looked, gone: false, within_a_line: false })
     }
 
-    /// Goes on to the next file, if its time has come.
+    /// Goes on to the next file, if its time has come, or to one in place of a file that is no longer there.
     fn turn(&mut self, now: SystemTime) {
-        let period = self.named.rotation.period(now);
+        if self.failed.is_some_and(|at| at.elapsed() < PATIENCE) {
+            return;
+        }
         // A clock that is set back begins no file anew.
-        if period <= self.period || self.failed.is_some_and(|at| at.elapsed() < PATIENCE) {
+        let period = self.named.rotation.period(now).max(self.period);
+        if period == self.period && !self.is_missed() {
             return;
         }
         match self.named.begin(period) {
-            Ok(file) => (self.file, self.period, self.failed) = (file, period, None),
-            Err(_) => self.failed = Some(Instant::now()),
+            Ok(file) => {
+                (self.file, self.period, self.failed, self.gone) = (file, period, None, false);
+            }
+            Err(_) => {
+                self.failed = Some(Instant::now());
+                self.gone = is_removed(&self.file);
+            }
         }
+    }
+
+    /// Whether it is no longer where it was begun, if it is time to look.
+    fn is_missed(&mut self) -> bool {
+        if !self.gone && self.looked.elapsed() < LOOK {
+            return false;
+        }
+        self.looked = Instant::now();
+        !self.named.is_at_its_place(&self.file, self.period)
     }
 }
 
 impl Write for Files {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.turn(SystemTime::now());
-        self.file.write(bytes)
+        if !self.within_a_line {
+            self.turn(SystemTime::now());
+        }
+        if self.gone {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let written = self.file.write(bytes)?;
+        if let Some(last) = bytes.get(..written).and_then(<[u8]>::last) {
+            self.within_a_line = *last != b'\n';
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -309,14 +381,78 @@ mod tests {
         let mut files = Files::open(directory.named(Rotation::Daily, 1), late).unwrap();
         let away = directory.0.with_extension("away");
         fs::rename(&directory.0, &away).unwrap();
+        // No directory can be made there.
+        fs::write(&directory.0, "in the way").unwrap();
         files.turn(late + Duration::from_secs(1));
         assert!(files.failed.is_some());
         files.file.write_all(b"on\n").unwrap();
+        fs::remove_file(&directory.0).unwrap();
         fs::rename(&away, &directory.0).unwrap();
         assert_eq!(directory.text("shop.2026-01-31.log"), "on\n");
         files.failed = None;
         files.turn(late + Duration::from_secs(1));
         assert_eq!(directory.files(), ["shop.2026-02-01.log"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_moved_away_or_removed_is_begun_anew() {
+        for rotation in [Rotation::Never, Rotation::Daily] {
+            let directory = Directory::with("log-away", &[]);
+            let now = UNIX_EPOCH + LATE;
+            let mut files = Files::open(directory.named(rotation, 9), now).unwrap();
+            let [path, moved] = ["log", "log.1"]
+                .map(|kind| directory.0.join(files.named.name(files.period)).with_extension(kind));
+            let mut say = |line: &[u8]| {
+                // It is time to look again.
+                files.looked = Instant::now().checked_sub(LOOK).unwrap();
+                files.turn(now);
+                files.file.write_all(line).unwrap();
+            };
+            say(b"before\n");
+            fs::rename(&path, &moved).unwrap();
+            say(b"after\n");
+            let texts = [&moved, &path].map(|path| fs::read_to_string(path).unwrap());
+            assert_eq!(texts, ["before\n", "after\n"]);
+            fs::remove_dir_all(&directory.0).unwrap();
+            say(b"and in a new directory\n");
+            assert_eq!(fs::read_to_string(&path).unwrap(), "and in a new directory\n");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_goes_to_a_removed_file_is_not_said_to_be_written() {
+        let directory = Directory::with("log-gone", &[]);
+        let mut files =
+            Files::open(directory.named(Rotation::Never, 1), SystemTime::now()).unwrap();
+        let look = |files: &mut Files| {
+            files.looked = Instant::now().checked_sub(LOOK).unwrap();
+            files.failed = None;
+            files.write(b"line\n")
+        };
+        fs::remove_dir_all(&directory.0).unwrap();
+        // No directory can be made there.
+        fs::write(&directory.0, "in the way").unwrap();
+        assert!(look(&mut files).is_err() && files.write(b"line\n").is_err());
+        fs::remove_file(&directory.0).unwrap();
+        assert_eq!(look(&mut files).unwrap(), 5);
+        assert_eq!(directory.text("shop.log"), "line\n");
+    }
+
+    #[test]
+    fn a_line_ends_in_the_file_that_it_began_in() {
+        let directory = Directory::with("log-whole", &[]);
+        // Of yesterday: the next one is due.
+        let yesterday = SystemTime::now() - Duration::from_secs(DAY);
+        let mut files = Files::open(directory.named(Rotation::Daily, 2), yesterday).unwrap();
+        files.within_a_line = true;
+        for part in [&b"half a line\n"[..], b"the next\n"] {
+            files.write_all(part).unwrap();
+        }
+        let names = directory.files();
+        let texts: Vec<_> = names.iter().map(|name| directory.text(name)).collect();
+        assert_eq!(texts, ["half a line\n", "the next\n"]);
     }
 
     #[test]

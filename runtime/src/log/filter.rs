@@ -35,11 +35,31 @@ pub fn filter(spec: Option<&str>) -> (EnvFilter, Option<String>) {
 pub(crate) fn directives(spec: Option<&str>) -> (Vec<&str>, Vec<&str>) {
     // It splits at every comma, too.
     let parts = spec.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.partition(|part| part.parse::<Directive>().is_ok() && !nearly_a_level(part))
+    parts.partition(|part| {
+        part.parse::<Directive>().is_ok() && !nearly_a_level(part) && !is_of_another_grammar(part)
+    })
 }
 
 /// What other loggers call levels.
-const ELSEWHERE: [&str; 5] = ["warning", "err", "fatal", "critical", "verbose"];
+const ELSEWHERE: [&str; 7] = ["warning", "err", "fatal", "critical", "verbose", "all", "none"];
+
+/// `debug;hyper=warn`, `info shop=debug`, `shop:debug`, `info/text`, `shop::*=debug`, `shop =debug`: the
+/// grammar takes each for the name of a target that there is not, and all others would be silent.
+fn is_of_another_grammar(part: &str) -> bool {
+    // What stands in brackets may be anything.
+    let target = part.split('[').next().unwrap_or_default();
+    let target = target.split_once('=').map_or(target, |(target, _)| target);
+    // A module may have a level's name.
+    let mut modules = target.split("::").filter(|module| !is_level(module));
+    modules.any(|it| it.split([' ', '\t', '\n', ';', '|', '/', ':']).any(is_level))
+        || target.ends_with([' ', '\t', '*'])
+}
+
+fn is_level(word: &str) -> bool {
+    ["trace", "debug", "info", "warn", "error", "off"]
+        .iter()
+        .any(|level| word.eq_ignore_ascii_case(level))
+}
 
 /// `inof` is a target by the grammar, and would silence everything else.
 fn nearly_a_level(part: &str) -> bool {
@@ -70,7 +90,7 @@ mod tests {
     fn a_misspelt_level_is_no_target() {
         for word in [
             "inof", "infoo", "inf", "Wran", "debg", "eror", "errror", "tracer", "wern", "warning",
-            "ERR", "fatal", "critical", "verbose",
+            "ERR", "fatal", "critical", "verbose", "all", "none",
         ] {
             assert!(super::nearly_a_level(word), "{word}");
             let (filter, warning) = super::filter(Some(word));
@@ -95,6 +115,37 @@ mod tests {
     }
 
     use super::filter;
+
+    #[test]
+    fn what_other_grammars_say_is_no_target() {
+        for part in [
+            "debug;hyper=warn",
+            "info shop=debug",
+            "shop:debug",
+            "info|warn",
+            "debug/text",
+            "shop::*=debug",
+            "shop*",
+            "shop =debug",
+        ] {
+            let (filter, warning) = filter(Some(part));
+            assert_eq!(filter.to_string(), "info", "{part}");
+            assert!(warning.unwrap().contains(part));
+        }
+        for part in [
+            "shop::debug=warn",
+            "shop::info",
+            "Info",
+            "access/log=debug",
+            "http access=info",
+            "a:b=debug",
+            "[charge{id=.*}]=debug",
+            "shop[span with info]=debug",
+            "shop=off",
+        ] {
+            assert_eq!(super::directives(Some(part)).1, Vec::<&str>::new(), "{part}");
+        }
+    }
 
     #[test]
     fn nothing_set_means_info() {
