@@ -296,6 +296,9 @@ const VERBS: [&str; 34] = [
 /// Words before a table's name.
 const BEFORE_TABLE: [&str; 5] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE"];
 
+/// Verbs that change the table they name.
+const CHANGES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"];
+
 /// Words that may stand between those and the name.
 const BETWEEN: [&str; 13] = [
     "IF",
@@ -326,7 +329,14 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut verb = None;
     let mut collection: Option<String> = None;
     let mut expects_table = false;
+    // Whether the table's name was just read, and whether a dot follows it: then it goes on.
+    let mut was_name = false;
     let mut continues_name = false;
+    // Whether a dot was read behind any name.
+    let mut was_dot = false;
+    // Whether what was read last, but for blanks, is a name that may be a function's: `FROM unnest($1)`.
+    let mut may_be_called = false;
+    let mut reads_from = false;
     // Whether what stands in the open parentheses is a query: it has a verb. In `extract(year FROM made)`
     // there is a `FROM` of another kind.
     let mut groups: Vec<bool> = Vec::new();
@@ -335,17 +345,23 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut is_cut = false;
     for token in (Tokens { rest: query, dialect }) {
         let token = match token {
-            Token::WordOrLiteral(name) if expects_table || continues_name => Token::Word(name),
+            Token::WordOrLiteral(name) if expects_table || was_dot => Token::Word(name),
             Token::WordOrLiteral(_) => Token::Literal,
             token => token,
         };
+        let mut is_name = continues_name;
         match token {
             Token::Word(word) => {
                 let upper = word.to_ascii_uppercase();
                 let known = VERBS.iter().find(|known| **known == upper).copied();
+                let is_first = verb.is_none();
                 // The verb of `WITH … AS (…) UPDATE …` is the one outside of the parentheses.
-                if verb.is_none() || groups.is_empty() && verb == Some("WITH") {
+                if is_first || groups.is_empty() && verb == Some("WITH") {
                     verb = known.or(verb).or(Some("OTHER"));
+                    // What was read within them is not what it changes.
+                    if known.is_some_and(|known| CHANGES.contains(&known)) {
+                        collection = None;
+                    }
                 }
                 if let (Some(is_query), Some(_)) = (groups.last_mut(), known) {
                     *is_query = true;
@@ -357,33 +373,40 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                         collection.push('.');
                         collection.push_str(unquoted(word));
                     }
-                    continues_name = false;
+                } else if is_first && upper == "TRUNCATE" {
+                    expects_table = true;
                 } else if BEFORE_TABLE.contains(&&*upper) {
                     let is_other = was_distinct || groups.last() == Some(&false);
                     let is_before_table = upper != "FROM" || !is_other;
                     expects_table = is_before_table && collection.is_none();
+                    reads_from = matches!(&*upper, "FROM" | "JOIN");
                 } else if expects_table && !BETWEEN.contains(&&*upper) {
                     collection = Some(unquoted(word).to_owned());
                     expects_table = false;
+                    is_name = true;
                 }
                 was_distinct = upper == "DISTINCT";
             }
-            Token::Other("(") => groups.push(false),
+            Token::Other("(") => {
+                groups.push(false);
+                if may_be_called {
+                    collection = None;
+                }
+            }
             Token::Other(")") => {
                 groups.pop();
                 expects_table = false;
             }
-            Token::Other(".") => {
-                continues_name = collection.is_some() && text.ends_with(is_name_end)
-            }
+            Token::Other(".") => {}
             _ => expects_table &= token == Token::Space,
         }
+        continues_name = was_name && token == Token::Other(".");
+        was_dot = token == Token::Other(".") && collection.is_some() && text.ends_with(is_name_end);
+        was_name = is_name && matches!(token, Token::Word(_));
         if token != Token::Space {
+            may_be_called = (was_name || continues_name) && reads_from;
             was_opened = token == Token::Other("(");
             was_distinct &= matches!(token, Token::Word(_));
-        }
-        if !matches!(token, Token::Other(".") | Token::Word(_)) {
-            continues_name = false;
         }
         if is_cut {
             // Of a long list of values nothing more is to be learnt.
@@ -471,6 +494,11 @@ mod tests {
                 "INSERT INTO \"a\".\"b\" VALUES (?)",
                 SQLITE,
             ),
+            (
+                "SELECT * FROM t x WHERE x.\"b\" = \"y\"",
+                "SELECT * FROM t x WHERE x.\"b\" = ?",
+                SQLITE,
+            ),
             ("SELECT [it's] FROM t WHERE b = 'secret'", "SELECT [it's] FROM t WHERE b = ?", SQLITE),
             ("SELECT a[1] FROM t", "SELECT a[?] FROM t", POSTGRES),
             // None of theirs nest.
@@ -524,7 +552,25 @@ mod tests {
             ("INSERT INTO shop.orders (id) VALUES (1)", "INSERT shop.orders"),
             ("UPDATE \"Orders\" SET a = 1", "UPDATE Orders"),
             ("DELETE FROM ONLY orders", "DELETE orders"),
-            ("WITH x AS (SELECT 1 FROM a) UPDATE b SET c = 1", "UPDATE a"),
+            ("WITH x AS (SELECT 1 FROM a) UPDATE b SET c = 1", "UPDATE b"),
+            ("WITH x AS (SELECT 1 FROM a) INSERT INTO b SELECT * FROM x", "INSERT b"),
+            ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", "SELECT a"),
+            // Only what follows the name at once belongs to it.
+            ("SELECT o.id FROM orders o JOIN users u ON u.id = o.user_id", "SELECT orders"),
+            ("SELECT a FROM shop.orders WHERE orders.id = b.c", "SELECT shop.orders"),
+            (
+                "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.b",
+                "INSERT t",
+            ),
+            ("SELECT a FROM \"s\".\"t\" x WHERE x.b = 1", "SELECT s.t"),
+            // A function is no table.
+            ("SELECT * FROM unnest($1::int[]) n", "SELECT"),
+            ("SELECT * FROM pg_catalog.generate_series (1, 2) n JOIN t ON t.a = n", "SELECT t"),
+            ("INSERT INTO orders SELECT * FROM unnest($1, $2)", "INSERT orders"),
+            ("INSERT INTO orders(id) VALUES (1)", "INSERT orders"),
+            ("TRUNCATE orders, users", "TRUNCATE orders"),
+            ("TRUNCATE TABLE ONLY orders", "TRUNCATE orders"),
+            ("SELECT truncate(a, 2) FROM orders", "SELECT orders"),
             ("SELECT 1", "SELECT"),
             ("CREATE TABLE IF NOT EXISTS orders (id int)", "CREATE orders"),
             ("SELECT * FROM (SELECT * FROM inner_table) x", "SELECT inner_table"),
