@@ -1,7 +1,9 @@
 //! The server layer over bare tower services: no socket, one service that does what the test says.
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, Value};
 use redspan::instrumented;
@@ -9,7 +11,7 @@ use redspan::testing::{self, Seen, SeenSpan};
 use redspan::tower::ServerLayer;
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -418,4 +420,50 @@ async fn a_service_that_is_not_ready_is_not_called() {
     let mut context = task::Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_pending());
     assert!(asked.load(Ordering::Relaxed));
+}
+
+/// A body that nobody can make an empty one of.
+struct Bare(Full<Bytes>);
+
+impl Body for Bare {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_any_kind_is_served_and_replaced_by_an_empty_one() {
+    let handler = |request: Request<String>| {
+        assert!(request.uri().path() != "/panics", "as it was asked to");
+        ready(Ok::<_, Infallible>(Response::new(Bare(Full::from("all of it")))))
+    };
+    for (path, status, body) in [("/", 200_u16, "all of it"), ("/panics", 500, "")] {
+        let (answer, seen) = testing::scope_async(async {
+            let mut service = ServerLayer::new().layer(Handler(handler));
+            service.call(get(path)).await.unwrap()
+        })
+        .await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.body().size_hint().exact(), Some(body.len() as u64));
+        assert_eq!(answer.body().is_end_stream(), body.is_empty());
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), body);
+        assert_eq!(
+            only(&seen).attribute("http.response.status_code"),
+            Some(i64::from(status).into())
+        );
+    }
 }

@@ -13,7 +13,8 @@ use std::task::{self, Poll};
 pin_project! {
     /// The body of a [`Server`](super::Server)'s answer: the request is over when it has ended.
     pub struct ServerBody<R> {
-        // None once it was dropped: what it holds is dropped while the span is current.
+        // None of an answer in place of the service's, which is empty, and once it was dropped: what it holds is
+        // dropped while the span is current.
         #[pin]
         inner: Option<R>,
         exchange: InFlight,
@@ -50,9 +51,10 @@ impl<R: Body> ServerBody<R> {
     }
 }
 
-impl<R: Default> Default for ServerBody<R> {
+/// An empty one, whatever it is made of: few bodies have one that is.
+impl<R> Default for ServerBody<R> {
     fn default() -> Self {
-        ServerBody::over(R::default())
+        ServerBody { inner: None, exchange: InFlight::NONE }
     }
 }
 
@@ -108,7 +110,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -39,7 +39,7 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     S::Error: Display,
     M: Route<B>,
-    R: Body + Default,
+    R: Body,
     R::Error: Display,
 {
     type Response = Response<ServerBody<R>>;
@@ -141,7 +141,7 @@ impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     E: Display,
-    R: Body + Default,
+    R: Body,
 {
     type Output = Result<Response<ServerBody<R>>, E>;
 
@@ -205,15 +205,15 @@ where
 }
 
 /// An empty answer in place of the service's.
-fn replaced<R: Default>(
+fn replaced<R>(
     exchange: &mut Exchange,
     status: StatusCode,
     outcome: Outcome,
     failed: Failed,
 ) -> Response<ServerBody<R>> {
-    let (mut head, body) = Response::new(R::default()).into_parts();
+    let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
     exchange.answered(&mut head);
     exchange.replaced(status, outcome, failed);
-    Response::from_parts(head, ServerBody::over(body))
+    Response::from_parts(head, ServerBody::default())
 }
