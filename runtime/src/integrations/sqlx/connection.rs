@@ -4,8 +4,10 @@ use super::described::{Described, Step};
 use super::operation::once;
 use super::pooled::PoolMetrics;
 use crate::clock::{self, Tick};
+use futures_core::future::BoxFuture;
 use sqlx_core::database::Database;
 use sqlx_core::error::Error;
+use sqlx_core::sql_str::{SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
 use sqlx_core::{pool, transaction};
 use std::fmt::{self, Debug};
@@ -87,11 +89,51 @@ impl<H: Held> Connection<H> {
     /// # Errors
     /// Those of sqlx.
     pub async fn begin(&mut self) -> Result<Transaction<'_, H::Database>, Error> {
+        self.begin_by(None).await
+    }
+
+    /// As [`Connection::begin`], with a statement such as `BEGIN ISOLATION LEVEL SERIALIZABLE`.
+    ///
+    /// # Errors
+    /// Those of sqlx, which also refuses it within a transaction.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'_, H::Database>, Error> {
+        self.begin_by(Some(statement.into_sql_str())).await
+    }
+
+    /// Runs a closure in a transaction: what it did is kept if it returns `Ok`, and undone if it returns an error.
+    ///
+    /// # Errors
+    /// Those of the closure and of sqlx.
+    pub async fn transaction<F, R, E>(&mut self, run: F) -> Result<R, E>
+    where
+        F: for<'t> FnOnce(&'t mut Transaction<'_, H::Database>) -> BoxFuture<'t, Result<R, E>>,
+        E: From<Error>,
+    {
+        let mut transaction = self.begin().await?;
+        let result = run(&mut transaction).await;
+        match result {
+            Ok(_) => transaction.commit().await?,
+            Err(_) => transaction.rollback().await?,
+        }
+        result
+    }
+
+    async fn begin_by(
+        &mut self,
+        statement: Option<SqlStr>,
+    ) -> Result<Transaction<'_, H::Database>, Error> {
         let described = &self.loan.described;
         let held = self.held.held();
         let depth = <H::Database as Database>::TransactionManager::get_transaction_depth(held);
-        let begins = transaction::Transaction::begin(held, None);
-        let begun = once(described, described.step(Step::Begin, depth), begins, None).await?;
+        let said = match &statement {
+            Some(statement) => described.statement(statement.as_str()),
+            None => described.step(Step::Begin, depth),
+        };
+        let begins = transaction::Transaction::begin(held, statement);
+        let begun = once(described, said, begins, None).await?;
         Ok(Transaction(Connection::new(begun, Loan::within(described.clone()))))
     }
 }
@@ -122,6 +164,32 @@ impl<H: Held> Debug for Connection<H> {
 
 /// A connection that a pool has lent out. It goes back when it is dropped.
 pub struct PoolConnection<DB: Database>(pub(super) Connection<pool::PoolConnection<DB>>);
+
+impl<DB: Database> PoolConnection<DB> {
+    /// Closes it: it does not go back.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn close(self) -> Result<(), Error> {
+        let Connection { held, loan: _loan } = self.0;
+        held.close().await
+    }
+
+    /// Closes it when it is dropped: it does not go back.
+    pub fn close_on_drop(&mut self) {
+        self.0.held.close_on_drop();
+    }
+
+    /// Takes it from the pool, which may open another one in its place. What it is given is not seen any more.
+    pub fn detach(self) -> DB::Connection {
+        self.0.held.detach()
+    }
+
+    /// Takes it from the pool, which counts it all the same. What it is given is not seen any more.
+    pub fn leak(self) -> DB::Connection {
+        self.0.held.leak()
+    }
+}
 
 /// A transaction whose queries, commit and rollback are spans.
 ///
@@ -170,6 +238,30 @@ macro_rules! derefs_to_connection {
         impl<$($lifetime,)? DB: Database> DerefMut for $name<$($lifetime,)? DB> {
             fn deref_mut(&mut self) -> &mut Self::Target {
                 &mut self.0
+            }
+        }
+
+        impl<$($lifetime,)? DB: Database> $name<$($lifetime,)? DB> {
+            /// As [`Connection::begin`]. Here too, or sqlx's `Acquire` would have the name.
+            ///
+            /// # Errors
+            /// Those of sqlx.
+            pub async fn begin(&mut self) -> Result<Transaction<'_, DB>, Error> {
+                self.0.begin().await
+            }
+        }
+
+        /// sqlx's own connection: queries that it is given are not seen.
+        impl<$($lifetime,)? DB: Database> AsRef<DB::Connection> for $name<$($lifetime,)? DB> {
+            fn as_ref(&self) -> &DB::Connection {
+                &self.0.held
+            }
+        }
+
+        /// sqlx's own connection: queries that it is given are not seen.
+        impl<$($lifetime,)? DB: Database> AsMut<DB::Connection> for $name<$($lifetime,)? DB> {
+            fn as_mut(&mut self) -> &mut DB::Connection {
+                &mut self.0.held
             }
         }
 

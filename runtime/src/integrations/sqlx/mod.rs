@@ -23,8 +23,8 @@
 //!
 //! # Spans
 //!
-//! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table
-//! (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
+//! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table, or the one
+//! that it changes (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
 //! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
 //! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
 //! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
@@ -50,8 +50,9 @@
 //! # What is not seen
 //!
 //! Whatever is given the connection below: `&mut **transaction`, where a function wants a
-//! `&mut PgConnection`, and sqlx's own `Acquire`. Make such functions generic over `Executor`, or let
-//! them take a [`Connection`].
+//! `&mut PgConnection`, and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
+//! generic over `Executor`, or let them take a [`Connection`]. Nor is `COPY`, which is sent by methods of the
+//! connection below, or what a `PgListener` waits for.
 //!
 //! sqlx also logs by itself, with the literals: each query at `debug`, slow ones at `warn`. Where they
 //! are secret, use `ConnectOptions::disable_statement_logging`, and [`Pool::slow`] instead.
@@ -59,6 +60,7 @@
 //! [spans]: https://opentelemetry.io/docs/specs/semconv/database/database-spans/
 //! [metrics]: https://opentelemetry.io/docs/specs/semconv/database/database-metrics/
 
+mod acquire;
 mod connection;
 mod described;
 mod executor;

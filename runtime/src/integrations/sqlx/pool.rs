@@ -131,22 +131,59 @@ impl<DB: Database> Pool<DB> {
         self.begin_by(Some(statement.into_sql_str())).await
     }
 
+    /// Begins a transaction if a connection is idle.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn try_begin(&self) -> Result<Option<Transaction<'static, DB>>, Error> {
+        self.try_begin_by(None).await
+    }
+
+    /// As [`Pool::try_begin`], with a statement such as `BEGIN ISOLATION LEVEL SERIALIZABLE`.
+    ///
+    /// # Errors
+    /// Those of sqlx.
+    pub async fn try_begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Option<Transaction<'static, DB>>, Error> {
+        self.try_begin_by(Some(statement.into_sql_str())).await
+    }
+
     /// Borrows a connection for one query.
     pub(super) fn lend(&self) -> impl Future<Output = Result<Lent<DB, &Described>, Error>> + Send {
         acquire(&self.inner, &*self.described)
     }
 
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
-        let described = &self.described;
-        let Lent { held, loan } = acquire(&self.inner, described.clone()).await?;
-        let said = match &statement {
-            Some(statement) => described.statement(statement.as_str()),
-            None => described.step(Step::Begin, 0),
-        };
-        let begins = transaction::Transaction::begin(held, statement);
-        let begun = once(described, said, begins, None).await?;
-        Ok(Transaction(Connection::new(begun, loan)))
+        begin(self.acquire().await?, statement).await
     }
+
+    async fn try_begin_by(
+        &self,
+        statement: Option<SqlStr>,
+    ) -> Result<Option<Transaction<'static, DB>>, Error> {
+        match self.try_acquire() {
+            Some(idle) => begin(idle, statement).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Begins a transaction that gives its connection back when it is over.
+async fn begin<DB: Database>(
+    connection: PoolConnection<DB>,
+    statement: Option<SqlStr>,
+) -> Result<Transaction<'static, DB>, Error> {
+    let Connection { held, loan } = connection.0;
+    let described = &loan.described;
+    let said = match &statement {
+        Some(statement) => described.statement(statement.as_str()),
+        None => described.step(Step::Begin, 0),
+    };
+    let begins = transaction::Transaction::begin(held, statement);
+    let begun = once(described, said, begins, None).await?;
+    Ok(Transaction(Connection::new(begun, loan)))
 }
 
 /// A connection that was lent out. It goes back when it is dropped.
