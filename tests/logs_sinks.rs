@@ -165,6 +165,36 @@ fn what_a_sink_in_trouble_drops_is_counted_and_lines_flow_again_without_a_restar
     });
 }
 
+#[test]
+fn lost_lines_are_among_the_metrics_whoever_reads_them() {
+    const TEST: &str = "lost_lines_are_among_the_metrics_whoever_reads_them";
+    if !process::is_alone(TEST) {
+        process::run(TEST, &[]);
+        return;
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (well, limit) = (log::to(Counted::default()), log::limit(5));
+    let layer = log::layer().to(log::to(full)).also(well).limit(limit);
+    let telemetry = redspan::builder().logs(layer).install().unwrap();
+    // Of which the fifth is the last.
+    for n in 0..9 {
+        tracing::info!(n, "placed");
+    }
+    assert!(telemetry.logs().flush(LONG));
+    let page = redspan::recorder().render_openmetrics();
+    let (written, dropped) = (telemetry.logs().written(), telemetry.logs().dropped());
+    // The start-up line as well.
+    assert_eq!((written, dropped), (6, 6));
+    for line in [
+        "redspan_log_written_total 6",
+        "redspan_log_dropped_total 6",
+        "redspan_log_suppressed_total 4",
+    ] {
+        assert!(page.lines().any(|it| it == line), "{line} is not in\n{page}");
+    }
+    assert!(page.contains("otel_sdk_span_live 0\n"), "{page}");
+}
+
 /// What this thread has worked so far: waiting for a core is not the sink's doing.
 fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

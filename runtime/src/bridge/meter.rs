@@ -119,7 +119,9 @@ impl Scope {
         let meter = self.0.first().map_or("", |label| label.value());
         let from_api =
             store.named(S::KIND, name.as_str(), |named| named.source.starts_with(SOURCE));
-        if from_api != Some(true) {
+        if from_api == Some(true) {
+            warn_of_two_units::<S>(&name, about.unit.as_deref().unwrap_or_default());
+        } else {
             let description = Description {
                 unit: shared(about.unit.unwrap_or_default()),
                 help: shared(about.help.unwrap_or_default()),
@@ -170,6 +172,21 @@ impl Scope {
             };
             callbacks.iter().for_each(|callback| callback(&observer));
         });
+    }
+}
+
+/// The values of both would be added up, as if they were of one unit.
+fn warn_of_two_units<S: Made>(name: &KeyName, unit: &str) {
+    let store = Store::global();
+    let held = store.description(S::KIND, name).map(|it| it.unit).unwrap_or_default();
+    let differ = !unit.is_empty() && !held.is_empty() && *held != *unit;
+    if differ && store.warn_once(&format!("{} in {unit}", name.as_str())) {
+        let name = name.as_str();
+        tracing::warn!(
+            target: "redspan",
+            "metric `{name}` is already made in `{held}`, and what comes in `{unit}` is counted as if it were \
+             that: rename one"
+        );
     }
 }
 
@@ -290,8 +307,31 @@ impl InstrumentProvider for Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::tests::Output;
     use crate::metrics::recorder::recorder;
     use opentelemetry::metrics::MeterProvider as _;
+
+    #[test]
+    fn of_one_name_in_two_units_is_warned_once() {
+        use tracing_subscriber::prelude::*;
+        let output = Output::default();
+        let layer = crate::log::layer().with_writer(output.clone());
+        let handle = layer.handle();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let meter = MeterProvider.meter("two-units");
+            for unit in ["s", "", "ms", "ms", "s"] {
+                let histogram = meter.f64_histogram("units.wait");
+                if unit.is_empty() {
+                    histogram.build()
+                } else {
+                    histogram.with_unit(unit).build()
+                };
+            }
+        });
+        let said = output.take(&handle);
+        let said: Vec<_> = said.lines().filter(|line| line.contains("units.wait")).collect();
+        assert!(said.len() == 1 && said[0].contains("`s`") && said[0].contains("`ms`"), "{said:?}");
+    }
 
     #[test]
     fn every_instrument_of_the_api_is_on_the_page() {

@@ -36,6 +36,7 @@ mod record;
 mod reminder;
 mod scope;
 pub(crate) mod scratch;
+mod shown;
 mod sink;
 pub(crate) mod span_ids;
 pub(crate) mod table;

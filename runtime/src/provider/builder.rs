@@ -6,7 +6,7 @@ use super::endings::Endings;
 use super::error::InitError;
 use super::guard::{Core, Telemetry};
 use super::logs::Logs;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, show_own};
 use super::spans::Spans;
 use super::unbuilt;
 use crate::bridge::events::EventLayer;
@@ -306,6 +306,7 @@ impl Builder {
         }
         self.logs.settle();
         self.metrics.settle();
+        show_own(lines.clone());
         #[cfg(feature = "_http")]
         if let Some(methods) = settings.http_methods.clone() {
             crate::integrations::show_methods(methods);

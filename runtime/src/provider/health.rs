@@ -23,7 +23,7 @@ pub struct Health {
     pub queue_capacity: usize,
     /// Each exporter of spans.
     pub exporters: Vec<ExporterHealth>,
-    /// Log lines that found no room on their way to stdout.
+    /// Log lines that were lost on their way: no room, or a destination that took none.
     pub lines_dropped: u64,
 }
 

@@ -10,12 +10,15 @@ use crate::expose::console::ConsoleMetrics;
 #[cfg(feature = "otlp")]
 use crate::expose::otlp::OtlpMetrics;
 use crate::expose::periodic::{MetricSink, PeriodicReader};
+use crate::log::LogHandle;
+use crate::metrics::collect;
 use crate::metrics::histogram::Layout;
 use crate::metrics::snapshot::{Identity, Snapshot};
 use crate::metrics::store::Store;
 use crate::metrics::views::{Names, View, Views};
 use crate::span::engine;
 use opentelemetry_sdk::Resource;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long a scrape waits for the exporter of spans.
@@ -210,12 +213,26 @@ impl Metrics {
     }
 }
 
+static LINES: OnceLock<LogHandle> = OnceLock::new();
+
+/// What became of spans and of these lines is among the metrics, whoever reads them.
+pub(super) fn show_own(lines: LogHandle) {
+    let _ = LINES.set(lines);
+    collect::first(|| {
+        if let Some(engine) = engine::get() {
+            engine.pipeline.publish_stats();
+        }
+        if let Some(lines) = LINES.get() {
+            lines.publish();
+        }
+    });
+}
+
 /// Exemplars are of what has been handed over: lets that be all there is. An exporter of spans that
 /// hangs must not hold the numbers up.
 pub(super) fn before_reading(timeout: Duration) {
     if let Some(engine) = engine::get() {
         engine.pipeline.flush(timeout);
-        engine.pipeline.publish_stats();
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) use run::collect_all;
 use metrics::SharedString;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// What says, when it is asked, how things are: the size of a pool, the age of a file.
@@ -93,6 +93,14 @@ struct Known {
     stopped: AtomicBool,
     /// What it gave last, to be taken back when it no longer gives it.
     given: Mutex<values::Given>,
+}
+
+/// What writes redspan's own numbers, which has them at hand.
+static FIRST: OnceLock<fn()> = OnceLock::new();
+
+/// From now on this is done before all collectors are asked.
+pub(crate) fn first(write: fn()) {
+    let _ = FIRST.set(write);
 }
 
 static KNOWN: Mutex<Vec<Arc<Known>>> = Mutex::new(Vec::new());

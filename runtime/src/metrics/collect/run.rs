@@ -18,6 +18,9 @@ struct Panicked;
 
 /// Asks all that are not being asked already, and shows what they give.
 pub(crate) fn collect_all() {
+    if let Some(write) = super::FIRST.get() {
+        write();
+    }
     let mut left: Vec<Arc<Known>> = known().clone();
     if left.is_empty() {
         return;

@@ -40,6 +40,29 @@ fn values_are_shown_together_and_taken_back_when_they_are_no_longer_given() {
 }
 
 #[test]
+fn a_total_that_is_no_number_is_not_known() {
+    let known = Arc::new(AtomicBool::new(true));
+    let is_known = Arc::clone(&known);
+    let collecting = collect("unknown", move |values: &mut Values| {
+        let value = if is_known.load(Relaxed) { 4.5 } else { f64::NAN };
+        values.up_down_counter("unknown.open").set(value);
+        values.counter("unknown.done").label("by", value.to_string()).set(value);
+    });
+    let before = page();
+    assert!(before.contains("unknown_open 4.5\n"), "{before}");
+    known.store(false, Relaxed);
+    // Another test may have asked it just before, and is about to show what it was given.
+    let start = Instant::now();
+    while page().contains("unknown_open 4.5\n") {
+        assert!(start.elapsed() < Duration::from_secs(10), "{}", page());
+    }
+    let after = page();
+    assert!(!after.contains("unknown_open ") && !after.contains("NaN"), "{after}");
+    assert!(after.contains("unknown_done_total{by=\"4.5\"} 4.5\n"), "{after}");
+    collecting.stop();
+}
+
+#[test]
 fn one_that_fails_panics_or_hangs_disturbs_no_other() {
     struct Hangs(Arc<AtomicBool>);
     impl Collector for Hangs {

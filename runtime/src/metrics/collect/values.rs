@@ -115,6 +115,10 @@ pub(super) fn show(known: &Known, values: Values) {
     let mut given = Given::default();
     for observed in values.observed {
         let Observed { kind, name, unit, help, labels, value } = observed;
+        // A total that is no number is not known; what it was before is taken back.
+        if kind != Kind::Gauge && !value.as_f64().is_finite() {
+            continue;
+        }
         let name = KeyName::from(name);
         if store.named(kind, name.as_str(), |_| ()).is_none() {
             let description = Description {
