@@ -29,11 +29,21 @@ pub struct Names {
     own: BTreeSet<String>,
 }
 
+/// The platform that the compiler runs on.
+fn host() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let printed = Command::new(rustc).arg("-vV").output().expect("rustc runs").stdout;
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    printed.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned()
+}
+
 /// Where cargo has put the crate's source.
 fn source() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut metadata = Command::new(cargo);
-    metadata.args(["metadata", "--offline", "--format-version", "1", "--manifest-path"]);
+    // Of what other platforms need nothing was downloaded.
+    metadata.args(["metadata", "--offline", "--format-version", "1", "--filter-platform", &host()]);
+    metadata.arg("--manifest-path");
     metadata.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
     let printed = metadata.output().expect("cargo runs");
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
