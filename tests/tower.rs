@@ -5,11 +5,14 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
-use opentelemetry::{Context, Value};
+use opentelemetry::{Array, Context, Value};
 use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan::tower::ServerLayer;
+use std::any::type_name;
 use std::convert::Infallible;
+use std::error::Error;
+use std::fmt::{self, Display};
 use std::future::{Future, pending, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -69,7 +72,7 @@ async fn serve<F, Fut, E>(
 where
     F: FnMut(Request<String>) -> Fut,
     Fut: Future<Output = Result<Response<String>, E>>,
-    E: std::fmt::Display,
+    E: Display + 'static,
 {
     let mut service = ServerLayer::new().layer(Handler(handler));
     testing::scope_async(async move {
@@ -295,6 +298,53 @@ async fn an_error_of_the_service_is_an_error_with_its_type() {
     assert!(matches!(span.status(), Status::Error { .. }));
     assert_eq!(text(&span, "error.type").as_deref(), Some("std::io::error::Error"));
     assert_eq!(span.attribute("http.response.status_code"), None);
+}
+
+/// As `tower::timeout` has one, which hands it on in a box.
+#[derive(Debug)]
+struct Elapsed(Option<std::io::Error>);
+
+impl Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("request timed out")
+    }
+}
+
+impl Error for Elapsed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.as_ref().map(|error| error as _)
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_box_is_asked_what_it_is() {
+    async fn failed<E: Display + 'static>(error: E) -> (String, Vec<String>) {
+        let mut error = Some(error);
+        let answer = |_| ready(Err::<Response<String>, E>(error.take().unwrap()));
+        let (_, seen) = serve(get("/"), answer).await;
+        let span = only(&seen);
+        let events = span.events();
+        let about = |key: &str| events[0].attributes.iter().find(|kv| kv.key.as_str() == key);
+        let chain = match about("redspan.exception.chain").map(|kv| &kv.value) {
+            Some(Value::Array(Array::String(texts))) => {
+                texts.iter().map(|t| t.to_string()).collect()
+            }
+            _ => Vec::new(),
+        };
+        (text(&span, "error.type").unwrap(), chain)
+    }
+    type Boxed = Box<dyn Error + Send + Sync>;
+    let unplugged = || Elapsed(Some(std::io::Error::other("unplugged")));
+    let chain = || vec![String::from("unplugged")];
+    assert_eq!(
+        failed::<Boxed>(Box::new(unplugged())).await,
+        ("std::io::error::Error".into(), chain())
+    );
+    assert_eq!(failed(unplugged()).await, (type_name::<Elapsed>().into(), Vec::new()));
+    assert_eq!(failed::<Boxed>(Box::new(Elapsed(None))).await.0, type_name::<Boxed>());
+    redspan::name_error::<Elapsed>();
+    assert_eq!(failed(unplugged()).await, (type_name::<Elapsed>().into(), chain()));
+    assert_eq!(failed::<Boxed>(Box::new(Elapsed(None))).await.0, type_name::<Elapsed>());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! it *is* of a given type, not which it is. So there is a list of types to ask for.
 
 use super::{MAX_SOURCES, source_of};
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::error::Error;
 use std::sync::{PoisonError, RwLock};
 
@@ -13,12 +13,21 @@ use std::sync::{PoisonError, RwLock};
 struct Known {
     is: fn(&(dyn Error + 'static)) -> bool,
     name: fn() -> &'static str,
+    #[cfg_attr(
+        not(feature = "tower"),
+        allow(dead_code, reason = "only layers are given any type")
+    )]
+    within: fn(&dyn Any) -> Option<&(dyn Error + 'static)>,
 }
 
 impl Known {
     const fn of<E: Error + 'static>() -> Self {
-        Known { is: |error| error.is::<E>(), name: type_name::<E> }
+        Known { is: |error| error.is::<E>(), name: type_name::<E>, within: found::<E> }
     }
+}
+
+fn found<E: Error + 'static>(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    any.downcast_ref::<E>().map(|error| error as _)
 }
 
 /// The standard library's, and those of what redspan is built with.
@@ -65,7 +74,8 @@ static NAMED: RwLock<Vec<Known>> = RwLock::new(Vec::new());
 /// named here, once, where the program starts. Of an error whose chain holds no type that is
 /// known, `error.type` is the type that holds it, such as `anyhow::Error`.
 ///
-/// Functions that return `Result<_, E>` need none of this.
+/// Functions that return `Result<_, E>` need none of this. Layers of tower take any error that has a text: of
+/// one that is named here, they also show the errors behind it.
 ///
 /// ```
 /// #[derive(Debug)]
@@ -100,6 +110,16 @@ pub(super) fn type_of<'e>(error: &(dyn Error + 'e), otherwise: &'static str) -> 
         next = source_of(error);
     }
     innermost.unwrap_or(otherwise)
+}
+
+/// What is known to be an error.
+#[cfg(feature = "tower")]
+pub(super) fn within(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    let known = KNOWN.iter().find_map(|known| (known.within)(any));
+    known.or_else(|| {
+        let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
+        named.iter().find_map(|known| (known.within)(any))
+    })
 }
 
 fn name_of(error: &(dyn Error + 'static)) -> Option<&'static str> {

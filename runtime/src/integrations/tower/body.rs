@@ -67,7 +67,7 @@ impl<R> Debug for ServerBody<R> {
 impl<R> Body for ServerBody<R>
 where
     R: Body,
-    R::Error: Display,
+    R::Error: Display + 'static,
 {
     type Data = R::Data;
     type Error = R::Error;

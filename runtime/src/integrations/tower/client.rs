@@ -7,7 +7,6 @@ use crate::call::classify;
 use crate::context::propagation;
 use ::http::{Request, Response};
 use pin_project_lite::pin_project;
-use std::any::type_name;
 use std::fmt::{self, Debug, Display, Write};
 use std::future::Future;
 use std::pin::Pin;
@@ -68,7 +67,7 @@ pub struct Client<S, M = ()> {
 impl<S, M, B, R> Service<Request<B>> for Client<S, M>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    S::Error: Display,
+    S::Error: Display + 'static,
     M: Route<B>,
 {
     type Response = Response<R>;
@@ -138,7 +137,7 @@ impl<F> Debug for ClientFuture<F> {
 impl<F, R, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    E: Display,
+    E: Display + 'static,
 {
     type Output = F::Output;
 
@@ -158,8 +157,7 @@ where
         };
         let head = |answer: &Response<R>| (answer.status(), answer.version());
         let polled = sending.poll(poll, head, |numbers, error| {
-            let error_type = type_name::<E>();
-            let failed = classify::shown(error_type, &error);
+            let (error_type, failed) = classify::any(&error);
             (error, numbers.failed(error_type, failed))
         });
         if polled.is_ready() {

@@ -21,7 +21,6 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, re
 use metrics::Gauge;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue, global};
-use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -257,12 +256,12 @@ impl Numbers {
     }
 
     /// How it ended, as the service, or the body of its answer, failed.
-    pub(super) fn failed<E: Display>(&mut self, error: &E) -> Ending {
-        let error_type = type_name::<E>();
+    pub(super) fn failed<E: Display + 'static>(&mut self, error: &E) -> Ending {
+        let (error_type, failed) = classify::any(error);
         if let Some(measured) = &mut self.measured {
             measured.labels.error = Some(error_type);
         }
-        (Outcome::Error, Some(classify::shown(error_type, error)))
+        (Outcome::Error, Some(failed))
     }
 
     /// Says how it ended, by numbers and in the log, and returns when, if it has no later end. In the span: its exemplar, its lines.

@@ -37,10 +37,10 @@ impl<S, M> Server<S, M> {
 impl<S, M, B, R> Service<Request<B>> for Server<S, M>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    S::Error: Display,
+    S::Error: Display + 'static,
     M: Route<B>,
     R: Body,
-    R::Error: Display,
+    R::Error: Display + 'static,
 {
     type Response = Response<ServerBody<R>>;
     type Error = S::Error;
@@ -140,7 +140,7 @@ fn poll_to_its_end<F: Future>(
 impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    E: Display,
+    E: Display + 'static,
     R: Body,
 {
     type Output = Result<Response<ServerBody<R>>, E>;
