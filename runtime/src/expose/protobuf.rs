@@ -43,6 +43,15 @@ impl Message {
         self.uint(field, ((value << 1) ^ (value >> 63)).cast_unsigned());
     }
 
+    fn timestamp(&mut self, field: u32, time: SystemTime) {
+        if let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) {
+            self.message(field, Size::Small, |time| {
+                time.uint(1, since.as_secs());
+                time.uint(2, since.subsec_nanos().into());
+            });
+        }
+    }
+
     fn label(&mut self, name: &str, value: &str) {
         self.message(1, Size::Small, |label| {
             label.text(1, name);
@@ -97,14 +106,16 @@ fn metric(series: &Series, message: &mut Message) {
             if let Some(exemplar) = exemplar {
                 counter.message(2, Size::Small, |message| self::exemplar(exemplar, message));
             }
+            self::since(3, series, counter);
         }),
         Value::UpDown(value) => {
             message.message(2, Size::Small, |gauge| gauge.double(1, value.as_f64()))
         }
         Value::Gauge(value) => message.message(2, Size::Small, |gauge| gauge.double(1, *value)),
-        Value::Histogram(buckets) => {
-            message.message(7, Size::Small, |message| histogram(buckets, message))
-        }
+        Value::Histogram(buckets) => message.message(7, Size::Small, |message| {
+            histogram(buckets, message);
+            self::since(15, series, message);
+        }),
     }
 }
 
@@ -127,7 +138,12 @@ fn histogram(buckets: &Buckets, message: &mut Message) {
                 });
             }
         }
-        Distribution::Exponential(held) => native(held, message),
+        Distribution::Exponential(held) => {
+            native(held, message);
+            for exemplar in buckets.exemplars.iter().filter_map(Slot::get) {
+                message.message(16, Size::Small, |message| self::exemplar(&exemplar, message));
+            }
+        }
     }
 }
 
@@ -158,16 +174,18 @@ fn side(range: &Range, [span, delta]: [u32; 2], message: &mut Message) {
     }
 }
 
+/// Since when a series counts, so that the first value read is no less a rise than the next.
+fn since(field: u32, series: &Series, message: &mut Message) {
+    if let Some(since) = series.since {
+        message.timestamp(field, since);
+    }
+}
+
 fn exemplar(exemplar: &Exemplar, message: &mut Message) {
     message.label("trace_id", &exemplar.trace_id.to_string());
     message.label("span_id", &exemplar.span_id.to_string());
     message.double(2, exemplar.value);
-    if let Ok(since) = exemplar.time.duration_since(SystemTime::UNIX_EPOCH) {
-        message.message(3, Size::Small, |time| {
-            time.uint(1, since.as_secs());
-            time.uint(2, since.subsec_nanos().into());
-        });
-    }
+    message.timestamp(3, exemplar.time);
 }
 
 #[cfg(test)]
@@ -184,6 +202,88 @@ mod tests {
         let bytes =
             [8, 0xac, 2, 40, 3, 17, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 34, 2, b'h', b'i'].as_slice();
         assert_eq!(message.0, bytes);
+    }
+
+    /// The fields of a message that are messages or texts, by their numbers.
+    fn parts(mut message: &[u8]) -> Vec<(u64, &[u8])> {
+        fn varint(message: &mut &[u8]) -> u64 {
+            let length = message.iter().position(|byte| *byte < 0x80).unwrap() + 1;
+            let (bytes, rest) = message.split_at(length);
+            *message = rest;
+            bytes.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
+        }
+        let mut parts = Vec::new();
+        while !message.is_empty() {
+            let tag = varint(&mut message);
+            match tag & 7 {
+                0 => drop(varint(&mut message)),
+                1 => message = &message[8..],
+                _ => {
+                    let length = varint(&mut message) as usize;
+                    let (part, rest) = message.split_at(length);
+                    parts.push((tag >> 3, part));
+                    message = rest;
+                }
+            }
+        }
+        parts
+    }
+
+    fn part(message: &[u8], wanted: u64) -> &[u8] {
+        parts(message)
+            .into_iter()
+            .find_map(|(field, part)| (field == wanted).then_some(part))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_native_histogram_has_its_exemplars_and_each_series_its_beginning() {
+        use crate::metrics::histogram::Layout;
+        use crate::metrics::made::Description;
+        use crate::metrics::snapshot::Identity;
+        use crate::metrics::store::Store;
+        use metrics::{CounterFn, HistogramFn, Key, KeyName};
+        use opentelemetry::trace::{SpanId, TraceId};
+        let store = Store::scoped();
+        store.counter(&Key::from_name("count")).unwrap().increment(1);
+        let layout = Some(Layout::Exponential);
+        let description = Description { layout, ..Description::default() };
+        store.define(Kind::Histogram, &KeyName::from("wait"), description).unwrap();
+        let histogram = store.histogram(&Key::from_name("wait")).unwrap();
+        let time = SystemTime::now();
+        for value in [0.5, 70.0] {
+            histogram.record(value);
+            let (trace_id, span_id) = (TraceId::from(1), SpanId::from(2));
+            let made = Exemplar { trace_id, span_id, value, time };
+            histogram.publish(histogram.slot(value), time.into(), || made);
+        }
+        let snapshot = Snapshot::gather(&store, &Identity::default());
+        let message = |name: &str| {
+            let found = snapshot.families.iter().find(|it| it.name == name).unwrap();
+            family(found).0
+        };
+        let seconds =
+            |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let mut now = Message::default();
+        now.uint(1, seconds(time));
+        let counter = message("count");
+        assert!(part(part(part(&counter, 4), 3), 3).starts_with(&now.0));
+        let histogram = message("wait");
+        let histogram = part(part(&histogram, 4), 7);
+        assert!(part(histogram, 15).starts_with(&now.0));
+        let exemplars = parts(histogram).into_iter().filter(|(field, _)| *field == 16);
+        let values = exemplars.map(|(_, exemplar)| {
+            assert_eq!(
+                parts(exemplar).len(),
+                3,
+                "two labels, and a time without which it is refused"
+            );
+            let value = exemplar.windows(9).find(|it| it[0] == 17).unwrap();
+            f64::from_le_bytes(value[1..].try_into().unwrap())
+        });
+        let mut values: Vec<_> = values.collect();
+        values.sort_by(f64::total_cmp);
+        assert_eq!(values, [0.5, 70.0]);
     }
 
     #[test]
