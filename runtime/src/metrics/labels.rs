@@ -14,6 +14,15 @@ pub(crate) type Labels = Arc<[Label]>;
 /// no attributes for OTLP.
 pub(crate) const SCOPE_LABELS: [&str; 2] = ["otel_scope_name", "otel_scope_version"];
 
+/// Bytes of a label's value. The number of series is bounded; what each holds must be, too, where strangers write
+/// it. Stores that have a limit refuse series beyond about this one.
+pub(crate) const MAX_VALUE: usize = 2_048;
+
+/// A label of `key` whose value is longer than that.
+pub(crate) fn too_long(key: &Key) -> Option<&Label> {
+    key.labels().find(|label| label.value().len() > MAX_VALUE)
+}
+
 /// A metric's name as Prometheus allows it: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     valid(name, |byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':')

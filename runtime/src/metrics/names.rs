@@ -21,6 +21,8 @@ pub(crate) struct Named {
     /// that found no room: label names are the user's too, and may be without bound.
     overflow: Option<Key>,
     overflowed: u64,
+    /// Whether a label set has found no room.
+    full: bool,
 }
 
 /// Why a metric cannot have its name.
@@ -139,7 +141,8 @@ impl Names {
             return Err(Box::new(Taken { name, source, shown: taken, owner }));
         }
         self.count += 1;
-        let named = Named { shown, source, limit, series: 0, overflow: None, overflowed: 0 };
+        let (series, overflow, overflowed, full) = (0, None, 0, false);
+        let named = Named { shown, source, limit, series, overflow, overflowed, full };
         let by_name = self.by_name.entry(kind).or_default();
         Ok(Some(by_name.entry(name.to_retained()).or_insert(named)))
     }
@@ -163,14 +166,15 @@ impl Names {
         let Some(named) = by_name.and_then(|it| it.get_mut(key.name())) else {
             return Place::Nowhere(false);
         };
-        if named.series < named.limit && self.series < limits.series {
+        let too_long = labels::too_long(key).is_some();
+        if !too_long && named.series < named.limit && self.series < limits.series {
             named.series += 1;
             self.series += 1;
             // A key of borrowed parts is cloned for every reader; a retained one is shared.
             return Place::Own(key.to_retained());
         }
         named.overflowed += 1;
-        let first = named.overflow.is_none();
+        let first = !too_long && !std::mem::replace(&mut named.full, true);
         let overflow = named.overflow.get_or_insert_with(|| {
             let labels: Vec<Label> = key
                 .labels()

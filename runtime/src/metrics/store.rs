@@ -7,6 +7,7 @@ use crate::context::{current, scope};
 use crate::label::OVERFLOW;
 use crate::metrics::conventions;
 use crate::metrics::histogram::Histogram;
+use crate::metrics::labels::{self, MAX_VALUE};
 pub(crate) use crate::metrics::made::Kind;
 use crate::metrics::made::{Description, Made};
 use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
@@ -195,6 +196,7 @@ impl Store {
             self.revise();
             series
         };
+        let wanted_key = key;
         // Made under the lock, so that the count of series is true. The warning is not given
         // under it: a subscriber may itself count something.
         match place {
@@ -205,6 +207,9 @@ impl Store {
                 drop(names);
                 if first {
                     self.warn_full::<S>(key.name());
+                }
+                if let Some(label) = labels::too_long(wanted_key) {
+                    self.warn_long(key.name(), label.key(), label.value().len());
                 }
                 Some(series)
             }
@@ -367,6 +372,25 @@ impl Store {
         }
     }
 
+    /// A value of a label is longer than any may be: it was sent to [`OVERFLOW`].
+    pub(crate) fn overflow_long(&self, kind: Kind, name: &str, label: &str, length: usize) {
+        enter(&self.names).overflow(kind, name);
+        self.warn_long(name, label, length);
+    }
+
+    fn warn_long(&self, name: &str, label: &str, length: usize) {
+        if self.warn_once(&format!("{name}{{{label}=…}}")) {
+            tracing::warn!(
+                target: "redspan",
+                metric = name,
+                label,
+                limit = MAX_VALUE,
+                "a value of label `{label}` of metric `{name}` has {length} bytes: such long ones are shown as \
+                 {OVERFLOW}"
+            );
+        }
+    }
+
     /// Looks at what is known of a metric's name.
     pub(crate) fn named<T>(
         &self,
@@ -461,6 +485,23 @@ pub(super) mod tests {
         let shown: Vec<_> = shown.iter().map(|(label, value)| (label.as_str(), *value)).collect();
         assert_eq!(shown, [("0", 2), ("1", 1), ("2", 1), (OVERFLOW, 8)]);
         assert_eq!(store.overflowed(), [("logins".to_owned(), 8)]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_in_the_overflow_and_the_next_label_set_is_not() {
+        let store = store(10, 2);
+        let long = |byte: &str| Key::from_parts("c", &[("user", byte.repeat(MAX_VALUE + 1))]);
+        for key in [long("a"), long("b"), Key::from_parts("c", &[("user", "a".repeat(MAX_VALUE))])]
+        {
+            store.counter(&key).unwrap().increment(1);
+        }
+        let mut shown = BTreeMap::new();
+        store.counters.visit(|series| {
+            let value = series.id.labels[0].value();
+            shown.insert(value.len(), series.value().as_f64());
+        });
+        assert_eq!(shown, BTreeMap::from([(OVERFLOW.len(), 2.0), (MAX_VALUE, 1.0)]));
+        assert_eq!(store.overflowed(), [("c".to_owned(), 2)]);
     }
 
     #[test]

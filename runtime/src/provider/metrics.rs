@@ -125,7 +125,7 @@ impl Builder {
     }
 
     /// How many series metrics may have; `*` means all. Further label sets share one series, labelled
-    /// `__overflow__`. 2,000 by default. Names as in [`buckets`](Self::buckets).
+    /// `__overflow__`, as do those with a value of more than 2 KiB. 2,000 by default. Names as in [`buckets`](Self::buckets).
     pub fn series_limit(self, names: &str, series: usize) -> Self {
         self.view(names, None, Some(series))
     }

@@ -3,7 +3,7 @@ use crate::metrics::histogram::Layout;
 use crate::metrics::made::Description;
 use crate::metrics::snapshot::Identity;
 use crate::metrics::store::Store;
-use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName};
+use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Label};
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Point;
 use std::time::Duration;
 
@@ -215,11 +215,17 @@ fn a_label_that_comes_twice_is_one_attribute() {
 
 /// A counter whose points fill three requests and some more, one of one point, and a histogram.
 fn many(store: &Store) -> (Vec<String>, impl Fn(&Store)) {
-    let labels: Vec<String> = (0..140).map(|at| format!("{at:0>50000}")).collect();
-    let of = labels.clone();
+    let labels: Vec<String> = (0..140).map(|at| format!("{at:0>2000}")).collect();
+    let more: Vec<Label> =
+        (0..24).map(|at| Label::new(format!("m{at}"), "x".repeat(2_000))).collect();
+    let key = |label: &String| {
+        let first = Label::new("l", label.clone());
+        Key::from_parts("c", [first].into_iter().chain(more.clone()).collect::<Vec<_>>())
+    };
+    let of: Vec<Key> = labels.iter().map(key).collect();
     let step = move |store: &Store| {
-        for label in &of {
-            store.counter(&Key::from_parts("c", &[("l", label.clone())])).unwrap().increment(1);
+        for key in &of {
+            store.counter(key).unwrap().increment(1);
         }
         store.counter(&Key::from_name("d")).unwrap().increment(1);
         store.histogram(&Key::from_name("h")).unwrap().record(0.5);

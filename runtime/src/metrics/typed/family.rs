@@ -2,6 +2,7 @@
 
 use super::labels::Labels;
 use crate::label::OVERFLOW;
+use crate::metrics::labels::MAX_VALUE;
 use crate::metrics::made::Made;
 use crate::metrics::store::Store;
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
@@ -143,14 +144,17 @@ impl<T: Single> Family<T> {
         part: &RwLock<HashTable<Entry<T>>>,
     ) -> T {
         let mut values: Vec<&str> = (0..self.names.len()).map(|at| labels.value(at)).collect();
-        let mut over = None;
+        let (mut over, mut long) = (None, None);
         let mut known = self.dynamic.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, value) in values.iter_mut().enumerate() {
             let (Some(&cap), Some(known)) = (self.caps.get(at), known.get_mut(at)) else {
                 continue;
             };
             if cap > 0 && !known.contains(*value) {
-                if known.len() < cap {
+                if value.len() > MAX_VALUE {
+                    long = Some((at, value.len()));
+                    *value = OVERFLOW;
+                } else if known.len() < cap {
                     known.insert((*value).into());
                 } else {
                     *value = OVERFLOW;
@@ -163,10 +167,15 @@ impl<T: Single> Family<T> {
         if let Some((at, cap)) = over {
             store.overflow(T::Series::KIND, self.name.as_str(), self.names[at], cap);
         }
+        if let Some((at, length)) = long {
+            store.overflow_long(T::Series::KIND, self.name.as_str(), self.names[at], length);
+        }
         let key = self.key(values.into_iter());
         let Some(series) = store.series::<T::Series>(&key, || None) else { return T::of(None) };
         // What stands for others is looked up each time: they are without bound.
-        let own = over.is_none() && crate::metrics::series::Series::id(&*series).key == key;
+        let own = over.is_none()
+            && long.is_none()
+            && crate::metrics::series::Series::id(&*series).key == key;
         let handle = T::of(Some(series));
         if own {
             let mut held = part.write().unwrap_or_else(PoisonError::into_inner);
@@ -274,6 +283,33 @@ impl<T> Deref for Bound<'_, T> {
         match &self.0 {
             Inner::Borrowed(handle) => handle,
             Inner::Owned(handle) => handle,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::recorder::recorder;
+
+    #[derive(redspan_macros::Labels)]
+    #[label(crate = crate)]
+    struct Asked {
+        #[label(cap = 1)]
+        path: String,
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_takes_no_place() {
+        let asked = crate::metrics::define("family.asked").counter::<Asked>().unwrap();
+        for path in ["x".repeat(MAX_VALUE + 1), "/cart".into(), "y".repeat(MAX_VALUE + 1)] {
+            asked.with(&Asked { path }).increment();
+        }
+        let page = recorder().render_openmetrics();
+        for line in
+            ["family_asked_total{path=\"/cart\"} 1", "family_asked_total{path=\"__overflow__\"} 2"]
+        {
+            assert!(page.lines().any(|shown| shown == line), "{line} is not in\n{page}");
         }
     }
 }
