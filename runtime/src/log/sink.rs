@@ -96,7 +96,7 @@ pub(crate) fn own_warnings() -> Sink {
 }
 
 /// Any writer. A thread of the sink's own calls it, with any number of whole lines at a time; JSON unless
-/// something else is said.
+/// something else is said. What the writer logs itself is no line, and counts as dropped: it would never end.
 pub fn to(writer: impl Write + Send + 'static) -> Sink {
     Sink::new(writer, false)
 }

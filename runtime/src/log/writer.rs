@@ -5,6 +5,7 @@
 //! guard gives up after a second; it can be flushed only by ending it; when its queue is full at the end it
 //! prints to stdout, in the middle of the JSON; and it panics if it cannot start its thread.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -35,6 +36,12 @@ const MOST_LOOKS: u32 = 32;
 const KEPT: usize = 256 * 1024;
 
 type Sink = Box<dyn Write + Send>;
+
+thread_local! {
+    /// A destination of the user's is being called here. What it logs itself would be the next thing that it is
+    /// called for, and so on without end.
+    static WRITING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Where lines go. The thread starts with the first line and ends when the writer is dropped.
 #[derive(Debug)]
@@ -108,6 +115,9 @@ impl Writer {
 
     /// Takes one line, which ends with its only newline, or counts it as dropped.
     pub(crate) fn write(&self, line: &[u8]) {
+        if WRITING.get() {
+            return self.drop_line();
+        }
         let add = |pending: &mut Batch| {
             let fits = pending.bytes.len() + line.len() <= self.0.limit;
             if fits {
@@ -193,7 +203,9 @@ impl Shared {
             drop(state);
 
             finished = batch.lines;
+            WRITING.set(true);
             let written = out.write(&batch);
+            WRITING.set(false);
             self.written.fetch_add(written, Relaxed);
             self.dropped.fetch_add(finished - written, Relaxed);
         }

@@ -310,3 +310,34 @@ fn a_line_from_a_thread_locals_destructor_is_no_panic() {
         assert_eq!(parse(&output.take(&handle)).len(), 4);
     });
 }
+
+#[test]
+fn what_a_writer_logs_while_it_writes_is_no_line() {
+    use std::io::{self, Write};
+    use std::sync::{Arc, OnceLock};
+    use tracing::{Dispatch, dispatcher};
+
+    #[derive(Clone, Default)]
+    struct Talks(Output, Arc<OnceLock<Dispatch>>);
+
+    impl Write for Talks {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let dispatch = self.1.get().expect("set before the first line");
+            dispatcher::with_default(dispatch, || info!(length = bytes.len(), "writing"));
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let writer = Talks::default();
+    let layer = crate::log::layer().with_writer(writer.clone());
+    let handle = layer.handle();
+    let dispatch = writer.1.get_or_init(|| Dispatch::new(registry().with(layer)));
+    dispatcher::with_default(dispatch, || info!("one"));
+    let lines = writer.0.take(&handle);
+    assert!(lines.contains("\"one\"") && handle.flush(LONG), "{lines}");
+    assert_eq!((handle.written(), handle.dropped()), (1, 1), "{}", writer.0.take(&handle));
+}
