@@ -246,6 +246,37 @@ fn writes_no_lines() {
 }
 
 #[test]
+fn a_short_life_says_why_nothing_of_it_arrived() {
+    let child = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "lives_for_a_moment", "--ignored", "--nocapture"])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "1")
+        .env("OTEL_BLRP_SCHEDULE_DELAY", "1")
+        .output()
+        .expect("a new process");
+    let out = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{out}");
+    for signal in ["traces", "metrics", "logs"] {
+        let path = format!("/v1/{signal}");
+        let says_why = |line: &str| line.contains("WARN") && line.contains("refused");
+        let said = out.lines().any(|line| line.contains(&path) && says_why(line));
+        assert!(said, "{signal}: {out}");
+    }
+}
+
+/// Not a test: a job that ends long before an export gives up.
+#[test]
+#[ignore = "another test starts it"]
+fn lives_for_a_moment() {
+    let telemetry = redspan::init!().expect("installed");
+    work(1);
+    tracing::info!("a line of the program");
+    // Exports are under way, or begin with the end.
+    thread::sleep(Duration::from_millis(500));
+    telemetry.shutdown(Duration::from_secs(2));
+}
+
+#[test]
 fn calls_in_flight_are_shown_with_age_and_place() {
     let test = "calls_in_flight_are_shown_with_age_and_place";
     alone(test, &[], || {

@@ -9,6 +9,7 @@
 
 mod answer;
 mod client;
+mod ending;
 mod grpc;
 mod http;
 mod json;
@@ -18,10 +19,10 @@ mod signal;
 mod tls;
 
 pub(crate) use answer::{Failure, Missing, Sent};
+pub(crate) use ending::end_by;
 pub(crate) use parts::Parts;
 pub(crate) use signal::Request;
 
-use crate::clock;
 use crate::config::ConfigError;
 use crate::config::otlp::{OtlpSettings, Protocol, is_header};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -53,14 +54,8 @@ pub(crate) fn fitting(lengths: impl Iterator<Item = usize>, mut bytes: usize) ->
 /// Until when an export goes on, with all of its requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
+    from: Instant,
     at: Instant,
-    limit: Duration,
-}
-
-impl Deadline {
-    fn passed(self) -> Failure {
-        Failure::new("timeout", format!("no answer within {:?}", self.limit))
-    }
 }
 
 /// Threads that look names up, for as long as they do: a name server that hangs must not gather more.
@@ -134,8 +129,7 @@ impl<R: Request> Exporter<R> {
 
     /// An export begins, which may take `timeout` or that of the settings, whichever is shorter.
     pub(crate) fn begin(&self, timeout: Duration) -> Deadline {
-        let limit = timeout.min(self.settings.timeout);
-        Deadline { at: clock::deadline(limit), limit }
+        Deadline::new(timeout.min(self.settings.timeout), Instant::now())
     }
 
     /// Sends `request`. What may pass is tried again until the deadline.
@@ -187,14 +181,13 @@ impl<R: Request> Exporter<R> {
         }
     }
 
-    async fn send_within(&mut self, body: Parts, deadline: Deadline) -> Sent {
-        let (within, deadline) = (deadline, deadline.at);
+    async fn send_within(&mut self, body: Parts, mut deadline: Deadline) -> Sent {
         let mut pauses = Pauses::default();
         let mut last = None;
         loop {
             if let Some(until) = self.not_before.filter(|until| *until > Instant::now()) {
-                tokio::time::sleep_until(until.min(deadline).into()).await;
-                if until >= deadline {
+                let pause = tokio::time::sleep_until(until.into());
+                if deadline.bounds(pause).await.is_none() {
                     return Sent::Failed(last.unwrap_or_else(|| {
                         Failure::new("throttled", "the receiver asked for a longer pause")
                     }));
@@ -207,14 +200,13 @@ impl<R: Request> Exporter<R> {
             for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
-            let attempt = tokio::time::timeout_at(deadline.into(), self.attempt(body.clone()));
-            let (failure, asked) = match attempt.await {
-                Ok(Attempt::Done(sent)) => return sent,
-                Ok(Attempt::Again { failure, after }) => (failure, after),
-                Err(_) => {
+            let (failure, asked) = match deadline.bounds(self.attempt(body.clone())).await {
+                Some(Attempt::Done(sent)) => return sent,
+                Some(Attempt::Again { failure, after }) => (failure, after),
+                None => {
                     // Whatever is connected to does not answer: the next request goes elsewhere.
                     self.client.reconnect();
-                    return Sent::Failed(last.unwrap_or_else(|| within.passed()));
+                    return Sent::Failed(last.unwrap_or_else(|| deadline.passed()));
                 }
             };
             if failure.kind == "connection" {
@@ -224,10 +216,12 @@ impl<R: Request> Exporter<R> {
             if asked.is_some() {
                 self.not_before = Some(until);
             }
-            if until >= deadline {
+            if until >= deadline.at {
                 return Sent::Failed(failure);
             }
-            tokio::time::sleep_until(until.into()).await;
+            if deadline.bounds(tokio::time::sleep_until(until.into())).await.is_none() {
+                return Sent::Failed(failure);
+            }
             last = Some(failure);
         }
     }

@@ -83,6 +83,8 @@ impl Core {
         if std::mem::replace(&mut *shut, true) {
             return true;
         }
+        #[cfg(feature = "otlp")]
+        crate::otlp::end_by(deadline);
         let left = || deadline.saturating_duration_since(Instant::now()).max(AT_LEAST.min(timeout));
         let spans = self.engine.pipeline.shutdown(timeout);
         // After the spans, so that the last exemplars are among them.
