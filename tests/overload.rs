@@ -10,9 +10,11 @@ mod calls;
 
 use calls::outer;
 use redspan::export::{OtlpSettings, OtlpSink};
+use redspan::instrumented;
 use redspan_tests::counting::{self, Counting};
-use redspan_tests::process::{self, Beside, is_alone};
+use redspan_tests::process::{self, Beside, alone, is_alone};
 use redspan_tests::{Receiver, Transport};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -139,4 +141,39 @@ fn what_waits_for_a_slow_receiver_is_bounded_over_http() {
 #[test]
 fn what_waits_for_a_slow_receiver_is_bounded_over_grpc() {
     overload("what_waits_for_a_slow_receiver_is_bounded_over_grpc", Transport::Grpc);
+}
+
+/// Some 64 KiB each, which is not much where statements and answers are recorded.
+#[instrumented(fields(a = text, b = text, c = text, d = text))]
+fn large(text: &str) -> usize {
+    text.len()
+}
+
+#[test]
+fn large_spans_that_nobody_takes_are_bounded_too() {
+    const SPANS: u64 = 12_000;
+    alone("large_spans_that_nobody_takes_are_bounded_too", &[], || {
+        // It takes connections and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", silent.local_addr().expect("an address"));
+        let sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
+        let telemetry = redspan::builder().spans_to(sink).install().expect("installed");
+        let text = "x".repeat(16_000);
+        counting::held_at_most_from_now();
+        for number in 0..SPANS {
+            large(&text);
+            if number % 200 == 0 {
+                // They are collected, and the exporter hangs.
+                telemetry.flush(Duration::from_millis(20));
+            }
+        }
+        let most = counting::held_at_most();
+        assert!(!telemetry.shutdown(Duration::from_secs(1)));
+        let stats = telemetry.spans();
+        println!("{} KiB for {} KiB of texts, {stats:?}", most >> 10, (SPANS * 64_000) >> 10);
+        // What the queue holds, and what comes and is not collected yet.
+        assert!(most < 384 << 20, "{most} bytes");
+        assert_eq!(stats.dropped(), SPANS, "{stats:?}");
+        assert!(stats.dropped.contains_key("queue_full"), "{stats:?}");
+    });
 }

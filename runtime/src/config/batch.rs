@@ -17,7 +17,8 @@ pub struct Batching {
     /// The longest time an item waits for others. Default: 1 s.
     pub delay: Duration,
     /// How many ended items may wait; more are dropped and counted. Default: 65,536 spans; 2,048 log
-    /// records.
+    /// records. Large ones are fewer: together spans take 2 KiB of memory for each that may wait, or 16 MiB if that
+    /// is more, and log records 8 MiB.
     pub queue: usize,
     /// How many go out together, never more than `queue`. Default: 512.
     pub batch: usize,

@@ -6,11 +6,13 @@ mod encoded;
 mod waiting;
 
 pub(crate) use encoded::Encoded;
+use encoded::Written;
 pub(in crate::span) use waiting::Waiting;
 
 use super::confirmed::{Confirmed, Values};
 use super::export::{ExportError, SpanSink};
 use super::record::Record;
+use super::size;
 use crate::clock::{self, Anchor, Wall};
 use crate::redact::{self, Redaction};
 use opentelemetry_sdk::trace::SpanData;
@@ -102,6 +104,8 @@ impl Default for Form {
 pub(super) struct Batch {
     pub(super) spans: Form,
     length: usize,
+    /// What they take of the memory, about.
+    bytes: usize,
     /// The number of the first one; the others count on from it, over the end of numbers.
     first: u32,
     /// Of the spans that have something, with their numbers. Under load those are few.
@@ -117,6 +121,45 @@ impl Batch {
 
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// What they take of the memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What each of them takes.
+    fn sizes(&self) -> Box<dyn Iterator<Item = usize> + '_> {
+        match &self.spans {
+            Form::Data(spans) => Box::new(spans.iter().map(size::of_span)),
+            Form::Bytes(spans) => Box::new(spans.spans.iter().map(Written::size)),
+        }
+    }
+
+    fn bytes_of_first(&self, count: usize) -> usize {
+        match count >= self.length {
+            true => self.bytes,
+            false => self.sizes().take(count).sum(),
+        }
+    }
+
+    /// How many of the first are so many, and take so much, at most.
+    pub(super) fn fitting(&self, spans: usize, mut bytes: usize) -> usize {
+        if self.length <= spans && self.bytes <= bytes {
+            return self.length;
+        }
+        let fits = |size| bytes.checked_sub(size).map(|left| bytes = left);
+        self.sizes().take(spans).map_while(fits).count()
+    }
+
+    /// How many of the first are so many, and take so much, at least; all, if those are not enough.
+    pub(super) fn reaching(&self, spans: usize, mut bytes: usize) -> usize {
+        let lacks = |size: &usize| {
+            let lacks = bytes > 0;
+            bytes = bytes.saturating_sub(*size);
+            lacks
+        };
+        self.sizes().take_while(lacks).count().max(spans.min(self.length))
     }
 
     /// Where a span stands.
@@ -166,19 +209,31 @@ impl Batch {
             *number = number.wrapping_add(further);
         }
         self.length += std::mem::take(&mut other.length);
+        self.bytes += std::mem::take(&mut other.bytes);
         self.confirmed.append(&mut other.confirmed);
         self.values.append(&mut other.values);
     }
 
-    /// Shows each span to those who want to see it on its way.
+    /// Shows each span to those who may change it on its way.
     pub(super) fn each(&mut self, see: impl FnMut(&mut SpanData)) {
         if let Form::Data(spans) = &mut self.spans {
             spans.iter_mut().for_each(see);
+            self.bytes = spans.iter().map(size::of_span).sum();
         }
+    }
+
+    /// The spans, in the order in which they came; none where they are bytes.
+    pub(super) fn data(&self) -> impl Iterator<Item = &SpanData> {
+        let spans = match &self.spans {
+            Form::Data(spans) => Some(spans.iter()),
+            Form::Bytes(_) => None,
+        };
+        spans.into_iter().flatten()
     }
 
     /// Leaves the first `count`.
     pub(super) fn truncate(&mut self, count: usize) {
+        self.bytes = self.bytes_of_first(count);
         match &mut self.spans {
             Form::Data(spans) => spans.truncate(count),
             Form::Bytes(spans) => spans.truncate(count),
@@ -191,6 +246,7 @@ impl Batch {
 
     pub(super) fn drop_first(&mut self, count: usize) {
         let count = count.min(self.length);
+        self.bytes = self.bytes.saturating_sub(self.bytes_of_first(count));
         match &mut self.spans {
             Form::Data(spans) => spans.drop_oldest(count),
             Form::Bytes(spans) => spans.drop_first(count),
@@ -205,6 +261,7 @@ impl Batch {
     /// serves each time.
     pub(super) fn move_first(&mut self, count: usize, to: &mut Batch) {
         let count = count.min(self.length);
+        let bytes = self.bytes_of_first(count);
         match (&mut self.spans, &mut to.spans) {
             (Form::Data(own), Form::Data(to)) => own.move_first(count, to),
             (Form::Bytes(own), Form::Bytes(to)) => own.move_first(count, to),
@@ -212,7 +269,8 @@ impl Batch {
             _ => return,
         }
         let (confirmed, values) = self.of_first(count);
-        (to.first, to.length) = (self.first, count);
+        (to.first, to.length, to.bytes) = (self.first, count, bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
         self.begin_after(count);
         self.confirmed.move_first(confirmed, &mut to.confirmed);
         self.values.move_first(values, &mut to.values);
@@ -266,9 +324,14 @@ impl Filling {
         match (&mut self.batch.spans, &mut self.encoder) {
             (Form::Bytes(spans), Some(encoder)) => {
                 let scope = record.live.extra.as_ref().and_then(|extra| extra.scope.clone());
-                spans.write(scope, |bytes| encoder.encode(record, times, bytes));
+                self.batch.bytes +=
+                    spans.write(scope, |bytes| encoder.encode(record, times, bytes));
             }
-            (Form::Data(spans), _) => spans.push(record.data(times)),
+            (Form::Data(spans), _) => {
+                let data = record.data(times);
+                self.batch.bytes += size::of_span(&data);
+                spans.push(data);
+            }
             (Form::Bytes(_), None) => {}
         }
     }

@@ -2,7 +2,8 @@
 
 use super::batch::Batch;
 use super::export::{ExportError, SpanSink};
-use super::pipeline::{Pace, Voice, timeout_of};
+use super::pipeline::{Pace, Voice, bytes_for, timeout_of};
+use super::size;
 use super::stats::{ExporterStats, reason};
 use crate::clock;
 use crate::config::settings::Batching;
@@ -37,10 +38,17 @@ pub(super) struct Others {
 struct Other {
     description: String,
     orders: Sender<Order>,
-    /// Spans that wait.
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Load>,
     stats: Arc<ExporterStats>,
     voice: Arc<Voice>,
+}
+
+/// What waits for one of them.
+#[derive(Default)]
+struct Load {
+    spans: AtomicUsize,
+    /// What they take of the memory, and those that are being sent.
+    bytes: AtomicUsize,
 }
 
 enum Order {
@@ -67,11 +75,11 @@ impl FanOut {
         let others = others.into_iter().map(|(sink, stats)| {
             let (orders, taken) = channel();
             let description = sink.describe();
-            let waiting = Arc::new(AtomicUsize::new(0));
+            let waiting = Arc::<Load>::default();
             let voice = Arc::new(Voice::of_another(description.clone(), pace));
             let worker = Worker {
                 sink,
-                left: Arc::clone(&waiting),
+                waiting: Arc::clone(&waiting),
                 stats: Arc::clone(&stats),
                 voice: Arc::clone(&voice),
                 ending: Arc::clone(&ending),
@@ -95,20 +103,24 @@ impl FanOut {
 
 impl Others {
     /// Gives them spans that were collected, as many as find room with each.
-    pub(super) fn give(&self, spans: &mut Batch) {
+    pub(super) fn give(&self, spans: &Batch) {
         for other in &self.each {
-            let room = self.capacity.saturating_sub(other.waiting.load(Relaxed));
-            let mut some = Vec::with_capacity(room.min(spans.len()));
-            spans.each(|span| {
-                if some.len() < room {
-                    some.push(span.clone());
-                }
+            let room = self.capacity.saturating_sub(other.waiting.spans.load(Relaxed));
+            let most = bytes_for(self.capacity);
+            let mut bytes = other.waiting.bytes.load(Relaxed);
+            let some = spans.data().take(room).map_while(|span| {
+                // One that is longer than all that may wait may wait alone.
+                let fits = bytes == 0 || bytes + size::of_span(span) <= most;
+                bytes += size::of_span(span);
+                fits.then(|| span.clone())
             });
+            let some: Vec<_> = some.collect();
             if some.len() < spans.len() {
                 other.stats.dropped(reason::QUEUE_FULL, (spans.len() - some.len()) as u64);
             }
             if !some.is_empty() {
-                other.waiting.fetch_add(some.len(), Relaxed);
+                other.waiting.spans.fetch_add(some.len(), Relaxed);
+                other.waiting.bytes.fetch_add(some.iter().map(size::of_span).sum(), Relaxed);
                 // Its thread is there until the shutdown.
                 let _ = other.orders.send(Order::Spans(some));
             }
@@ -127,7 +139,7 @@ impl Others {
     pub(super) fn watch(&self) {
         for other in &self.each {
             let (sending, since) = other.stats.in_flight();
-            other.voice.watch(sending + other.waiting.load(Relaxed) as u64, since);
+            other.voice.watch(sending + other.waiting.spans.load(Relaxed) as u64, since);
         }
     }
 
@@ -139,7 +151,7 @@ impl Others {
     /// Says what they have not sent by the end of the process.
     pub(super) fn gave_up(&self) {
         for other in &self.each {
-            let unsent = other.stats.in_flight().0 + other.waiting.load(Relaxed) as u64;
+            let unsent = other.stats.in_flight().0 + other.waiting.spans.load(Relaxed) as u64;
             other.voice.gave_up(unsent);
         }
     }
@@ -157,8 +169,7 @@ impl Others {
 /// One of the others, on its thread.
 struct Worker {
     sink: Box<dyn SpanSink>,
-    /// Spans that wait.
-    left: Arc<AtomicUsize>,
+    waiting: Arc<Load>,
     stats: Arc<ExporterStats>,
     voice: Arc<Voice>,
     ending: Arc<OnceLock<Instant>>,
@@ -208,7 +219,8 @@ impl Worker {
     fn send(&mut self, held: &mut Vec<SpanData>, least: usize) {
         while held.len() >= least {
             let batch: Vec<_> = held.drain(..held.len().min(self.batching.batch.max(1))).collect();
-            self.left.fetch_sub(batch.len(), Relaxed);
+            self.waiting.spans.fetch_sub(batch.len(), Relaxed);
+            let bytes = batch.iter().map(size::of_span).sum();
             let (spans, start) = (batch.len() as u64, Instant::now());
             let ending = self.ending.get().copied();
             let timeout = timeout_of(self.batching.timeout, ending, self.well);
@@ -216,6 +228,7 @@ impl Worker {
             let sink = &mut self.sink;
             let result = catch_unwind(AssertUnwindSafe(|| sink.export(batch, timeout)));
             self.stats.done(spans, &result, start.elapsed());
+            self.waiting.bytes.fetch_sub(bytes, Relaxed);
             self.well = matches!(result, Ok(Ok(())));
             if let Ok(Err(error)) = &result {
                 self.voice.failed(error);

@@ -21,6 +21,7 @@ pub(crate) mod otlp;
 pub(crate) mod pipeline;
 pub(crate) mod record;
 pub(crate) mod scoped;
+mod size;
 #[expect(clippy::module_inception, reason = "the span itself")]
 pub(crate) mod span;
 pub(crate) mod spare;

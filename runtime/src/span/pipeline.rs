@@ -4,10 +4,14 @@
 //! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
 //! from it. Callers touch neither.
 
+mod room;
 #[cfg(test)]
 mod tests;
+mod timeout;
 mod warn;
 
+pub(super) use room::bytes as bytes_for;
+pub(super) use timeout::of as timeout_of;
 pub(crate) use warn::Pace;
 pub(super) use warn::Voice;
 
@@ -21,6 +25,7 @@ use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
 use crate::config::settings::{Batching, WhenFull};
 use crate::quiet;
+use room::Refused;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io;
@@ -36,9 +41,6 @@ const ROUND: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for the collector past its deadline: its last round never waits for
 /// anybody, and what it finds must be counted before the numbers are looked at.
 const LAST_ROUND: Duration = Duration::from_millis(250);
-
-/// How long a batch may take at the end, when the one before it has failed.
-const LAST_TRY: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 struct Queue {
@@ -58,6 +60,8 @@ struct Queue {
     stop: bool,
     /// Spans that the exporter is sending; none once a shutdown has given them up.
     in_flight: u64,
+    /// What those take of the memory.
+    sending_bytes: usize,
     collector_gone: bool,
     exporter_gone: bool,
     /// Spans that wait for the tail policy's decision.
@@ -369,6 +373,8 @@ struct Way<'a> {
     filling: &'a mut Filling,
     /// How many find room; for more it is not worth converting them.
     room: usize,
+    /// So many bytes of them do.
+    bytes: usize,
     /// Why they find none.
     full: &'static str,
     dropped: BTreeMap<&'static str, u64>,
@@ -376,7 +382,7 @@ struct Way<'a> {
 
 impl Outlet for Way<'_> {
     fn keep(&mut self, record: &mut Record) {
-        if self.filling.batch.len() < self.room {
+        if self.filling.batch.len() < self.room && self.filling.batch.bytes() <= self.bytes {
             self.filling.add(record);
         } else {
             self.drop(self.full);
@@ -398,18 +404,22 @@ fn collect(
 ) {
     let _quiet = quiet::settle();
     loop {
-        let (wanted, closing, stop, flush_hooks, waiting) = {
+        let (wanted, closing, stop, flush_hooks, waiting, held) = {
             let mut queue = shared.queue();
             let flush_hooks = std::mem::take(&mut queue.flush_hooks);
             let closing = queue.closing.is_some() || queue.stop;
-            (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len())
+            let held = queue.spans.bytes() + queue.sending_bytes;
+            (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len(), held)
         };
         let seen = !hooks.0.is_empty() || others.is_some();
-        let room = match shared.batching.when_full {
+        let most = shared.batching.queue;
+        let (room, bytes) = match shared.batching.when_full {
             // Nobody but the exporter sees them, and it will not.
-            WhenFull::DropNewest if !seen && stop => 0,
-            WhenFull::DropNewest if !seen => shared.batching.queue.saturating_sub(waiting),
-            _ => usize::MAX,
+            WhenFull::DropNewest if !seen && stop => (0, 0),
+            WhenFull::DropNewest if !seen => {
+                (most.saturating_sub(waiting), bytes_for(most).saturating_sub(held))
+            }
+            _ => (usize::MAX, usize::MAX),
         };
         let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
         clock::settle();
@@ -417,7 +427,8 @@ fn collect(
             shared.last_round.store(true, Relaxed);
         }
         let now = Instant::now();
-        let mut way = Way { filling: &mut filling, room, full: why, dropped: BTreeMap::new() };
+        let mut way =
+            Way { filling: &mut filling, room, bytes, full: why, dropped: BTreeMap::new() };
         let dropped = shared.buffers.drain(|spans| {
             // They were found in their buffer just now: what held when they ended is seen.
             way.filling.settle();
@@ -436,7 +447,9 @@ fn collect(
         }
         shared.stats.dropped(reason::BUFFER_FULL, dropped);
         let converted = &mut filling.batch;
-        converted.each(|span| hooks.ended(span));
+        if !hooks.0.is_empty() {
+            converted.each(|span| hooks.ended(span));
+        }
         if let Some(others) = others.as_ref().filter(|_| !stop) {
             others.give(converted);
             if flush_hooks {
@@ -448,22 +461,19 @@ fn collect(
         }
 
         let mut queue = shared.queue();
-        let room = shared.batching.queue.saturating_sub(queue.spans.len());
-        let mut refused =
-            if queue.stop { converted.len() } else { converted.len().saturating_sub(room) };
-        let why = if queue.stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
-        if !queue.stop && shared.batching.when_full == WhenFull::DropOldest {
-            // The oldest make room; what is more than the whole queue is older than the rest of it.
-            let older = refused.min(queue.spans.len());
-            queue.spans.drop_first(older);
-            queue.left += older as u64;
-            let more = refused - older;
-            converted.drop_first(more);
-            shared.stats.dropped(why, older as u64);
-            refused = more;
-        } else if refused > 0 {
-            converted.truncate(converted.len() - refused);
-        }
+        let (why, refused) = match queue.stop {
+            true => {
+                let newer = converted.len();
+                converted.truncate(0);
+                (reason::SHUTDOWN, Refused { older: 0, newer })
+            }
+            false => {
+                let sending = queue.sending_bytes;
+                let refused = room::admit(&mut queue.spans, converted, sending, &shared.batching);
+                (reason::QUEUE_FULL, refused)
+            }
+        };
+        queue.left += refused.older as u64;
         queue.entered += converted.len() as u64;
         if !converted.is_empty() {
             queue.since.get_or_insert_with(Instant::now);
@@ -474,7 +484,7 @@ fn collect(
         queue.pending = tail.as_ref().map_or(0, Tail::waiting);
         let until = queue.flush_until;
         let (waiting, since) = (queue.spans.len() as u64 + queue.in_flight, queue.stuck_since);
-        shared.stats.dropped(why, refused as u64);
+        shared.stats.dropped(why, (refused.older + refused.newer) as u64);
         drop(queue);
         shared.work.notify_all();
         shared.progress.notify_all();
@@ -489,21 +499,6 @@ fn collect(
         shared.voice.watch(waiting, since);
         others.iter().for_each(|others| others.watch());
         thread::park_timeout(ROUND);
-    }
-}
-
-/// How long an exporter has for a batch that may take `timeout`, if the process is ending and whether the one before
-/// it went well.
-pub(super) fn timeout_of(timeout: Duration, ending: Option<Instant>, well: bool) -> Duration {
-    match ending {
-        None => timeout,
-        // A process that ends does not wait for a receiver that was not there before either.
-        Some(_) if !well => timeout.min(LAST_TRY),
-        // It fails before the shutdown gives it up, so that it is said why.
-        Some(until) => {
-            let left = until.saturating_duration_since(Instant::now());
-            timeout.min((left - left / 10).max(LAST_TRY))
-        }
     }
 }
 
@@ -541,6 +536,7 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         let count = sending.len();
         queue.since = (!queue.spans.is_empty()).then(Instant::now);
         queue.in_flight = count as u64;
+        queue.sending_bytes = sending.bytes();
         own.sending(count as u64);
         let ending = queue.closing;
         drop(queue);
@@ -559,6 +555,7 @@ fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &Exporte
         }
         sending.truncate(0);
         let mut queue = shared.queue();
+        queue.sending_bytes = 0;
         let sent = std::mem::take(&mut queue.in_flight);
         // Else a shutdown has given the batch up, and counted it.
         if sent > 0 {

@@ -4,16 +4,15 @@
 //! All of it runs on the collector's thread; callers pay nothing for it. Two bounds hold, one on
 //! bytes and one on age; what reaches them is decided early, by what is known then, and counted.
 
-use super::record::{Extra, Record};
+use super::record::Record;
+use super::size::{PIECE, of_record as size};
 use crate::callsite::CallSite;
 use crate::context::pending::Downstream;
-use crate::metrics::candidate::Candidate;
 use crate::outcome::Outcome;
 use crate::sample::{Decision, Sampler, Sampling, TraceIdRatio, trace_id_ratio};
 use crate::slo::Slo;
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, Status, TraceId};
-use opentelemetry::{Array, KeyValue, StringValue, Value};
-use std::borrow::Cow;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanId, Status, TraceId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -152,9 +151,6 @@ const DECIDED: usize = 24;
 
 /// The share of the memory that remembered decisions may take, each kind of them.
 const BOOKS: usize = 8;
-
-/// Bytes that the allocator takes for itself, about, for a piece of memory.
-const PIECE: usize = 16;
 
 /// Bytes that a pending trace costs besides its spans, about: tables are half empty, and the one of
 /// its parents has four places at least.
@@ -441,55 +437,6 @@ fn gravity(why: &str) -> usize {
 fn size_of_children(children: &Vec<Record>) -> usize {
     let unused = children.capacity() - children.len();
     PARENT + unused * size_of::<Record>() + children.iter().map(size).sum::<usize>()
-}
-
-/// The memory of a record, about.
-fn size(record: &Record) -> usize {
-    fn values(pairs: &Vec<KeyValue>) -> usize {
-        let text = |pair: &KeyValue| match &pair.value {
-            Value::String(text) => text.as_str().len() + PIECE,
-            Value::Array(Array::String(texts)) => {
-                texts.iter().map(|text| size_of::<StringValue>() + text.as_str().len()).sum()
-            }
-            Value::Array(Array::Bool(values)) => values.len(),
-            Value::Array(Array::I64(values)) => size_of_val(values.as_slice()),
-            Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
-            _ => 0,
-        };
-        let places = pairs.capacity() * size_of::<KeyValue>() + PIECE;
-        places + pairs.iter().map(text).sum::<usize>()
-    }
-    // Each holder of a state has all of it: up to 16 KiB that a caller chooses.
-    fn of_state(span: &SpanContext) -> usize {
-        let member = |(key, value): (&str, &str)| {
-            size_of::<(String, String)>() + key.len() + value.len() + 2 * PIECE
-        };
-        span.trace_state().into_iter().map(member).sum()
-    }
-    let extra = record.live.extra.as_ref();
-    let extra = extra.map_or(0, |extra| {
-        let Extra { events, links, candidates, name, status, stated, .. } = &**extra;
-        let status = match status {
-            Status::Error { description } => description.len(),
-            _ => 0,
-        };
-        let of_events = events.iter().map(|event| event.name.len() + values(&event.attributes));
-        let of_links =
-            links.iter().map(|link| values(&link.attributes) + of_state(&link.span_context));
-        size_of::<Extra>()
-            + PIECE
-            + events.capacity() * size_of::<Event>()
-            + of_events.sum::<usize>()
-            + links.capacity() * size_of::<Link>()
-            + of_links.sum::<usize>()
-            + candidates.0.capacity() * size_of::<Candidate>()
-            + name
-                .as_ref()
-                .map_or(0, |name| if let Cow::Owned(name) = name { name.len() } else { 0 })
-            + status
-            + stated.as_ref().map_or(0, of_state)
-    });
-    size_of::<Record>() + values(&record.live.attributes) + extra
 }
 
 #[cfg(test)]

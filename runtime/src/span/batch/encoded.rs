@@ -42,6 +42,13 @@ pub(crate) struct Written {
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
 }
 
+impl Written {
+    /// What it takes of the memory, about.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Written>() + self.length
+    }
+}
+
 /// Bytes that are written. Where a batch ends within them, two share their memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
@@ -56,12 +63,12 @@ impl AsRef<[u8]> for Piece {
 }
 
 impl Encoded {
-    /// Adds a span, which `write` appends to what it is given.
+    /// Adds a span, which `write` appends to what it is given; says what it takes of the memory.
     pub(super) fn write(
         &mut self,
         scope: Option<Arc<InstrumentationScope>>,
         write: impl FnOnce(&mut Vec<u8>),
-    ) {
+    ) -> usize {
         if self.open.capacity() - self.open.len() < ROOM.max(self.last) {
             self.close();
             if self.open.capacity() == 0 {
@@ -72,7 +79,10 @@ impl Encoded {
         let from = self.open.len();
         write(&mut self.open);
         self.last = self.open.len() - from;
-        self.spans.push(Written { length: self.last, scope });
+        let written = Written { length: self.last, scope };
+        let size = written.size();
+        self.spans.push(written);
+        size
     }
 
     /// Nothing more is written to the last piece.

@@ -19,7 +19,7 @@ impl SpanSink for Takes {
     }
 }
 
-fn record() -> Record {
+pub(super) fn record() -> Record {
     let tick = clock::now();
     let (outcome, place) = (Some(Outcome::Ok), Place::default());
     Record {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock;
 use crate::span::record::{End, Live};
+use opentelemetry::trace::Link;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceFlags, TraceState};
 
 fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
