@@ -283,6 +283,37 @@ fn the_other_protocols_port_is_recognised() {
 }
 
 #[test]
+fn an_address_that_is_another_or_lacks_its_path_is_told_what_to_set() {
+    for (answer, path, said) in [
+        (
+            "308 Moved\r\nlocation: https://me:s3cret@h:1/v1/traces?k=s3cret",
+            "/v1/traces",
+            "https://h:1/v1/traces, which is not followed",
+        ),
+        (
+            "404 Not Found",
+            "",
+            "/v1/traces, and not at /: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is the whole",
+        ),
+        ("404 Not Found", "/v1/traces", "HTTP status 404"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut settings = OtlpSettings::http("http://h");
+        settings.endpoint = format!("http://{}{path}", listener.local_addr().expect("bound"));
+        thread::spawn(move || {
+            let (mut connection, _) = listener.accept().expect("a client");
+            let _ = connection.read(&mut [0; 4096]);
+            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+            let _ = connection.write_all(answer.as_bytes());
+        });
+        let error = OtlpSink::new(settings).expect("a sink").export(batch(1), LONG);
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
+        assert_eq!(error.contains("is the whole"), path.is_empty(), "{error}");
+    }
+}
+
+#[test]
 fn a_web_page_is_no_receiver_although_it_says_200() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));

@@ -2,6 +2,7 @@
 
 use super::env::{Env, HIDDEN, is_token};
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 /// What is sent: each signal has its own path over HTTP, and its own variables.
@@ -70,7 +71,7 @@ impl OtlpSettings {
     /// ```
     pub fn http_for(signal: Signal, base: &str) -> Self {
         // Some receivers want their key behind it.
-        let (base, query) = base.split_at(base.find('?').unwrap_or(base.len()));
+        let (base, query) = base.split_at(base.find(['?', '#']).unwrap_or(base.len()));
         let endpoint = format!("{}{}{query}", base.trim_end_matches('/'), signal.path());
         OtlpSettings::new(Protocol::HttpProtobuf, endpoint)
     }
@@ -317,6 +318,9 @@ fn tls(env: &mut Env, names: &'static Names) -> Tls {
     Tls { ca: ca.map(String::into_bytes), identity }
 }
 
+/// Bytes of an address. It has to leave room for a path, and a request for its headers.
+const LONGEST: usize = 8 * 1024;
+
 /// An address that can be asked.
 fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
     let endpoint = env.text(variable)?;
@@ -330,13 +334,19 @@ fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
             "an address without a user, whose password OTEL_EXPORTER_OTLP_HEADERS takes",
         ),
         Some(authority)
-            if is_host_and_port(authority) && endpoint.bytes().all(is_of_an_address) =>
+            if endpoint.len() <= LONGEST
+                && is_host_and_port(authority)
+                && endpoint.bytes().all(is_of_an_address) =>
         {
             return Some(endpoint);
         }
         _ => {
-            // Whoever forgets the scheme may still have written a password.
-            let shown = if endpoint.contains('@') { HIDDEN.to_owned() } else { endpoint };
+            // Whoever forgets the scheme may still have written a password, or a key.
+            let shown = match endpoint.split_once('?') {
+                _ if endpoint.contains('@') => HIDDEN.to_owned(),
+                Some((address, _)) => format!("{address}?{HIDDEN}"),
+                None => endpoint,
+            };
             (shown, "an address such as http://localhost:4318")
         }
     };
@@ -344,20 +354,26 @@ fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
     None
 }
 
-/// Whether there is a host, and a port if one is named.
+/// Whether there is a host that can be looked up, and a port if one is named.
 fn is_host_and_port(authority: &str) -> bool {
     let port = match authority.strip_prefix('[') {
         // An IPv6 address has colons of its own.
         Some(rest) => match rest.split_once(']') {
-            Some((host, port)) if !host.is_empty() => port,
+            Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => port,
             _ => return false,
         },
-        None => match authority.find(':').unwrap_or(authority.len()) {
-            0 => return false,
-            at => authority.get(at..).unwrap_or_default(),
-        },
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let is_of_a_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+            if host.is_empty() || !host.bytes().all(is_of_a_name) {
+                return false;
+            }
+            port
+        }
     };
-    port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+    let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
+    port.is_empty()
+        || port.strip_prefix(':').is_some_and(|it| is_number(it) && it.parse::<u16>().is_ok())
 }
 
 fn is_of_an_address(byte: u8) -> bool {

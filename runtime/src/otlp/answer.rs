@@ -36,7 +36,8 @@ impl Sent {
             }
             Sent::Partly { rejected, message } => {
                 let items = rejected.min(of);
-                let text = format!("{items} of {of} were rejected: {message}");
+                let why = if message.is_empty() { "nobody said why" } else { &message };
+                let text = format!("{items} of {of} were rejected: {why}");
                 Some(Missing { items, refused: true, failure: Failure::new("rejected", text) })
             }
             Sent::Failed(failure) => Some(Missing { items: of, refused: false, failure }),
@@ -108,6 +109,9 @@ mod tests {
     fn what_a_receiver_only_says_costs_nothing_and_none_rejects_more_than_it_got() {
         let partly = |rejected| Sent::Partly { rejected, message: "why".into() };
         assert_eq!((Sent::Taken.missing(5), partly(0).missing(5)), (None, None));
+        let silent = Sent::Partly { rejected: 1, message: String::new() }.missing(5);
+        let why = silent.map(|missing| missing.failure.message);
+        assert_eq!(why.as_deref(), Some("1 of 5 were rejected: nobody said why"));
         for (rejected, items, text) in
             [(2, 2, "2 of 5 were rejected: why"), (9, 5, "5 of 5 were rejected: why")]
         {

@@ -8,7 +8,7 @@ use super::signal::Request;
 use crate::config::otlp::{Compression, OtlpSettings, Protocol};
 use bytes::{Buf, Bytes};
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use prost::Message;
@@ -78,7 +78,22 @@ pub(super) async fn attempt<R: Request>(
         };
     }
     let said = body.ok().and_then(|body| said(&body)).map_or(String::new(), |it| format!(": {it}"));
-    let message = format!("the receiver answered with HTTP status {}{said}", head.status.as_u16());
+    let mut message =
+        format!("the receiver answered with HTTP status {}{said}", head.status.as_u16());
+    let path = R::SIGNAL.path();
+    match head.status.as_u16() {
+        300..400 => message.push_str(&elsewhere(&head.headers)),
+        // Receivers have one path for each signal, and elsewhere nothing.
+        404 | 405 if !uri.path().ends_with(path) => {
+            let name = path.trim_start_matches("/v1/").to_ascii_uppercase();
+            message.push_str(&format!(
+                ": receivers mostly take this at {path}, and not at {}: OTEL_EXPORTER_OTLP_{name}_ENDPOINT is the \
+                 whole address, and OTEL_EXPORTER_OTLP_ENDPOINT one to which the path is added",
+                uri.path()
+            ));
+        }
+        _ => {}
+    }
     let failure = Failure::new(kind(head.status), message);
     match head.status.as_u16() {
         429 | 502 | 503 | 504 => {
@@ -86,6 +101,22 @@ pub(super) async fn attempt<R: Request>(
             Attempt::Again { failure, after: asked.and_then(retry_after) }
         }
         _ => Attempt::Done(Sent::Failed(failure)),
+    }
+}
+
+/// Where the receiver says that it is, and what to do. Nothing is sent there by itself: its headers are for the one
+/// that the operator has named.
+fn elsewhere(headers: &HeaderMap) -> String {
+    let location = headers.get(LOCATION).and_then(|it| it.to_str().ok()?.parse::<Uri>().ok());
+    let host = location.as_ref().and_then(Uri::authority).map(|it| it.as_str());
+    // Neither the name of a user nor a query is shown.
+    let host = host.map(|it| it.rsplit('@').next().unwrap_or_default());
+    match location.as_ref().map(|it| (it.scheme_str(), host, it.path())) {
+        Some((Some(scheme), Some(host), path)) => format!(
+            ": it points to {scheme}://{host}{path}, which is not followed: set OTEL_EXPORTER_OTLP_ENDPOINT to \
+             where the receiver is"
+        ),
+        _ => String::new(),
     }
 }
 

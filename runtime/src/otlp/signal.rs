@@ -1,5 +1,6 @@
 //! The three signals: their requests, where these go, and how an answer says what was rejected.
 
+use crate::config::otlp::Signal;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
@@ -18,6 +19,9 @@ pub(crate) trait Request: Message + Serialize + 'static {
     /// What answers it.
     type Response: Message + Default + DeserializeOwned + 'static;
 
+    /// What it is of.
+    const SIGNAL: Signal;
+
     /// The method's path over gRPC.
     const METHOD: &'static str;
 
@@ -27,6 +31,7 @@ pub(crate) trait Request: Message + Serialize + 'static {
 
 impl Request for ExportTraceServiceRequest {
     type Response = ExportTraceServiceResponse;
+    const SIGNAL: Signal = Signal::Traces;
     const METHOD: &'static str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
     fn partial(response: Self::Response) -> Option<(i64, String)> {
@@ -36,6 +41,7 @@ impl Request for ExportTraceServiceRequest {
 
 impl Request for ExportLogsServiceRequest {
     type Response = ExportLogsServiceResponse;
+    const SIGNAL: Signal = Signal::Logs;
     const METHOD: &'static str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
     fn partial(response: Self::Response) -> Option<(i64, String)> {
@@ -45,6 +51,7 @@ impl Request for ExportLogsServiceRequest {
 
 impl Request for ExportMetricsServiceRequest {
     type Response = ExportMetricsServiceResponse;
+    const SIGNAL: Signal = Signal::Metrics;
     const METHOD: &'static str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
     fn partial(response: Self::Response) -> Option<(i64, String)> {

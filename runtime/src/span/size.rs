@@ -71,6 +71,7 @@ fn of_state(span: &SpanContext) -> usize {
     span.trace_state().into_iter().map(member).sum()
 }
 
+#[expect(clippy::ptr_arg, reason = "one that is borrowed takes none")]
 fn of_name(name: &Cow<'static, str>) -> usize {
     if let Cow::Owned(name) = name { name.len() } else { 0 }
 }

@@ -276,6 +276,8 @@ fn the_base_endpoint_gets_the_path_and_the_traces_endpoint_is_taken_as_it_is() {
     assert_eq!(endpoint(&[base]), "http://collector:4318/prefix/v1/traces");
     let with_key = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/prefix/?key=a/b");
     assert_eq!(endpoint(&[with_key]), "http://collector:4318/prefix/v1/traces?key=a/b");
+    let with_fragment = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/#prefix");
+    assert_eq!(endpoint(&[with_fragment]), "http://collector:4318/v1/traces#prefix");
     assert_eq!(endpoint(&[base, traces]), "http://tempo:4318/in");
     assert_eq!(endpoint(&[base, grpc]), "http://collector:4318/prefix/");
     assert_eq!(read(&[base, grpc]).0.otlp.protocol, Protocol::Grpc);
@@ -300,14 +302,28 @@ fn an_endpoint_needs_a_host_and_a_port_that_there_is() {
         "http://h/ä",
         "http://me:s3cret@h:4318",
         "http://?h",
+        "http://h:+80",
+        "http://ho%20st:4318",
+        "http://a,b:4318",
+        "http://[zz]:4318",
+        "http://[fe80::1%25eth0]:4318",
+        "collector:4318?key=s3cret",
+        "http://ho st:4318/v1?key=s3cret",
     ] {
         let (settings, warnings) = read(value);
         assert_eq!((settings.otlp, warnings.len()), (default().otlp, 1), "{value}");
         assert!(!warnings[0].to_string().contains("s3cret"), "{warnings:?}");
     }
-    for value in
-        ["http://h", "https://h:4318/", "http://[::1]:4318", "http://[::1]", "http://h/a:b?c"]
-    {
+    let long = format!("http://h/{}", "a".repeat(70_000));
+    let (settings, warnings) = read(String::leak(long));
+    assert_eq!((settings.otlp, warnings.len()), (default().otlp, 1));
+    for value in [
+        "http://h_1.a~-b",
+        "https://h:4318/",
+        "http://[::1]:4318",
+        "http://[::1]",
+        "http://h/a:b?c",
+    ] {
         assert!(read(value).1.is_empty(), "{value}");
     }
 }
