@@ -53,7 +53,7 @@ impl Sent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// A stable word: `connection`, `tls`, `timeout`, `throttled`, `server`, `rejected`, `answer`,
-    /// `shutdown` or `other`.
+    /// `shutdown`, `already_shutdown` (the process ended first) or `other`.
     pub(crate) kind: &'static str,
     /// What happened, for people; without credentials.
     pub(crate) message: String,

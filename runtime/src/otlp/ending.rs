@@ -28,7 +28,7 @@ impl Deadline {
     /// So long from `now` on, or less if the process ends.
     pub(super) fn new(limit: Duration, now: Instant) -> Self {
         let at = crate::clock::deadline(limit);
-        Deadline { from: now, at }.ending(now)
+        Deadline { from: now, at, ends: false }.ending(now)
     }
 
     fn ending(self, now: Instant) -> Self {
@@ -38,15 +38,25 @@ impl Deadline {
 
     /// The same where the process is left so long.
     fn before(self, left: Duration, now: Instant) -> Self {
-        let left = (left - left / 10).max(LEAST);
-        Deadline { at: now.checked_add(left).map_or(self.at, |at| self.at.min(at)), ..self }
+        let at = now.checked_add((left - left / 10).max(LEAST));
+        match at.filter(|at| *at < self.at) {
+            Some(at) => Deadline { at, ends: true, ..self },
+            None => self,
+        }
     }
 
     pub(super) fn passed(self) -> Failure {
         let limit = self.at.saturating_duration_since(self.from);
         // As it was said: the clock was asked twice.
         let limit = Duration::from_millis(limit.as_millis().try_into().unwrap_or(u64::MAX));
-        Failure::new("timeout", format!("no answer within {limit:?}"))
+        match self.ends {
+            false => Failure::new("timeout", format!("no answer within {limit:?}")),
+            // As who waits for it counts what is not sent by the end.
+            true => Failure::new(
+                "already_shutdown",
+                format!("the process ends, and there was no answer within {limit:?}"),
+            ),
+        }
     }
 
     /// What `future` comes to; `None` if the deadline passes first, which comes closer if the process ends.
@@ -82,7 +92,8 @@ mod tests {
     fn an_export_ends_before_the_process_and_has_some_time_in_any_case() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let of = |limit, left| {
-            let deadline = Deadline { from: now, at: now + limit }.before(left, now);
+            let deadline = Deadline { from: now, at: now + limit, ends: false }.before(left, now);
+            assert_eq!(deadline.ends, deadline.at < now + limit);
             deadline.at - now
         };
         assert_eq!(of(10 * second, 5 * second), second * 9 / 2);

@@ -56,6 +56,8 @@ pub(crate) fn fitting(lengths: impl Iterator<Item = usize>, mut bytes: usize) ->
 pub(crate) struct Deadline {
     from: Instant,
     at: Instant,
+    /// Since the process ends, and would otherwise go on for longer.
+    ends: bool,
 }
 
 /// Threads that look names up, for as long as they do: a name server that hangs must not gather more.
