@@ -1,9 +1,11 @@
 //! A real axum server on a loopback port, and real clients.
 
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Path, Request};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use http_body::Frame;
 use opentelemetry::Context;
 use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt};
 use redspan::instrumented;
@@ -12,11 +14,15 @@ use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::serve_in_scope;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tower_layer::{Layer, layer_fn};
+use tower_service::Service;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -287,4 +293,53 @@ async fn a_response_passes_unchanged() {
     })
     .await;
     wait_for(&seen, 2).await;
+}
+
+/// As tower-http's layers make requests of it that limit or unpack what is sent.
+#[derive(Debug)]
+struct Limited(Body);
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+}
+
+#[tokio::test]
+async fn a_layer_further_out_may_change_what_a_request_is() {
+    let app = Router::new().route("/users/{id}", post(async |body: String| body));
+    let layer = redspan::axum::layer();
+    let limited = layer_fn(move |inner| Mapped(layer.layer(inner)));
+    let (echo, seen) = testing::scope_async(async {
+        let request = Request::post("/users/17").body(Body::from("all of it")).unwrap();
+        let answer = app.layer(limited).call(request).await.unwrap();
+        to_bytes(answer.into_body(), 100).await.unwrap()
+    })
+    .await;
+    assert_eq!(echo, "all of it");
+    assert_eq!(seen.spans()[0].name(), "POST /users/{id}");
+}
+
+/// Makes a limited request of each.
+#[derive(Clone)]
+struct Mapped<S>(S);
+
+impl<S: Service<Request<Limited>>> Service<Request<Body>> for Mapped<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        self.0.call(request.map(Limited))
+    }
 }

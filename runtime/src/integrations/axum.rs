@@ -21,6 +21,9 @@ use crate::tower::{BodyCount, Route, ServerLayer};
 use ::axum::body::Body;
 use ::axum::extract::MatchedPath;
 use ::http::Request;
+use ::http_body::Body as _;
+use std::any::Any;
+use std::mem;
 
 /// A layer that makes a server span of every request. See the [module](self).
 pub fn layer() -> ServerLayer<Matched> {
@@ -32,23 +35,26 @@ pub fn layer() -> ServerLayer<Matched> {
 #[non_exhaustive]
 pub struct Matched;
 
-impl Route<Body> for Matched {
-    fn route(&self, request: &Request<Body>) -> Option<String> {
+impl<B: 'static> Route<B> for Matched {
+    fn route(&self, request: &Request<B>) -> Option<String> {
         let matched = request.extensions().get::<MatchedPath>();
         matched.map(|path| path.as_str().to_owned())
     }
 
-    fn with_route<T>(&self, request: &Request<Body>, with: impl FnOnce(Option<&str>) -> T) -> T {
+    fn with_route<T>(&self, request: &Request<B>, with: impl FnOnce(Option<&str>) -> T) -> T {
         with(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str))
     }
 
-    fn counted(&self, body: Body, count: BodyCount) -> Body {
-        Body::new(count.over(body))
+    // Whatever stands outside of this layer may have put its own body around axum's, which is counted alone.
+    fn counted(&self, mut body: B, count: BodyCount) -> B {
+        if let Some(of_axum) = (&mut body as &mut dyn Any).downcast_mut::<Body>() {
+            *of_axum = Body::new(count.over(mem::take(of_axum)));
+        }
+        body
     }
 
-    fn counts(&self, body: &Body) -> bool {
-        use ::http_body::Body as _;
+    fn counts(&self, body: &B) -> bool {
         // A request without a body, as most are.
-        !body.is_end_stream()
+        (body as &dyn Any).downcast_ref::<Body>().is_some_and(|body| !body.is_end_stream())
     }
 }

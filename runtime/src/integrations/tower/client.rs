@@ -29,6 +29,10 @@ use tower_service::Service;
 /// # fn a_client() -> String { String::new() }
 /// let client = ClientLayer::new().layer(a_client());
 /// ```
+///
+/// A channel of tonic's adds the server to a request only below this layer: a client made by `with_origin` names it
+/// beforehand, and its spans have a `server.address`. That channel's errors, and those of hyper-util's client, say what
+/// is behind them once [`name_error`](crate::name_error) has named their type.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClientLayer<M = ()> {
     template: M,
