@@ -7,13 +7,15 @@ use crate::exemplar::{Exemplar, Slot};
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::exponential::Exponential;
 use crate::metrics::series::{Identified, Series};
-use crate::metrics::store::Store;
+use crate::metrics::store::{Kind, Store};
+use crate::metrics::unit;
 use crate::red;
 use crate::sharded::{Busy, Spread};
 use metrics::{HistogramFn, Key};
 use opentelemetry::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, TryLockError, Weak};
+use std::time::Duration;
 
 /// Upper bounds of a histogram of which nothing is said. What it measures is not known: seconds, where
 /// the bounds are those of the calls' durations, or bytes and counts, where each power of ten must do.
@@ -53,6 +55,8 @@ pub(crate) struct Histogram {
     this: Weak<Histogram>,
     cells: Cells,
     refused: AtomicU64,
+    /// How many nanoseconds its unit has; there from the first duration on.
+    unit: OnceLock<f64>,
     // Taken by publish and read only.
     exemplars: Mutex<Vec<Slot>>,
     /// When a candidate was taken along last, by slot. There from the first one on.
@@ -164,6 +168,7 @@ impl Histogram {
             this: this.clone(),
             cells,
             refused: AtomicU64::new(0),
+            unit: OnceLock::new(),
             exemplars: Mutex::default(),
             taken: OnceLock::new(),
         })
@@ -258,6 +263,18 @@ impl Histogram {
             return None;
         }
         Some(Candidates::Histogram(self.this.upgrade()?, u32::try_from(at).ok()?))
+    }
+
+    /// A duration as its unit has it.
+    #[inline]
+    pub(crate) fn time(&self, duration: Duration) -> f64 {
+        const SECOND: f64 = 1e9;
+        let unit = *self.unit.get_or_init(|| {
+            let description =
+                Store::global().description(Kind::Histogram, &self.id.key.name_shared());
+            description.and_then(|it| unit::nanoseconds(&it.unit)).unwrap_or(SECOND)
+        });
+        if unit == SECOND { duration.as_secs_f64() } else { duration.as_nanos() as f64 / unit }
     }
 
     /// Counts here, whatever scope is open.

@@ -42,6 +42,20 @@ pub(crate) fn words(ucum: &str) -> Cow<'static, str> {
     }
 }
 
+/// How many nanoseconds this unit has, if it is one of time.
+pub(crate) fn nanoseconds(ucum: &str) -> Option<f64> {
+    Some(match plain(ucum) {
+        "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        "min" => 60e9,
+        "h" => 3_600e9,
+        "d" => 86_400e9,
+        _ => return None,
+    })
+}
+
 fn word(code: &str) -> Cow<'static, str> {
     let known = match plain(code) {
         "" | "1" => "",

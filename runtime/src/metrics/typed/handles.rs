@@ -193,6 +193,10 @@ handle! {
     /// wait.record_duration(std::time::Duration::from_millis(750));
     /// # let page = redspan::recorder().render_openmetrics();
     /// # assert!(page.contains("shop_checkout_wait_seconds_sum 1.0\n"));
+    /// # let wait = redspan::metrics::define("shop.pick.wait").unit("ms").histogram()?;
+    /// # wait.record_duration(std::time::Duration::from_micros(12_300));
+    /// # let page = redspan::recorder().render_openmetrics();
+    /// # assert!(page.contains("shop_pick_wait_milliseconds_sum 12.3\n"), "{page}");
     /// # Ok(()) }
     /// ```
     Histogram, histogram::Histogram, Kind::Histogram, true
@@ -207,9 +211,11 @@ impl Histogram {
         }
     }
 
-    /// Counts a duration in seconds.
+    /// Counts a duration in the metric's unit, such as `ms`; in seconds if it has none of time.
     #[inline]
     pub fn record_duration(&self, duration: Duration) {
-        self.record(duration.as_secs_f64());
+        if let Some(series) = &self.only {
+            series.redirect(|series| series.add(series.time(duration), 1));
+        }
     }
 }
