@@ -147,9 +147,7 @@ impl Writer {
         if let Some(span) = line.span {
             text(out, &self.span, span);
         }
-        if let Some((file, number)) = line.source
-            && !self.file.is_empty()
-        {
+        if let Some((file, number)) = line.source {
             text(out, &self.file, file);
             if !self.line.is_empty() {
                 out.extend_from_slice(&self.line);

@@ -197,6 +197,11 @@ fn keys_are_named_left_out_and_added_as_asked() {
         ]
     );
     assert_eq!(lines[0].get("code.file.path"), Some(&json!(file!())));
+    for (left_out, stays) in [(Key::File, "code.line.number"), (Key::Line, "code.file.path")] {
+        let format = log::json().with_source().without(left_out);
+        let lines = with(|layer| layer.format(format), || info!("x"));
+        assert!(lines[0].get(stays).is_some(), "each of the two can be left out");
+    }
 }
 
 #[test]
