@@ -22,7 +22,6 @@ const UNAVOIDABLE: &[&str] = &[
     "clippy::missing_errors_doc",
     "clippy::needless_lifetimes",
     "clippy::needless_pass_by_value",
-    "clippy::needless_return",
     "clippy::only_used_in_recursion",
     "clippy::ptr_arg",
     "clippy::toplevel_ref_arg",

@@ -32,11 +32,13 @@ fn charge(
             let id = id;
             #[allow(clippy::no_effect_underscore_binding)]
             let _permit = _permit;
-            if false {
-                return ::redspan::__private::typed::<Result<u8, E>>();
-            }
             {
-                pay(id).await
+                if false {
+                    return ::redspan::__private::typed::<Result<u8, E>>();
+                }
+                {
+                    pay(id).await
+                }
             }
         }),
         |__redspan_out| ::redspan::__private::Verdict::answered(

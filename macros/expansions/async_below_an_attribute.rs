@@ -27,11 +27,13 @@ async fn main() {
     ::redspan::__private::drive_at(
             &__REDSPAN_SITE,
             ::redspan::__private::ManuallyDrop::new(async move {
-                if false {
-                    return ::redspan::__private::typed::<()>();
-                }
                 {
-                    pay(1).await
+                    if false {
+                        return ::redspan::__private::typed::<()>();
+                    }
+                    {
+                        pay(1).await
+                    }
                 }
             }),
             |__redspan_out| ::redspan::__private::fine(),

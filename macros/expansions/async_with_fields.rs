@@ -42,11 +42,13 @@ fn charge(id: u64) -> impl ::core::future::Future<Output = ()> {
             }
             let id = id;
             let _ = id;
-            if false {
-                return ::redspan::__private::typed::<()>();
-            }
             {
-                pay(id).await
+                if false {
+                    return ::redspan::__private::typed::<()>();
+                }
+                {
+                    pay(id).await
+                }
             }
         }),
         |__redspan_out| ::redspan::__private::fine(),

@@ -28,11 +28,13 @@ fn charge(id: u64) -> BoxFuture<'static, u8> {
         ::redspan::__private::drive_at(
             &__REDSPAN_SITE,
             ::redspan::__private::ManuallyDrop::new(async move {
-                if false {
-                    return ::redspan::__private::typed::<u8>();
-                }
                 {
-                    id
+                    if false {
+                        return ::redspan::__private::typed::<u8>();
+                    }
+                    {
+                        id
+                    }
                 }
             }),
             |__redspan_out| ::redspan::__private::Verdict::answered(

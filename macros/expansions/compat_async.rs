@@ -43,15 +43,17 @@ async fn charge(id: u64) -> u8 {
             __redspan_started,
             async move {
                 let id = id;
-                if false {
-                    if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
-                        u8,
-                    >::None {
-                        return __redspan_typed;
-                    }
-                }
                 {
-                    pay(id).await
+                    if false {
+                        if let ::core::option::Option::Some(__redspan_typed) = ::core::option::Option::<
+                            u8,
+                        >::None {
+                            return __redspan_typed;
+                        }
+                    }
+                    {
+                        pay(id).await
+                    }
                 }
             },
             |__redspan_out| {

@@ -47,11 +47,13 @@ impl Gateway for Payments {
                     };
                     ::redspan::__private::hand_over(__redspan_started);
                 }
-                if false {
-                    return ::redspan::__private::typed::<u8>();
-                }
                 {
-                    1
+                    if false {
+                        return ::redspan::__private::typed::<u8>();
+                    }
+                    {
+                        1
+                    }
                 }
             }),
             |__redspan_out| ::redspan::__private::fine(),

@@ -374,6 +374,35 @@ impl Ships for Orders {
     }
 }
 
+/// Whose `Drop` reads what its methods set last.
+struct Lease {
+    kept: bool,
+}
+
+impl Lease {
+    #[instrumented]
+    fn keep(mut self) {
+        self.kept = true;
+    }
+
+    #[instrumented]
+    async fn keep_later(mut self) {
+        now(std::future::ready(()));
+        self.kept = true;
+    }
+
+    #[redspan::compat::instrument(skip_all)]
+    fn keep_as_tracing(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        println!("{}", self.kept);
+    }
+}
+
 impl Drop for Point2 {
     #[instrumented]
     fn drop(&mut self) {
@@ -441,5 +470,8 @@ fn main() -> Result<(), OrderError> {
     println!("{:?}", orders.into_open());
     println!("{}", Arc::new(Orders::new(Region::Us)).shared());
     drop(Point2(1));
+    Lease { kept: false }.keep();
+    now(Lease { kept: false }.keep_later());
+    Lease { kept: false }.keep_as_tracing();
     Ok(())
 }

@@ -56,12 +56,13 @@ fn synchronous(model: &Model) -> TokenStream {
         return quote_spanned!(at=> #begin let __redspan_call = #entered; #call);
     }
     let judge = judge(model, &quote_spanned!(at=> &__redspan_out));
+    let out = quote_spanned!(plain::promised(&model.function)=> __redspan_out);
     quote_spanned!(at=>
         #begin
         let mut __redspan_call = #entered;
         let __redspan_out = #call;
         #private::Call::finish(&mut __redspan_call, #judge);
-        __redspan_out
+        #out
     )
 }
 

@@ -17,34 +17,47 @@ pub(crate) fn sync(model: &Model) -> TokenStream {
     if let Some(block) = in_place(model) {
         return block;
     }
-    let private = paths::private();
     let typed: Vec<&Typed> = typed(model).collect();
     // A parameter under `#[cfg]` may be no argument at all, but it may be a statement.
     let rebind = typed.len() > MOST || typed.iter().any(|param| param.conditional);
     let before = before(model, rebind);
     let at = Span::mixed_site();
+    // What holds between the lifetimes of parameters is asked where the body is called.
+    let name = at.located_at(model.sig.ident.span());
+    let private = paths::private_at(name);
+    // A closure in the user's own place, or the compiler would not say what `self` is called in it.
+    let there = model.body.span();
     let block = match before {
         Some(before) => {
             let body = tail(&model.body);
-            quote_spanned!(at=> { #before #body })
+            let mut block = Group::new(Delimiter::Brace, quote_spanned!(at=> #before #body));
+            // Where parameters are bound in it, it keeps our edition, 2024, which drops the tail's temporaries first.
+            block.set_span(if rebind { at } else { there });
+            block.into_token_stream()
         }
         None => model.body.to_token_stream(),
     };
     let output = match &model.output {
         Output::Unit => quote_spanned!(at=> -> ()),
-        Output::Never => quote_spanned!(at=> -> !),
+        Output::Never => {
+            let there = at.located_at(model.sig.output.span());
+            quote_spanned!(there=> -> !)
+        }
         Output::Type(ty) => quote_spanned!(at=> -> #ty),
     };
+    let quiet = quiet(model);
     if rebind {
-        return quote_spanned!(at=> #private::call0(move || #output #block));
+        let begins = quote_spanned!(there=> move ||);
+        return quote_spanned!(name=> #private::call0(#quiet #begins #output #block));
     }
-    let call = quote::format_ident!("call{}", typed.len(), span = at);
+    let call = quote::format_ident!("call{}", typed.len(), span = name);
     let outer = typed.iter().map(|param| &param.outer);
     let inner = typed.iter().map(|param| {
         let (attrs, pattern) = (&param.attrs, &param.pattern);
         quote_spanned!(at=> #attrs #pattern)
     });
-    quote_spanned!(at=> #private::#call(#(#outer,)* move |#(#inner),*| #output #block))
+    let begins = quote_spanned!(there=> move |#(#inner),*|);
+    quote_spanned!(name=> #private::#call(#(#outer,)* #quiet #begins #output #block))
 }
 
 /// Macros of the standard library out of which nothing returns.
@@ -145,10 +158,28 @@ pub(crate) fn future(model: &Model, first: Option<TokenStream>, says: Says) -> T
         Says::Shortly => returns(&output, place),
         Says::AsTracing => returns_as_tracing(&output, place),
     };
-    let body = tail(&model.body);
-    // These braces carry our edition, 2024: temporaries of the user's tail expression are dropped
-    // before the parameters bound above, as in a bare function of any edition.
-    quote_spanned!(at=> async move { #first #before #returns #body })
+    let coroutine = coroutine(&model.body, quote_spanned!(at=> #first #before), &returns);
+    let quiet = quiet(model);
+    quote_spanned!(at=> #quiet #coroutine)
+}
+
+/// What is assigned to a `mut self` last is read by nobody but its `Drop`, and the compiler is silent about it in a
+/// function, but not in what captures it.
+fn quiet(model: &Model) -> Option<TokenStream> {
+    let mutable =
+        model.params.iter().any(|param| matches!(param, Param::Receiver { mutable: true, .. }));
+    mutable.then(|| quote_spanned!(Span::mixed_site()=> #[allow(unused_assignments)]))
+}
+
+/// The async block, in the user's own place, or the compiler would not say what a `self` is called in it.
+fn coroutine(user: &Group, first: TokenStream, returns: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site();
+    let there = user.span();
+    let body = tail(user);
+    // The inner braces carry our edition, 2024: temporaries of the user's tail expression are dropped
+    // before what is bound in front, as in a bare function of any edition.
+    let inner = quote_spanned!(at=> { #returns #body });
+    quote_spanned!(there=> async move { #first #inner })
 }
 
 /// How the compiler speaks of a body whose value has another type.
@@ -165,10 +196,8 @@ pub(crate) fn block(
     output: &TokenStream,
     first: Option<TokenStream>,
 ) -> TokenStream {
-    let at = Span::mixed_site();
-    let returns = returns(output, output.span());
-    let body = tail(block);
-    quote_spanned!(at=> async move { #first #returns #body })
+    let first = first.unwrap_or_default();
+    coroutine(block, first, &returns(output, output.span()))
 }
 
 /// The parameters, bound as the user wrote them.
@@ -228,7 +257,7 @@ fn before(model: &Model, rebind: bool) -> Option<TokenStream> {
     let mut before = TokenStream::new();
     for param in &model.params {
         match param {
-            Param::Receiver { token, owned } => {
+            Param::Receiver { token, owned, .. } => {
                 if *owned {
                     before.extend(quote_spanned!(at=> let _ = &#token;));
                 }

@@ -85,18 +85,20 @@ fn synchronous(model: &Model) -> TokenStream {
         return quote_spanned!(at=> #begin let __redspan_call = #entered; #call);
     }
     let verdict = verdict(model, &quote_spanned!(at=> &__redspan_out));
+    let there = promised(model);
+    let out = quote_spanned!(there=> __redspan_out);
     quote_spanned!(at=>
         #begin
         let mut __redspan_call = #entered;
         let __redspan_out = #call;
         #private::Call::finish(&mut __redspan_call, #verdict);
-        __redspan_out
+        #out
     )
 }
 
 /// Where the returned type stands: a value that does not live as long as that says is reported there, since
 /// for the compiler it is the driven future that is returned.
-fn promised(model: &Model) -> Span {
+pub(crate) fn promised(model: &Model) -> Span {
     let place = match &model.sig.output {
         ReturnType::Default => model.sig.ident.span(),
         ReturnType::Type(_, ty) => ty.span(),

@@ -14,6 +14,8 @@ pub(crate) enum Param {
         /// By value: a closure that uses `self.a` would capture that part only, and the rest would
         /// live longer than in the bare function.
         owned: bool,
+        /// `mut self`: what is captured may be assigned to, and not read again.
+        mutable: bool,
     },
     Typed(Typed),
 }
@@ -56,8 +58,9 @@ pub(crate) fn take(
             FnArg::Receiver(receiver) => {
                 // `self: &Self` and the like need no care, but to tell them apart buys nothing.
                 let owned = !matches!(receiver.kind, ReceiverKind::Reference(..));
-                params
-                    .push(Param::Receiver { token: receiver.self_token.to_token_stream(), owned });
+                let mutable = receiver.mutability.is_some();
+                let token = receiver.self_token.to_token_stream();
+                params.push(Param::Receiver { token, owned, mutable });
             }
             FnArg::Typed(typed) => {
                 typed.attrs.iter_mut().for_each(expect_nothing);
