@@ -168,6 +168,9 @@ fn large_spans_that_nobody_takes_are_bounded_too() {
             }
         }
         let most = counting::held_at_most();
+        let health = telemetry.health();
+        assert!(!health.is_well() && health.queued < health.queue_capacity / 2, "{health:?}");
+        assert!(health.to_string().contains("fill the queue's 128 MiB"), "{health}");
         assert!(!telemetry.shutdown(Duration::from_secs(1)));
         let stats = telemetry.spans();
         println!("{} KiB for {} KiB of texts, {stats:?}", most >> 10, (SPANS * 64_000) >> 10);

@@ -21,6 +21,10 @@ pub struct Health {
     pub queued: usize,
     /// Spans that may wait for it.
     pub queue_capacity: usize,
+    /// What those that wait take of the memory, and the one batch that is being sent, about.
+    pub queued_bytes: usize,
+    /// What they may take: large spans fill the queue before there are as many as may wait.
+    pub queue_bytes_capacity: usize,
     /// Each exporter of spans.
     pub exporters: Vec<ExporterHealth>,
     /// Log lines that were lost on their way: no room, or a destination that took none.
@@ -34,11 +38,14 @@ impl Health {
             value.map(|value| value.to_string()).unwrap_or_default()
         };
         let (queued, queue_capacity) = engine.pipeline.queue();
+        let (queued_bytes, queue_bytes_capacity) = engine.pipeline.queue_bytes();
         Health {
             service: (said("service.name"), said("service.instance.id")),
             spans: engine.pipeline.read_stats(),
             queued,
             queue_capacity,
+            queued_bytes,
+            queue_bytes_capacity,
             exporters: engine.pipeline.stats().exporters().iter().map(|it| it.read()).collect(),
             lines_dropped: logs.dropped(),
         }
@@ -46,7 +53,14 @@ impl Health {
 
     /// Whether what should leave leaves: no exporter has failed last or seems to hang, and the queue is not full.
     pub fn is_well(&self) -> bool {
-        self.exporters.iter().all(ExporterHealth::is_well) && self.queued < self.queue_capacity
+        self.exporters.iter().all(ExporterHealth::is_well)
+            && self.queued < self.queue_capacity
+            && !self.is_filled_by_bytes()
+    }
+
+    /// One more large span might find no room.
+    fn is_filled_by_bytes(&self) -> bool {
+        self.queued_bytes > self.queue_bytes_capacity - self.queue_bytes_capacity / 16
     }
 
     /// As one JSON object.
@@ -74,7 +88,12 @@ impl Health {
                 "exported": self.spans.exported,
                 "dropped": self.spans.dropped,
             },
-            "queue": { "size": self.queued, "capacity": self.queue_capacity },
+            "queue": {
+                "size": self.queued,
+                "capacity": self.queue_capacity,
+                "bytes": self.queued_bytes,
+                "bytes_capacity": self.queue_bytes_capacity,
+            },
             "exporters": exporters.collect::<Vec<_>>(),
             "lines_dropped": self.lines_dropped,
         })
@@ -93,6 +112,10 @@ impl fmt::Display for Health {
             self.queued,
             self.queue_capacity
         )?;
+        if self.is_filled_by_bytes() {
+            let mib = self.queue_bytes_capacity >> 20;
+            write!(f, ", which are so large that they fill the queue's {mib} MiB")?;
+        }
         self.exporters.iter().try_for_each(|exporter| write!(f, "; {exporter}"))
     }
 }

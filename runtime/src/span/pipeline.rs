@@ -210,6 +210,12 @@ impl Pipeline {
         (self.shared.queue().spans.len(), self.shared.batching.queue)
     }
 
+    /// What those take of the memory, and those that are being sent, and what they may take.
+    pub(crate) fn queue_bytes(&self) -> (usize, usize) {
+        let queue = self.shared.queue();
+        (queue.spans.bytes() + queue.sending_bytes, bytes_for(self.shared.batching.queue))
+    }
+
     /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted, and not asked for.
     #[inline]
     pub(super) fn push(&self, record: impl FnMut() -> Record) {
