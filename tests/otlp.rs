@@ -7,7 +7,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use redspan::export::{Compression, ExportError, OtlpSettings, OtlpSink, SpanSink};
-use redspan_tests::{Behaviour, Receiver, Transport};
+use redspan_tests::{Behaviour, Lines, Receiver, Transport};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
@@ -311,6 +311,36 @@ fn an_address_that_is_another_or_lacks_its_path_is_told_what_to_set() {
         assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
         assert_eq!(error.contains("is the whole"), path.is_empty(), "{error}");
     }
+}
+
+#[test]
+fn what_a_receiver_has_to_say_of_what_it_took_is_a_warning_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a client");
+            let _ = connection.read(&mut [0; 4096]);
+            let said = r#"{"partialSuccess":{"errorMessage":"the quota is nearly reached"}}"#;
+            let length = said.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+                 connection: close\r\n\r\n{said}"
+            );
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(lines.for_each()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
+        for _ in 0..3 {
+            sink.export(batch(1), LONG).expect("all of it was taken");
+        }
+    });
+    let said = lines.text();
+    assert!(said.contains("WARN") && said.contains("http://127.0.0.1"), "{said}");
+    assert_eq!(said.matches("the quota is nearly reached").count(), 1, "{said}");
 }
 
 #[test]

@@ -30,10 +30,7 @@ impl Sent {
     pub(crate) fn missing(self, of: usize) -> Option<Missing> {
         match self {
             Sent::Taken => None,
-            Sent::Partly { rejected: 0, message } => {
-                tracing::debug!(target: "redspan", message, "the receiver has something to say");
-                None
-            }
+            Sent::Partly { rejected: 0, .. } => None,
             Sent::Partly { rejected, message } => {
                 let items = rejected.min(of);
                 let why = if message.is_empty() { "nobody said why" } else { &message };

@@ -76,6 +76,8 @@ pub(crate) struct Exporter<R> {
     client: Client,
     /// The receiver asked to be left alone until then.
     not_before: Option<Instant>,
+    /// When it was last shown what the receiver has to say of what it took.
+    told: Option<Instant>,
     /// `None` after the end.
     runtime: Option<Runtime>,
     request: PhantomData<fn(R)>,
@@ -114,6 +116,7 @@ impl<R: Request> Exporter<R> {
             headers,
             client,
             not_before: None,
+            told: None,
             runtime: Some(runtime),
             request: PhantomData,
         })
@@ -172,7 +175,24 @@ impl<R: Request> Exporter<R> {
             Err(failure) => Sent::Failed(failure),
         };
         self.runtime = Some(runtime);
-        self.shown(sent)
+        let sent = self.shown(sent);
+        if let Sent::Partly { rejected: 0, message } = &sent {
+            self.tell(message);
+        }
+        sent
+    }
+
+    /// A receiver may warn of what it takes: that an attribute is not to be used any more, that a quota is nearly
+    /// reached. It may do so each time.
+    fn tell(&mut self, message: &str) {
+        if self.told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
+            self.told = Some(Instant::now());
+            let to = &self.description;
+            tracing::warn!(
+                target: "redspan",
+                "{to}: all was taken, and the receiver has to say: {message}; this is said at most once a minute"
+            );
+        }
     }
 
     /// Nothing follows; what it held is given back.
