@@ -10,6 +10,8 @@ use redspan::export::{Compression, ExportError, OtlpSettings, OtlpSink, SpanSink
 use redspan_tests::{Behaviour, Lines, Receiver, Transport};
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -311,6 +313,85 @@ fn an_address_that_is_another_or_lacks_its_path_is_told_what_to_set() {
         assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
         assert_eq!(error.contains("is the whole"), path.is_empty(), "{error}");
     }
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a short one");
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// Headers, without compression.
+fn block(headers: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    headers.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
+}
+
+/// Reads the next frame: its kind and its flags.
+fn next_frame(connection: &mut impl Read) -> Option<(u8, u8)> {
+    let mut head = [0; 9];
+    connection.read_exact(&mut head).ok()?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    std::io::copy(&mut connection.take(length.into()), &mut std::io::sink()).ok()?;
+    Some((head[3], head[4]))
+}
+
+#[test]
+fn details_that_are_none_do_no_harm_now_or_later() {
+    const HEAD: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/grpc")];
+    let refused = [("grpc-status", "8"), ("grpc-status-details-bin", "!!!!")];
+    for in_trailers in [false, true] {
+        let answer = match in_trailers {
+            false => frame(1, 5, 1, &block(&[HEAD, refused].concat())),
+            true => [frame(1, 4, 1, &block(&HEAD)), frame(1, 5, 1, &block(&refused))].concat(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.expect("a client");
+                let settings = [frame(4, 0, 0, &[]), frame(4, 1, 0, &[])].concat();
+                connection.write_all(&settings).expect("settings");
+                connection.read_exact(&mut [0; 24]).expect("the preface");
+                while let Some((kind, flags)) = next_frame(&mut connection) {
+                    // The end of the request.
+                    if kind < 2 && flags & 1 == 1 {
+                        let _ = connection.write_all(&answer);
+                        break;
+                    }
+                }
+                // Until the client leaves.
+                while next_frame(&mut connection).is_some() {}
+            }
+        });
+        for _ in 0..2 {
+            let mut sink = OtlpSink::new(OtlpSettings::grpc(&endpoint)).expect("a sink");
+            let error = sink.export(batch(1), LONG).expect_err("refused");
+            assert_eq!(error.kind, "throttled", "{error}");
+        }
+    }
+}
+
+#[test]
+fn who_asks_to_be_asked_at_once_is_asked_a_few_times() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a client");
+            let _ = connection.read(&mut [0; 4096]);
+            count.fetch_add(1, Relaxed);
+            let answer = "HTTP/1.1 503 Later\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
+    let error = sink.export(batch(1), SHORT).expect_err("refused");
+    assert_eq!(error.kind, "server", "{error}");
+    // After 50 ms, 100, 200 and 400 at the soonest.
+    assert!((2..=5).contains(&asked.load(Relaxed)), "{asked:?}");
 }
 
 #[test]

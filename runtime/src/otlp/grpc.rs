@@ -1,22 +1,28 @@
 //! One request over gRPC, and what its answer means.
 
 use super::answer::{Attempt, Failure, MAX_ANSWER, words};
-use super::client::{Client, Hyper, broken};
+use super::client::{Body, Client, Hyper, broken};
 use super::http::partly;
 use super::parts::Parts;
 use super::pause::retry_after;
 use super::signal::Request;
 use crate::config::otlp::Compression;
-use bytes::{Buf, BufMut};
+use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
-use hyper_util::client::legacy::ResponseFuture;
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapFrame;
+use hyper::body::Frame;
+use hyper_util::client::legacy;
 use prost::Message;
 use std::error::Error;
+use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use tower_service::Service;
@@ -112,9 +118,9 @@ struct WithHeaders {
 }
 
 impl Service<http::Request<tonic::body::Body>> for WithHeaders {
-    type Response = http::Response<super::client::Body>;
-    type Error = hyper_util::client::legacy::Error;
-    type Future = ResponseFuture;
+    type Response = http::Response<Cleaned>;
+    type Error = legacy::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -124,7 +130,32 @@ impl Service<http::Request<tonic::body::Body>> for WithHeaders {
         for (name, value) in &self.headers {
             request.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
-        self.hyper.request(request)
+        let answer = self.hyper.request(request);
+        Box::pin(async move {
+            let (mut head, body) = answer.await?.into_parts();
+            clean(&mut head.headers);
+            let cleaned: fn(Frame<Bytes>) -> Frame<Bytes> = |mut frame| {
+                if let Some(trailers) = frame.trailers_mut() {
+                    clean(trailers);
+                }
+                frame
+            };
+            Ok(http::Response::from_parts(head, body.map_frame(cleaned)))
+        })
+    }
+}
+
+/// The body of an answer that has no trailers which are none.
+type Cleaned = MapFrame<Body, fn(Frame<Bytes>) -> Frame<Bytes>>;
+
+/// Leaves details out that are no base64: tonic panics at them, and who answers may be anybody.
+fn clean(headers: &mut HeaderMap) {
+    let Some(details) = headers.get(Status::GRPC_STATUS_DETAILS) else { return };
+    let alone = HeaderMap::from_iter([(Status::GRPC_STATUS_DETAILS, details.clone())]);
+    let read = MetadataMap::from_headers(alone);
+    let bytes = read.get_bin(Status::GRPC_STATUS_DETAILS.as_str()).map(|it| it.to_bytes());
+    if !matches!(bytes, Some(Ok(_))) {
+        headers.remove(Status::GRPC_STATUS_DETAILS);
     }
 }
 
@@ -199,6 +230,26 @@ mod tests {
             (Unauthenticated, "rejected"),
         ] {
             assert_eq!(kind(code), expected, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn details_that_are_none_are_left_out() {
+        for (details, stays) in [
+            ("CAg", true),
+            ("CAg=", true),
+            ("", true),
+            ("!!!!", false),
+            ("C", false),
+            ("CAg\t", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status", 8.into());
+            headers.insert(Status::GRPC_STATUS_DETAILS, details.parse().unwrap());
+            clean(&mut headers);
+            assert_eq!(headers.contains_key(Status::GRPC_STATUS_DETAILS), stays, "{details}");
+            // It does not panic.
+            assert!(Status::from_header_map(&headers).is_some());
         }
     }
 

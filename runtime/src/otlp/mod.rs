@@ -32,6 +32,7 @@ use client::Client;
 use pause::Pauses;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -171,7 +172,14 @@ impl<R: Request> Exporter<R> {
             _ => http::packed(request, self.settings.compression),
         };
         let sent = match packed {
-            Ok(body) => runtime.block_on(self.send_within(body, deadline)),
+            // A library's mistake costs this request, and no later one.
+            Ok(body) => catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on(self.send_within(body, deadline))
+            }))
+            .unwrap_or_else(|_| {
+                self.client.reconnect();
+                Sent::failed("exporter_panicked", "the exporter panicked while it was sending")
+            }),
             Err(failure) => Sent::Failed(failure),
         };
         self.runtime = Some(runtime);
@@ -234,7 +242,9 @@ impl<R: Request> Exporter<R> {
             if failure.kind == "connection" {
                 self.client.reconnect();
             }
-            let until = Instant::now() + asked.map_or_else(|| pauses.next(), pause::bounded);
+            // No sooner than unasked: who says "at once" would be asked a thousand times a second.
+            let own = pauses.next();
+            let until = Instant::now() + asked.map_or(own, |asked| pause::bounded(asked).max(own));
             if asked.is_some() {
                 self.not_before = Some(until);
             }
