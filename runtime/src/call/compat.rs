@@ -4,7 +4,8 @@
 use super::classify::Verdict;
 use crate::callsite::{CallSite, Interests};
 use crate::context::current;
-use crate::span::{late, span};
+use crate::span::late;
+use crate::span::lent::Lender;
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value as Attribute};
 use std::fmt;
@@ -119,7 +120,7 @@ pub(super) fn root() -> Context {
 
 /// Writes a call's fields to its span. Those named `otel.…` mean what they mean to
 /// tracing-opentelemetry.
-pub(super) fn write(context: &Context, attributes: Vec<KeyValue>) {
+pub(super) fn write(own: &Lender, context: &Context, attributes: Vec<KeyValue>) {
     let span = context.span();
     let mut plain = Vec::with_capacity(attributes.len());
     for attribute in attributes {
@@ -131,7 +132,7 @@ pub(super) fn write(context: &Context, attributes: Vec<KeyValue>) {
             "otel.name" => span.update_name(text.as_str().to_owned()),
             "otel.kind" => {
                 if let Some(kind) = kind(text.as_str()) {
-                    span::set_kind(context, kind);
+                    own.set_kind(kind);
                 }
             }
             "otel.status_code" => span.set_status(status(text.as_str())),

@@ -302,7 +302,7 @@ impl<'a> Polling<'a> {
                 running.attach(&mut self.here);
                 running.detach(&mut self.here);
             }
-            running.end(verdict);
+            running.end(verdict, None);
         }
         *self.slot = Slot::Over;
     }

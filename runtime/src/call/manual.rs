@@ -155,7 +155,6 @@ impl NewSpan {
             scope: None,
             attributes: self.attributes,
             links: self.links,
-            owned: true,
         };
         OwnedSpan::open(parent.as_ref(), &METADATA, start)
     }

@@ -1,16 +1,16 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, Forgotten, View};
+use crate::context::current::{self, Attached, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 #[cfg(feature = "sqlx")]
 use crate::span::common::Common;
 use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
+use crate::span::lent::{Ending, Lender};
 #[cfg(feature = "_spans")]
 use crate::span::record::Live;
-use crate::span::span::{self, Ending};
 use opentelemetry::Context;
 #[cfg(feature = "_spans")]
 use opentelemetry::KeyValue;
@@ -26,7 +26,8 @@ use tracing_core::Metadata;
 /// A span without a site. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
 pub(crate) struct OwnedSpan {
     context: Context,
-    recording: bool,
+    /// The span, if it is recorded and has not ended.
+    span: Option<Lender>,
     attaches: Attaches,
     /// None: tracing's users do not see it.
     metadata: Option<&'static Metadata<'static>>,
@@ -133,21 +134,14 @@ impl OwnedSpan {
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Attributes,
     ) -> Self {
-        let with = |context, recording, attaches| {
+        let with = |context, span, attaches| {
             let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
-            OwnedSpan {
-                context,
-                recording,
-                attaches,
-                metadata,
-                view: None,
-                if_dropped,
-                ended: false,
-            }
+            OwnedSpan { context, span, attaches, metadata, view: None, if_dropped, ended: false }
         };
         let engine = engine::get().filter(|engine| !engine.is_followed_unsampled(&parent));
-        let Some(engine) = engine else { return with(parent, false, attaches) };
-        let mut context = Context::new();
+        let Some(engine) = engine else { return with(parent, None, attaches) };
+        let (mut context, mut span) = (Context::new(), None);
+        let kept = (&mut context, &mut span);
         let own = if engine.shows_attributes() {
             let start = Start {
                 name: name(),
@@ -158,9 +152,8 @@ impl OwnedSpan {
                 scope: None,
                 attributes: attributes().own(),
                 links: Vec::new(),
-                owned: true,
             };
-            engine.open(&parent, start, &mut context)
+            engine.open(&parent, start, kept)
         } else {
             let mut attributes = Some(attributes);
             let mut fill = |live: &mut Live| {
@@ -168,11 +161,11 @@ impl OwnedSpan {
                     attributes().fill(live);
                 }
             };
-            engine.start_filled((name(), &kind), began, &parent, &mut context, &mut fill)
+            engine.start_filled((name(), &kind), began, &parent, kept, &mut fill)
         };
         match own {
-            Own::Nothing => with(parent, false, attaches),
-            own => with(context, own == Own::Recording, Attaches::Always),
+            Own::Nothing => with(parent, None, attaches),
+            Own::Unrecorded | Own::Recording => with(context, span, Attaches::Always),
         }
     }
 
@@ -186,8 +179,8 @@ impl OwnedSpan {
             Some(parent) => parent.clone(),
             None => current::here(),
         };
-        let mut context = Context::new();
-        let open = |engine: &engine::Engine| engine.open(&here, start, &mut context);
+        let (mut context, mut span) = (Context::new(), None);
+        let open = |engine: &engine::Engine| engine.open(&here, start, (&mut context, &mut span));
         let own = engine::get().map(open).unwrap_or_default();
         let attaches = match own {
             Own::Nothing if parent.is_none() => Attaches::Never,
@@ -196,9 +189,8 @@ impl OwnedSpan {
         if own == Own::Nothing {
             context = here;
         }
-        let recording = own == Own::Recording;
         let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
-        OwnedSpan { context, recording, attaches, metadata, view: None, if_dropped, ended: false }
+        OwnedSpan { context, span, attaches, metadata, view: None, if_dropped, ended: false }
     }
 
     /// The same span, of which `tracing::Span::current()` shows nothing: inside runs only a library that
@@ -215,20 +207,22 @@ impl OwnedSpan {
     }
 
     pub(crate) fn is_recording(&self) -> bool {
-        self.recording
+        self.span.is_some()
     }
 
     #[cfg(feature = "sqlx")]
     pub(crate) fn set_attribute(&self, attribute: KeyValue) {
-        if self.recording {
-            self.context.span().set_attribute(attribute);
+        if let Some(span) = &self.span {
+            span.write(|live| live.set(attribute));
         }
     }
 
     #[cfg(feature = "_http")]
     pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
-        if self.recording {
-            self.context.span().set_attributes(attributes);
+        if let Some(span) = &self.span {
+            for attribute in attributes {
+                span.write(|live| live.set(attribute));
+            }
         }
     }
 
@@ -256,12 +250,9 @@ impl OwnedSpan {
             #[inline]
             fn drop(&mut self) {
                 if self.attached.is_there() {
-                    match self.attached.detach(&mut self.span.context) {
-                        // As it was attached, what this takes the place of is nothing.
-                        Ok(view) => mem::forget(mem::replace(&mut self.span.view, view)),
-                        // Forgotten: the span ends with its last holder.
-                        Err(Forgotten) => self.span.recording = false,
-                    }
+                    let view = self.attached.detach(&mut self.span.context);
+                    // As it was attached, what this takes the place of is nothing.
+                    mem::forget(mem::replace(&mut self.span.view, view));
                 }
             }
         }
@@ -321,10 +312,10 @@ impl OwnedSpan {
             return;
         }
         self.view = None;
-        if self.recording {
+        if let Some(span) = self.span.take() {
             let end = ended.unwrap_or_else(clock::now);
             let place = Place::default();
-            span::end(&self.context, Ending { outcome, end, failed, place, measured });
+            span.end(Ending { outcome, end, failed, place, measured }, None);
         }
     }
 }

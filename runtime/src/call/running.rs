@@ -8,7 +8,7 @@ use super::{compat, elsewhere, fields, labels, links};
 use crate::callers::{self, Above};
 use crate::callsite::{CallSite, Line};
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, Forgotten, View};
+use crate::context::current::{self, Attached, View};
 use crate::context::scope;
 use crate::in_flight::{self, Taken};
 use crate::metrics::store::Store;
@@ -18,8 +18,8 @@ use crate::service::Held;
 use crate::span::confirmed::Call;
 use crate::span::engine::{self, Own};
 use crate::span::failed::Failed;
+use crate::span::lent::{Ending, Lender, Returned};
 use crate::span::others;
-use crate::span::span::{self, Ending};
 use crate::span::tracer;
 use crate::watch;
 use opentelemetry::trace::{Link, TraceContextExt};
@@ -39,6 +39,8 @@ pub(super) struct Running {
     /// What of its own the call has, and its context: empty while it is attached.
     own: Own,
     context: Context,
+    /// Its span, if that is recorded: not here while the call is attached alone (`current::attach_alone`).
+    span: Option<Lender>,
     /// None: it has ended.
     if_dropped: Option<Outcome>,
     rare: Option<Box<Rare>>,
@@ -97,16 +99,23 @@ impl Running {
     /// Not counted yet.
     #[inline]
     pub(super) fn new(site: &'static CallSite) -> Self {
-        Running::with(site, clock::now(), Own::Nothing, Context::new())
+        Running::with(site, clock::now(), Own::Nothing, Context::new(), None)
     }
 
     #[inline(always)]
-    fn with(site: &'static CallSite, start: Tick, own: Own, context: Context) -> Self {
+    fn with(
+        site: &'static CallSite,
+        start: Tick,
+        own: Own,
+        context: Context,
+        span: Option<Lender>,
+    ) -> Self {
         Running {
             site,
             start,
             own,
             context,
+            span,
             if_dropped: Some(Outcome::Panic),
             rare: None,
             seat: None,
@@ -122,7 +131,8 @@ impl Running {
             return;
         }
         if let Some(engine) = Running::engine_for(self.site) {
-            self.own = engine.start_call(self.site, self.start, links, &mut self.context);
+            let kept = (&mut self.context, &mut self.span);
+            self.own = engine.start_call(self.site, self.start, links, kept);
         }
         if self.site.wanted() {
             self.rare.get_or_insert_default().asked = true;
@@ -194,8 +204,8 @@ impl Running {
     pub(super) fn open_below(&mut self, parent: Option<Id>) {
         if let Some(engine) = engine::get().filter(|engine| engine.wants(self.site)) {
             let above = parent.as_ref().and_then(compat::context_of).unwrap_or_else(compat::root);
-            let (none, context) = (&mut Vec::new(), &mut self.context);
-            self.own = engine.start_call_below(self.site, self.start, none, &above, context);
+            let (none, kept) = (&mut Vec::new(), (&mut self.context, &mut self.span));
+            self.own = engine.start_call_below(self.site, self.start, none, &above, kept);
             if self.own == Own::Nothing {
                 // Not recorded below a span of its own choice: that one is current all the same.
                 (self.own, self.context) = (Own::Unrecorded, above);
@@ -247,13 +257,12 @@ impl Running {
     }
 
     pub(super) fn fields(&mut self, values: &[Option<&dyn Value>]) {
-        if self.is_recording() {
+        if let Some(span) = &self.span {
             // Rendered before the span is locked: rendering is user code.
             let attributes = fields::attributes(self.site, values);
-            if self.site.follows_tracing() {
-                compat::write(&self.context, attributes);
-            } else {
-                span::set_fields(&self.context, attributes);
+            match self.site.follows_tracing() {
+                true => compat::write(span, &self.context, attributes),
+                false => span.set_fields(attributes),
             }
         }
         self.open_wanted(values);
@@ -346,23 +355,25 @@ impl Running {
         }
     }
 
-    /// The opposite of [`Running::attach`]; what was given out as the current span is kept.
+    /// The opposite of [`Running::attach`]; what was given out as the current span is kept. The span is returned by a
+    /// context that is gone with it.
     #[inline]
-    pub(super) fn detach(&mut self, here: &mut Here) {
+    pub(super) fn detach(&mut self, here: &mut Here) -> Option<Returned> {
         if here.above.is_some() {
             here.above = None;
         }
+        let mut returned = None;
         if here.attached.is_there() {
-            match here.attached.detach(&mut self.context) {
-                Ok(None) => {}
-                Ok(view) => self.rare.get_or_insert_default().view = view,
-                // Forgotten: the span ends with its last holder.
-                Err(Forgotten) => self.own = Own::Nothing,
+            let mut view = None;
+            returned = here.attached.pop(&mut self.context, &mut self.span, &mut view);
+            if view.is_some() {
+                self.rare.get_or_insert_default().view = view;
             }
         }
         if here.entered.is_some() {
             here.entered = None;
         }
+        returned
     }
 
     /// A poll begins, if somebody wants to know.
@@ -380,24 +391,24 @@ impl Running {
     }
 
     /// Ends the call, once.
-    pub(super) fn end(&mut self, verdict: Verdict<'_>) {
+    pub(super) fn end(&mut self, verdict: Verdict<'_>, back: Option<Returned>) {
         // First of all: to describe an error is user code, and may itself call such functions.
         let returned = labels::picked(self.site);
         if verdict.is_fine() {
-            self.close(Outcome::Ok, returned, None, None);
+            self.close(Outcome::Ok, returned, None, None, back);
         } else {
-            self.end_failed(verdict, returned);
+            self.end_failed(verdict, returned, back);
         }
     }
 
-    fn end_failed(&mut self, verdict: Verdict<'_>, returned: u32) {
+    fn end_failed(&mut self, verdict: Verdict<'_>, returned: u32, back: Option<Returned>) {
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
-            None => self.close(Outcome::Ok, returned, None, None),
+            None => self.close(Outcome::Ok, returned, None, None, back),
             Some(failure) => {
                 let error_type = Some(failure.error_type());
                 let wanted = self.is_recording() || self.site.line_of_ends().is_some();
                 let failed = wanted.then(|| self.described(failure));
-                self.close(Outcome::Error, returned, error_type, failed);
+                self.close(Outcome::Error, returned, error_type, failed, back);
             }
         }
     }
@@ -417,7 +428,7 @@ impl Running {
             Outcome::Ok | Outcome::Cancelled => None,
         };
         let error_type = self.rare.as_ref().and_then(|rare| rare.error_type);
-        self.close(outcome, 0, error_type, failed);
+        self.close(outcome, 0, error_type, failed, None);
     }
 
     /// A stream has given an item: the first error among them is what the call ends with.
@@ -439,7 +450,7 @@ impl Running {
     pub(super) fn end_of_items(&mut self) {
         match self.if_dropped {
             Some(Outcome::Error) => self.end_without_value(Outcome::Error),
-            _ => self.close(Outcome::Ok, labels::picked(self.site), None, None),
+            _ => self.close(Outcome::Ok, labels::picked(self.site), None, None, None),
         }
     }
 
@@ -449,6 +460,7 @@ impl Running {
         returned: u32,
         error_type: Option<&'static str>,
         failed: Option<Box<Failed>>,
+        back: Option<Returned>,
     ) {
         if self.if_dropped.take().is_none() {
             return;
@@ -485,9 +497,14 @@ impl Running {
             if self.site.is_busy() {
                 self.say_polls(duration(), polls);
             }
-            span::end(&self.context, Ending { outcome, end, failed, place, measured: false });
+            let context = mem::take(&mut self.context);
+            if let Some(span) = self.span.take() {
+                let back = back.or_else(|| span.returned(|| drop(context)));
+                span.end(Ending { outcome, end, failed, place, measured: false }, back);
+            }
+        } else {
+            self.context = Context::new();
         }
-        self.context = Context::new();
     }
 }
 

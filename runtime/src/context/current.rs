@@ -5,6 +5,8 @@
 //! answered with a handle to it (`bridge::subscriber`), and so that a call reaches its own span even
 //! when user code has attached something else on top and forgotten it.
 
+use crate::span::lent::{Lender, Returned};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, ContextGuard};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -43,7 +45,10 @@ impl Drop for View {
 struct Frame {
     /// Tells it from what stands in its place later.
     serial: u32,
+    /// Empty where OpenTelemetry has the only one.
     context: Context,
+    /// The span of a call whose context OpenTelemetry alone has.
+    span: Option<Lender>,
     /// None: work that runs in another context than the frames below, whose spans are not its own.
     metadata: Option<&'static Metadata<'static>>,
     /// How many tracing spans were entered when this frame came: more means that one of those is
@@ -63,6 +68,19 @@ thread_local! {
 
 /// Past that the oldest is forgotten, as one that was leaked: its span ends with its last holder.
 const MOST_STRAYS: usize = 64;
+
+impl Frame {
+    /// A context of its span.
+    fn context(&self) -> Context {
+        let Some(span) = &self.span else { return self.context.clone() };
+        // What it was attached with, unless somebody has attached another span since.
+        let is_own = |here: &Context| here.span().span_context() == span.context();
+        Context::map_current(|here| match is_own(here) {
+            true => here.clone(),
+            false => here.with_span(span.lend()),
+        })
+    }
+}
 
 /// What this thread has attached.
 struct Frames {
@@ -120,6 +138,23 @@ impl Frames {
         let alive = catch_unwind(|| Context::map_current(|_| ())).is_ok();
         Frames { alive, stack: RefCell::new(Stack::new()), serial: Cell::new(0) }
     }
+
+    /// What was attached by `guard` is the innermost frame now, and has what `fill` puts there.
+    #[inline(always)]
+    fn push(
+        &self,
+        guard: ContextGuard,
+        metadata: Option<&'static Metadata<'static>>,
+        fill: impl FnOnce(&mut Frame),
+    ) -> Attached {
+        let serial = self.serial.get().wrapping_add(1);
+        self.serial.set(serial);
+        let mut stack = self.stack.borrow_mut();
+        let frame = stack.push();
+        (frame.serial, frame.metadata, frame.depth) = (serial, metadata, DEPTH.get());
+        fill(frame);
+        Attached { guard: Some(guard), serial }
+    }
 }
 
 /// This thread's frames; `None` when the thread is ending.
@@ -175,15 +210,27 @@ pub(crate) fn attach(
     let attached = frames(|frames| {
         // One more holder, not two: what the frame has is the call's own.
         let guard = attach_unless_borrowed(context.clone())?;
-        let serial = frames.serial.get().wrapping_add(1);
-        frames.serial.set(serial);
-        let mut stack = frames.stack.borrow_mut();
-        let frame = stack.push();
-        (frame.serial, frame.metadata, frame.depth) = (serial, metadata, DEPTH.get());
         // An empty slot for what is in it: no more than words that change places.
-        mem::swap(&mut frame.context, context);
-        mem::swap(&mut frame.view, view);
-        Some(Attached { guard: Some(guard), serial })
+        let attached = frames.push(guard, metadata, |frame| {
+            mem::swap(&mut frame.context, context);
+            mem::swap(&mut frame.view, view);
+        });
+        Some(attached)
+    });
+    attached.flatten().unwrap_or_default()
+}
+
+/// As [`attach`], of a context that its call does not need again: OpenTelemetry has it alone, and it is gone when it is
+/// detached. What is kept is the call's `span`.
+#[inline]
+pub(crate) fn attach_alone(
+    context: &mut Context,
+    metadata: &'static Metadata<'static>,
+    span: &mut Option<Lender>,
+) -> Attached {
+    let attached = frames(|frames| {
+        let guard = attach_unless_borrowed(mem::take(context))?;
+        Some(frames.push(guard, Some(metadata), |frame| mem::swap(&mut frame.span, span)))
     });
     attached.flatten().unwrap_or_default()
 }
@@ -193,9 +240,6 @@ pub(crate) fn attach_over(context: &Context) -> Option<ContextGuard> {
     frames(|_| attach_unless_borrowed(context.clone())).flatten()
 }
 
-/// Too many stood above, and what this attachment was given was let go for others.
-pub(crate) struct Forgotten;
-
 impl Attached {
     /// Whether anything is attached.
     #[inline]
@@ -204,18 +248,27 @@ impl Attached {
     }
 
     /// Ends the attachment and puts back what it was given, for the next one or for its end: the context,
-    /// and the view that came of it. Nothing is put back where nothing was attached. `context` is empty, as
-    /// [`attach`] left it.
+    /// which is empty, as [`attach`] left it, and the view that came of it. Nothing is put back where nothing was
+    /// attached, or where too many stood above and it was let go for others.
     #[inline]
-    pub(crate) fn detach(&mut self, context: &mut Context) -> Result<Option<Box<View>>, Forgotten> {
+    pub(crate) fn detach(&mut self, context: &mut Context) -> Option<Box<View>> {
         let mut view = None;
-        self.pop(context, &mut view).map(|()| view)
+        self.pop(context, &mut None, &mut view);
+        view
     }
 
+    /// As [`Attached::detach`], also of an attachment by [`attach_alone`], whose call gets its span back. The span
+    /// is returned by the context too if nobody else had that.
     #[inline]
-    fn pop(&mut self, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
-        let Some(guard) = self.guard.take() else { return Err(Forgotten) };
+    pub(crate) fn pop(
+        &mut self,
+        to: &mut Context,
+        span: &mut Option<Lender>,
+        view: &mut Option<Box<View>>,
+    ) -> Option<Returned> {
+        let guard = self.guard.take()?;
         let serial = self.serial;
+        let mut is_alone = false;
         // In place, and not as an optional frame: that has its bytes moved one by one.
         let found = frames(|frames| {
             let mut stack = frames.stack.borrow_mut();
@@ -225,21 +278,32 @@ impl Attached {
             // What they take the place of is empty: nothing to drop, which is a call to find out.
             mem::forget(mem::replace(to, mem::take(&mut last.context)));
             mem::forget(mem::replace(view, last.view.take()));
+            is_alone = last.span.is_some();
+            if is_alone {
+                mem::forget(mem::replace(span, last.span.take()));
+            }
             stack.pop();
             true
         });
-        drop(guard);
-        match found {
-            Some(true) => Ok(()),
-            Some(false) => pop_below(serial, to, view),
-            None => Err(Forgotten),
+        if is_alone && let Some(span) = span {
+            return span.returned(|| drop(guard));
         }
+        drop(guard);
+        if found == Some(false) {
+            pop_below(serial, to, span, view);
+        }
+        None
     }
 }
 
 /// Frames above are of attachments that were leaked, or end later: they are frames no more.
 #[cold]
-fn pop_below(serial: u32, to: &mut Context, view: &mut Option<Box<View>>) -> Result<(), Forgotten> {
+fn pop_below(
+    serial: u32,
+    to: &mut Context,
+    span: &mut Option<Lender>,
+    view: &mut Option<Box<View>>,
+) {
     let is_own = |frame: &Frame| frame.serial == serial;
     let found = frames(|frames| {
         let mut frames = frames.stack.borrow_mut();
@@ -250,7 +314,7 @@ fn pop_below(serial: u32, to: &mut Context, view: &mut Option<Box<View>>) -> Res
         let own = above.remove(0);
         (Some(own), above)
     });
-    let (own, above) = found.ok_or(Forgotten)?;
+    let Some((own, above)) = found else { return };
     // Whatever is forgotten is dropped outside of the borrow, since its destructors may come here.
     let mut forgotten = Vec::new();
     let stray = STRAYS.try_with(|strays| {
@@ -264,16 +328,17 @@ fn pop_below(serial: u32, to: &mut Context, view: &mut Option<Box<View>>) -> Res
         }
         stray
     });
-    let own = own.or(stray.ok().flatten()).ok_or(Forgotten)?;
-    (*to, *view) = (own.context, own.view);
-    Ok(())
+    if let Some(own) = own.or(stray.ok().flatten()) {
+        (*to, *view) = (own.context, own.view);
+        *span = own.span.or(span.take());
+    }
 }
 
 impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
         if self.is_there() {
-            let _ = self.pop(&mut Context::new(), &mut None);
+            let _ = self.pop(&mut Context::new(), &mut None, &mut None);
         }
     }
 }
@@ -327,12 +392,12 @@ pub(crate) fn innermost() -> Innermost {
     let found = frames(|frames| {
         let frames = frames.stack.borrow();
         match frames.frames().last() {
-            Some(Frame { context, metadata: Some(metadata), depth, view, .. })
+            Some(frame @ Frame { metadata: Some(metadata), depth, view, .. })
                 if *depth == DEPTH.get() =>
             {
                 match view {
                     Some(view) => Innermost::Viewed(view.id.clone(), metadata),
-                    None => Innermost::Bare(context.clone(), metadata),
+                    None => Innermost::Bare(frame.context(), metadata),
                 }
             }
             _ => Innermost::Foreign,
@@ -357,7 +422,7 @@ pub(crate) fn own() -> Option<(Context, &'static Metadata<'static>)> {
     let found = frames(|frames| {
         let frames = frames.stack.borrow();
         let frame = frames.frames().last().filter(|frame| frame.depth == DEPTH.get())?;
-        Some((frame.context.clone(), frame.metadata?))
+        Some((frame.context(), frame.metadata?))
     });
     found.flatten()
 }

@@ -136,7 +136,7 @@ impl Inside<'_> {
     fn leave(mut self) -> Option<Box<View>> {
         self._above = None;
         // Of a copy, which is not needed again.
-        self.attached.detach(&mut Context::new()).ok().flatten()
+        self.attached.detach(&mut Context::new())
     }
 }
 

@@ -134,7 +134,7 @@ mod tests {
             extra: None,
             kind: SpanKind::Internal,
             parent_is_remote: false,
-            owned: true,
+            is_over: true,
         }
     }
 

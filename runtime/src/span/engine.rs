@@ -1,6 +1,7 @@
 //! The one engine of the process: decides, at a span's start, whether it is recorded, and takes it
 //! when it has ended.
 
+use super::lent::{Lender, Lent};
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
 use super::scoped::{self, ScopedSpans};
@@ -19,6 +20,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -114,8 +116,6 @@ pub(crate) struct Start {
     pub(crate) scope: Option<Arc<InstrumentationScope>>,
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) links: Vec<Link>,
-    /// Whether a guard of ours ends it (`span::end`).
-    pub(crate) owned: bool,
 }
 
 /// What came of it.
@@ -128,6 +128,16 @@ pub(crate) enum Started {
     /// To be recorded.
     Recording(Span),
 }
+
+/// The same, before it is somebody's.
+enum Begun {
+    Followed,
+    Unsampled(SpanContext),
+    Recording(SpanContext, Live),
+}
+
+/// Where a call keeps what it is to attach, and its span.
+pub(crate) type Kept<'a> = (&'a mut Context, &'a mut Option<Lender>);
 
 /// What of its own a call has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,10 +184,10 @@ fn with_unsampled(parent: &Context, span: SpanContext) -> Context {
     parent.with_remote_span_context(span)
 }
 
-/// Puts `parent` with `span` into `context`.
-// A function, so that the span is built where it is handed over, and not moved there.
+/// Puts `parent` with a call's span into `context`.
+// A function, so that it is built where it stays, and not moved there.
 #[inline(never)]
-fn put(context: &mut Context, parent: &Context, span: Span) {
+fn put(context: &mut Context, parent: &Context, span: Lent) {
     *context = parent.with_span(span);
 }
 
@@ -202,37 +212,38 @@ fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
     pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
-        self.start_here(parent, start)
+        match self.start_here(parent, start) {
+            Begun::Followed => Started::Followed,
+            Begun::Unsampled(own) => Started::Unsampled(own),
+            Begun::Recording(own, live) => Started::Recording(Span::recording(own, live)),
+        }
     }
 
     #[inline(always)]
-    fn start_here(&self, parent: &Context, mut start: Start) -> Started {
+    fn start_here(&self, parent: &Context, mut start: Start) -> Begun {
         let asked = (&*start.name, &start.kind, start.site, &*start.attributes);
         let scope = scoped::of_context(parent);
         let Some(placed) = self.place(scope.as_deref(), parent, asked, &mut start.links) else {
-            return Started::Followed;
+            return Begun::Followed;
         };
         let above = parent.span();
         let above = above.span_context();
         if !placed.is_recorded() {
-            return Started::Unsampled(placed.context(above));
+            return Begun::Unsampled(placed.context(above));
         }
         let own = placed.context(above);
-        let live = Live::new(above, start.kind, start.tick, start.site, start.owned);
-        let mut span = Span::recording(own, live);
+        let mut live = Live::new(above, start.kind, start.tick, start.site);
         // Those without a site have a name to keep, and mostly more.
         if scope.is_some() || start.site.is_none() {
-            span.adopt_rare(|live| {
-                let extra = live.extra();
-                extra.name = start.site.is_none().then_some(start.name);
-                extra.started_at = start.at;
-                extra.scope = start.scope;
-                extra.to = scope;
-            });
+            let extra = live.extra();
+            extra.name = start.site.is_none().then_some(start.name);
+            extra.started_at = start.at;
+            extra.scope = start.scope;
+            extra.to = scope;
         }
-        span.adopt(start.attributes, start.links);
-        span.inherit(parent);
-        Started::Recording(span)
+        live.adopt(start.attributes, start.links);
+        live.inherit(parent);
+        Begun::Recording(own, live)
     }
 
     /// Where a span below `parent` stands, and whether it is recorded. `None`: whatever is current stays so.
@@ -348,7 +359,7 @@ impl Engine {
     }
 
     /// Starts the span of a call that [is to have one](Engine::wants) below the current context, and puts what it
-    /// is to attach into `context`.
+    /// is to keep where that goes.
     // Not returned: an optional context has its bytes moved one by one.
     #[inline]
     pub(crate) fn start_call(
@@ -356,16 +367,16 @@ impl Engine {
         site: &'static CallSite,
         tick: Tick,
         links: &mut Vec<Link>,
-        context: &mut Context,
+        (context, span): Kept<'_>,
     ) -> Own {
         let own = crate::context::current::with(|current| {
             if site.is_root() {
-                return self.start_root_call(site, tick, links, current, context);
+                return self.start_root_call(site, tick, links, current, (context, span));
             }
             if self.is_followed_unsampled(current) {
                 return Own::Nothing;
             }
-            self.start_call_below(site, tick, links, current, context)
+            self.start_call_below(site, tick, links, current, (context, span))
         });
         own.unwrap_or_default()
     }
@@ -378,10 +389,10 @@ impl Engine {
         tick: Tick,
         links: &mut Vec<Link>,
         current: &Context,
-        context: &mut Context,
+        into: Kept<'_>,
     ) -> Own {
         let detached = follow::without_span(current);
-        self.start_call_below(site, tick, links, &detached, context)
+        self.start_call_below(site, tick, links, &detached, into)
     }
 
     /// Whether no span below `parent` is recorded, as few looks tell; most are below such a one.
@@ -415,11 +426,11 @@ impl Engine {
         tick: Tick,
         links: &mut Vec<Link>,
         parent: &Context,
-        context: &mut Context,
+        into: Kept<'_>,
     ) -> Own {
         let kind = site.kind().into();
         let asked = (site.name(), &kind, Some(site), &[][..]);
-        self.start_below(asked, tick, links, parent, context, |_| ())
+        self.start_below(asked, tick, links, parent, into, |_| ())
     }
 
     /// Starts a span without a site below `parent`, whose sampler need not see its attributes: `fill` gives it those
@@ -431,11 +442,11 @@ impl Engine {
         (name, kind): (Cow<'static, str>, &SpanKind),
         tick: Tick,
         parent: &Context,
-        context: &mut Context,
+        into: Kept<'_>,
         fill: &mut dyn FnMut(&mut Live),
     ) -> Own {
         let asked = (&*name, kind, None, &[][..]);
-        self.start_below(asked, tick, &mut Vec::new(), parent, context, |live| {
+        self.start_below(asked, tick, &mut Vec::new(), parent, into, |live| {
             live.extra().name = Some(name.clone());
             fill(live);
         })
@@ -448,7 +459,7 @@ impl Engine {
         tick: Tick,
         links: &mut Vec<Link>,
         parent: &Context,
-        context: &mut Context,
+        (context, span): Kept<'_>,
         fill: impl FnOnce(&mut Live),
     ) -> Own {
         let (_, kind, site, _) = asked;
@@ -462,35 +473,39 @@ impl Engine {
             *context = with_unsampled(parent, placed.context(above));
             return Own::Unrecorded;
         }
-        let own = placed.context(above);
-        let mut live = Live::new(above, kind.clone(), tick, site, true);
-        fill(&mut live);
-        if scope.is_none() && links.is_empty() && !baggage::copies() {
-            put(context, parent, Span::recording(own, live));
-            return Own::Recording;
-        }
-        let mut span = Span::recording(own, live);
-        span.adopt_rare(|live| {
-            if scope.is_some() {
-                live.extra().to = scope;
+        // Where it stays: what is put together elsewhere and copied right after is waited for.
+        let (own, lent) = Lender::begin(|own, live| {
+            mem::forget(mem::replace(own, placed.context(above)));
+            live.begin(above, kind.clone(), tick, site);
+            fill(live);
+            if scope.is_some() || !links.is_empty() || baggage::copies() {
+                if scope.is_some() {
+                    live.extra().to = scope;
+                }
+                live.adopt(Vec::new(), mem::take(links));
+                live.inherit(parent);
             }
         });
-        span.adopt(Vec::new(), std::mem::take(links));
-        span.inherit(parent);
-        put(context, parent, span);
+        // There was none.
+        mem::forget(span.replace(own));
+        put(context, parent, lent);
         Own::Recording
     }
 
     /// As [`Engine::start`]; what is to be attached goes into `context`.
-    pub(crate) fn open(&self, parent: &Context, start: Start, context: &mut Context) -> Own {
+    pub(crate) fn open(&self, parent: &Context, start: Start, (context, span): Kept<'_>) -> Own {
         match self.start_here(parent, start) {
-            Started::Followed => Own::Nothing,
-            Started::Unsampled(own) => {
+            Begun::Followed => Own::Nothing,
+            Begun::Unsampled(own) => {
                 *context = with_unsampled(parent, own);
                 Own::Unrecorded
             }
-            Started::Recording(span) => {
-                *context = parent.with_span(span);
+            Begun::Recording(own, live) => {
+                let (own, lent) = Lender::begin(|shared_context, shared_live| {
+                    (*shared_context, *shared_live) = (own, live);
+                });
+                *span = Some(own);
+                put(context, parent, lent);
                 Own::Recording
             }
         }

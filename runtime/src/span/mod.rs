@@ -14,7 +14,9 @@ pub(crate) mod failed;
 pub(crate) mod fan_out;
 pub(crate) mod hooks;
 pub(crate) mod late;
+pub(crate) mod lent;
 mod limits;
+mod live;
 pub(crate) mod others;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
@@ -30,7 +32,6 @@ pub(crate) mod tail;
 #[cfg(all(test, feature = "otlp"))]
 mod throughput;
 pub(crate) mod tracer;
-mod unheard;
 
 pub use span::Span;
 pub use stats::{ExporterHealth, SpanStats};

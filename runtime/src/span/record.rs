@@ -17,6 +17,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -68,9 +69,8 @@ pub(crate) struct Live {
     pub(crate) extra: Option<Box<Extra>>,
     pub(crate) kind: SpanKind,
     pub(crate) parent_is_remote: bool,
-    /// Whether a guard of ours ends it; then OpenTelemetry's `end` is not heard, because the span must
-    /// end as its call does.
-    pub(crate) owned: bool,
+    /// Whether it has ended: nothing is written to it any more.
+    pub(crate) is_over: bool,
 }
 
 impl Live {
@@ -81,7 +81,6 @@ impl Live {
         kind: SpanKind,
         start: Tick,
         site: Option<&'static CallSite>,
-        owned: bool,
     ) -> Self {
         Live {
             parent: if above.is_valid() { above.span_id() } else { SpanId::INVALID },
@@ -91,8 +90,26 @@ impl Live {
             extra: None,
             kind,
             parent_is_remote: above.is_valid() && above.is_remote(),
-            owned,
+            is_over: false,
         }
+    }
+
+    /// As [`Live::new`], in the place of one that is over and has no memory of its own.
+    #[inline(always)]
+    pub(super) fn begin(
+        &mut self,
+        above: &SpanContext,
+        kind: SpanKind,
+        start: Tick,
+        site: Option<&'static CallSite>,
+    ) {
+        mem::forget(mem::replace(self, Live::new(above, kind, start, site)));
+    }
+
+    /// None at all.
+    pub(super) fn over() -> Self {
+        let none = Live::new(&SpanContext::NONE, SpanKind::Internal, clock::now(), None);
+        Live { is_over: true, ..none }
     }
 
     /// Whether dropping it frees memory.

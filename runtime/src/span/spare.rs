@@ -108,7 +108,7 @@ mod tests {
             extra: None,
             kind: SpanKind::Internal,
             parent_is_remote: false,
-            owned: true,
+            is_over: true,
         };
         live.extra().dropped_attributes = 7;
         Record {

@@ -31,7 +31,7 @@ fn record(number: u64, fields: bool) -> Record {
         extra: None,
         kind: SpanKind::Internal,
         parent_is_remote: false,
-        owned: true,
+        is_over: true,
     };
     Record {
         trace_id: TraceId::from(u128::from(number) << 64 | 7),

@@ -128,7 +128,6 @@ impl opentelemetry::trace::Tracer for Tracer {
             scope: Some(Arc::clone(&self.scope)),
             attributes,
             links: builder.links.unwrap_or_default(),
-            owned: false,
         };
         match engine.start(parent, start) {
             Started::Followed => Span::silent(parent.span().span_context().clone()),

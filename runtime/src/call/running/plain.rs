@@ -8,6 +8,7 @@ use crate::context::current::{self, Attached};
 use crate::context::scope;
 use crate::red::labelled::Begun;
 use crate::span::engine::{self, Engine, Own};
+use crate::span::lent::Lender;
 use crate::watch;
 use opentelemetry::Context;
 use std::hint::cold_path;
@@ -27,7 +28,7 @@ impl Running {
         if site.has_metrics() {
             elsewhere::start(site, 0);
         }
-        Running::with(site, start, Own::Nothing, Context::new())
+        Running::with(site, start, Own::Nothing, Context::new(), None)
     }
 
     /// The same of a call that may get one, and current: as the steps one by one.
@@ -39,12 +40,20 @@ impl Running {
         if site.has_metrics() {
             elsewhere::start(site, 0);
         }
-        let (mut context, mut attached) = <(Context, Attached)>::default();
-        let own = links::none(|links| engine.start_call(site, start, links, &mut context));
+        let (mut context, mut span, mut attached) =
+            <(Context, Option<Lender>, Attached)>::default();
+        let kept = (&mut context, &mut span);
+        let own = links::none(|links| engine.start_call(site, start, links, kept));
+        if own == Own::Recording && site.line_of_ends().is_none() {
+            let attached = current::attach_alone(&mut context, site.metadata(), &mut span);
+            let here = Here { above: None, attached, entered: None };
+            return (Running::with(site, start, own, Context::new(), span), here);
+        }
         if own != Own::Nothing {
             attached = current::attach(&mut context, Some(site.metadata()), &mut None);
         }
-        (Running::with(site, start, own, context), Here { above: None, attached, entered: None })
+        let here = Here { above: None, attached, entered: None };
+        (Running::with(site, start, own, context, span), here)
     }
 
     /// Who makes the span of a call of `site`, if it is to have one.
@@ -61,8 +70,8 @@ impl Running {
             elsewhere::start(self.site, 0);
         }
         let Some(engine) = Running::engine_for(self.site) else { return false };
-        let context = &mut self.context;
-        self.own = links::none(|links| engine.start_call(self.site, self.start, links, context));
+        let kept = (&mut self.context, &mut self.span);
+        self.own = links::none(|links| engine.start_call(self.site, self.start, links, kept));
         self.own != Own::Nothing
     }
 

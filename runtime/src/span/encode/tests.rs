@@ -157,7 +157,7 @@ impl Dice {
             extra: (!of_site || self.up_to(1) == 1).then(|| extra.into()),
             kind: data.span_kind,
             parent_is_remote: data.parent_span_is_remote,
-            owned: true,
+            is_over: true,
         };
         let outcome = [Outcome::Ok, Outcome::Error, Outcome::Panic, Outcome::Cancelled];
         Record {

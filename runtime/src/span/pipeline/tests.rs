@@ -25,7 +25,7 @@ pub(super) fn record() -> Record {
     Record {
         trace_id: TraceId::from(1),
         span_id: SpanId::from(2),
-        live: Live::new(&SpanContext::NONE, SpanKind::Internal, tick, None, true),
+        live: Live::new(&SpanContext::NONE, SpanKind::Internal, tick, None),
         end: End { tick, outcome, place, flags: TraceFlags::SAMPLED },
     }
 }

@@ -14,7 +14,7 @@ fn span(trace: u128, id: u64, parent: u64, outcome: Outcome) -> Record {
         site: None,
         attributes: Vec::new(),
         extra: None,
-        owned: false,
+        is_over: true,
     };
     Record {
         trace_id: TraceId::from(trace),

@@ -1,0 +1,287 @@
+//! A call's span, which the call itself holds: contexts have it lent.
+//!
+//! OpenTelemetry shares a context's span behind a counter and a lock, and leads to it by a trait object only. So what
+//! is recorded stands in a piece of memory of ours, held by the call and by what OpenTelemetry has: the call ends its
+//! span itself, whoever has the context and whatever he does with it, and what he writes later goes nowhere.
+//!
+//! Nearly always nobody else has it: the context goes when the call leaves it. Then both holders come together again,
+//! on one thread, and neither the lock nor the counter has to be asked from several sides: the piece is
+//! [whole](Whole), and the next span's.
+
+pub(crate) use super::live::Ending;
+
+use super::live;
+use super::record::Live;
+use crate::spares::Spares;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span, SpanContext, SpanKind, Status, TraceState};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::mem::{self, ManuallyDrop};
+use std::ptr;
+use std::sync::atomic::{Ordering::Acquire, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// What is recorded of a call, and where.
+#[derive(Debug)]
+struct Shared {
+    context: SpanContext,
+    live: Mutex<Live>,
+}
+
+/// The span, for its call.
+#[derive(Debug)]
+pub(crate) struct Lender(Arc<Shared>);
+
+/// The span, for a context. None: it is gone.
+#[derive(Debug)]
+pub(super) struct Lent(Option<Arc<Shared>>);
+
+/// What a context had lent, after that is gone.
+pub(crate) struct Returned(Arc<Shared>);
+
+/// The two holders of a piece that has no others.
+struct Whole {
+    one: Arc<Shared>,
+    other: Arc<Shared>,
+}
+
+/// Spans that a thread keeps for its next calls: as deep as they mostly are within each other.
+const MOST: usize = 8;
+
+thread_local! {
+    static SPARE: Spares<Whole, MOST> = const { Spares::new() };
+    /// Which span this thread's call is about to get back. Compared, and never looked into.
+    static AWAITED: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+    /// Where it comes. Without a destructor, so that it is there to the thread's last call.
+    static CAME: Cell<ManuallyDrop<Option<Returned>>> = const { Cell::new(ManuallyDrop::new(None)) };
+}
+
+/// What came back.
+fn came(next: Option<Returned>) -> Option<Returned> {
+    ManuallyDrop::into_inner(CAME.replace(ManuallyDrop::new(next)))
+}
+
+impl Shared {
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Both, where nobody else has them.
+    #[inline]
+    fn parts(&mut self) -> (&mut SpanContext, &mut Live) {
+        (&mut self.context, self.live.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends a span that nobody else has: what needs memory of its own is taken over, and not copied.
+    #[inline(always)]
+    fn finish(&mut self, ending: Option<Ending>) {
+        let (context, live) = self.parts();
+        if *context.trace_state() != TraceState::NONE {
+            let (flags, remote) = (context.trace_flags(), context.is_remote());
+            let (trace_id, span_id) = (context.trace_id(), context.span_id());
+            let bare = SpanContext::new(trace_id, span_id, flags, remote, TraceState::NONE);
+            live.extra().stated = Some(mem::replace(context, bare));
+        }
+        live.finish(context, None, ending);
+    }
+}
+
+impl Shared {
+    /// Ends a span that others may have too.
+    #[inline(never)]
+    fn end(&self, ending: Ending) {
+        let mut live = self.live();
+        if !live.is_over {
+            live.state(&self.context);
+            live.finish(&self.context, None, Some(ending));
+        }
+    }
+}
+
+impl Drop for Shared {
+    #[inline(never)]
+    fn drop(&mut self) {
+        // Its call was lost: with a thread that was ending, or by `mem::forget`.
+        if !self.parts().1.is_over {
+            self.finish(None);
+        }
+    }
+}
+
+impl Whole {
+    fn new() -> Self {
+        let live = Mutex::new(Live::over());
+        let one = Arc::new(Shared { context: SpanContext::NONE, live });
+        Whole { other: Arc::clone(&one), one }
+    }
+
+    /// Whether there are no others.
+    #[inline]
+    fn of(one: Arc<Shared>, other: Arc<Shared>) -> Result<Self, Arc<Shared>> {
+        if !Arc::ptr_eq(&one, &other) || Arc::strong_count(&one) != 2 {
+            return Err(one);
+        }
+        // With those who let it go before: what they did has been done.
+        fence(Acquire);
+        Ok(Whole { one, other })
+    }
+
+    #[inline]
+    fn get(&mut self) -> &mut Shared {
+        // SAFETY: `one` and `other` are its only holders (`of` and `new` say so; there are no weak ones, since nobody
+        // makes any), nobody clones them while they are here, and this borrows them both.
+        unsafe { &mut *Arc::as_ptr(&self.one).cast_mut() }
+    }
+}
+
+impl Lender {
+    /// A span that begins, and what its context is lent. What `fill` finds is of one that is over, and has no memory
+    /// of its own.
+    #[inline(always)]
+    pub(super) fn begin(fill: impl FnOnce(&mut SpanContext, &mut Live)) -> (Self, Lent) {
+        let mut whole = Spares::take(&SPARE).unwrap_or_else(Whole::new);
+        let (context, live) = whole.get().parts();
+        fill(context, live);
+        (Lender(whole.one), Lent(Some(whole.other)))
+    }
+
+    /// For another context.
+    pub(crate) fn lend(&self) -> impl Span + Send + Sync + use<> {
+        Lent(Some(Arc::clone(&self.0)))
+    }
+
+    pub(crate) fn context(&self) -> &SpanContext {
+        &self.0.context
+    }
+
+    /// Sets the fields of its call, whose names are all different.
+    pub(crate) fn set_fields(&self, fields: Vec<KeyValue>) {
+        if !fields.is_empty() {
+            self.write(|live| live.set_all(fields));
+        }
+    }
+
+    /// Changes the kind; samplers have seen the first one.
+    pub(crate) fn set_kind(&self, kind: SpanKind) {
+        self.write(|live| live.kind = kind);
+    }
+
+    /// Changes what is recorded.
+    pub(crate) fn write(&self, work: impl FnOnce(&mut Live)) {
+        work(&mut self.0.live());
+    }
+
+    /// Lets a context of it go, and says whether nobody else had that.
+    #[inline]
+    pub(crate) fn returned(&self, let_go: impl FnOnce()) -> Option<Returned> {
+        /// What a context has may be user's values, whose destructors make calls, or unwind.
+        struct Awaiting(*const Shared);
+        impl Drop for Awaiting {
+            #[inline]
+            fn drop(&mut self) {
+                AWAITED.set(self.0);
+            }
+        }
+        let awaiting = Awaiting(AWAITED.replace(Arc::as_ptr(&self.0)));
+        let_go();
+        let is_awaited = !AWAITED.get().is_null();
+        drop(awaiting);
+        if is_awaited { None } else { came(None) }
+    }
+
+    /// Ends the span.
+    // Inlined, so that the ending is not put together first: it would be read in other widths, and waited for.
+    #[inline(always)]
+    pub(crate) fn end(self, ending: Ending, returned: Option<Returned>) {
+        match returned {
+            Some(Returned(other)) => match Whole::of(self.0, other) {
+                Ok(mut whole) => {
+                    whole.get().finish(Some(ending));
+                    Spares::keep(&SPARE, whole);
+                }
+                Err(shared) => shared.end(ending),
+            },
+            None => self.0.end(ending),
+        }
+    }
+}
+
+impl Lent {
+    fn write(&self, work: impl FnOnce(&mut Live, &SpanContext)) {
+        if let Some(shared) = &self.0 {
+            let mut live = shared.live();
+            if !live.is_over {
+                work(&mut live, &shared.context);
+            }
+        }
+    }
+}
+
+impl Drop for Lent {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take()
+            && Arc::as_ptr(&shared) == AWAITED.get()
+        {
+            AWAITED.set(ptr::null());
+            came(Some(Returned(shared)));
+        }
+    }
+}
+
+impl Span for Lent {
+    fn add_event_with_timestamp<T>(&mut self, name: T, at: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        // Before it is locked: that is user code.
+        let name = name.into();
+        self.write(|live, context| live.told_event(context, name, at, attributes));
+    }
+
+    fn record_error(&mut self, error: &dyn std::error::Error) {
+        if self.is_recording() {
+            let about = live::about(error);
+            self.add_event_with_timestamp("exception", opentelemetry::time::now(), about);
+        }
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        static NONE: SpanContext = SpanContext::NONE;
+        self.0.as_ref().map_or(&NONE, |shared| &shared.context)
+    }
+
+    fn is_recording(&self) -> bool {
+        let mut is_recording = false;
+        self.write(|_, context| {
+            live::asked(context);
+            is_recording = true;
+        });
+        is_recording
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        self.write(|live, context| live.told_attribute(context, attribute));
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.write(|live, _| live.told_status(status));
+    }
+
+    fn update_name<T>(&mut self, name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        let name = name.into();
+        self.write(|live, _| live.extra().name = Some(name));
+    }
+
+    fn add_link(&mut self, to: SpanContext, attributes: Vec<KeyValue>) {
+        self.write(|live, _| live.told_link(to, attributes));
+    }
+
+    // Its call ends it.
+    fn end_with_timestamp(&mut self, _: SystemTime) {}
+}
