@@ -91,7 +91,7 @@ fn enter_told(site: &'static CallSite) -> Call {
     let Entry { here, running } = &mut *call.0;
     links::none(|links| running.begin(&[], links));
     running.ready();
-    running.attach(here);
+    running.enter(here);
     call
 }
 
@@ -140,7 +140,7 @@ impl Started {
         let mut call = Call::new(self.0);
         let Entry { here, running } = &mut *call.0;
         running.ready();
-        running.attach(here);
+        running.enter(here);
         call
     }
 

@@ -323,35 +323,53 @@ impl Running {
     #[inline]
     pub(super) fn attach(&mut self, here: &mut Here) {
         if self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known() {
-            self.attach_own(here);
+            self.attach_own(here, false);
         }
     }
 
+    /// As [`Running::attach`], for good: the call ends when it is detached.
+    #[inline]
+    pub(super) fn enter(&mut self, here: &mut Here) {
+        // The line of its end is said in its context.
+        self.attach_own(here, self.site.line_of_ends().is_none());
+    }
+
     #[inline(never)]
-    fn attach_own(&mut self, here: &mut Here) {
+    fn attach_own(&mut self, here: &mut Here, alone: bool) {
         if self.begun.is_known() {
             here.above = Some(callers::enter(Some(self.site)));
         }
         if self.rare.is_some() {
-            self.attach_wanted(here);
+            self.attach_wanted(here, alone);
         } else if self.own != Own::Nothing {
-            let metadata = Some(self.site.metadata());
-            let attached = current::attach(&mut self.context, metadata, &mut None);
+            let attached = self.attach_context(alone, &mut None);
             mem::forget(mem::replace(&mut here.attached, attached));
         }
     }
 
-    fn attach_wanted(&mut self, here: &mut Here) {
+    #[inline(always)]
+    fn attach_context(&mut self, alone: bool, view: &mut Option<Box<View>>) -> Attached {
+        let (context, metadata) = (&mut self.context, self.site.metadata());
+        match alone && self.span.is_some() {
+            true => current::attach_alone(context, metadata, &mut self.span, view),
+            false => current::attach(context, Some(metadata), view),
+        }
+    }
+
+    fn attach_wanted(&mut self, here: &mut Here, alone: bool) {
         let Some(rare) = &mut self.rare else { return };
         // The wanted span first: its own context must not cover ours. The bridge attaches that one,
         // and would panic in the middle of it where nothing can be attached.
         let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
         here.entered = wanted.and_then(Entered::enter).map(Box::new);
         let made = || wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?;
-        rare.view = rare.view.take().or_else(made);
+        let mut view = rare.view.take().or_else(made);
         if self.own != Own::Nothing {
-            let metadata = Some(self.site.metadata());
-            here.attached = current::attach(&mut self.context, metadata, &mut rare.view);
+            here.attached = self.attach_context(alone, &mut view);
+        }
+        if let Some(rare) = &mut self.rare {
+            // Where nothing could be attached.
+            rare.view = view;
         }
     }
 

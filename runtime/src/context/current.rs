@@ -227,10 +227,15 @@ pub(crate) fn attach_alone(
     context: &mut Context,
     metadata: &'static Metadata<'static>,
     span: &mut Option<Lender>,
+    view: &mut Option<Box<View>>,
 ) -> Attached {
     let attached = frames(|frames| {
         let guard = attach_unless_borrowed(mem::take(context))?;
-        Some(frames.push(guard, Some(metadata), |frame| mem::swap(&mut frame.span, span)))
+        let attached = frames.push(guard, Some(metadata), |frame| {
+            mem::swap(&mut frame.span, span);
+            mem::swap(&mut frame.view, view);
+        });
+        Some(attached)
     });
     attached.flatten().unwrap_or_default()
 }

@@ -8,6 +8,22 @@
 //! on one thread, and neither the lock nor the counter has to be asked from several sides: the piece is
 //! [whole](Whole), and the next span's.
 
+mod whole;
+
+/// What pieces are held by: the model checker of `tests/loom` has its own.
+mod sync {
+    pub(super) use std::sync::Arc;
+    use std::sync::atomic::{Ordering::Acquire, fence};
+
+    /// How many hold it. What those did who let it go is done.
+    #[inline]
+    pub(super) fn holders<T>(of: &mut Arc<T>) -> usize {
+        let holders = Arc::strong_count(of);
+        fence(Acquire);
+        holders
+    }
+}
+
 pub(crate) use super::live::Ending;
 
 use super::live;
@@ -19,9 +35,10 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
-use std::sync::atomic::{Ordering::Acquire, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use sync::Arc;
+use whole::Whole;
 
 /// What is recorded of a call, and where.
 #[derive(Debug)]
@@ -41,17 +58,11 @@ pub(super) struct Lent(Option<Arc<Shared>>);
 /// What a context had lent, after that is gone.
 pub(crate) struct Returned(Arc<Shared>);
 
-/// The two holders of a piece that has no others.
-struct Whole {
-    one: Arc<Shared>,
-    other: Arc<Shared>,
-}
-
 /// Spans that a thread keeps for its next calls: as deep as they mostly are within each other.
 const MOST: usize = 8;
 
 thread_local! {
-    static SPARE: Spares<Whole, MOST> = const { Spares::new() };
+    static SPARE: Spares<Whole<Shared>, MOST> = const { Spares::new() };
     /// Which span this thread's call is about to get back. Compared, and never looked into.
     static AWAITED: Cell<*const Shared> = const { Cell::new(ptr::null()) };
     /// Where it comes. Without a destructor, so that it is there to the thread's last call.
@@ -110,29 +121,10 @@ impl Drop for Shared {
     }
 }
 
-impl Whole {
-    fn new() -> Self {
-        let live = Mutex::new(Live::over());
-        let one = Arc::new(Shared { context: SpanContext::NONE, live });
-        Whole { other: Arc::clone(&one), one }
-    }
-
-    /// Whether there are no others.
-    #[inline]
-    fn of(one: Arc<Shared>, other: Arc<Shared>) -> Result<Self, Arc<Shared>> {
-        if !Arc::ptr_eq(&one, &other) || Arc::strong_count(&one) != 2 {
-            return Err(one);
-        }
-        // With those who let it go before: what they did has been done.
-        fence(Acquire);
-        Ok(Whole { one, other })
-    }
-
-    #[inline]
-    fn get(&mut self) -> &mut Shared {
-        // SAFETY: `one` and `other` are its only holders (`of` and `new` say so; there are no weak ones, since nobody
-        // makes any), nobody clones them while they are here, and this borrows them both.
-        unsafe { &mut *Arc::as_ptr(&self.one).cast_mut() }
+impl Shared {
+    /// One that is over, and has no memory of its own.
+    fn over() -> Self {
+        Shared { context: SpanContext::NONE, live: Mutex::new(Live::over()) }
     }
 }
 
@@ -141,10 +133,11 @@ impl Lender {
     /// of its own.
     #[inline(always)]
     pub(super) fn begin(fill: impl FnOnce(&mut SpanContext, &mut Live)) -> (Self, Lent) {
-        let mut whole = Spares::take(&SPARE).unwrap_or_else(Whole::new);
+        let mut whole = Spares::take(&SPARE).unwrap_or_else(|| Whole::new(Shared::over()));
         let (context, live) = whole.get().parts();
         fill(context, live);
-        (Lender(whole.one), Lent(Some(whole.other)))
+        let (one, other) = whole.parted();
+        (Lender(one), Lent(Some(other)))
     }
 
     /// For another context.

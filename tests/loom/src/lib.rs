@@ -15,6 +15,8 @@ mod busy;
 #[path = "../../../runtime/src/sharded/leases.rs"]
 #[cfg(test)]
 mod leases;
+#[cfg(test)]
+mod lent;
 #[path = "../../../runtime/src/in_flight/seat.rs"]
 #[cfg(test)]
 mod seat;

@@ -45,7 +45,8 @@ impl Running {
         let kept = (&mut context, &mut span);
         let own = links::none(|links| engine.start_call(site, start, links, kept));
         if own == Own::Recording && site.line_of_ends().is_none() {
-            let attached = current::attach_alone(&mut context, site.metadata(), &mut span);
+            let attached =
+                current::attach_alone(&mut context, site.metadata(), &mut span, &mut None);
             let here = Here { above: None, attached, entered: None };
             return (Running::with(site, start, own, Context::new(), span), here);
         }
