@@ -19,7 +19,6 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 #[cfg(feature = "_spans")]
 use std::borrow::Cow;
 use std::mem::{self, ManuallyDrop};
-#[cfg(feature = "sqlx")]
 use std::sync::Arc;
 use tracing_core::Metadata;
 
@@ -27,7 +26,7 @@ use tracing_core::Metadata;
 pub(crate) struct OwnedSpan {
     context: Context,
     /// The span, if it is recorded and has not ended.
-    span: Option<Lender>,
+    span: Option<Arc<Lender>>,
     attaches: Attaches,
     /// None: tracing's users do not see it.
     metadata: Option<&'static Metadata<'static>>,

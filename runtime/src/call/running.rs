@@ -40,7 +40,7 @@ pub(super) struct Running {
     own: Own,
     context: Context,
     /// Its span, if that is recorded: not here while the call is attached alone (`current::attach_alone`).
-    span: Option<Lender>,
+    span: Option<Arc<Lender>>,
     /// None: it has ended.
     if_dropped: Option<Outcome>,
     rare: Option<Box<Rare>>,
@@ -108,7 +108,7 @@ impl Running {
         start: Tick,
         own: Own,
         context: Context,
-        span: Option<Lender>,
+        span: Option<Arc<Lender>>,
     ) -> Self {
         Running {
             site,
@@ -383,7 +383,15 @@ impl Running {
         let mut returned = None;
         if here.attached.is_there() {
             let mut view = None;
-            returned = here.attached.pop(&mut self.context, &mut self.span, &mut view);
+            let guard = here.attached.pop(&mut self.context, &mut self.span, &mut view);
+            returned = match &self.span {
+                // Else the context is the call's too, and not gone.
+                Some(span) if !self.context.has_active_span() => span.returned(|| drop(guard)),
+                _ => {
+                    drop(guard);
+                    None
+                }
+            };
             if view.is_some() {
                 self.rare.get_or_insert_default().view = view;
             }

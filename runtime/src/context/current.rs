@@ -5,14 +5,15 @@
 //! answered with a handle to it (`bridge::subscriber`), and so that a call reaches its own span even
 //! when user code has attached something else on top and forgotten it.
 
-use crate::span::lent::{Lender, Returned};
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use tracing_core::{Dispatch, Metadata, span};
 
 /// A tracing span that stands for a span of ours: made when somebody asks for
@@ -41,6 +42,14 @@ impl Drop for View {
     }
 }
 
+/// A call's span, which can be put into contexts.
+pub(crate) trait Lends: Any + Send + Sync {
+    fn ids(&self) -> &SpanContext;
+
+    /// `above` with the span.
+    fn lend(self: Arc<Self>, above: &Context) -> Context;
+}
+
 #[derive(Default)]
 struct Frame {
     /// Tells it from what stands in its place later.
@@ -48,7 +57,7 @@ struct Frame {
     /// Empty where OpenTelemetry has the only one.
     context: Context,
     /// The span of a call whose context OpenTelemetry alone has.
-    span: Option<Lender>,
+    span: Option<Arc<dyn Lends>>,
     /// None: work that runs in another context than the frames below, whose spans are not its own.
     metadata: Option<&'static Metadata<'static>>,
     /// How many tracing spans were entered when this frame came: more means that one of those is
@@ -74,10 +83,10 @@ impl Frame {
     fn context(&self) -> Context {
         let Some(span) = &self.span else { return self.context.clone() };
         // What it was attached with, unless somebody has attached another span since.
-        let is_own = |here: &Context| here.span().span_context() == span.context();
+        let is_own = |here: &Context| here.span().span_context().span_id() == span.ids().span_id();
         Context::map_current(|here| match is_own(here) {
             true => here.clone(),
-            false => here.with_span(span.lend()),
+            false => Arc::clone(span).lend(here),
         })
     }
 }
@@ -221,18 +230,20 @@ pub(crate) fn attach(
 }
 
 /// As [`attach`], of a context that its call does not need again: OpenTelemetry has it alone, and it is gone when it is
-/// detached. What is kept is the call's `span`.
+/// detached. What is kept is the call's `span`, until [`Attached::pop`].
 #[inline]
 pub(crate) fn attach_alone(
     context: &mut Context,
     metadata: &'static Metadata<'static>,
-    span: &mut Option<Lender>,
+    span: &mut Option<Arc<impl Lends>>,
     view: &mut Option<Box<View>>,
 ) -> Attached {
     let attached = frames(|frames| {
         let guard = attach_unless_borrowed(mem::take(context))?;
         let attached = frames.push(guard, Some(metadata), |frame| {
-            mem::swap(&mut frame.span, span);
+            // The slot is empty: there is nothing to drop.
+            let span = span.take().map(|span| -> Arc<dyn Lends> { span });
+            mem::forget(mem::replace(&mut frame.span, span));
             mem::swap(&mut frame.view, view);
         });
         Some(attached)
@@ -258,22 +269,21 @@ impl Attached {
     #[inline]
     pub(crate) fn detach(&mut self, context: &mut Context) -> Option<Box<View>> {
         let mut view = None;
-        self.pop(context, &mut None, &mut view);
+        drop(self.pop(context, &mut None::<Arc<NoSpan>>, &mut view));
         view
     }
 
-    /// As [`Attached::detach`], also of an attachment by [`attach_alone`], whose call gets its span back. The span
-    /// is returned by the context too if nobody else had that.
+    /// As [`Attached::detach`], also of an attachment by [`attach_alone`], whose call gets its `span` back. It is over
+    /// when the guard is dropped, which is to be done at once, and a context that OpenTelemetry alone has is gone then.
     #[inline]
-    pub(crate) fn pop(
+    pub(crate) fn pop<S: Lends>(
         &mut self,
         to: &mut Context,
-        span: &mut Option<Lender>,
+        span: &mut Option<Arc<S>>,
         view: &mut Option<Box<View>>,
-    ) -> Option<Returned> {
+    ) -> Option<ContextGuard> {
         let guard = self.guard.take()?;
         let serial = self.serial;
-        let mut is_alone = false;
         // In place, and not as an optional frame: that has its bytes moved one by one.
         let found = frames(|frames| {
             let mut stack = frames.stack.borrow_mut();
@@ -283,30 +293,46 @@ impl Attached {
             // What they take the place of is empty: nothing to drop, which is a call to find out.
             mem::forget(mem::replace(to, mem::take(&mut last.context)));
             mem::forget(mem::replace(view, last.view.take()));
-            is_alone = last.span.is_some();
-            if is_alone {
-                mem::forget(mem::replace(span, last.span.take()));
-            }
+            give_back(last.span.take(), span);
             stack.pop();
             true
         });
-        if is_alone && let Some(span) = span {
-            return span.returned(|| drop(guard));
-        }
-        drop(guard);
         if found == Some(false) {
             pop_below(serial, to, span, view);
         }
-        None
+        Some(guard)
+    }
+}
+
+/// Of attachments that have none.
+enum NoSpan {}
+
+impl Lends for NoSpan {
+    fn ids(&self) -> &SpanContext {
+        match *self {}
+    }
+
+    fn lend(self: Arc<Self>, _: &Context) -> Context {
+        match *self {}
+    }
+}
+
+/// A call gets its span back, as what it was.
+#[inline(always)]
+fn give_back<S: Lends>(kept: Option<Arc<dyn Lends>>, span: &mut Option<Arc<S>>) {
+    if let Some(kept) = kept
+        && let Ok(own) = (kept as Arc<dyn Any + Send + Sync>).downcast()
+    {
+        mem::forget(span.replace(own));
     }
 }
 
 /// Frames above are of attachments that were leaked, or end later: they are frames no more.
 #[cold]
-fn pop_below(
+fn pop_below<S: Lends>(
     serial: u32,
     to: &mut Context,
-    span: &mut Option<Lender>,
+    span: &mut Option<Arc<S>>,
     view: &mut Option<Box<View>>,
 ) {
     let is_own = |frame: &Frame| frame.serial == serial;
@@ -335,7 +361,7 @@ fn pop_below(
     });
     if let Some(own) = own.or(stray.ok().flatten()) {
         (*to, *view) = (own.context, own.view);
-        *span = own.span.or(span.take());
+        give_back(own.span, span);
     }
 }
 
@@ -343,7 +369,7 @@ impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
         if self.is_there() {
-            let _ = self.pop(&mut Context::new(), &mut None, &mut None);
+            drop(self.pop(&mut Context::new(), &mut None::<Arc<NoSpan>>, &mut None));
         }
     }
 }

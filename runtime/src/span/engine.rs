@@ -137,7 +137,7 @@ enum Begun {
 }
 
 /// Where a call keeps what it is to attach, and its span.
-pub(crate) type Kept<'a> = (&'a mut Context, &'a mut Option<Lender>);
+pub(crate) type Kept<'a> = (&'a mut Context, &'a mut Option<Arc<Lender>>);
 
 /// What of its own a call has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,9 +28,10 @@ pub(crate) use super::live::Ending;
 
 use super::live;
 use super::record::Live;
+use crate::context::current::Lends;
 use crate::spares::Spares;
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Span, SpanContext, SpanKind, Status, TraceState};
+use opentelemetry::trace::{Span, SpanContext, SpanKind, Status, TraceContextExt, TraceState};
+use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::mem::{self, ManuallyDrop};
@@ -40,31 +41,27 @@ use std::time::SystemTime;
 use sync::Arc;
 use whole::Whole;
 
-/// What is recorded of a call, and where.
+/// What is recorded of a call: its span, as the call holds it.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Lender {
     context: SpanContext,
     live: Mutex<Live>,
 }
 
-/// The span, for its call.
-#[derive(Debug)]
-pub(crate) struct Lender(Arc<Shared>);
-
 /// The span, for a context. None: it is gone.
 #[derive(Debug)]
-pub(super) struct Lent(Option<Arc<Shared>>);
+pub(super) struct Lent(Option<Arc<Lender>>);
 
 /// What a context had lent, after that is gone.
-pub(crate) struct Returned(Arc<Shared>);
+pub(crate) struct Returned(Arc<Lender>);
 
 /// Spans that a thread keeps for its next calls: as deep as they mostly are within each other.
 const MOST: usize = 8;
 
 thread_local! {
-    static SPARE: Spares<Whole<Shared>, MOST> = const { Spares::new() };
+    static SPARE: Spares<Whole<Lender>, MOST> = const { Spares::new() };
     /// Which span this thread's call is about to get back. Compared, and never looked into.
-    static AWAITED: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+    static AWAITED: Cell<*const Lender> = const { Cell::new(ptr::null()) };
     /// Where it comes. Without a destructor, so that it is there to the thread's last call.
     static CAME: Cell<ManuallyDrop<Option<Returned>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
@@ -74,7 +71,7 @@ fn came(next: Option<Returned>) -> Option<Returned> {
     ManuallyDrop::into_inner(CAME.replace(ManuallyDrop::new(next)))
 }
 
-impl Shared {
+impl Lender {
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,10 +96,10 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl Lender {
     /// Ends a span that others may have too.
     #[inline(never)]
-    fn end(&self, ending: Ending) {
+    fn end_shared(&self, ending: Ending) {
         let mut live = self.live();
         if !live.is_over {
             live.state(&self.context);
@@ -111,7 +108,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Lender {
     #[inline(never)]
     fn drop(&mut self) {
         // Its call was lost: with a thread that was ending, or by `mem::forget`.
@@ -121,10 +118,20 @@ impl Drop for Shared {
     }
 }
 
-impl Shared {
+impl Lender {
     /// One that is over, and has no memory of its own.
     fn over() -> Self {
-        Shared { context: SpanContext::NONE, live: Mutex::new(Live::over()) }
+        Lender { context: SpanContext::NONE, live: Mutex::new(Live::over()) }
+    }
+}
+
+impl Lends for Lender {
+    fn ids(&self) -> &SpanContext {
+        &self.context
+    }
+
+    fn lend(self: Arc<Self>, above: &Context) -> Context {
+        above.with_span(Lent(Some(self)))
     }
 }
 
@@ -132,21 +139,12 @@ impl Lender {
     /// A span that begins, and what its context is lent. What `fill` finds is of one that is over, and has no memory
     /// of its own.
     #[inline(always)]
-    pub(super) fn begin(fill: impl FnOnce(&mut SpanContext, &mut Live)) -> (Self, Lent) {
-        let mut whole = Spares::take(&SPARE).unwrap_or_else(|| Whole::new(Shared::over()));
+    pub(super) fn begin(fill: impl FnOnce(&mut SpanContext, &mut Live)) -> (Arc<Self>, Lent) {
+        let mut whole = Spares::take(&SPARE).unwrap_or_else(|| Whole::new(Lender::over()));
         let (context, live) = whole.get().parts();
         fill(context, live);
         let (one, other) = whole.parted();
-        (Lender(one), Lent(Some(other)))
-    }
-
-    /// For another context.
-    pub(crate) fn lend(&self) -> impl Span + Send + Sync + use<> {
-        Lent(Some(Arc::clone(&self.0)))
-    }
-
-    pub(crate) fn context(&self) -> &SpanContext {
-        &self.0.context
+        (one, Lent(Some(other)))
     }
 
     /// Sets the fields of its call, whose names are all different.
@@ -163,21 +161,21 @@ impl Lender {
 
     /// Changes what is recorded.
     pub(crate) fn write(&self, work: impl FnOnce(&mut Live)) {
-        work(&mut self.0.live());
+        work(&mut self.live());
     }
 
     /// Lets a context of it go, and says whether nobody else had that.
     #[inline]
-    pub(crate) fn returned(&self, let_go: impl FnOnce()) -> Option<Returned> {
+    pub(crate) fn returned(self: &Arc<Self>, let_go: impl FnOnce()) -> Option<Returned> {
         /// What a context has may be user's values, whose destructors make calls, or unwind.
-        struct Awaiting(*const Shared);
+        struct Awaiting(*const Lender);
         impl Drop for Awaiting {
             #[inline]
             fn drop(&mut self) {
                 AWAITED.set(self.0);
             }
         }
-        let awaiting = Awaiting(AWAITED.replace(Arc::as_ptr(&self.0)));
+        let awaiting = Awaiting(AWAITED.replace(Arc::as_ptr(self)));
         let_go();
         let is_awaited = !AWAITED.get().is_null();
         drop(awaiting);
@@ -187,16 +185,16 @@ impl Lender {
     /// Ends the span.
     // Inlined, so that the ending is not put together first: it would be read in other widths, and waited for.
     #[inline(always)]
-    pub(crate) fn end(self, ending: Ending, returned: Option<Returned>) {
+    pub(crate) fn end(self: Arc<Self>, ending: Ending, returned: Option<Returned>) {
         match returned {
-            Some(Returned(other)) => match Whole::of(self.0, other) {
+            Some(Returned(other)) => match Whole::of(self, other) {
                 Ok(mut whole) => {
                     whole.get().finish(Some(ending));
                     Spares::keep(&SPARE, whole);
                 }
-                Err(shared) => shared.end(ending),
+                Err(shared) => shared.end_shared(ending),
             },
-            None => self.0.end(ending),
+            None => self.end_shared(ending),
         }
     }
 }

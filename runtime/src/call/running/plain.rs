@@ -12,6 +12,7 @@ use crate::span::lent::Lender;
 use crate::watch;
 use opentelemetry::Context;
 use std::hint::cold_path;
+use std::sync::Arc;
 
 impl Running {
     /// Whether a call of `site` begins with no more than its count and its span: no subscriber wants a span of it,
@@ -41,7 +42,7 @@ impl Running {
             elsewhere::start(site, 0);
         }
         let (mut context, mut span, mut attached) =
-            <(Context, Option<Lender>, Attached)>::default();
+            <(Context, Option<Arc<Lender>>, Attached)>::default();
         let kept = (&mut context, &mut span);
         let own = links::none(|links| engine.start_call(site, start, links, kept));
         if own == Own::Recording && site.line_of_ends().is_none() {
