@@ -44,7 +44,7 @@ async fn kept_as_it_is(id: u64, name: String) -> usize {
     name.len()
 }
 
-/// Bytes that a level of calls adds to a future.
+/// Bytes that a level of calls adds to a future: of them eight for its span.
 const A_LEVEL: usize = 64;
 
 #[test]
