@@ -503,10 +503,7 @@ mod tests {
             for (key, name) in KEYS {
                 let of_ids =
                     matches!(key, Key::TraceId | Key::SpanId | Key::TraceFlags | Key::Sampled);
-                let expected = is_in(key)
-                    && (with_ids || !of_ids)
-                    // A line's number without its file says nothing.
-                    && (key != Key::Line || is_in(Key::File));
+                let expected = is_in(key) && (with_ids || !of_ids);
                 assert_eq!(json.contains_key(name), expected, "{name} in {json:?}");
             }
         }
