@@ -3,7 +3,8 @@
 use super::place::Place;
 use super::pooled::{Ask, Pooled, ask};
 use super::statements::{Ended, Found, Statement, Statements, shared};
-use super::text::{Dialect, Shown, shown};
+use super::text::{Shown, shown};
+use super::tokens::Dialect;
 use crate::integrations::interned::word;
 use crate::span::common::Common;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};

@@ -70,6 +70,7 @@ mod pool;
 mod pooled;
 mod statements;
 mod text;
+mod tokens;
 
 pub use connection::{Connection, Held, PoolConnection, Transaction};
 pub use pool::{Pool, traced};

@@ -1,6 +1,6 @@
 //! Where a database is.
 
-use super::text::Dialect;
+use super::tokens::Dialect;
 use sqlx_core::Url;
 use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::database::Database;

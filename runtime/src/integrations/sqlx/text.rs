@@ -1,31 +1,6 @@
 //! What may be shown of a query: its text without its literals, its verb and its table.
 
-/// Whose words a query is written in: they quote and comment in different ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    Postgres,
-    MySql,
-    Sqlite,
-    /// Whichever way it quotes, nothing of a string is shown.
-    Other,
-}
-
-impl Dialect {
-    /// Whether `\` escapes the next character of any string, if that is known.
-    fn escapes(self) -> Option<bool> {
-        (self != Dialect::Other).then_some(self == Dialect::MySql)
-    }
-
-    /// `$tag$…$tag$` is a string.
-    fn has_dollar_quotes(self) -> bool {
-        matches!(self, Dialect::Postgres | Dialect::Other)
-    }
-
-    /// `/* … */` may nest.
-    fn nests_comments(self) -> bool {
-        matches!(self, Dialect::Postgres | Dialect::Other)
-    }
-}
+use super::tokens::{Dialect, Token, Tokens, is_word};
 
 /// Bytes of a query's text; the rest is cut.
 const MAX_TEXT: usize = 2048;
@@ -48,209 +23,6 @@ impl Shown {
             Some(collection) => format!("{} {collection}", self.operation),
             None => self.operation.clone(),
         }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token<'a> {
-    /// A word: keyword or name, also a quoted one.
-    Word(&'a str),
-    /// In double quotes: a name, or to SQLite a string, where there is no such name.
-    WordOrLiteral(&'a str),
-    /// A string or a number.
-    Literal,
-    /// `$1`, `?`, `:name`, `@name`.
-    Placeholder(&'a str),
-    Other(&'a str),
-    Space,
-}
-
-struct Tokens<'a> {
-    rest: &'a str,
-    dialect: Dialect,
-}
-
-/// The end of what begins with a quote and ends with `quote`, unless it is not closed, or nobody knows where:
-/// whether `\` escapes.
-fn end_of_quoted(text: &str, quote: char, escapes: Option<bool>) -> Option<usize> {
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, char)) = chars.next() {
-        if char == '\\' && escapes? {
-            chars.next();
-        } else if char == quote {
-            match chars.peek() {
-                Some(&(_, next)) if next == quote => {
-                    chars.next();
-                }
-                _ => return Some(at + quote.len_utf8()),
-            }
-        }
-    }
-    None
-}
-
-/// The end of what follows the mark in `E'…'`: it goes on behind a line's end, escapes and all.
-fn end_of_escaped(text: &str) -> Option<usize> {
-    let mut end = 0;
-    loop {
-        end += end_of_quoted(&text[end..], '\'', Some(true))?;
-        let next = text[end..].trim_start();
-        let blank = &text[end..text.len() - next.len()];
-        if !blank.contains('\n') || !next.starts_with('\'') {
-            return Some(end);
-        }
-        end += blank.len();
-    }
-}
-
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_' || char == '$'
-}
-
-fn word_length(text: &str) -> usize {
-    text.find(|char| !is_word(char)).unwrap_or(text.len())
-}
-
-/// The length of what names a placeholder: a number, or a word, which a `$` does not belong to.
-fn placeholder_length(text: &str) -> usize {
-    let belongs: fn(char) -> bool = match text.starts_with(|c: char| c.is_ascii_digit()) {
-        true => |c| c.is_ascii_digit(),
-        false => |c| c.is_alphanumeric() || c == '_',
-    };
-    text.find(|c| !belongs(c)).unwrap_or(text.len())
-}
-
-/// The length of a number such as `17`, `.5`, `1e-9`, `0xff`.
-fn number_length(text: &str) -> usize {
-    let mut before = ' ';
-    let end = text.find(|char: char| {
-        let belongs = char.is_ascii_alphanumeric()
-            || matches!(char, '.' | '_')
-            || (matches!(char, '+' | '-') && matches!(before, 'e' | 'E'));
-        before = char;
-        !belongs
-    });
-    end.unwrap_or(text.len())
-}
-
-/// The end of `/* … */`.
-fn end_of_comment(text: &str, nests: bool) -> usize {
-    let mut depth = 0usize;
-    let mut at = 0;
-    while let Some(found) = text[at..].find(['/', '*']) {
-        at += found;
-        if text[at..].starts_with("/*") && (nests || depth == 0) {
-            depth += 1;
-            at += 2;
-        } else if text[at..].starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
-            }
-        } else {
-            at += 1;
-        }
-    }
-    text.len()
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        let text = self.rest;
-        let first = text.chars().next()?;
-        let line = || text.find('\n').unwrap_or(text.len());
-        let after_first = &text[first.len_utf8()..];
-        // What is not closed is the end, and nothing of it is shown.
-        let literal: fn(&'a str) -> Token<'a> = |_| Token::Literal;
-        let string = |end: Option<usize>| (end.unwrap_or(text.len()), literal);
-        let name =
-            |end: Option<usize>, token| end.map_or((text.len(), literal), |end| (end, token));
-        let (length, token): (usize, fn(&'a str) -> Token<'a>) = match (first, self.dialect) {
-            _ if first.is_whitespace() => {
-                (text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len()), |_| Token::Space)
-            }
-            ('-', _) if self.is_dashed_comment() => (line(), |_| Token::Space),
-            ('#', Dialect::MySql) => (line(), |_| Token::Space),
-            ('/', dialect) if text.starts_with("/*") => {
-                (end_of_comment(text, dialect.nests_comments()), |_| Token::Space)
-            }
-            ('\'', dialect) => string(end_of_quoted(text, '\'', dialect.escapes())),
-            ('"', dialect @ (Dialect::MySql | Dialect::Other)) => {
-                string(end_of_quoted(text, '"', dialect.escapes()))
-            }
-            ('"', Dialect::Sqlite) => {
-                name(end_of_quoted(text, '"', Some(false)), Token::WordOrLiteral)
-            }
-            ('"', _) => name(end_of_quoted(text, '"', Some(false)), Token::Word),
-            ('`', Dialect::MySql | Dialect::Sqlite | Dialect::Other) => {
-                name(end_of_quoted(text, '`', Some(false)), Token::Word)
-            }
-            ('[', Dialect::Sqlite) => name(text.find(']').map(|at| at + 1), Token::Word),
-            ('$', _) if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
-                (1 + placeholder_length(after_first), Token::Placeholder)
-            }
-            ('$', dialect) if dialect.has_dollar_quotes() => match self.dollar_quoted() {
-                Some(length) => (length, |_| Token::Literal),
-                None => (1, Token::Other),
-            },
-            ('?', _) => {
-                let is_numbered = after_first.starts_with(|c: char| c.is_ascii_digit());
-                let number = if is_numbered { placeholder_length(after_first) } else { 0 };
-                (1 + number, Token::Placeholder)
-            }
-            (':', _) if text.starts_with("::") => (2, Token::Other),
-            (':' | '@' | '$', Dialect::MySql | Dialect::Sqlite | Dialect::Other)
-                if after_first.starts_with(|c: char| c.is_alphabetic() || c == '_') =>
-            {
-                (1 + placeholder_length(after_first), Token::Placeholder)
-            }
-            ('.', _) if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
-                (number_length(text), |_| Token::Literal)
-            }
-            _ if first.is_ascii_digit() => (number_length(text), |_| Token::Literal),
-            (_, dialect) if is_word(first) => {
-                let length = word_length(text);
-                // `E'…'`, `X'…'`, `N'…'`: a string with a mark before it.
-                if length == 1 && after_first.starts_with('\'') {
-                    let is_marked = dialect != Dialect::Sqlite && matches!(first, 'e' | 'E');
-                    let end = match is_marked {
-                        true => end_of_escaped(after_first),
-                        false => end_of_quoted(after_first, '\'', dialect.escapes()),
-                    };
-                    string(end.map(|end| end + 1))
-                } else {
-                    (length, Token::Word)
-                }
-            }
-            _ => (first.len_utf8(), Token::Other),
-        };
-        let (taken, rest) = text.split_at(length);
-        self.rest = rest;
-        Some(token(taken))
-    }
-}
-
-impl Tokens<'_> {
-    /// `--`, and to MySQL only before something blank: `5--1` is six.
-    fn is_dashed_comment(&self) -> bool {
-        let Some(after) = self.rest.strip_prefix("--") else { return false };
-        let is_blank = |c: char| c.is_whitespace() || c.is_control();
-        self.dialect != Dialect::MySql || after.is_empty() || after.starts_with(is_blank)
-    }
-
-    /// The length of `$tag$…$tag$`, if one begins here.
-    fn dollar_quoted(&self) -> Option<usize> {
-        let text = self.rest;
-        let tag = text[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))? + 1;
-        if !text[tag..].starts_with('$') {
-            return None;
-        }
-        let tag = &text[..=tag];
-        let end = text[tag.len()..].find(tag).map(|at| tag.len() + at + tag.len());
-        Some(end.unwrap_or(text.len()))
     }
 }
 
@@ -343,7 +115,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut was_opened = false;
     let mut was_distinct = false;
     let mut is_cut = false;
-    for token in (Tokens { rest: query, dialect }) {
+    for token in Tokens::new(query, dialect) {
         let token = match token {
             Token::WordOrLiteral(name) if expects_table || was_dot => Token::Word(name),
             Token::WordOrLiteral(_) => Token::Literal,
@@ -539,7 +311,26 @@ mod tests {
         }
         for (query, expected) in [
             (r#"SELECT "secret", 'a\'secret'"#, "SELECT ?, ?"),
+            (r"SELECT 'it\'s a secret' FROM t WHERE a = 'b'", "SELECT ? FROM t WHERE a = ?"),
             ("SELECT `a` FROM `b` # secret", "SELECT `a` FROM `b`"),
+        ] {
+            assert_eq!(shown(query, MYSQL).text, expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn whether_a_backslash_escapes_is_the_sessions_matter_and_no_literal_is_shown_either_way() {
+        for (query, expected) in [
+            // To most sessions a string is left open here.
+            (r"INSERT INTO t VALUES ('C:\', 'secret')", "INSERT INTO t VALUES (?"),
+            (r#"SELECT "C:\", secret FROM t"#, "SELECT ?"),
+            (r"SELECT 'a\', 'secret', 'b\' FROM t", "SELECT ?"),
+            // Either may be meant: what is a string to one is not shown, and where both agree it goes on.
+            (r"INSERT INTO t VALUES ('it\'s', 'it\'s', 'a')", "INSERT INTO t VALUES (?, ?)"),
+            (r"SELECT 'C:\', secret, \'', 'it\'s' FROM t WHERE a = 'it\'s'", "SELECT ?, ?"),
+            // The end is the same.
+            (r"SELECT 'a\n', 'b\\', 'c\t' FROM t", "SELECT ?, ?, ? FROM t"),
+            (r"SELECT 'it\'s a secret", "SELECT ?"),
         ] {
             assert_eq!(shown(query, MYSQL).text, expected, "{query}");
         }
