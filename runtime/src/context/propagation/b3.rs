@@ -134,6 +134,12 @@ fn extract(extractor: &dyn Extractor) -> Option<Caller> {
     }
 }
 
+/// Whether a caller is known already: a propagator that was asked before has read its header.
+fn is_named(context: &Context) -> bool {
+    let span = context.span();
+    span.span_context().is_valid() && span.span_context().is_remote()
+}
+
 impl TextMapPropagator for B3 {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
         let span = context.span();
@@ -174,6 +180,8 @@ impl TextMapPropagator for B3 {
         let Some(Caller { ids, sampling }) = extract(extractor) else { return context.clone() };
         let (trace_id, span_id) = match (ids, sampling) {
             (Some(ids), _) => ids,
+            // Whose span another header names has decided about it: what names nobody takes nothing of that away.
+            (None, _) if is_named(context) => return context.clone(),
             // A trace that nobody records, for the spans below to follow.
             (None, Sampling::Deny) => (ids::trace_id(), ids::span_id()),
             // Nothing is named that a span could be below; a new trace is decided about here.

@@ -42,7 +42,8 @@
 //!
 //! **B3** (`b3` writes one header, `b3multi` several; both read both, the single one first). Trace ids of
 //! 64 bits are continued with zeros in front. The debug flag is kept and means sampled. Without a
-//! sampling state the decision is ours, as for a root; `b3: 0` alone asks for nothing to be recorded.
+//! sampling state the decision is ours, as for a root; `b3: 0` alone asks for nothing to be recorded, unless
+//! another header names the caller's span: then that says it.
 
 mod b3;
 pub(crate) mod baggage;
@@ -187,6 +188,22 @@ mod tests {
         ("X-B3-Sampled", "1"),
         ("X-B3-Flags", "1"),
     ];
+
+    #[test]
+    fn a_header_that_names_nobody_takes_nothing_away_from_one_that_does() {
+        let headers = vec![
+            ("traceparent".to_owned(), STALE[0].1.to_owned()),
+            ("b3".to_owned(), "0".to_owned()),
+        ];
+        for order in [[0, 1], [1, 0]] {
+            let propagators = order.map(|at| [Propagator::TraceContext, Propagator::B3][at]);
+            let context =
+                composite(&propagators).extract_with_context(&Context::new(), &Reading(&headers));
+            let caller = context.span().span_context().clone();
+            assert_eq!(caller.span_id(), SpanId::from(0x00f0_67aa_0ba9_02b7), "{propagators:?}");
+            assert!(caller.is_sampled());
+        }
+    }
 
     #[test]
     fn of_the_span_whose_headers_are_passed_on_nothing_is_left_beside_the_new_one() {
