@@ -249,11 +249,11 @@ impl<'a> Tokens<'a> {
             _ if ends[0] == ends[1] => ends[0],
             Escapes::BySession => {
                 // What a server takes leaves no string open: whoever finds one misreads it. Most sessions escape.
-                let is_closed = |escapes: bool| {
+                let closes = |escapes: bool| {
                     let end = ends[usize::from(escapes)];
-                    end.is_some_and(|end| self.reading(end, escapes).is_closed())
+                    end.is_some_and(|end| self.reading(end, escapes).closes())
                 };
-                self.escapes = match (is_closed(true), is_closed(false)) {
+                self.escapes = match (closes(true), closes(false)) {
                     (true, false) => Escapes::Known(true),
                     (true, true) => Escapes::Either,
                     (false, _) => return None,
@@ -270,7 +270,7 @@ impl<'a> Tokens<'a> {
         Tokens { rest: &self.rest[end..], dialect: self.dialect, escapes, is_open: false }
     }
 
-    fn is_closed(mut self) -> bool {
+    fn closes(mut self) -> bool {
         self.by_ref().for_each(drop);
         !self.is_open
     }
