@@ -1,7 +1,7 @@
 //! A call's context outlives the call where somebody keeps it: the span ends with its call all the same, and what is
 //! written to it later goes nowhere.
 
-use opentelemetry::trace::{TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 use redspan::{instrumented, testing};
 use std::sync::mpsc;
@@ -45,7 +45,7 @@ async fn a_kept_context_does_not_keep_its_span_open() {
 }
 
 #[test]
-fn who_writes_to_a_span_while_its_call_ends_writes_all_or_nothing() {
+fn a_span_ends_once_though_somebody_writes_to_it_meanwhile() {
     const CALLS: usize = 500;
     let ((), seen) = testing::scope(|| {
         thread::scope(|scope| {
@@ -80,13 +80,39 @@ fn what_a_context_carries_may_make_calls_when_it_goes() {
     assert_eq!(seen.tree(), "outer\n  inner\nouter\n  inner\n", "{seen:?}");
 }
 
+#[tokio::test]
+async fn a_value_that_unwinds_when_a_context_goes_does_not_take_the_ending_along() {
+    struct Rude;
+    impl Drop for Rude {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("rude"));
+        }
+    }
+    let (result, seen) = testing::scope_async(async {
+        let future = {
+            let _carrying = Context::current_with_value(Rude).attach();
+            let mut future = Box::pin(later(|| ()));
+            let mut polls = std::task::Context::from_waker(std::task::Waker::noop());
+            // From here on the future's own context is the last that has the value.
+            assert!(future.as_mut().poll(&mut polls).is_pending());
+            future
+        };
+        tokio::spawn(future).await
+    })
+    .await;
+    assert!(result.is_err_and(|error| error.is_panic()));
+    assert_eq!(seen.calls("later").ok, 1, "{seen:?}");
+    assert_eq!(seen.span("later").attribute("redspan.outcome"), None);
+    assert_eq!(seen.spans().len(), 1, "{seen:?}");
+}
+
 #[test]
 fn a_call_below_another_tracers_span_is_reached_by_tracing() {
     let ((), seen) = testing::scope(|| {
         outer(|| {
             let above = global::tracer("above").start("above");
             let _above = Context::current_with_span(above).attach();
-            opentelemetry_of(&tracing::Span::current());
+            set_by_tracing(&tracing::Span::current());
         });
     });
     let outer = seen.span("outer");
@@ -95,8 +121,22 @@ fn a_call_below_another_tracers_span_is_reached_by_tracing() {
     assert_eq!(seen.tree(), "outer\n  above\n");
 }
 
+#[test]
+fn a_calls_own_ids_from_a_header_are_not_taken_for_its_span() {
+    let ((), seen) = testing::scope(|| {
+        outer(|| {
+            let own = Context::current().span().span_context().clone();
+            let (trace, span) = (own.trace_id(), own.span_id());
+            let read = SpanContext::new(trace, span, own.trace_flags(), true, TraceState::NONE);
+            let _extracted = Context::new().with_remote_span_context(read).attach();
+            set_by_tracing(&tracing::Span::current());
+        });
+    });
+    assert_eq!(seen.span("outer").attribute("by_tracing"), Some(true.into()), "{seen:?}");
+}
+
 /// Writes to what tracing takes for the current span.
-fn opentelemetry_of(span: &tracing::Span) {
+fn set_by_tracing(span: &tracing::Span) {
     use tracing_opentelemetry::OpenTelemetrySpanExt;
     span.set_attribute("by_tracing", true);
 }

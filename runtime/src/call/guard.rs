@@ -186,8 +186,8 @@ impl Call {
     #[inline(never)]
     fn finish_apart(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
-        let span = running.detach(here);
-        running.end(verdict, span);
+        let back = running.detach(here);
+        running.end(verdict, back);
     }
 
     #[cold]

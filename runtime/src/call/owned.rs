@@ -239,12 +239,12 @@ impl OwnedSpan {
     /// The span's own context is made current, and no copy: nobody else reaches the span meanwhile.
     #[inline]
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        struct Lent<'a> {
+        struct Inside<'a> {
             span: &'a mut OwnedSpan,
             // Detached below: there is nothing left to drop, which is a call to find out.
             attached: ManuallyDrop<Attached>,
         }
-        impl Drop for Lent<'_> {
+        impl Drop for Inside<'_> {
             // Also when something unwinds: the span still has to end.
             #[inline]
             fn drop(&mut self) {
@@ -266,11 +266,11 @@ impl OwnedSpan {
             true => current::attach(&mut self.context, self.metadata, &mut self.view),
             false => Attached::default(),
         };
-        let lent = Lent { span: self, attached: ManuallyDrop::new(attached) };
-        let hidden = (!attaches && lent.span.metadata.is_none()).then(current::hide);
+        let inside = Inside { span: self, attached: ManuallyDrop::new(attached) };
+        let hidden = (!attaches && inside.span.metadata.is_none()).then(current::hide);
         let value = work();
         drop(hidden);
-        lent.span.if_dropped = otherwise;
+        inside.span.if_dropped = otherwise;
         value
     }
 

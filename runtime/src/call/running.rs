@@ -8,7 +8,7 @@ use super::{compat, elsewhere, fields, labels, links};
 use crate::callers::{self, Above};
 use crate::callsite::{CallSite, Line};
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, View};
+use crate::context::current::{self, Attached, Lends, View};
 use crate::context::scope;
 use crate::in_flight::{self, Taken};
 use crate::metrics::store::Store;
@@ -25,7 +25,7 @@ use crate::watch;
 use opentelemetry::trace::{Link, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing_core::field::Value;
@@ -36,7 +36,7 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
 pub(super) struct Running {
     pub(super) site: &'static CallSite,
     start: Tick,
-    /// What of its own the call has, and its context: empty while it is attached.
+    /// What of its own the call has, and its context: empty while it is attached, and after that if it was alone.
     own: Own,
     context: Context,
     /// Its span, if that is recorded: not here while the call is attached alone (`current::attach_alone`).
@@ -349,6 +349,12 @@ impl Running {
 
     #[inline(always)]
     fn attach_context(&mut self, alone: bool, view: &mut Option<Box<View>>) -> Attached {
+        if let Some(span) = &self.span
+            && !self.context.has_active_span()
+        {
+            // It was let go for others (`Attached::detach`).
+            self.context = Arc::clone(span).lend(&current::here());
+        }
         let (context, metadata) = (&mut self.context, self.site.metadata());
         match alone && self.span.is_some() {
             true => current::attach_alone(context, metadata, &mut self.span, view),
@@ -380,11 +386,11 @@ impl Running {
         if here.above.is_some() {
             here.above = None;
         }
-        let mut returned = None;
+        let mut back = None;
         if here.attached.is_there() {
             let mut view = None;
             let guard = here.attached.pop(&mut self.context, &mut self.span, &mut view);
-            returned = match &self.span {
+            back = match &self.span {
                 // Else the context is the call's too, and not gone.
                 Some(span) if !self.context.has_active_span() => span.returned(|| drop(guard)),
                 _ => {
@@ -399,7 +405,7 @@ impl Running {
         if here.entered.is_some() {
             here.entered = None;
         }
-        returned
+        back
     }
 
     /// A poll begins, if somebody wants to know.
@@ -525,8 +531,19 @@ impl Running {
             }
             let context = mem::take(&mut self.context);
             if let Some(span) = self.span.take() {
-                let back = back.or_else(|| span.returned(|| drop(context)));
+                // Destructors of what users put into the context may unwind: the span ends before that goes on.
+                let mut unwinding = None;
+                let let_go = || catch_unwind(AssertUnwindSafe(|| span.returned(|| drop(context))));
+                let back = back.or_else(|| {
+                    let_go().unwrap_or_else(|panic| {
+                        unwinding = Some(panic);
+                        None
+                    })
+                });
                 span.end(Ending { outcome, end, failed, place, measured: false }, back);
+                if let Some(panic) = unwinding {
+                    resume_unwind(panic);
+                }
             }
         } else {
             self.context = Context::new();

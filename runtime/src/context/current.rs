@@ -42,7 +42,7 @@ impl Drop for View {
     }
 }
 
-/// A call's span, which can be put into contexts.
+/// A call's span, which can be put into contexts. Its holders are counted (`span::lent`): never is one made weak.
 pub(crate) trait Lends: Any + Send + Sync {
     fn ids(&self) -> &SpanContext;
 
@@ -70,24 +70,26 @@ struct Frame {
 thread_local! {
     static FRAMES: Frames = Frames::new();
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// Frames that stood above one which ended before them: what they hold is their spans' only
-    /// context, and given back when they end.
+    /// Frames that stood above one which ended before them: what they hold is given back when they end.
     static STRAYS: RefCell<VecDeque<Frame>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Past that the oldest is forgotten, as one that was leaked: its span ends with its last holder.
+/// Past that the oldest is forgotten, as one that was leaked.
 const MOST_STRAYS: usize = 64;
 
 impl Frame {
     /// A context of its span.
     fn context(&self) -> Context {
         let Some(span) = &self.span else { return self.context.clone() };
-        // What it was attached with, unless somebody has attached another span since.
-        let is_own = |here: &Context| here.span().span_context().span_id() == span.ids().span_id();
-        Context::map_current(|here| match is_own(here) {
+        // What it was attached with, and what came since, unless that has another span, or its ids alone.
+        let is_own = |here: &Context| here.span().span_context() == span.ids();
+        let of = |here: &Context| match is_own(here) {
             true => here.clone(),
             false => Arc::clone(span).lend(here),
-        })
+        };
+        // OpenTelemetry may be at work on it, and say something of that to those who ask here.
+        let here = catch_unwind(AssertUnwindSafe(|| Context::map_current(of)));
+        here.unwrap_or_else(|_| Arc::clone(span).lend(&Context::new()))
     }
 }
 

@@ -143,6 +143,8 @@ impl Lender {
         let mut whole = Spares::take(&SPARE).unwrap_or_else(|| Whole::new(Lender::over()));
         let (context, live) = whole.get().parts();
         fill(context, live);
+        // Not before: what unwinds half way is no span.
+        live.is_over = false;
         let (one, other) = whole.parted();
         (one, Lent(Some(other)))
     }
@@ -167,18 +169,19 @@ impl Lender {
     /// Lets a context of it go, and says whether nobody else had that.
     #[inline]
     pub(crate) fn returned(self: &Arc<Self>, let_go: impl FnOnce()) -> Option<Returned> {
-        /// What a context has may be user's values, whose destructors make calls, or unwind.
-        struct Awaiting(*const Lender);
-        impl Drop for Awaiting {
-            #[inline]
+        // What a context has may be user's values, whose destructors make calls, or unwind.
+        struct Unwound(*const Lender);
+        impl Drop for Unwound {
+            #[cold]
             fn drop(&mut self) {
                 AWAITED.set(self.0);
+                drop(came(None));
             }
         }
-        let awaiting = Awaiting(AWAITED.replace(Arc::as_ptr(self)));
+        let unwound = Unwound(AWAITED.replace(Arc::as_ptr(self)));
         let_go();
-        let is_awaited = !AWAITED.get().is_null();
-        drop(awaiting);
+        let is_awaited = !AWAITED.replace(unwound.0).is_null();
+        mem::forget(unwound);
         if is_awaited { None } else { came(None) }
     }
 

@@ -94,7 +94,7 @@ impl Live {
         }
     }
 
-    /// As [`Live::new`], in the place of one that is over and has no memory of its own.
+    /// As [`Live::new`], in the place of one that is over and has no memory of its own. It stays over.
     #[inline(always)]
     pub(super) fn begin(
         &mut self,
@@ -103,7 +103,8 @@ impl Live {
         start: Tick,
         site: Option<&'static CallSite>,
     ) {
-        mem::forget(mem::replace(self, Live::new(above, kind, start, site)));
+        let new = Live::new(above, kind, start, site);
+        mem::forget(mem::replace(self, Live { is_over: true, ..new }));
     }
 
     /// None at all.

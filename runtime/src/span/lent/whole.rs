@@ -28,8 +28,8 @@ impl<T> Whole<T> {
     #[inline]
     pub(super) fn get(&mut self) -> &mut T {
         // SAFETY: `one` and `other` are the only holders. `new` and `of` say so; others come by cloning one of the
-        // two, which nobody does while they are here, since they are lent to nobody; and there are no weak ones, since
-        // nobody makes any. This borrows them both.
+        // two, which nobody does while they are here, since they are lent to nobody; and there are no weak ones:
+        // nobody makes any of a `Lender` (`Lends` says so too). This borrows them both.
         unsafe { &mut *Arc::as_ptr(&self.one).cast_mut() }
     }
 
