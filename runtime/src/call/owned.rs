@@ -219,9 +219,7 @@ impl OwnedSpan {
     #[cfg(feature = "_http")]
     pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if let Some(span) = &self.span {
-            for attribute in attributes {
-                span.write(|live| live.set(attribute));
-            }
+            span.write(|live| attributes.into_iter().for_each(|attribute| live.set(attribute)));
         }
     }
 
