@@ -5,7 +5,6 @@ use super::lent::{Lender, Lent};
 use super::pipeline::Pipeline;
 use super::record::{Live, Record};
 use super::scoped::{self, ScopedSpans};
-use super::span::Span;
 use crate::callsite::CallSite;
 use crate::clock::Tick;
 use crate::config::settings::SpanLimits;
@@ -125,14 +124,7 @@ pub(crate) enum Started {
     /// Not sampled, and nothing unsampled is above. It has ids of its own, or every span below would
     /// be decided again.
     Unsampled(SpanContext),
-    /// To be recorded.
-    Recording(Span),
-}
-
-/// The same, before it is somebody's.
-enum Begun {
-    Followed,
-    Unsampled(SpanContext),
+    /// To be recorded: what it is, before it is somebody's.
     Recording(SpanContext, Live),
 }
 
@@ -212,24 +204,20 @@ fn ask(sampler: &dyn Sampler, sampling: &Sampling<'_>) -> Option<Decision> {
 impl Engine {
     /// Decides about a span below `parent`, and starts it.
     pub(crate) fn start(&self, parent: &Context, start: Start) -> Started {
-        match self.start_here(parent, start) {
-            Begun::Followed => Started::Followed,
-            Begun::Unsampled(own) => Started::Unsampled(own),
-            Begun::Recording(own, live) => Started::Recording(Span::recording(own, live)),
-        }
+        self.start_here(parent, start)
     }
 
     #[inline(always)]
-    fn start_here(&self, parent: &Context, mut start: Start) -> Begun {
+    fn start_here(&self, parent: &Context, mut start: Start) -> Started {
         let asked = (&*start.name, &start.kind, start.site, &*start.attributes);
         let scope = scoped::of_context(parent);
         let Some(placed) = self.place(scope.as_deref(), parent, asked, &mut start.links) else {
-            return Begun::Followed;
+            return Started::Followed;
         };
         let above = parent.span();
         let above = above.span_context();
         if !placed.is_recorded() {
-            return Begun::Unsampled(placed.context(above));
+            return Started::Unsampled(placed.context(above));
         }
         let own = placed.context(above);
         let mut live = Live::new(above, start.kind, start.tick, start.site);
@@ -243,7 +231,7 @@ impl Engine {
         }
         live.adopt(start.attributes, start.links);
         live.inherit(parent);
-        Begun::Recording(own, live)
+        Started::Recording(own, live)
     }
 
     /// Where a span below `parent` stands, and whether it is recorded. `None`: whatever is current stays so.
@@ -495,12 +483,12 @@ impl Engine {
     /// As [`Engine::start`]; what is to be attached goes into `context`.
     pub(crate) fn open(&self, parent: &Context, start: Start, (context, span): Kept<'_>) -> Own {
         match self.start_here(parent, start) {
-            Begun::Followed => Own::Nothing,
-            Begun::Unsampled(own) => {
+            Started::Followed => Own::Nothing,
+            Started::Unsampled(own) => {
                 *context = with_unsampled(parent, own);
                 Own::Unrecorded
             }
-            Begun::Recording(own, live) => {
+            Started::Recording(own, live) => {
                 let (own, lent) = Lender::begin(|shared_context, shared_live| {
                     (*shared_context, *shared_live) = (own, live);
                 });

@@ -72,6 +72,11 @@ fn came(next: Option<Returned>) -> Option<Returned> {
 }
 
 impl Lender {
+    /// One that is over, and has no memory of its own.
+    fn over() -> Self {
+        Lender { context: SpanContext::NONE, live: Mutex::new(Live::over()) }
+    }
+
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,9 +99,7 @@ impl Lender {
         }
         live.finish(context, None, ending);
     }
-}
 
-impl Lender {
     /// Ends a span that others may have too.
     #[inline(never)]
     fn end_shared(&self, ending: Ending) {
@@ -115,13 +118,6 @@ impl Drop for Lender {
         if !self.parts().1.is_over {
             self.finish(None);
         }
-    }
-}
-
-impl Lender {
-    /// One that is over, and has no memory of its own.
-    fn over() -> Self {
-        Lender { context: SpanContext::NONE, live: Mutex::new(Live::over()) }
     }
 }
 

@@ -132,7 +132,8 @@ impl opentelemetry::trace::Tracer for Tracer {
         match engine.start(parent, start) {
             Started::Followed => Span::silent(parent.span().span_context().clone()),
             Started::Unsampled(context) => Span::silent(context),
-            Started::Recording(mut span) => {
+            Started::Recording(own, live) => {
+                let mut span = Span::recording(own, live);
                 for event in events {
                     opentelemetry::trace::Span::add_event_with_timestamp(
                         &mut span,
