@@ -1,14 +1,16 @@
 //! A call while it runs: what guards and futures share.
 
+mod here;
 mod plain;
 
+pub(super) use here::Here;
+
 use super::classify::{Failure, Verdict};
-use super::entered::Entered;
 use super::{compat, elsewhere, fields, labels, links};
-use crate::callers::{self, Above};
+use crate::callers;
 use crate::callsite::{CallSite, Line};
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, Lends, View};
+use crate::context::current::View;
 use crate::context::scope;
 use crate::in_flight::{self, Taken};
 use crate::metrics::store::Store;
@@ -317,97 +319,6 @@ impl Running {
         }
     }
 
-    /// Makes the call current on this thread. `here` is empty.
-    // In place, here and when it ends: most calls have nothing to attach, and what is moved about is dropped,
-    // which is a call to find out that there is nothing.
-    #[inline]
-    pub(super) fn attach(&mut self, here: &mut Here) {
-        if self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known() {
-            self.attach_own(here, false);
-        }
-    }
-
-    /// As [`Running::attach`], for good: the call ends when it is detached.
-    #[inline]
-    pub(super) fn enter(&mut self, here: &mut Here) {
-        // The line of its end is said in its context.
-        self.attach_own(here, self.site.line_of_ends().is_none());
-    }
-
-    #[inline(never)]
-    fn attach_own(&mut self, here: &mut Here, alone: bool) {
-        if self.begun.is_known() {
-            here.above = Some(callers::enter(Some(self.site)));
-        }
-        if self.rare.is_some() {
-            self.attach_wanted(here, alone);
-        } else if self.own != Own::Nothing {
-            let attached = self.attach_context(alone, &mut None);
-            mem::forget(mem::replace(&mut here.attached, attached));
-        }
-    }
-
-    #[inline(always)]
-    fn attach_context(&mut self, alone: bool, view: &mut Option<Box<View>>) -> Attached {
-        if let Some(span) = &self.span
-            && !self.context.has_active_span()
-        {
-            // It was let go for others (`Attached::detach`).
-            self.context = Arc::clone(span).lend(&current::here());
-        }
-        let (context, metadata) = (&mut self.context, self.site.metadata());
-        match alone && self.span.is_some() {
-            true => current::attach_alone(context, metadata, &mut self.span, view),
-            false => current::attach(context, Some(metadata), view),
-        }
-    }
-
-    fn attach_wanted(&mut self, here: &mut Here, alone: bool) {
-        let Some(rare) = &mut self.rare else { return };
-        // The wanted span first: its own context must not cover ours. The bridge attaches that one,
-        // and would panic in the middle of it where nothing can be attached.
-        let wanted = rare.wanted.as_ref().filter(|_| current::can_attach());
-        here.entered = wanted.and_then(Entered::enter).map(Box::new);
-        let made = || wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?;
-        let mut view = rare.view.take().or_else(made);
-        if self.own != Own::Nothing {
-            here.attached = self.attach_context(alone, &mut view);
-        }
-        if let Some(rare) = &mut self.rare {
-            // Where nothing could be attached.
-            rare.view = view;
-        }
-    }
-
-    /// The opposite of [`Running::attach`]; what was given out as the current span is kept. The span is returned by a
-    /// context that is gone with it.
-    #[inline]
-    pub(super) fn detach(&mut self, here: &mut Here) -> Option<Returned> {
-        if here.above.is_some() {
-            here.above = None;
-        }
-        let mut back = None;
-        if here.attached.is_there() {
-            let mut view = None;
-            let guard = here.attached.pop(&mut self.context, &mut self.span, &mut view);
-            back = match &self.span {
-                // Else the context is the call's too, and not gone.
-                Some(span) if !self.context.has_active_span() => span.returned(|| drop(guard)),
-                _ => {
-                    drop(guard);
-                    None
-                }
-            };
-            if view.is_some() {
-                self.rare.get_or_insert_default().view = view;
-            }
-        }
-        if here.entered.is_some() {
-            here.entered = None;
-        }
-        back
-    }
-
     /// A poll begins, if somebody wants to know.
     #[inline]
     pub(super) fn poll_begins(&self) -> Option<Tick> {
@@ -608,13 +519,4 @@ impl Drop for Running {
 
 fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// A call that is current on this thread.
-#[derive(Default)]
-pub(super) struct Here {
-    /// Whose place it has taken as the one that calls.
-    above: Option<Above>,
-    attached: Attached,
-    entered: Option<Box<Entered>>,
 }
