@@ -9,8 +9,8 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
 use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::postgres::Postgres;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Executor};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,13 +83,56 @@ async fn an_exhausted_pool() {
     .await;
     assert!(matches!(waited, Err(sqlx::Error::PoolTimedOut)));
     failed(&seen, "acquire postgres", &["pool_timed_out"]);
-    // It never came to the query.
-    assert!(seen.spans_named("SELECT").is_empty());
+    // It never came to the query, which has failed all the same, and lasted as long as the wait.
+    let query = failed(&seen, "SELECT", &["pool_timed_out"]);
+    assert!(seen.histogram(DURATION, &[]).unwrap().sum >= 0.1);
+    assert_eq!(text(&query, "db.query.text"), "SELECT ?");
     assert_eq!(seen.counter("db_client_connection_timeouts", &[]), Some(1));
     assert_eq!(seen.histogram("db_client_connection_wait_time_seconds", &[]).unwrap().count, 2);
     assert_eq!(seen.gauge("db_client_connection_pending_requests", &[]), Some(0.0));
     let used = [("db_client_connection_state", "used")];
     assert_eq!(seen.gauge("db_client_connection_count", &used), Some(0.0));
+}
+
+#[tokio::test]
+async fn whatever_is_asked_of_an_exhausted_pool_is_an_operation_that_did_not_succeed() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 1, Duration::from_millis(100)).await;
+    let ((), seen) = testing::scope_async(async {
+        let held = pool.acquire().await.unwrap();
+        // Also where the wait itself is no span.
+        let pool = pool.clone().waits_from(Duration::from_secs(3600));
+        let (update, delete) = ("UPDATE orders SET n = 1", "DELETE FROM orders");
+        sqlx::query("SELECT n FROM orders").fetch_all(&pool).await.unwrap_err();
+        sqlx::query("SELECT n FROM orders").fetch_one(&pool).await.unwrap_err();
+        pool.begin().await.unwrap_err();
+        pool.begin_with("BEGIN READ ONLY").await.unwrap_err();
+        let given_up = tokio::time::timeout(Duration::from_millis(9), pool.execute(update)).await;
+        given_up.unwrap_err();
+        // A wait for a connection alone is no operation, and no more is what is never asked.
+        pool.acquire().await.unwrap_err();
+        drop(pool.execute(delete));
+        drop(held);
+        pool.close().await;
+        pool.execute(delete).await.unwrap_err();
+    })
+    .await;
+    let count = |summary: &str, error_type: &str| {
+        let labels = [("db_query_summary", summary), ("error_type", error_type)];
+        let spans = seen.spans_named(summary);
+        let of_type = |span: &&SeenSpan| text(span, "error.type") == error_type;
+        let counted = seen.histogram(DURATION, &labels).map_or(0, |measured| measured.count);
+        assert_eq!(spans.iter().filter(of_type).count() as u64, counted, "{seen:?}");
+        counted
+    };
+    assert_eq!(count("SELECT orders", "pool_timed_out"), 2);
+    assert_eq!(count("BEGIN", "pool_timed_out"), 2);
+    assert_eq!(count("UPDATE orders", "cancelled"), 1);
+    assert_eq!(count("DELETE orders", "pool_closed"), 1);
+    assert_eq!(seen.histogram(DURATION, &[]).unwrap().count, 6);
 }
 
 #[tokio::test]

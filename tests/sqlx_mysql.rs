@@ -55,6 +55,8 @@ async fn mariadb_is_seen_as_the_conventions_have_it() {
         "SELECT orders",
         "INSERT orders",
         "SELECT nowhere",
+        // It was not sent, and has failed all the same.
+        "SELECT",
     ];
     assert_eq!(names, expected);
     let mut attributes: Vec<_> = queries[2]

@@ -4,6 +4,7 @@ use super::connection::{Connection, Held};
 use super::described::Described;
 use super::operation::{Rows, Steps, once};
 use super::pool::Pool;
+use super::statements::Found;
 use crate::context::current;
 use async_stream::try_stream;
 use futures_core::future::BoxFuture;
@@ -69,32 +70,40 @@ fn one_if_some<R>(row: &Option<R>) -> u64 {
 
 // Where sqlx's provided methods lay one boxed stream over another, there is one piece of memory here.
 
+/// A query, and what is known of it.
+type Known<'e, DB> = (Seen<DB>, Found<'e>);
+
+fn known<'e, 'q, DB: Database>(
+    described: &'e Described,
+    query: impl Execute<'q, DB>,
+) -> Known<'e, DB> {
+    let query = Seen::of(query);
+    let statement = described.statement(query.sql.as_str());
+    (query, statement)
+}
+
 /// A query's steps, on a connection.
-fn many<'e, 'q: 'e, DB: Database>(
+fn many<'e, DB: Database>(
     described: &'e Described,
     held: &'e mut DB::Connection,
-    query: impl Execute<'q, DB> + 'q,
+    (query, statement): Known<'e, DB>,
 ) -> RowsOf<'e, DB>
 where
     &'e mut DB::Connection: Executor<'e, Database = DB>,
 {
-    let query = Seen::of(query);
-    let statement = described.statement(query.sql.as_str());
     let steps = unseen(|| held.fetch_many(query));
     Rows::new(described, statement, steps)
 }
 
 /// A query's first row, on a connection.
-fn first<'e, 'q: 'e, DB: Database>(
+fn first<'e, DB: Database>(
     described: &'e Described,
     held: &'e mut DB::Connection,
-    query: impl Execute<'q, DB> + 'q,
+    (query, statement): Known<'e, DB>,
 ) -> impl Future<Output = Result<Option<DB::Row>, Error>> + Send + 'e
 where
     &'e mut DB::Connection: Executor<'e, Database = DB>,
 {
-    let query = Seen::of(query);
-    let statement = described.statement(query.sql.as_str());
     let answer = unseen(|| held.fetch_optional(query));
     once(described, statement, answer, Some(one_if_some))
 }
@@ -128,7 +137,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
+        let described = &self.loan.described;
+        let mut steps = many::<H::Database>(described, self.held.held(), known(described, query));
         Box::pin(async move { done(&mut steps).await })
     }
 
@@ -137,7 +147,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        Box::pin(many::<H::Database>(&self.loan.described, self.held.held(), query))
+        let described = &self.loan.described;
+        Box::pin(many::<H::Database>(described, self.held.held(), known(described, query)))
     }
 
     fn fetch_all<'e, 'q: 'e, E>(
@@ -148,7 +159,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let mut steps = many::<H::Database>(&self.loan.described, self.held.held(), query);
+        let described = &self.loan.described;
+        let mut steps = many::<H::Database>(described, self.held.held(), known(described, query));
         Box::pin(async move { all(&mut steps).await })
     }
 
@@ -157,7 +169,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        let first = first::<H::Database>(&self.loan.described, self.held.held(), query);
+        let described = &self.loan.described;
+        let first = first::<H::Database>(described, self.held.held(), known(described, query));
         Box::pin(async move { existing(first.await?) })
     }
 
@@ -169,7 +182,8 @@ where
         'c: 'e,
         E: 'q + Execute<'q, H::Database>,
     {
-        Box::pin(first::<H::Database>(&self.loan.described, self.held.held(), query))
+        let described = &self.loan.described;
+        Box::pin(first::<H::Database>(described, self.held.held(), known(described, query)))
     }
 
     fn prepare_with<'e>(
@@ -204,7 +218,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend().await?;
+            let query = known(&pool.described, query);
+            let mut lent = pool.lend(Some(&query.1)).await?;
             done(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
@@ -216,7 +231,8 @@ where
     {
         let pool = self.clone();
         Box::pin(try_stream! {
-            let mut lent = pool.lend().await?;
+            let query = known(&pool.described, query);
+            let mut lent = pool.lend(Some(&query.1)).await?;
             let mut steps = many::<DB>(&pool.described, &mut lent.held, query);
             while let Some(step) = steps.next().await {
                 yield step?;
@@ -231,7 +247,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend().await?;
+            let query = known(&pool.described, query);
+            let mut lent = pool.lend(Some(&query.1)).await?;
             all(&mut many::<DB>(&pool.described, &mut lent.held, query)).await
         })
     }
@@ -243,7 +260,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend().await?;
+            let query = known(&pool.described, query);
+            let mut lent = pool.lend(Some(&query.1)).await?;
             existing(first::<DB>(&pool.described, &mut lent.held, query).await?)
         })
     }
@@ -258,7 +276,8 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend().await?;
+            let query = known(&pool.described, query);
+            let mut lent = pool.lend(Some(&query.1)).await?;
             first::<DB>(&pool.described, &mut lent.held, query).await
         })
     }
@@ -273,7 +292,7 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend().await?;
+            let mut lent = pool.lend(None).await?;
             lent.held.prepare_with(sql, parameters).await
         })
     }
@@ -284,7 +303,7 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend().await?;
+            let mut lent = pool.lend(None).await?;
             lent.held.describe(sql).await
         })
     }

@@ -40,6 +40,9 @@
 //!   `decode`, `encode`, …;
 //! * `cancelled`, when its future is dropped, or its stream before that has said that there are no more rows.
 //!
+//! It begins when its connection is there. What is asked of the pool and gets none, since the wait fails or is given up,
+//! has ended as the wait has, and lasted as long.
+//!
 //! # Metrics
 //!
 //! In whatever recorder is installed, by the [conventions][metrics]: `db.client.operation.duration` (s), and of

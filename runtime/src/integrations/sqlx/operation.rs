@@ -1,7 +1,7 @@
 //! One operation of a database: its span and its numbers.
 
 use super::described::{Codes, Described};
-use super::statements::{Ended, Found};
+use super::statements::{Ended, Found, Statement};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
@@ -11,8 +11,8 @@ use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
+use opentelemetry::{Context, KeyValue};
 use sqlx_core::Either;
 use sqlx_core::error::Error;
 use std::borrow::Cow;
@@ -173,12 +173,20 @@ impl About<'_> {
 
 impl<'a> Operation<'a> {
     fn begin(described: &'a Described, statement: Found<'a>, counts_rows: bool) -> Self {
-        let started = clock::now();
+        Operation::begun(current::here(), clock::now(), described, statement, counts_rows)
+    }
+
+    fn begun(
+        parent: Context,
+        started: Tick,
+        described: &'a Described,
+        statement: Found<'a>,
+        counts_rows: bool,
+    ) -> Self {
         let name = || statement.name.clone();
         let attributes = || described.attributes(&statement);
         let kind = SpanKind::Client;
-        let span =
-            OwnedSpan::one_of_many(current::here(), started, &METADATA, kind, name, attributes);
+        let span = OwnedSpan::one_of_many(parent, started, &METADATA, kind, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
         let span = span.unseen();
         let about = About { described, statement, started, recording: span.is_recording() };
@@ -208,6 +216,16 @@ impl<'a> Operation<'a> {
         polled
     }
 
+    fn finish(&mut self, outcome: Outcome, error: Option<&Error>) {
+        let about = &self.about;
+        let verdict = self.span.inside(|| {
+            // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
+            self.ended = true;
+            about.judge(outcome, error)
+        });
+        self.end(verdict);
+    }
+
     fn end(&mut self, Verdict { outcome, at, status_code, failed }: Verdict) {
         if let Some(rows) = self.rows.filter(|_| outcome == Outcome::Ok) {
             let rows = i64::try_from(rows).unwrap_or(i64::MAX);
@@ -226,11 +244,22 @@ impl<'a> Operation<'a> {
 impl Drop for Operation<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let (about, outcome) = (&self.about, self.span.if_dropped);
-            let verdict = self.span.inside(|| about.judge(outcome, None));
-            self.end(verdict);
+            self.finish(self.span.if_dropped, None);
         }
     }
+}
+
+/// An operation that was never sent, since its wait for a connection brought none: to whoever asked for it, it
+/// lasted as long as that. <https://opentelemetry.io/docs/specs/semconv/db/database-spans/#span-definition>
+pub(super) fn unsent(
+    (parent, started): (Context, Tick),
+    described: &Described,
+    statement: &Statement,
+    outcome: Outcome,
+    error: Option<&Error>,
+) {
+    let statement = Found::Remembered(statement);
+    Operation::begun(parent, started, described, statement, false).finish(outcome, error);
 }
 
 /// An operation that answers once. It begins when it is first polled.

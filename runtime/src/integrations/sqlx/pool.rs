@@ -2,8 +2,9 @@
 
 use super::connection::{Connection, Loan, PoolConnection, Transaction};
 use super::described::{Described, Step};
-use super::operation::{METADATA, codes, failed, once};
+use super::operation::{METADATA, codes, failed, once, unsent};
 use super::pooled::PoolMetrics;
+use super::statements::{Found, Statement};
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
 use crate::context::current;
@@ -98,7 +99,7 @@ impl<DB: Database> Pool<DB> {
     ) -> impl Future<Output = Result<PoolConnection<DB>, Error>> + Send + 'static {
         let Pool { inner, described } = self.clone();
         async move {
-            let Lent { held, loan } = acquire(&inner, described).await?;
+            let Lent { held, loan } = acquire(&inner, described, None).await?;
             Ok(PoolConnection(Connection::new(held, loan)))
         }
     }
@@ -150,13 +151,18 @@ impl<DB: Database> Pool<DB> {
         self.try_begin_by(Some(statement.into_sql_str())).await
     }
 
-    /// Borrows a connection for one query.
-    pub(super) fn lend(&self) -> impl Future<Output = Result<Lent<DB, &Described>, Error>> + Send {
-        acquire(&self.inner, &*self.described)
+    /// Borrows a connection for one query, which has failed if there is none.
+    pub(super) fn lend<'a, 'q>(
+        &'a self,
+        query: Option<&'q Statement>,
+    ) -> impl Future<Output = Result<Lent<DB, &'a Described>, Error>> + Send + use<'a, 'q, DB> {
+        acquire(&self.inner, &*self.described, query)
     }
 
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
-        begin(self.acquire().await?, statement).await
+        let said = begins(&self.described, statement.as_ref());
+        let lent = acquire(&self.inner, self.described.clone(), Some(&said)).await?;
+        begin(lent.held, lent.loan, statement).await
     }
 
     async fn try_begin_by(
@@ -164,23 +170,30 @@ impl<DB: Database> Pool<DB> {
         statement: Option<SqlStr>,
     ) -> Result<Option<Transaction<'static, DB>>, Error> {
         match self.try_acquire() {
-            Some(idle) => begin(idle, statement).await.map(Some),
+            Some(PoolConnection(Connection { held, loan })) => {
+                begin(held, loan, statement).await.map(Some)
+            }
             None => Ok(None),
         }
     }
 }
 
-/// Begins a transaction that gives its connection back when it is over.
-async fn begin<DB: Database>(
-    connection: PoolConnection<DB>,
-    statement: Option<SqlStr>,
-) -> Result<Transaction<'static, DB>, Error> {
-    let Connection { held, loan } = connection.0;
-    let described = &loan.described;
-    let said = match &statement {
+/// What is said to begin a transaction.
+fn begins<'a>(described: &'a Described, statement: Option<&SqlStr>) -> Found<'a> {
+    match statement {
         Some(statement) => described.statement(statement.as_str()),
         None => described.step(Step::Begin, 0),
-    };
+    }
+}
+
+/// Begins a transaction that gives its connection back when it is over.
+async fn begin<DB: Database>(
+    held: pool::PoolConnection<DB>,
+    loan: Loan<Arc<Described>>,
+    statement: Option<SqlStr>,
+) -> Result<Transaction<'static, DB>, Error> {
+    let described = &loan.described;
+    let said = begins(described, statement.as_ref());
     let begins = transaction::Transaction::begin(held, statement);
     let begun = once(described, said, begins, None).await?;
     Ok(Transaction(Connection::new(begun, loan)))
@@ -201,8 +214,12 @@ struct Wait<'a> {
     /// Where it began, for a span that may still come.
     parent: Context,
     span: Option<OwnedSpan>,
+    /// The query that it is for, and where that began.
+    query: Option<(Context, &'a Statement)>,
     /// Whether its time was measured.
     over: bool,
+    /// Whether sqlx is being asked: should that unwind, there may be no span that says so.
+    polling: bool,
 }
 
 fn measure(metrics: &PoolMetrics, started: Tick, now: Tick, over: &mut bool, recording: bool) {
@@ -213,10 +230,16 @@ fn measure(metrics: &PoolMetrics, started: Tick, now: Tick, over: &mut bool, rec
 }
 
 impl<'a> Wait<'a> {
-    fn begin(described: &'a Described, metrics: &'a PoolMetrics) -> Self {
+    fn begin(
+        described: &'a Described,
+        metrics: &'a PoolMetrics,
+        query: Option<&'a Statement>,
+    ) -> Self {
         metrics.pending.increment(1.0);
         let (started, parent) = (clock::now(), current::here());
-        let mut wait = Wait { described, metrics, started, parent, span: None, over: false };
+        let query = query.map(|query| (parent.clone(), query));
+        let (span, over, polling) = (None, false, false);
+        let mut wait = Wait { described, metrics, started, parent, span, query, over, polling };
         wait.shows(started, false);
         wait
     }
@@ -246,7 +269,10 @@ impl<'a> Wait<'a> {
                 Poll::Ready((result, now))
             });
         }
-        let (result, now) = (ready!(poll()), clock::now());
+        self.polling = true;
+        let polled = poll();
+        self.polling = false;
+        let (result, now) = (ready!(polled), clock::now());
         self.shows(now, result.is_err());
         self.ends(now);
         Poll::Ready((result, now))
@@ -268,14 +294,25 @@ impl<'a> Wait<'a> {
         if let Some(Error::PoolTimedOut) = error {
             self.metrics.timeouts.increment(1);
         }
-        let Some(span) = &mut self.span else { return };
-        let codes_of = self.described.codes;
-        if let Some(code) = error.and_then(|error| codes(error, codes_of).1) {
-            span.set_attribute(KeyValue::new("db.response.status_code", code));
+        if let Some(span) = &mut self.span {
+            let codes_of = self.described.codes;
+            if let Some(code) = error.and_then(|error| codes(error, codes_of).1) {
+                span.set_attribute(KeyValue::new("db.response.status_code", code));
+            }
+            let outcome = if error.is_none() { Outcome::Ok } else { Outcome::Error };
+            let failed = error.map(|error| Box::new(failed(error, codes_of)));
+            span.finish_measured(outcome, failed, Some(now));
         }
-        let outcome = if error.is_none() { Outcome::Ok } else { Outcome::Error };
-        let failed = error.map(|error| Box::new(failed(error, codes_of)));
-        span.finish_measured(outcome, failed, Some(now));
+        if error.is_some() {
+            self.sends_nothing(Outcome::Error, error);
+        }
+    }
+
+    /// What it was for has ended as the wait has, whose span took what was measured of the wait alone.
+    fn sends_nothing(&mut self, outcome: Outcome, error: Option<&Error>) {
+        if let Some((parent, query)) = self.query.take() {
+            unsent((parent, self.started), self.described, query, outcome, error);
+        }
     }
 }
 
@@ -289,25 +326,31 @@ impl Drop for Wait<'_> {
         self.shows(now, false);
         // Whoever waits longest is not to be missing where a pool is too small.
         self.ends(now);
+        let outcome = match &self.span {
+            Some(span) => span.if_dropped,
+            None if self.polling => Outcome::Panic,
+            None => Outcome::Cancelled,
+        };
         if let Some(span) = &mut self.span {
-            let outcome = span.if_dropped;
             if outcome == Outcome::Cancelled {
                 span.set_attribute(KeyValue::new("error.type", outcome.as_str()));
             }
             let failed = (outcome == Outcome::Panic).then(|| Box::new(Failed::panic()));
             span.finish_measured(outcome, failed, Some(now));
         }
+        self.sends_nothing(outcome, None);
     }
 }
 
-/// Waits for a connection.
+/// Waits for a connection, for a query if it is for one.
 async fn acquire<DB: Database, D: Deref<Target = Described>>(
     pool: &pool::Pool<DB>,
     described: D,
+    query: Option<&Statement>,
 ) -> Result<Lent<DB, D>, Error> {
     let metrics = described.pooled().metrics();
     let (held, now) = {
-        let mut wait = Wait::begin(&described, &metrics);
+        let mut wait = Wait::begin(&described, &metrics, query);
         let mut acquiring = pin!(pool.acquire());
         let polled =
             |context: &mut task::Context<'_>| wait.poll(|| acquiring.as_mut().poll(context));
