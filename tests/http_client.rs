@@ -227,6 +227,35 @@ async fn each_redirect_is_shown_and_the_policy_still_decides() {
 }
 
 #[tokio::test]
+async fn a_redirect_that_nobody_follows_is_not_shown() {
+    let app = Router::new()
+        .route("/a", get(async || Redirect::temporary("/b")))
+        .route("/b", get(async || Redirect::permanent("/c")));
+    let (statuses, seen) = testing::scope_async(async {
+        let address = serve(app).await;
+        let only_first = Policy::custom(|attempt| match attempt.previous().len() {
+            1 => attempt.follow(),
+            _ => attempt.stop(),
+        });
+        let mut statuses = Vec::new();
+        for policy in [Policy::none(), only_first] {
+            let policy = redspan::reqwest::redirects(policy);
+            let client = reqwest::Client::builder().redirect(policy).build().unwrap();
+            let request = client.get(format!("http://{address}/a"));
+            statuses.push(request.send_traced().await.unwrap().status().as_u16());
+        }
+        statuses
+    })
+    .await;
+    assert_eq!(statuses, [307, 308]);
+    let followed = seen.spans_named("GET");
+    let shown = |span: &SeenSpan| {
+        span.events().iter().filter(|event| event.name == "http.redirect").count()
+    };
+    assert_eq!(followed.iter().map(shown).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[tokio::test]
 async fn what_a_client_sends_again_by_itself_is_shown_in_the_one_span() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let busy = async || match ASKED.fetch_add(1, Relaxed) {

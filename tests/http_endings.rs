@@ -175,6 +175,27 @@ async fn an_answer_that_is_shorter_than_it_said_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_empty_answer_has_no_bytes_whatever_its_status() {
+    let app = Router::new()
+        .route("/404", get(async || StatusCode::NOT_FOUND))
+        .route("/503", get(async || StatusCode::SERVICE_UNAVAILABLE));
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        for status in [404, 503] {
+            let answer = reqwest::get(format!("http://{shop}/{status}")).await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.content_length()), (status, Some(0)));
+        }
+    })
+    .await;
+    wait_for(&seen, 2).await;
+    for status in ["404", "503"] {
+        let labels = [("http_response_status_code", status)];
+        let size = seen.histogram("http_server_response_body_size_bytes", &labels).unwrap();
+        assert_eq!((size.count, size.sum), (1, 0.0), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_tunnel_is_answered_with_the_head() {
     let tunnel = async || (StatusCode::OK, Plain::of(&["never sent"], SizeHint::default()));
     let ((), seen) = testing::scope_async(async {

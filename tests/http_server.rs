@@ -230,9 +230,13 @@ async fn the_bytes_of_an_upload_are_counted_whether_or_not_it_says_its_length() 
         let mut answer = String::new();
         raw.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("\r\n\r\n8"), "{answer}");
+
+        // As a client sends it over HTTP/1 that has nothing to say; over HTTP/2 it says no length.
+        let empty = client.post(&url).header("content-length", "0").send().await.unwrap();
+        assert_eq!(empty.text().await.unwrap(), "0");
     })
     .await;
-    wait_for(&seen, 2).await;
+    wait_for(&seen, 3).await;
     let size = seen.histogram(REQUEST_SIZE, &[("http_route", "/up")]).unwrap();
     assert_eq!((size.count, size.sum), (2, 1008.0));
 }

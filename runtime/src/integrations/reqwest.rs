@@ -39,7 +39,7 @@ use crate::call::classify;
 use crate::context::current;
 use crate::context::propagation;
 use ::http::{Method, StatusCode, Uri};
-use ::reqwest::redirect::Policy;
+use ::reqwest::redirect::{Action, Policy};
 use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url, retry};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceContextExt;
@@ -209,7 +209,8 @@ fn judge(numbers: &mut Numbers, error: Error) -> (Error, Ending) {
 }
 
 /// Shows the redirects that a client follows: each becomes an event `http.redirect` on the request's span,
-/// with the status that asked for it and the URL it leads to. The policy decides as it did.
+/// with the status that asked for it and the URL it leads to; and so does one that the policy refuses with an error. The
+/// policy decides as it did.
 ///
 /// ```
 /// use reqwest::redirect::Policy;
@@ -225,9 +226,17 @@ pub fn redirects(policy: Policy) -> Policy {
             KeyValue::new("url.full", without_secrets(attempt.url())),
             conventions::status(attempt.status()),
         ];
-        current::with(|context| context.span().add_event("http.redirect", about));
-        policy.redirect(attempt)
+        let action = policy.redirect(attempt);
+        if !stops(&action) {
+            current::with(|context| context.span().add_event("http.redirect", about));
+        }
+        action
     })
+}
+
+/// Whether the client is content with the answer that asks for a redirect. Nothing else tells it of an action.
+fn stops(action: &Action) -> bool {
+    format!("{action:?}") == "Action { inner: Stop }"
 }
 
 /// An attempt to send a request, as [`retries`] shows it.

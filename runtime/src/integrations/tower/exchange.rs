@@ -69,6 +69,8 @@ struct Measured {
     sent: u64,
     active: Arc<Gauge>,
     answered_head_only: bool,
+    /// What is asked for is a tunnel, whether or not its method is one that is shown.
+    asks_for_tunnel: bool,
     /// What its lines say; none without lines.
     told: Option<Told>,
 }
@@ -142,6 +144,7 @@ impl Exchange {
             sent: 0,
             active,
             answered_head_only: *request.method() == Method::HEAD,
+            asks_for_tunnel: *request.method() == Method::CONNECT,
             told,
         };
         let id = answers_with();
@@ -176,7 +179,7 @@ impl Exchange {
         let Some(measured) = measured else { return true };
         measured.labels.status = Some(status.as_u16());
         measured.said = length(&head.headers);
-        let is_tunnel = measured.labels.method == "CONNECT" && status.is_success();
+        let is_tunnel = measured.asks_for_tunnel && status.is_success();
         measured.answered_head_only
             || is_tunnel
             || status.is_informational()
@@ -271,7 +274,7 @@ impl Numbers {
         measured.labels.fail(outcome);
         let now = clock::now();
         let took = now.since(measured.started);
-        measured.record(outcome, took);
+        measured.record(took);
         let route = measured.route.as_deref();
         let is_slow = self.options.as_ref().is_some_and(|options| options.notice_slow(took, route));
         if let Some(told) = &measured.told {
@@ -290,15 +293,18 @@ impl Numbers {
 }
 
 impl Measured {
-    fn record(&self, outcome: Outcome, took: std::time::Duration) {
+    fn record(&self, took: std::time::Duration) {
         self.active.decrement(1.0);
         let asked = match &self.asked {
             Asked::Unknown => None,
             Asked::Said(bytes) => Some(*bytes),
-            Asked::Counted(count) => Some(count.0.load(Relaxed)).filter(|&bytes| bytes > 0),
+            Asked::Counted(count) => Some(count.0.load(Relaxed)),
         };
+        // Of no body HTTP/1 says that it is empty, and HTTP/2 nothing: it is none to either.
+        let asked = asked.filter(|&bytes| bytes > 0);
         // Nobody knows how large an answer would have become that never came.
-        let answered = (outcome == Outcome::Ok || self.sent > 0).then_some(self.sent);
+        let is_complete = self.labels.error.is_none();
+        let answered = (is_complete || self.sent > 0).then_some(self.sent);
         let route = self.route.as_ref();
         candidate::together(|| SERVER.record(route, self.labels, took, asked, answered));
     }
@@ -344,6 +350,17 @@ fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tunnel_is_answered_with_its_head_whichever_methods_are_shown() {
+        for method in ["CONNECT", "_OTHER"] {
+            let called = Called { method, name: Cow::Borrowed("HTTP"), route: None };
+            let mut request = Request::connect("shop:443").body(()).unwrap();
+            let mut flight = Exchange::begin(&Arc::default(), &mut request, called);
+            let (mut head, ()) = response::Response::new(()).into_parts();
+            assert!(flight.get().unwrap().answered(&mut head));
+        }
+    }
 
     #[test]
     fn a_length_that_is_no_number_is_unknown() {
