@@ -41,6 +41,36 @@ async fn begun<'a>(from: impl Acquire<'a, Database = Pg>) -> i32 {
     pid
 }
 
+async fn in_transaction(of: &mut sqlx::Transaction<'_, Pg>) -> i32 {
+    pid(&mut **of).await
+}
+
+async fn on_loan(from: &mut sqlx::pool::PoolConnection<Pg>) -> i32 {
+    pid(&mut **from).await
+}
+
+#[tokio::test]
+async fn whoever_takes_sqlxs_own_transaction_takes_what_is_below_ours() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres, 1).await;
+    let only = pid(&pool).await;
+    let ((), seen) = testing::scope_async(async {
+        let mut connection = pool.acquire().await.unwrap();
+        assert_eq!(on_loan(connection.as_sqlx_mut()).await, only);
+        let mut transaction = connection.begin().await.unwrap();
+        assert_eq!(in_transaction(transaction.as_sqlx_mut()).await, only);
+        let mut nested = transaction.begin().await.unwrap();
+        assert_eq!(in_transaction(nested.as_sqlx_mut()).await, only);
+        nested.commit().await.unwrap();
+        transaction.commit().await.unwrap();
+    })
+    .await;
+    assert_eq!(names(&seen), ["BEGIN", "SAVEPOINT", "RELEASE SAVEPOINT", "COMMIT"]);
+}
+
 /// Such as migrations.
 #[tokio::test]
 async fn whoever_takes_what_sqlx_acquires_takes_what_is_wrapped() {

@@ -84,6 +84,24 @@ impl<H: Held> Connection<H> {
         Connection { held, loan }
     }
 
+    /// sqlx's own loan or transaction, for a function that takes no other: `&mut sqlx::Transaction<'_, Postgres>`. What it
+    /// is given there is not seen.
+    ///
+    /// ```no_run
+    /// async fn audit(transaction: &mut sqlx::Transaction<'_, sqlx::Postgres>) -> sqlx::Result<()> {
+    ///     sqlx::query("INSERT INTO audit DEFAULT VALUES").execute(&mut **transaction).await.map(drop)
+    /// }
+    ///
+    /// # async fn shop(pool: redspan::sqlx::Pool<sqlx::Postgres>) -> sqlx::Result<()> {
+    /// let mut transaction = pool.begin().await?;
+    /// audit(transaction.as_sqlx_mut()).await?;
+    /// transaction.commit().await
+    /// # }
+    /// ```
+    pub fn as_sqlx_mut(&mut self) -> &mut H {
+        &mut self.held
+    }
+
     /// Begins a transaction, or a savepoint within one.
     ///
     /// # Errors

@@ -53,7 +53,7 @@
 //! # What is not seen
 //!
 //! Whatever is given the connection below: `&mut **transaction`, where a function wants a
-//! `&mut PgConnection`, and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
+//! `&mut PgConnection`, [`as_sqlx_mut`](Connection::as_sqlx_mut), where it wants sqlx's own transaction, and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
 //! generic over `Executor`, or let them take a [`Connection`]. Nor is `COPY`, which is sent by methods of the
 //! connection below, or what a `PgListener` waits for.
 //!
