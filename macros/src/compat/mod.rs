@@ -6,7 +6,7 @@ mod model;
 mod parse;
 pub(crate) mod tail;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 
 use crate::diag::Diag;
 use crate::instrumented::parse as item;
@@ -29,6 +29,11 @@ pub(crate) fn expand(
     let function = item::function_of(tokens, diag)?;
     if function.sig.constness.is_some() {
         return Some(expand::refused(&function));
+    }
+    // Two of tracing's are two spans, and so are two of these.
+    if function.written_by == Some(item::Ours::Instrumented) {
+        diag.at(Span::call_site(), item::TWICE);
+        return None;
     }
     let model = model::model(options, function, diag)?;
     Some(expand::expand(&model))

@@ -263,7 +263,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
             diag.at(name.span(), message);
         }
     }
-    let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
+    let Function { attrs, inner_attrs, vis, default, mut sig, body, .. } = function;
     let body = function::instrumentable(&sig, body, diag)?;
     // What expressions of the user's mention may be moved by them.
     let given = options.fields.iter().filter_map(|field| field.value.tokens()).cloned();

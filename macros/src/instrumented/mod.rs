@@ -12,7 +12,7 @@ pub(crate) mod parse;
 pub(crate) mod returns;
 mod slo;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 
 use crate::attrs;
@@ -23,7 +23,7 @@ use crate::service;
 pub(crate) use expand::expand as expanded;
 pub(crate) use labels::label_name;
 pub(crate) use model::{Model, Options, Place, Shared, model, options};
-pub(crate) use parse::{Function, function};
+pub(crate) use parse::{Function, TWICE, function};
 
 /// How an option may look.
 pub(crate) const SUCH: &str = "name = \"checkout\"";
@@ -40,11 +40,18 @@ pub(crate) fn expand(
     if service::block_word(&tokens).is_some() {
         return service::expand(args, item, diag);
     }
+    let mut unread = Diag::new();
+    let function = parse::function_of(tokens, &mut unread);
+    if function.as_ref().is_some_and(|function| function.written_by.is_some()) {
+        diag.at(Span::call_site(), TWICE);
+        return None;
+    }
     // The options are judged even if the item is not a function: all mistakes in one run.
     let entries =
         service::without_off(attrs::entries(args, SUCH, diag), "remove the attribute", diag);
     let options = model::options(entries, model::Place::default(), diag);
-    let mut function = parse::function_of(tokens, diag)?;
+    diag.absorb(unread);
+    let mut function = function?;
     for second in function.attrs.extract_if(.., |attr| service::is_ours(attr)) {
         diag.at(second.path().span(), service::SECOND);
     }

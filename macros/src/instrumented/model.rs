@@ -280,7 +280,7 @@ fn predicate(entry: Entry, diag: &mut Diag) -> Option<TokenStream> {
 
 /// Joins the judged options and the function, or notes why this function has no instrumented form.
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
-    let Function { attrs, inner_attrs, vis, default, mut sig, body } = function;
+    let Function { attrs, inner_attrs, vis, default, mut sig, body, .. } = function;
     let body = instrumentable(&sig, body, diag)?;
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.reads(), None);

@@ -19,7 +19,20 @@ pub(crate) struct Function {
     pub(crate) sig: Signature,
     /// `None`: a trait method without a default.
     pub(crate) body: Option<Group>,
+    /// The attribute of ours that has run before, if one has: by another name it is not seen among the others.
+    pub(crate) written_by: Option<Ours>,
 }
+
+/// Whose code the body is.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Ours {
+    Instrumented,
+    Compat,
+}
+
+pub(crate) const TWICE: &str = "this function is instrumented already, by another attribute of redspan or by that of \
+                                the block around it, and each call would count twice: keep one of them; what a block \
+                                is to see has to be called `instrumented`";
 
 pub(crate) fn function(item: TokenStream, diag: &mut Diag) -> Option<Function> {
     function_of(item.into_iter().collect(), diag)
@@ -38,7 +51,7 @@ pub(crate) fn function_of(item: Vec<TokenTree>, diag: &mut Diag) -> Option<Funct
         }
     };
     if let Some(body) = body {
-        match strip_inner_attrs(body, &mut function.inner_attrs) {
+        match strip_inner_attrs(body, &mut function) {
             Ok(body) => function.body = Some(body),
             Err(error) => {
                 diag.push(error);
@@ -63,7 +76,7 @@ fn header(input: ParseStream) -> syn::Result<Function> {
     let default = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
     let sig: Signature = input.parse()?;
     skip(input)?;
-    Ok(Function { attrs, inner_attrs: Vec::new(), vis, default, sig, body: None })
+    Ok(Function { attrs, inner_attrs: Vec::new(), vis, default, sig, body: None, written_by: None })
 }
 
 /// Walks over the qualifiers, because `const` or `unsafe` may also begin another item.
@@ -117,20 +130,34 @@ fn skip(input: ParseStream) -> syn::Result<()> {
     Ok(())
 }
 
-fn strip_inner_attrs(body: Group, found: &mut Vec<Attribute>) -> syn::Result<Group> {
+fn strip_inner_attrs(body: Group, function: &mut Function) -> syn::Result<Group> {
     let mut tokens = body.stream().into_iter();
-    let inner = matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#')
-        && matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '!');
-    if !inner {
+    if !matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#') {
+        return Ok(body);
+    }
+    if !matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '!') {
+        function.written_by = written_by(tokens);
         return Ok(body);
     }
     let parser = |input: ParseStream| {
-        found.extend(input.call(Attribute::parse_inner)?);
+        function.inner_attrs.extend(input.call(Attribute::parse_inner)?);
         input.parse::<TokenStream>()
     };
     let mut stripped = Group::new(Delimiter::Brace, parser.parse2(body.stream())?);
     stripped.set_span(body.span());
     Ok(stripped)
+}
+
+/// Every body of ours begins with its site, a static below a few attributes.
+fn written_by(tokens: impl Iterator<Item = TokenTree>) -> Option<Ours> {
+    let attributes = |token: &TokenTree| !matches!(token, TokenTree::Ident(_));
+    let mut tokens = tokens.skip_while(attributes).skip(1);
+    if !matches!(tokens.next(), Some(TokenTree::Ident(name)) if name == "__REDSPAN_SITE") {
+        return None;
+    }
+    let site = tokens.find_map(|token| brace(&token))?;
+    let compat = site.to_string().contains("follows_tracing");
+    Some(if compat { Ours::Compat } else { Ours::Instrumented })
 }
 
 /// The names that a list of tokens mentions, also inside `"{name}"` of a format string.

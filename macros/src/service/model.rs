@@ -143,6 +143,10 @@ fn function(
 ) -> Option<Model> {
     let mut unread = Diag::new();
     let function = instrumented::function(whole, &mut unread);
+    if function.as_ref().is_some_and(|function| function.written_by.is_some()) {
+        diag.at(Span::call_site(), instrumented::TWICE);
+        return None;
+    }
     let Some(own) = own else {
         // What has no instrumented form is left out, unless it asks for one itself. Nor is syntax that
         // nobody knows yet ours to refuse.
