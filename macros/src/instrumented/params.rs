@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, FnArg, Ident, Meta, Pat, PatIdent, ReceiverKind, Signature, Token};
+use syn::{Attribute, FnArg, Ident, Meta, Pat, PatIdent, ReceiverKind, Signature, Token, Type};
 
 use super::parse;
 
@@ -74,7 +74,11 @@ pub(crate) fn take(
                 bindings(&typed.pat, reads, &mut recorded);
                 let (outer, shape) = match &*typed.pat {
                     Pat::Ident(plain) if stays(&plain.ident, stay) => continue,
-                    Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
+                    Pat::Ident(plain)
+                        if plain.by_ref.is_none()
+                            && plain.subpat.is_none()
+                            && !is_constant(plain, &typed.ty, &recorded) =>
+                    {
                         let ident = &plain.ident;
                         let recorded = !recorded.is_empty();
                         let outer =
@@ -122,6 +126,19 @@ fn expect_nothing(attr: &mut Attribute) {
 fn is_compilers(attr: &Attribute) -> bool {
     const COMPILERS: &[&str] = &["cfg", "cfg_attr", "allow", "warn", "deny", "forbid"];
     COMPILERS.iter().any(|word| attr.path().is_ident(word))
+}
+
+/// By its letters, a unit struct or a constant, which binds nothing: its name in front of the body would be
+/// another value of the type. What is mentioned by an option is rather a name, unless its type is called so, too.
+fn is_constant(pattern: &PatIdent, ty: &Type, recorded: &[Ident]) -> bool {
+    let name = &pattern.ident;
+    let of_type = || match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == *name),
+        _ => false,
+    };
+    pattern.mutability.is_none()
+        && name.to_string().starts_with(char::is_uppercase)
+        && (recorded.is_empty() || of_type())
 }
 
 fn stays(name: &Ident, stay: Option<&[&TokenStream]>) -> bool {
