@@ -268,11 +268,13 @@ use off as instrumented;
 ///   (`|text: &str| …`), because nothing on the way out tells it; one that returns what it borrows, or coerces
 ///   what it returns, goes through a function that says its type, `fn typed<F: Fn(&str) -> &str>(f: F) -> F { f }`.
 /// - Some lints are silent about what an attribute has written, and an `#[expect]` of them is unfulfilled: rustc's
-///   `unconditional_recursion`, and clippy's `unused_async`, `manual_async_fn`, `missing_const_for_fn`, `ptr_arg`,
-///   `needless_pass_by_value`, `boxed_local`, `toplevel_ref_arg`, `many_single_char_names`,
-///   `needless_lifetimes`, `unnecessary_wraps`, `unused_self`, `only_used_in_recursion` and, of an `async fn`,
-///   `missing_errors_doc`. Of clippy's restrictions `shadow_same`, `shadow_unrelated` and `implicit_return` see that
-///   parameters and body are written in another place. In a method with `mut self`, `unused_assignments` is silent.
+///   `unconditional_recursion` and, of a body in a trait, `async_fn_in_trait`, and clippy's `unused_async`,
+///   `manual_async_fn`, `missing_const_for_fn`, `ptr_arg`, `needless_pass_by_value`, `boxed_local`,
+///   `toplevel_ref_arg`, `many_single_char_names`,
+///   `needless_lifetimes`, `unnecessary_wraps`, `unused_self`, `only_used_in_recursion`,
+///   `doc_paragraphs_missing_punctuation` and, of an `async fn`, `missing_errors_doc`. Of clippy's restrictions
+///   `shadow_same`, `shadow_reuse`, `shadow_unrelated` and `implicit_return` see that parameters and body are written
+///   in another place. In a method with `mut self`, `unused_assignments` is silent.
 ///   All others say what they say of the bare function, and no more.
 /// - With the feature `instrument` off the options are gone as well: a parameter that nothing but an option mentions is
 ///   unused then, and a field that nothing but `#[derive(Instrumented)]` reads is never read; rustc says so where the
