@@ -3,7 +3,11 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::{GenericArgument, Generics, Ident, ItemImpl, ItemTrait, Path, PathArguments, Type};
+use syn::punctuated::Punctuated;
+use syn::{
+    GenericArgument, Generics, Ident, ItemImpl, ItemTrait, NamedArg, Path, PathArguments,
+    PointerMutability, ReturnType, Token, Type, TypeParamBound,
+};
 
 use super::parse::Word;
 use crate::attrs;
@@ -63,9 +67,32 @@ fn ty(of: &Type, params: &[Ident]) -> String {
             format!("&{mutable}{}", ty(&reference.elem, params))
         }
         Type::Slice(slice) => format!("[{}]", ty(&slice.elem, params)),
+        Type::Array(array) => {
+            format!("[{}; {}]", ty(&array.elem, params), array.len.to_token_stream())
+        }
+        Type::Ptr(pointer) => {
+            let kind = match &pointer.mutability {
+                PointerMutability::Const(_) => "const",
+                PointerMutability::Mut(_) => "mut",
+            };
+            format!("*{kind} {}", ty(&pointer.elem, params))
+        }
+        Type::Tuple(tuple) if tuple.elems.len() == 1 => {
+            format!("({},)", ty(&tuple.elems[0], params))
+        }
         Type::Tuple(tuple) => {
             let elems: Vec<String> = tuple.elems.iter().map(|elem| ty(elem, params)).collect();
             format!("({})", elems.join(", "))
+        }
+        Type::FnPtr(pointer) => {
+            format!("fn{}", signature(&pointer.inputs, &pointer.output, params))
+        }
+        Type::TraitObject(object) => {
+            let traits = object.bounds.iter().filter_map(|bound| match bound {
+                TypeParamBound::Trait(bound) => Some(path(&bound.path, params)),
+                _ => None,
+            });
+            format!("dyn {}", traits.collect::<Vec<_>>().join(" + "))
         }
         Type::Group(group) => ty(&group.elem, params),
         Type::Paren(paren) => ty(&paren.elem, params),
@@ -73,12 +100,32 @@ fn ty(of: &Type, params: &[Ident]) -> String {
     }
 }
 
+fn signature(
+    inputs: &Punctuated<NamedArg, Token![,]>,
+    output: &ReturnType,
+    params: &[Ident],
+) -> String {
+    let inputs: Vec<String> = inputs.iter().map(|input| ty(&input.ty, params)).collect();
+    let output = match output {
+        ReturnType::Default => String::new(),
+        ReturnType::Type(_, output) => format!(" -> {}", ty(output, params)),
+    };
+    format!("({}){output}", inputs.join(", "))
+}
+
 /// The last word of a path, with those type arguments that tell two blocks apart: those that are no
 /// parameters of the block itself.
 fn path(path: &Path, params: &[Ident]) -> String {
     let Some(last) = path.segments.last() else { return String::new() };
     let name = last.ident.unraw().to_string();
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return name };
+    let arguments = match &last.arguments {
+        PathArguments::None => return name,
+        // `Fn(u8) -> bool`
+        PathArguments::Parenthesized(call) => {
+            return name + &signature(&call.inputs, &call.output, params);
+        }
+        PathArguments::AngleBracketed(arguments) => arguments,
+    };
     if attrs::mentions(arguments.to_token_stream(), params) {
         return name;
     }
@@ -88,6 +135,9 @@ fn path(path: &Path, params: &[Ident]) -> String {
         .filter_map(|argument| match argument {
             GenericArgument::Lifetime(_) => None,
             GenericArgument::Type(argument) => Some(ty(argument, params)),
+            GenericArgument::AssocType(named) => {
+                Some(format!("{} = {}", named.ident.unraw(), ty(&named.ty, params)))
+            }
             other => Some(other.to_token_stream().to_string()),
         })
         .collect();
@@ -119,6 +169,13 @@ mod tests {
             ("impl Gateway for (u8, r#Type)", "<(u8, Type) as Gateway>"),
             ("impl<T> [T]", "<[T]>"),
             ("impl<T: Named> Gateway for T", "<T as Gateway>"),
+            ("impl Gateway for (u8,)", "<(u8,) as Gateway>"),
+            ("impl Gateway for *const shop::Order", "<*const Order as Gateway>"),
+            ("impl Gateway for [shop::Order; 2]", "<[Order; 2] as Gateway>"),
+            ("impl Gateway for fn(u8, &str) -> bool", "<fn(u8, &str) -> bool as Gateway>"),
+            ("impl<'a> dyn for<'b> shop::Plugin<'b, u8> + Send + 'a", "<dyn Plugin<u8> + Send>"),
+            ("impl Gateway for Box<dyn Fn(u8) -> bool>", "<Box<dyn Fn(u8) -> bool> as Gateway>"),
+            ("impl dyn Iterator<Item = shop::Order>", "<dyn Iterator<Item = Order>>"),
         ] {
             check(Word::Impl, head, expected);
         }
