@@ -93,6 +93,14 @@ impl OwnedSpan {
         OwnedSpan::described(parent, Attaches::Always, metadata, kind, began, name, attributes)
     }
 
+    /// No span, but work that is done in `context`, whose span is somebody else's.
+    #[cfg(feature = "tower")]
+    pub(crate) fn within(context: Context, metadata: &'static Metadata<'static>) -> Self {
+        let (attaches, metadata) = (Attaches::Always, Some(metadata));
+        let (view, if_dropped) = (None, Outcome::Cancelled);
+        OwnedSpan { context, span: None, attaches, metadata, view, if_dropped, ended: false }
+    }
+
     /// Starts the span of an integration below the current one; it began at a moment that was read already.
     /// `metadata` is what `tracing::Span::current()` shows inside. Name and attributes, of which no two have
     /// the same key, are asked for if somebody wants them.
@@ -220,6 +228,18 @@ impl OwnedSpan {
     pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         if let Some(span) = &self.span {
             span.write(|live| attributes.into_iter().for_each(|attribute| live.set(attribute)));
+        }
+    }
+
+    /// Gives the span its full name, unless somebody has named it meanwhile.
+    #[cfg(feature = "tower")]
+    pub(crate) fn rename(&self, from: &str, to: Cow<'static, str>) {
+        if let Some(span) = &self.span {
+            span.write(|live| {
+                if live.name() == from {
+                    live.extra().name = Some(to);
+                }
+            });
         }
     }
 

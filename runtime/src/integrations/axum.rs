@@ -15,7 +15,9 @@
 //! that it is the outermost of them: a layer sees only the routes that were added before it, and
 //! covers only the layers that were. Around the whole router, as in
 //! `ServiceBuilder::new().layer(…).service(router)`, it would run before the route is known. Once is
-//! enough: a nested router needs no layer of its own, and with one its requests would be counted twice.
+//! enough: a nested router needs no layer of its own, and with one its requests are still counted once. A service that
+//! is nested by `nest_service` or as a fallback is the exception: only a layer of its own knows its routes, and tells the
+//! one around it.
 
 use crate::tower::{BodyCount, Route, ServerLayer};
 use ::axum::body::Body;

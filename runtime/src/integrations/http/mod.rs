@@ -47,6 +47,12 @@ fn label(method: &Method) -> &'static str {
     known(method).unwrap_or("_OTHER")
 }
 
+/// What a span's name shows of a method that labels have so.
+#[cfg(feature = "tower")]
+pub(super) fn shown(label: &'static str) -> &'static str {
+    if label == "_OTHER" { "HTTP" } else { label }
+}
+
 /// What a request is called.
 pub(super) struct Called {
     /// As attributes and labels have it.

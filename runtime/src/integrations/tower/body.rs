@@ -44,7 +44,8 @@ impl<R: Body> ServerBody<R> {
             || inner.is_end_stream()
             || running.numbers.expect(inner.size_hint().exact());
         if is_over {
-            running.end(running.numbers.completed());
+            let ending = running.numbers.completed();
+            running.end(ending);
             return ServerBody::over(inner);
         }
         ServerBody { inner: Some(inner), exchange }

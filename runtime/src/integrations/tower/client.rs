@@ -2,7 +2,7 @@
 
 use super::super::http as conventions;
 use super::super::http::sending::Sending;
-use super::Route;
+use super::{Route, stacked};
 use crate::call::classify;
 use crate::context::propagation;
 use ::http::{Request, Response};
@@ -106,6 +106,7 @@ where
         let method = request.method();
         let mut sending = Sending::begin(method, scheme, host, port, template.as_deref(), full);
         propagation::inject_context(sending.span.context(), request.headers_mut());
+        stacked::is_another(request.extensions_mut());
         let inner = &mut self.inner;
         let future = sending.span.inside(|| inner.call(request));
         ClientFuture { future: Some(future), sending: Some(sending) }

@@ -5,6 +5,7 @@ use super::super::http::{self as conventions, Called};
 use super::flight::InFlight;
 use super::lines::{Ended, Told};
 use super::options::Options;
+use super::stacked::{Counted, Learnt, Lined};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
@@ -19,7 +20,7 @@ use crate::span::spare;
 use ::http::header::CONTENT_LENGTH;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, response};
 use metrics::Gauge;
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue, global};
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -67,7 +68,10 @@ struct Measured {
     asked: Asked,
     said: Option<u64>,
     sent: u64,
-    active: Arc<Gauge>,
+    /// None where a layer further out counts.
+    active: Option<Arc<Gauge>>,
+    /// How a layer further in says that it has ended, whose answer this is.
+    replaced: Option<(Outcome, &'static str)>,
     answered_head_only: bool,
     /// What is asked for is a tunnel, whether or not its method is one that is shown.
     asks_for_tunnel: bool,
@@ -114,15 +118,21 @@ impl Exchange {
             return InFlight::new(Exchange { span, id: answers_with(), numbers });
         }
         let started = clock::now();
-        let parent = global::get_text_map_propagator(|propagator| {
-            propagator.extract_with_context(&here, &Reading(request.headers()))
-        });
-        let parent = known(parent);
-        let name = || called.name.clone();
-        let attributes = || attributes(request, &called, options);
-        let mut span =
-            OwnedSpan::start(parent, started, &METADATA, SpanKind::Server, name, attributes);
-        let told = options.log.then(|| {
+        let is_counted = Counted::begin(request.extensions_mut());
+        let mut span = if is_counted {
+            here.span().set_attributes(options.of_request(request.headers()));
+            OwnedSpan::within(known(here), &METADATA)
+        } else {
+            let parent = global::get_text_map_propagator(|propagator| {
+                propagator.extract_with_context(&here, &Reading(request.headers()))
+            });
+            let name = || called.name.clone();
+            let attributes = || attributes(request, &called, options);
+            let (parent, kind) = (known(parent), SpanKind::Server);
+            OwnedSpan::start(parent, started, &METADATA, kind, name, attributes)
+        };
+        let lines = options.log && !Lined::begin(request.extensions_mut());
+        let told = lines.then(|| {
             span.inside(|| Told::started(request.method(), request.uri(), called.route.as_deref()))
         });
         let labels = Labels {
@@ -133,8 +143,10 @@ impl Exchange {
             status: None,
             error: None,
         };
-        let active = SERVER.active(None, Labels { version: None, ..labels });
-        active.increment(1.0);
+        let active = (!is_counted).then(|| SERVER.active(None, Labels { version: None, ..labels }));
+        if let Some(active) = &active {
+            active.increment(1.0);
+        }
         let measured = Measured {
             started,
             labels,
@@ -143,6 +155,7 @@ impl Exchange {
             said: None,
             sent: 0,
             active,
+            replaced: None,
             answered_head_only: *request.method() == Method::HEAD,
             asks_for_tunnel: *request.method() == Method::CONNECT,
             told,
@@ -167,11 +180,23 @@ impl Exchange {
     /// The head of the answer is there. Returns whether that is all of it.
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
         let status = head.status;
+        self.learn(head.extensions.remove());
         let Numbers { options, measured } = &mut self.numbers;
-        if measured.is_some() && self.span.is_recording() {
+        let headers = || {
             let options = options.as_ref().into_iter();
-            let headers = options.flat_map(|options| options.of_response(&head.headers));
-            self.span.set_attributes(std::iter::once(conventions::status(status)).chain(headers));
+            options.flat_map(|options| options.of_response(&head.headers))
+        };
+        match measured {
+            Some(measured) if measured.active.is_none() => {
+                self.span.context().span().set_attributes(headers());
+                let Measured { route, replaced, .. } = measured;
+                head.extensions.insert(Learnt { route: route.clone(), replaced: *replaced });
+            }
+            Some(_) if self.span.is_recording() => {
+                let status = std::iter::once(conventions::status(status));
+                self.span.set_attributes(status.chain(headers()));
+            }
+            _ => {}
         }
         if let Some((name, id)) = self.id.take() {
             head.headers.entry(name).or_insert(id);
@@ -186,17 +211,34 @@ impl Exchange {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
-    /// The client is told `status`, because the service panicked or took too long.
-    pub(super) fn replaced(&mut self, status: StatusCode, outcome: Outcome, failed: Failed) {
-        if let Some(measured) = &mut self.numbers.measured {
-            measured.labels.status = Some(status.as_u16());
-            measured.labels.error = match &failed.error_type {
-                Cow::Borrowed(error_type) => Some(error_type),
-                Cow::Owned(_) => None,
-            };
+    /// What a layer further in has told.
+    fn learn(&mut self, learnt: Option<Learnt>) {
+        let (Some(learnt), Some(measured)) = (learnt, &mut self.numbers.measured) else { return };
+        measured.replaced = learnt.replaced;
+        if let (None, Some(route)) = (&measured.route, learnt.route) {
+            let before = conventions::shown(measured.labels.method);
+            let (name, route) = interned::joined(before, &route);
+            self.span.rename(before, name);
+            self.span.set_attributes([KeyValue::new("http.route", route.clone())]);
+            measured.route = Some(route);
         }
-        self.span.set_attributes([conventions::status(status)]);
-        self.end((outcome, Some(failed)));
+    }
+
+    /// The client is told the head's status, because the service panicked or took too long.
+    pub(super) fn replaced(
+        &mut self,
+        head: &mut response::Parts,
+        outcome: Outcome,
+        error_type: &'static str,
+    ) {
+        if let Some(measured) = &mut self.numbers.measured {
+            measured.replaced = Some((outcome, error_type));
+        }
+        self.answered(head);
+        if let Some(measured) = &mut self.numbers.measured {
+            measured.labels.error = Some(error_type);
+        }
+        self.end((outcome, Some(Failed::of_type(error_type))));
     }
 
     pub(super) fn end(&mut self, ending: Ending) {
@@ -234,13 +276,18 @@ impl Numbers {
     }
 
     /// How it ended, as the answer is complete.
-    pub(super) fn completed(&self) -> Ending {
-        let status = self.measured.as_ref().and_then(|measured| measured.labels.status);
-        match status.and_then(|status| StatusCode::from_u16(status).ok()) {
+    pub(super) fn completed(&mut self) -> Ending {
+        let Some(measured) = &mut self.measured else { return (Outcome::Ok, None) };
+        let status = measured.labels.status.and_then(|status| StatusCode::from_u16(status).ok());
+        match status {
             // From 600 on nobody knows what a code means: that is no success.
-            Some(status) if status.as_u16() >= 500 => {
-                (Outcome::Error, Some(conventions::failed(status)))
-            }
+            Some(status) if status.as_u16() >= 500 => match measured.replaced {
+                Some((outcome, error_type)) => {
+                    measured.labels.error = Some(error_type);
+                    (outcome, Some(Failed::of_type(error_type)))
+                }
+                None => (Outcome::Error, Some(conventions::failed(status))),
+            },
             _ => (Outcome::Ok, None),
         }
     }
@@ -294,7 +341,9 @@ impl Numbers {
 
 impl Measured {
     fn record(&self, took: std::time::Duration) {
-        self.active.decrement(1.0);
+        // Whoever counts further out says it.
+        let Some(active) = &self.active else { return };
+        active.decrement(1.0);
         let asked = match &self.asked {
             Asked::Unknown => None,
             Asked::Said(bytes) => Some(*bytes),

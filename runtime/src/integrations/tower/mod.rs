@@ -66,6 +66,12 @@
 //!
 //! Without `init!` no span is recorded, and the caller's context is passed on all the same.
 //!
+//! # Several layers
+//!
+//! A request is counted once, with one span, by the outermost of the layers that it comes through in this process, also
+//! where a handler hands the very same `Request` on to another service. A layer further in adds the route, if
+//! the outermost does not know it, and what its own options say. What a [`ClientLayer`] sends is another request.
+//!
 //! For a plain hyper service, wrap it with hyper-util's `TowerToHyperService`.
 //!
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
@@ -77,6 +83,7 @@ mod flight;
 mod lines;
 mod options;
 mod server;
+mod stacked;
 
 pub use body::{CountedBody, ServerBody};
 pub use client::{Client, ClientLayer};

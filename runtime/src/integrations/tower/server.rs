@@ -7,7 +7,6 @@ use super::exchange::Exchange;
 use super::flight::InFlight;
 use super::options::Options;
 use crate::outcome::Outcome;
-use crate::span::failed::Failed;
 use ::http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -194,11 +193,11 @@ where
             }
             Polled::TooLate if emptied.is_ok() => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                Ok(replaced(exchange, status, Outcome::Error, Failed::of_type("timeout")))
+                Ok(replaced(exchange, status, Outcome::Error, "timeout"))
             }
             _ => {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Ok(replaced(exchange, status, Outcome::Panic, Failed::panic()))
+                Ok(replaced(exchange, status, Outcome::Panic, "panic"))
             }
         })
     }
@@ -209,11 +208,10 @@ fn replaced<R>(
     exchange: &mut Exchange,
     status: StatusCode,
     outcome: Outcome,
-    failed: Failed,
+    error_type: &'static str,
 ) -> Response<ServerBody<R>> {
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
-    exchange.answered(&mut head);
-    exchange.replaced(status, outcome, failed);
+    exchange.replaced(&mut head, outcome, error_type);
     Response::from_parts(head, ServerBody::default())
 }
