@@ -61,9 +61,11 @@ const LEAST: f64 = 1.0 / 64.0;
 /// half second, down to a 64th; from a second after the last drop on it grows by a tenth of itself
 /// as it was set, every second.
 ///
+/// A number below zero is taken as zero, and `f64::INFINITY` records all; what is no number records none.
+///
 /// Asking costs a clock read and two or three atomic operations; a period's end one lock.
 pub fn adaptive(traces: f64) -> Adaptive {
-    let traces = if traces.is_finite() { traces.max(0.0) } else { 0.0 };
+    let traces = if traces.is_nan() { 0.0 } else { traces.max(0.0) };
     Adaptive {
         traces,
         time: Time::own(),
@@ -165,7 +167,8 @@ impl Adaptive {
         let asked = self.asked.swap(0, Relaxed) as f64;
         let recorded = self.recorded.swap(0, Relaxed) as f64;
         control.ease(now, seconds, self.pressure.dropped());
-        let target = self.traces * control.eased;
+        // Infinity times a period of no length would be no number.
+        let target = self.traces.min(f64::MAX) * control.eased;
         let load = control.observe(asked, lasted);
         let (wanted, of_all) = control.next(target, asked, recorded, seconds, load);
 
@@ -299,7 +302,7 @@ mod tests {
 
     #[test]
     fn of_none_a_second_none_is_recorded_whatever_comes_when() {
-        for none in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for none in [0.0, -1.0, f64::NAN, f64::NEG_INFINITY] {
             let now = Arc::new(AtomicU64::new(0));
             let clock = Arc::clone(&now);
             let clock = move || Duration::from_millis(clock.load(Relaxed));
@@ -309,6 +312,14 @@ mod tests {
                 let asked = Sampling::new(ids::trace_id(), "asked");
                 assert_eq!(sampler.sample(&asked), Decision::Drop, "{none} after {pause} ms");
             }
+        }
+    }
+
+    #[test]
+    fn of_a_target_beyond_any_load_all_are_recorded() {
+        let bursts: Vec<_> = [0, 0, 25, 26, 1_000, 3_600_000, 3_600_000].map(|at| (at, 500)).into();
+        for target in [1e18, f64::MAX, f64::INFINITY] {
+            assert_eq!(recorded(target, &bursts), [500; 7], "{target}");
         }
     }
 }
