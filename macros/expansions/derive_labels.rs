@@ -12,9 +12,11 @@ impl ::redspan::metrics::Labels for Placed {
     fn slot(&self) -> usize {
         #[allow(unused_mut)]
         let mut __redspan_slot = 0usize;
-        __redspan_slot = __redspan_slot
-            * <Self as ::redspan::metrics::Labels>::SETS[0usize].len()
-            + <Tier as ::redspan::Label>::index(&self.tier);
+        __redspan_slot = ::redspan::__private::slot(
+            __redspan_slot,
+            <Self as ::redspan::metrics::Labels>::SETS[0usize].len(),
+            <Tier as ::redspan::Label>::index(&self.tier),
+        );
         __redspan_slot
     }
     fn value(&self, __redspan_at: usize) -> &str {

@@ -10,6 +10,7 @@ pub use crate::call::{
 };
 pub use crate::callsite::{CallSite, Kind, Line, NO_FIELDS, REST, Rest, SETTINGS, Settings};
 pub use crate::error_type::Inner;
+pub use crate::label::slot;
 pub use crate::metrics::typed::Registered;
 pub use crate::slo::Slo;
 pub use std::boxed::Box;

@@ -1,5 +1,7 @@
 //! Closed sets of label values.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 /// A closed set of label values, known at compile time: what a metric's label may say.
 ///
 /// Derive it on an enum ([`derive@Label`](macro@crate::Label)); `bool` and `Option` of a label have it
@@ -43,6 +45,19 @@ pub trait Label {
 /// What stands for a value that found no place in its set.
 pub(crate) const OVERFLOW: &str = "__overflow__";
 
+/// Which value this is; of a set written by hand that panics instead, one beyond all.
+#[inline]
+pub(crate) fn place<T: Label + ?Sized>(value: &T) -> usize {
+    catch_unwind(AssertUnwindSafe(|| value.index())).unwrap_or(usize::MAX)
+}
+
+/// Which combination it is of the labels up to one with so many values: one beyond all, if a set written by hand
+/// answers a place that it does not have, which would be another combination's.
+#[inline]
+pub fn slot(before: usize, values: usize, index: usize) -> usize {
+    if index < values { before.saturating_mul(values).saturating_add(index) } else { usize::MAX }
+}
+
 /// `false` and `true`.
 impl Label for bool {
     const VALUES: &'static [&'static str] = &["false", "true"];
@@ -84,7 +99,7 @@ impl<T: Label> Label for Option<T> {
     const VALUES: &'static [&'static str] = Optional::<T>::ROOM.split_at(T::VALUES.len() + 1).0;
 
     fn index(&self) -> usize {
-        self.as_ref().map_or(0, |value| value.index() + 1)
+        self.as_ref().map_or(0, |value| value.index().saturating_add(1))
     }
 }
 

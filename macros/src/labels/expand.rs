@@ -34,7 +34,11 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let digits = closed().map(|(index, label)| {
         let (field, ty, size) = (&label.field, &label.ty, size(index));
         quote_spanned!(at=>
-            __redspan_slot = __redspan_slot * #size + <#ty as #root::Label>::index(&self.#field);
+            __redspan_slot = #root::__private::slot(
+                __redspan_slot,
+                #size,
+                <#ty as #root::Label>::index(&self.#field),
+            );
         )
     });
     let values = labels.iter().enumerate().map(|(index, label)| {

@@ -2,7 +2,7 @@
 
 use crate::callsite::CallSite;
 use crate::context::scope;
-use crate::label::Label;
+use crate::label::{self, Label};
 use crate::metrics::store::Store;
 use crate::red::labelled::Choice;
 use std::cell::Cell;
@@ -17,7 +17,7 @@ thread_local! {
 /// For `name = value` with a value of a closed set.
 #[inline]
 pub fn closed<T: Label>(value: &T) -> Choice<'static> {
-    Choice::Closed { index: value.index(), values: T::VALUES }
+    Choice::Closed { index: label::place(value), values: T::VALUES }
 }
 
 /// For `name = "value"`.
@@ -62,4 +62,27 @@ pub fn pick(site: &'static CallSite, choices: &[Choice<'_>]) {
 #[inline]
 pub(super) fn picked(site: &CallSite) -> u32 {
     if site.has_returned_labels() { PICKED.replace(0) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken;
+
+    impl Label for Broken {
+        const VALUES: &'static [&'static str] = &["whole"];
+
+        fn index(&self) -> usize {
+            panic!("which one")
+        }
+    }
+
+    #[test]
+    fn a_closed_set_that_panics_is_a_value_beyond_it() {
+        for choice in [closed(&Broken), closed(&Some(Broken))] {
+            let Choice::Closed { index, values } = choice else { panic!("it is closed") };
+            assert_eq!(values.get(index), None);
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tracing_core::field::{Field, Visit};
@@ -163,8 +164,9 @@ impl<'a> Recorder<'a> {
         let looks = self.redaction.reads_texts();
         let left = if looks { limit + BEYOND } else { limit };
         let mut out = Capped { text: &mut self.fields.text, left, cut: 0 };
-        // An implementation that fails leaves what it has written; `format!` would panic.
-        let _ = out.write_fmt(value);
+        // An implementation that fails leaves what it has written, where `format!` would panic; and so does one that
+        // panics: nobody would have asked it but for the line.
+        let written = catch_unwind(AssertUnwindSafe(|| out.write_fmt(value)));
         let mut cut = out.cut;
         let text = &mut self.fields.text;
         if looks {
@@ -179,6 +181,9 @@ impl<'a> Recorder<'a> {
         self.fields.room -= (text.len() - start).min(self.fields.room);
         if cut > 0 {
             let _ = write!(text, "…[{cut} bytes cut]");
+        }
+        if written.is_err() {
+            text.push_str("…[it panicked]");
         }
         start..text.len()
     }

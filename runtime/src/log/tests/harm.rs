@@ -280,6 +280,30 @@ fn a_debug_that_logs_is_served_and_one_that_logs_itself_ends() {
 }
 
 #[test]
+fn a_value_that_panics_when_it_is_written_costs_its_own_text_alone() {
+    struct Angry;
+    impl fmt::Debug for Angry {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half a ")?;
+            panic!("written")
+        }
+    }
+    let output = Output::default();
+    let (layer, handle) = output.layer();
+    with_default(registry().with(layer).with(crate::bridge::events::EventLayer::new()), || {
+        info!(who = ?Angry, n = 1, "the rest is there");
+        info!("the message: {Angry:?}");
+        info!("and the next line");
+    });
+    let lines = parse(&output.take(&handle));
+    assert_eq!(lines[0].get("who"), Some(&json!("half a …[it panicked]")));
+    assert_eq!(lines[0].get("n"), Some(&json!(1)));
+    assert_eq!(lines[0].get("message"), Some(&json!("the rest is there")));
+    assert_eq!(lines[1].get("message"), Some(&json!("the message: half a …[it panicked]")));
+    assert_eq!(lines[2].get("message"), Some(&json!("and the next line")));
+}
+
+#[test]
 fn a_line_from_a_thread_locals_destructor_is_no_panic() {
     in_own_process("log::tests::harm::a_line_from_a_thread_locals_destructor_is_no_panic", || {
         struct LogsWhenDropped(&'static str);

@@ -9,6 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use metrics::{Key, KeyName, Label};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -83,7 +84,7 @@ impl<T: Single> Family<T> {
 
     #[inline]
     pub(crate) fn get<L: Labels>(&self, labels: &L) -> Bound<'_, T> {
-        match self.places.get(labels.slot()) {
+        match self.places.get(slot(labels)) {
             Some(place) => match place.get() {
                 Some(handle) => Bound(Inner::Borrowed(handle)),
                 None => Bound(Inner::Borrowed(place.get_or_init(|| self.closed(labels)))),
@@ -94,7 +95,7 @@ impl<T: Single> Family<T> {
 
     #[cold]
     fn closed<L: Labels>(&self, labels: &L) -> T {
-        self.pinned((0..self.names.len()).map(|at| labels.value(at)))
+        self.pinned((0..self.names.len()).map(|at| text(labels, at)))
     }
 
     /// One of a closed set, which is never forgotten.
@@ -119,12 +120,12 @@ impl<T: Single> Family<T> {
     fn look_up<L: Labels>(&self, labels: &L) -> T {
         let mut hasher = self.dynamic.hasher.build_hasher();
         for at in 0..self.names.len() {
-            labels.value(at).hash(&mut hasher);
+            text(labels, at).hash(&mut hasher);
         }
         let hash = hasher.finish();
         let same = |entry: &Entry<T>| {
             entry.hash == hash
-                && entry.values.iter().enumerate().all(|(at, value)| **value == *labels.value(at))
+                && entry.values.iter().enumerate().all(|(at, value)| **value == *text(labels, at))
         };
         let part = &self.dynamic.parts[(hash >> 32) as usize % 16];
         let held = part.read().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +144,7 @@ impl<T: Single> Family<T> {
         same: impl Fn(&Entry<T>) -> bool,
         part: &RwLock<HashTable<Entry<T>>>,
     ) -> T {
-        let mut values: Vec<&str> = (0..self.names.len()).map(|at| labels.value(at)).collect();
+        let mut values: Vec<&str> = (0..self.names.len()).map(|at| text(labels, at)).collect();
         let (mut over, mut long) = (None, None);
         let mut known = self.dynamic.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, value) in values.iter_mut().enumerate() {
@@ -180,13 +181,24 @@ impl<T: Single> Family<T> {
         if own {
             let mut held = part.write().unwrap_or_else(PoisonError::into_inner);
             if held.find(hash, &same).is_none() {
-                let values = (0..self.names.len()).map(|at| labels.value(at).into()).collect();
+                let values = (0..self.names.len()).map(|at| text(labels, at).into()).collect();
                 let entry = Entry { hash, values, handle: handle.clone() };
                 held.insert_unique(hash, entry, |entry| entry.hash);
             }
         }
         handle
     }
+}
+
+/// Labels that are written by hand may panic: they find no place then.
+#[inline]
+fn slot<L: Labels>(labels: &L) -> usize {
+    catch_unwind(AssertUnwindSafe(|| labels.slot())).unwrap_or(usize::MAX)
+}
+
+/// As they, a value.
+fn text<L: Labels>(labels: &L, at: usize) -> &str {
+    catch_unwind(AssertUnwindSafe(|| labels.value(at))).unwrap_or(OVERFLOW)
 }
 
 /// The values that a slot stands for: the last label counts fastest.
@@ -311,5 +323,49 @@ mod tests {
         {
             assert!(page.lines().any(|shown| shown == line), "{line} is not in\n{page}");
         }
+    }
+
+    /// Written by hand, and wrong.
+    enum Tier {
+        Free,
+        Beyond,
+        Panics,
+    }
+
+    impl crate::Label for Tier {
+        const VALUES: &'static [&'static str] = &["free", "paid"];
+
+        fn index(&self) -> usize {
+            match self {
+                Tier::Free => 0,
+                Tier::Beyond => 2,
+                Tier::Panics => panic!("no such tier"),
+            }
+        }
+    }
+
+    #[derive(redspan_macros::Labels)]
+    #[label(crate = crate)]
+    struct Placed {
+        region: Option<Tier>,
+        tier: Tier,
+        express: bool,
+    }
+
+    #[test]
+    fn a_closed_set_that_is_wrong_counts_as_overflow_and_as_nobody_elses() {
+        let placed = crate::metrics::define("family.placed").counter::<Placed>().unwrap();
+        for tier in [Tier::Free, Tier::Beyond, Tier::Panics] {
+            placed.with(&Placed { region: None, tier, express: false }).increment();
+        }
+        let region = Some(Tier::Beyond);
+        placed.with(&Placed { region, tier: Tier::Free, express: true }).increment();
+        let page = recorder().render_openmetrics();
+        let mut shown: Vec<_> =
+            page.lines().filter_map(|line| line.strip_prefix("family_placed_total")).collect();
+        shown.retain(|line| !line.ends_with("} 0"));
+        shown.sort_unstable();
+        let over = r#"{express="__overflow__",region="__overflow__",tier="__overflow__"} 3"#;
+        assert_eq!(shown, [over, r#"{express="false",region="none",tier="free"} 1"#]);
     }
 }
