@@ -309,3 +309,24 @@ fn callers_do_not_notice_a_sink_in_trouble() {
         assert!(noticed.is_empty(), "{noticed:?}");
     });
 }
+
+#[test]
+fn who_asks_how_telemetry_fares_hears_that_lines_are_lost_and_why() {
+    let test = "who_asks_how_telemetry_fares_hears_that_lines_are_lost_and_why";
+    process::alone(test, &[], || {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let telemetry = redspan::builder()
+            .logs(log::layer().with_writer(full).also(log::to(Counted::default())))
+            .install()
+            .expect("installed");
+        tracing::info!("lost");
+        assert!(telemetry.flush(LONG));
+        let health = telemetry.health();
+        let why = health.lines_error.clone().unwrap_or_default();
+        assert!(why.contains("No space left on device"), "{why}");
+        assert!(!health.is_well() && health.to_string().starts_with("degraded: "), "{health}");
+        assert!(health.to_string().contains(&why), "{health}");
+        assert_eq!(health.to_json()["status"], "degraded");
+        assert_eq!(health.to_json()["lines_error"], *why);
+    });
+}

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
 
 const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Grpc];
 const LONG: Duration = Duration::from_secs(10);
@@ -483,4 +484,25 @@ fn who_says_that_it_has_taken_the_spans_need_not_say_more() {
     let (result, took) = timed(&mut sink, batch(1), LONG * 3);
     result.expect("sent again, they would be there twice");
     assert!(took < LONG, "{took:?}");
+}
+
+#[test]
+fn whoever_asks_for_every_line_gets_the_programs_own_and_none_of_how_spans_are_sent() {
+    for transport in TRANSPORTS {
+        let receiver = Receiver::start();
+        let mut sink = sink(&receiver, transport);
+        let lines = Lines::default();
+        let layer = redspan::log::layer().json().with_writer(lines.clone());
+        let handle = layer.handle();
+        let layer = layer.level(tracing::Level::TRACE);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::trace!(target: "h2", "the program's, which speaks HTTP as well");
+            sink.export(batch(1), LONG).expect("taken");
+            sink.shutdown(LONG);
+            tracing::trace!("after it");
+        });
+        assert!(handle.flush(LONG));
+        let said = lines.text();
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
 }

@@ -6,7 +6,7 @@ use opentelemetry::trace::{
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use redspan::export::{ExportError, OtlpSettings, OtlpSink, SpanSink};
 use redspan_tests::certificate::{Authority, Certificate};
-use redspan_tests::process::alone;
+use redspan_tests::process::{alone, is_alone, run};
 use redspan_tests::{Files, Front, Lines, Receiver, Transport};
 use std::time::{Duration, SystemTime};
 
@@ -186,3 +186,50 @@ fn certificates_come_from_the_files_that_the_environment_names_and_credentials_s
         assert_eq!(receiver.wait_for(1, LONG)[0].headers["authorization"], "Bearer s3cret");
     }
 }
+
+/// Which warning the process of its own has to give.
+const BROKEN: &str = "REDSPAN_TEST_BROKEN";
+
+#[test]
+fn a_pem_file_that_is_broken_is_a_warning_as_one_that_is_missing_is() {
+    let test = "a_pem_file_that_is_broken_is_a_warning_as_one_that_is_missing_is";
+    if is_alone(test) {
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().pretty().with_writer(lines.clone()))
+            .install()
+            .expect("installed");
+        telemetry.shutdown(LONG);
+        let (lines, broken) = (lines.text(), std::env::var(BROKEN).expect("set"));
+        assert!(lines.contains(&format!("{broken} is ignored")), "{broken}: {lines}");
+        return;
+    }
+    let (files, authority) = (Files::new(), Authority::new());
+    let (own, other) = (authority.sign("service"), authority.sign("another"));
+    let cut = |pem: &str| pem.replace("-----END", "-----ENDE");
+    let letters = |pem: &str| pem.replace("MI", "AA");
+    let whole = files.write("own.pem", &own.certificate);
+    let cases = [
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", cut(&authority.pem())),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", letters(&authority.pem())),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cut(&own.certificate)),
+        (CLIENT_KEY, cut(&own.key)),
+        (CLIENT_KEY, letters(&own.key)),
+        (CLIENT_KEY, other.key),
+    ];
+    for (at, (name, pem)) in cases.into_iter().enumerate() {
+        let bad = files.write(&format!("bad-{at}.pem"), &pem);
+        let mut variables = vec![
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1".to_owned()),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "100".to_owned()),
+            (BROKEN, format!("{name}={bad:?}")),
+            (name, bad),
+        ];
+        if name == CLIENT_KEY {
+            variables.push(("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", whole.clone()));
+        }
+        run(test, &variables);
+    }
+}
+
+const CLIENT_KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";

@@ -9,6 +9,8 @@ use std::cell::Cell;
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
+    #[cfg(feature = "otlp")]
+    static SENDING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes this thread one of redspan's own, for as long as it lives.
@@ -20,15 +22,35 @@ pub(crate) fn settle() -> ContextGuard {
 /// Does something that is to be told, on a thread of redspan's own.
 #[cfg(feature = "otlp")]
 pub(crate) fn aloud<T>(work: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            QUIET.set(self.0);
-        }
-    }
-    let _restore = Restore(QUIET.replace(false));
+    let _restore = Restore(&QUIET, QUIET.replace(false));
     let _root = Context::new().attach();
     work()
+}
+
+/// Sends something, with libraries that tell each step of it: hundreds of lines for each export, of which nobody
+/// who asks for the program's `debug` or `trace` wants one.
+#[cfg(feature = "otlp")]
+pub(crate) fn sending<T>(work: impl FnOnce() -> T) -> T {
+    let _restore = Restore(&SENDING, SENDING.replace(true));
+    work()
+}
+
+#[cfg(feature = "otlp")]
+struct Restore(&'static std::thread::LocalKey<Cell<bool>>, bool);
+
+#[cfg(feature = "otlp")]
+impl Drop for Restore {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+/// Whether this thread is sending.
+pub(crate) fn is_sending() -> bool {
+    #[cfg(feature = "otlp")]
+    return SENDING.try_with(Cell::get).unwrap_or(false);
+    #[cfg(not(feature = "otlp"))]
+    false
 }
 
 /// Whether this thread is one of redspan's own.

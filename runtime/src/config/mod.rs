@@ -9,6 +9,11 @@ pub(crate) mod env;
 mod exporters;
 mod limits;
 pub(crate) mod otlp;
+#[cfg(feature = "otlp")]
+mod pem;
+#[cfg(not(feature = "otlp"))]
+#[path = "pem_unread.rs"]
+mod pem;
 pub(crate) mod preset;
 pub(crate) mod resource;
 pub(crate) mod settings;

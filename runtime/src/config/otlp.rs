@@ -1,6 +1,7 @@
 //! How OTLP is spoken: where to, in which form, with which headers.
 
 use super::env::{Env, HIDDEN, is_token};
+use super::pem;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -291,31 +292,28 @@ pub(super) fn read(env: &mut Env, signal: Signal) -> OtlpSettings {
 fn tls(env: &mut Env, names: &'static Names) -> Tls {
     const CERTIFICATE: &str = "a readable PEM file with a certificate";
     const KEY: &str = "a readable PEM file with a private key";
-    let is_certificate = |pem: &str| pem.contains("-----BEGIN CERTIFICATE-----");
-    let is_key = |pem: &str| pem.contains("PRIVATE KEY-----");
     let mut file = |names: [&'static str; 2], accepted, is: fn(&str) -> bool| {
-        names.iter().find_map(|name| env.file(name, accepted, is))
+        names.iter().find_map(|name| Some((*name, env.file(name, accepted, is)?)))
     };
-    let ca = file(names.certificate, CERTIFICATE, is_certificate);
-    let certificate = file(names.client_certificate, CERTIFICATE, is_certificate);
-    let key = file(names.client_key, KEY, is_key);
-    let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate.into_bytes(), key.into_bytes())),
+    let ca = file(names.certificate, CERTIFICATE, pem::are_authorities);
+    let certificate = file(names.client_certificate, CERTIFICATE, pem::are_certificates);
+    let key = file(names.client_key, KEY, pem::is_key);
+    // One of the two without the other: whoever set it expects it to be used.
+    let lonely = match (&certificate, &key) {
+        (Some((_, certificate)), Some((name, key))) => (!pem::belong_together(certificate, key))
+            .then_some((*name, "the private key of the client certificate")),
+        (Some((name, _)), None) => Some((*name, "also OTEL_EXPORTER_OTLP_CLIENT_KEY")),
+        (None, Some((name, _))) => Some((*name, "also OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")),
         (None, None) => None,
-        // One of the two without the other: whoever set it expects it to be used.
-        (given, _) => {
-            let (given, missing) = match given {
-                Some(_) => (names.client_certificate, "also OTEL_EXPORTER_OTLP_CLIENT_KEY"),
-                None => (names.client_key, "also OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-            };
-            let set = given.into_iter().find_map(|name| Some((name, env.text(name)?)));
-            if let Some((name, value)) = set {
-                env.warn(name, value, missing);
-            }
-            None
-        }
     };
-    Tls { ca: ca.map(String::into_bytes), identity }
+    if let Some((name, missing)) = lonely {
+        let path = env.text(name).unwrap_or_default();
+        env.warn(name, path, missing);
+    }
+    let bytes = |(_, text): (_, String)| text.into_bytes();
+    let identity = certificate.zip(key).filter(|_| lonely.is_none());
+    let identity = identity.map(|(certificate, key)| (bytes(certificate), bytes(key)));
+    Tls { ca: ca.map(bytes), identity }
 }
 
 /// Bytes of an address. It has to leave room for a path, and a request for its headers.

@@ -44,6 +44,14 @@ impl Out {
         }
     }
 
+    fn problem(&self) -> Option<String> {
+        match self {
+            Out::Lines(lines) => lines.problem(),
+            #[cfg(feature = "otlp")]
+            Out::Otlp(records) => records.problem(),
+        }
+    }
+
     fn flush(&self, deadline: Instant) -> bool {
         match self {
             Out::Lines(lines) => lines.flush(deadline),
@@ -96,6 +104,11 @@ impl LogHandle {
     /// logs itself without end. A line that two sinks drop counts twice.
     pub fn dropped(&self) -> u64 {
         self.outs().map(Out::dropped).sum()
+    }
+
+    /// Why the last lines were lost, if a destination took them not.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.outs().find_map(Out::problem)
     }
 
     /// How many lines the destinations have taken.

@@ -24,6 +24,7 @@ use super::value::Unit;
 use super::{keys, pretty, scope, sink};
 use crate::context::propagation::baggage;
 use crate::context::{current, scope as testing_scope};
+use crate::quiet;
 use crate::redact::{self, Redaction};
 
 /// Writes each event as one line with the ids of its span; made by [`layer`](super::layer).
@@ -240,6 +241,9 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, layers: layer::Context<'_, S>) {
+        if quiet::is_sending() {
+            return;
+        }
         let settled = self.settled();
         let normalized = span_ids::of_log_record(event);
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,10 @@ impl Lines {
         self.0.dropped.load(Relaxed)
     }
 
+    pub(super) fn problem(&self) -> Option<String> {
+        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         self.0.bell.flush(deadline)
     }
@@ -71,6 +75,8 @@ struct Shared {
     limit: usize,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// Why the last lines were lost, if they were.
+    problem: Mutex<Option<String>>,
 }
 
 /// Lines, each with its newline.
@@ -106,6 +112,7 @@ impl Writer {
             limit,
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            problem: Mutex::default(),
         }))
     }
 
@@ -184,7 +191,7 @@ impl Shared {
     }
 
     fn run(&self, sink: Sink) {
-        let mut out = Output { sink: Some(sink), torn: false };
+        let mut out = Output { sink: Some(sink), torn: false, problem: None };
         let mut batch = Batch::default();
         let (mut looks, mut finished) = (0, 0);
         loop {
@@ -204,8 +211,13 @@ impl Shared {
 
             finished = batch.lines;
             WRITING.set(true);
+            let had = out.problem.take();
             let written = out.write(&batch);
             WRITING.set(false);
+            if out.problem != had {
+                let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+                problem.clone_from(&out.problem);
+            }
             self.written.fetch_add(written, Relaxed);
             self.dropped.fetch_add(finished - written, Relaxed);
         }
@@ -218,13 +230,18 @@ struct Output {
     sink: Option<Sink>,
     /// Whether the last line was written in part.
     torn: bool,
+    /// What was wrong the last time.
+    problem: Option<String>,
 }
 
 impl Output {
     /// Writes the lines and answers how many were written whole.
     fn write(&mut self, batch: &Batch) -> u64 {
         let mut done = 0;
-        let Some(sink) = &mut self.sink else { return 0 };
+        let Some(sink) = &mut self.sink else {
+            self.problem = Some(PANICKED.to_owned());
+            return 0;
+        };
         let torn = self.torn;
         let result = catch_unwind(AssertUnwindSafe(|| {
             if torn {
@@ -237,13 +254,21 @@ impl Output {
         let whole = batch.bytes.get(..done).unwrap_or(&batch.bytes);
         match result {
             Ok(Ok(())) => self.torn = false,
-            Ok(Err(_)) => self.torn = whole.last().map_or(torn, |last| *last != b'\n'),
-            // Dropping it may panic as well, so it is forgotten.
-            Err(_) => std::mem::forget(self.sink.take()),
+            Ok(Err(error)) => {
+                self.torn = whole.last().map_or(torn, |last| *last != b'\n');
+                self.problem = Some(error.to_string());
+            }
+            Err(_) => {
+                // Dropping it may panic as well, so it is forgotten.
+                std::mem::forget(self.sink.take());
+                self.problem = Some(PANICKED.to_owned());
+            }
         }
         if whole.len() == batch.bytes.len() { batch.lines } else { lines(whole) }
     }
 }
+
+const PANICKED: &str = "the destination panicked";
 
 /// `write_all` that says how far it came, and waits a little for a destination that is set not to block.
 fn push(sink: &mut Sink, bytes: &[u8], done: &mut usize) -> io::Result<()> {
@@ -384,7 +409,26 @@ mod tests {
             writer.write(b"line\n");
             assert!(handle.flush(LONG));
             assert_eq!(handle.dropped(), n);
+            assert_eq!(handle.problem().as_deref(), Some(PANICKED));
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_destination_is_known_until_it_takes_lines_again() {
+        let writer = Writer::new(Flaky(0, Arc::default()));
+        let handle = writer.handle();
+        assert_eq!(handle.problem(), None);
+        writer.write(b"abcdefghij\n");
+        assert!(handle.flush(LONG));
+        assert_eq!(handle.problem().as_deref(), Some("full"));
+        // The newline that ends the torn one is taken, and the line is not.
+        writer.write(b"xy\n");
+        assert!(handle.flush(LONG));
+        assert_eq!(handle.problem().as_deref(), Some("full"));
+        let well = Writer::new(io::sink());
+        well.write(b"xy\n");
+        assert!(well.handle().flush(LONG));
+        assert_eq!(well.handle().problem(), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) use signal::Request;
 
 use crate::config::ConfigError;
 use crate::config::otlp::{OtlpSettings, Protocol, is_header};
+use crate::quiet;
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use ::http::uri::{Scheme, Uri};
 use answer::Attempt;
@@ -174,7 +175,7 @@ impl<R: Request> Exporter<R> {
         let sent = match packed {
             // A library's mistake costs this request, and no later one.
             Ok(body) => catch_unwind(AssertUnwindSafe(|| {
-                runtime.block_on(self.send_within(body, deadline))
+                quiet::sending(|| runtime.block_on(self.send_within(body, deadline)))
             }))
             .unwrap_or_else(|_| {
                 self.client.reconnect();
@@ -200,14 +201,6 @@ impl<R: Request> Exporter<R> {
                 target: "redspan",
                 "{to}: all was taken, and the receiver has to say: {message}; this is said at most once a minute"
             );
-        }
-    }
-
-    /// Nothing follows; what it held is given back.
-    pub(crate) fn shutdown(&mut self) {
-        // Background, since waiting for a name server helps nobody.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 
@@ -328,12 +321,20 @@ impl<R: Request> Exporter<R> {
     }
 }
 
+impl<R> Exporter<R> {
+    /// Nothing follows; what it held is given back.
+    pub(crate) fn shutdown(&mut self) {
+        // Background, since waiting for a name server helps nobody.
+        if let Some(runtime) = self.runtime.take() {
+            quiet::sending(|| runtime.shutdown_background());
+        }
+    }
+}
+
 impl<R> Drop for Exporter<R> {
     fn drop(&mut self) {
         // A runtime dropped in async code panics; one shut down like this does not.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.shutdown();
     }
 }
 

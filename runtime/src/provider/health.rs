@@ -29,6 +29,9 @@ pub struct Health {
     pub exporters: Vec<ExporterHealth>,
     /// Log lines that were lost on their way: no room, or a destination that took none.
     pub lines_dropped: u64,
+    /// Why the last log lines were lost, where a destination did not take them: a full disk, a pipe that nobody
+    /// reads.
+    pub lines_error: Option<String>,
 }
 
 impl Health {
@@ -48,14 +51,17 @@ impl Health {
             queue_bytes_capacity,
             exporters: engine.pipeline.stats().exporters().iter().map(|it| it.read()).collect(),
             lines_dropped: logs.dropped(),
+            lines_error: logs.problem(),
         }
     }
 
-    /// Whether what should leave leaves: no exporter has failed last or seems to hang, and the queue is not full.
+    /// Whether what should leave leaves: no exporter has failed last or seems to hang, the queue is not full, and
+    /// the last log lines were taken.
     pub fn is_well(&self) -> bool {
         self.exporters.iter().all(ExporterHealth::is_well)
             && self.queued < self.queue_capacity
             && !self.is_filled_by_bytes()
+            && self.lines_error.is_none()
     }
 
     /// One more large span might find no room.
@@ -96,6 +102,7 @@ impl Health {
             },
             "exporters": exporters.collect::<Vec<_>>(),
             "lines_dropped": self.lines_dropped,
+            "lines_error": self.lines_error,
         })
     }
 }
@@ -116,7 +123,11 @@ impl fmt::Display for Health {
             let mib = self.queue_bytes_capacity >> 20;
             write!(f, ", which are so large that they fill the queue's {mib} MiB")?;
         }
-        self.exporters.iter().try_for_each(|exporter| write!(f, "; {exporter}"))
+        self.exporters.iter().try_for_each(|exporter| write!(f, "; {exporter}"))?;
+        if self.lines_dropped > 0 {
+            write!(f, "; {} log lines dropped", self.lines_dropped)?;
+        }
+        self.lines_error.iter().try_for_each(|error| write!(f, ", the last: {error}"))
     }
 }
 

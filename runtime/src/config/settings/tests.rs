@@ -416,21 +416,23 @@ fn certificates_are_read_from_files_and_what_is_none_warns() {
         std::fs::write(&path, text).expect("a file");
         path.to_str().expect("a path").to_owned().leak()
     };
-    let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-    let key = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n";
-    let (ca, key) = (file("ca.pem", pem), file("key.pem", key));
+    let pem = include_str!("certificate.pem");
+    let key = include_str!("key.pem");
+    let secret = "ci9tmWzVnT";
+    assert!(key.contains(secret));
+    let (ca, key_path) = (file("ca.pem", pem), file("key.pem", key));
     let ca_variable = ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca);
     let client = ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", ca);
-    let client_key = ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key);
+    let client_key = ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key_path);
 
     let (settings, warnings) = read(&[ca_variable, client, client_key]);
     assert_eq!(settings.otlp.tls.ca(), Some(pem.as_bytes()));
     assert!(settings.otlp.tls.identity().is_some() && settings.logs_otlp.tls.identity().is_none());
     // Metrics and logs have a certificate without a key: that is said once.
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(!format!("{settings:?}{warnings:?}").contains("s3cret"));
+    assert!(!format!("{settings:?}{warnings:?}").contains(secret));
 
-    for bad in ["/nowhere/ca.pem", key] {
+    for bad in ["/nowhere/ca.pem", key_path] {
         let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", bad)]);
         assert_eq!((settings, warnings.len()), (default(), 1));
         assert_eq!(warnings[0].value, bad);

@@ -5,8 +5,8 @@ mod encode;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -105,6 +105,8 @@ pub(super) struct Shared {
     bell: Bell<Waiting, Exporter<ExportLogsServiceRequest>>,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// Why the last records were lost, if they were.
+    problem: Mutex<Option<String>>,
     description: String,
 }
 
@@ -136,6 +138,7 @@ impl Queue {
             bell: Bell::new(waiting, exporter),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            problem: Mutex::default(),
             description,
         })))
     }
@@ -225,6 +228,10 @@ impl Shared {
         self.dropped.load(Relaxed)
     }
 
+    pub(super) fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         self.bell.flush(deadline)
     }
@@ -283,19 +290,21 @@ impl Shared {
                     continue;
                 }
             };
-            let (count, mut lost, mut well) = (batch.len() as u64, 0, true);
+            let (count, mut lost, mut problem) = (batch.len() as u64, 0, None);
             let deadline = exporter.begin(batches.timeout);
             while !batch.is_empty() {
                 let some = first(&mut batch);
                 let sending = some.len();
                 let sent = exporter.send(encode::request(&resource, some), deadline);
                 if let Some(missing) = sent.missing(sending) {
-                    self.complain(&mut failing, &missing.failure.to_string());
+                    let why = missing.failure.to_string();
+                    self.complain(&mut failing, &why);
                     lost += missing.items as u64;
-                    well = false;
+                    problem = Some(format!("{}: {why}", self.description));
                 }
             }
-            failing &= !well;
+            failing &= problem.is_some();
+            *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
             self.written.fetch_add(count - lost, Relaxed);
             self.dropped.fetch_add(lost, Relaxed);
             finished = count;
