@@ -30,37 +30,49 @@ impl State {
     }
 }
 
-#[inline]
-fn random() -> u64 {
-    STATE
-        .try_with(|cell| {
-            let (state, number) = cell.get().next();
-            cell.set(state);
-            number
-        })
-        // The thread is ending: one number from a fresh seed.
-        .unwrap_or_else(|_| State::seeded().next().1)
+/// Numbers of this thread, none of them zero.
+#[inline(always)]
+fn random<const N: usize>() -> [u64; N] {
+    let draw = |cell: &Cell<State>| {
+        let mut state = cell.get();
+        let numbers = std::array::from_fn(|_| {
+            loop {
+                let (next, number) = state.next();
+                state = next;
+                if number != 0 {
+                    return number;
+                }
+            }
+        });
+        cell.set(state);
+        numbers
+    };
+    // Else the thread is ending: from a fresh seed.
+    STATE.try_with(draw).unwrap_or_else(|_| draw(&Cell::new(State::seeded())))
 }
 
 /// W3C Trace Context, level 2: the last 56 bits of the trace id are random. Ours are.
 pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
 pub(crate) fn trace_id() -> TraceId {
-    loop {
-        let number = u128::from(random()) << 64 | u128::from(random());
-        if number != 0 {
-            return TraceId::from(number);
-        }
-    }
+    of_trace(random())
 }
 
 pub(crate) fn span_id() -> SpanId {
-    loop {
-        let number = random();
-        if number != 0 {
-            return SpanId::from(number);
-        }
-    }
+    let [number] = random();
+    SpanId::from(number)
+}
+
+/// Of a trace that begins, and its root.
+#[inline]
+pub(crate) fn of_root() -> (TraceId, SpanId) {
+    let [high, low, span] = random();
+    (of_trace([high, low]), SpanId::from(span))
+}
+
+#[inline(always)]
+fn of_trace([high, low]: [u64; 2]) -> TraceId {
+    TraceId::from(u128::from(high) << 64 | u128::from(low))
 }
 
 /// The digits of each byte.
