@@ -160,6 +160,12 @@ pub trait Sampler: Send + Sync + 'static {
         true
     }
 
+    /// What it decides about every root, if that is always the same. Then it is not asked about them, and they are
+    /// counted as decided by the reason `always_on`, or `always_off`.
+    fn of_roots(&self) -> Option<Decision> {
+        None
+    }
+
     /// What it does, for the start-up line.
     fn describe(&self) -> String {
         String::from("custom")
@@ -188,6 +194,10 @@ impl Sampler for Box<dyn Sampler> {
         (**self).reads_attributes()
     }
 
+    fn of_roots(&self) -> Option<Decision> {
+        (**self).of_roots()
+    }
+
     fn describe(&self) -> String {
         (**self).describe()
     }
@@ -213,6 +223,10 @@ impl Sampler for AlwaysOn {
         false
     }
 
+    fn of_roots(&self) -> Option<Decision> {
+        Some(Decision::Sample)
+    }
+
     fn describe(&self) -> String {
         String::from("always_on")
     }
@@ -230,6 +244,10 @@ impl Sampler for AlwaysOff {
 
     fn reads_attributes(&self) -> bool {
         false
+    }
+
+    fn of_roots(&self) -> Option<Decision> {
+        Some(Decision::Drop)
     }
 
     fn describe(&self) -> String {

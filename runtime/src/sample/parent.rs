@@ -99,6 +99,10 @@ impl<S: Sampler> Sampler for ParentBased<S> {
         self.root.reads_attributes() || asked.any(|sampler| sampler.reads_attributes())
     }
 
+    fn of_roots(&self) -> Option<Decision> {
+        self.root.of_roots()
+    }
+
     fn describe(&self) -> String {
         let mut text = format!("parentbased_{}", self.root.describe());
         for (word, branch) in [
