@@ -199,7 +199,15 @@ impl Shards {
         sharded::add(&shard.started, 1, own);
     }
 
+    #[inline(always)]
     fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
+        if !(outcome == Outcome::Ok && self.end_at_once(bounds, nanos)) {
+            self.end_slowly(bounds, outcome, nanos);
+        }
+    }
+
+    #[inline(never)]
+    fn end_slowly(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         let at = (outcome, bounds.bucket(nanos));
         let (shard, own) = self.shards.own();
         if !shard.end(own, at, nanos) {
@@ -268,6 +276,7 @@ impl Cells {
         self.shards.start();
     }
 
+    #[inline(always)]
     pub(crate) fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         self.shards.end(bounds, outcome, nanos);
     }

@@ -56,7 +56,7 @@ impl Counter {
         Counter(Lanes::new())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&self, more: u64) {
         let (Line(cell), own) = self.0.own();
         add(cell, more, own);

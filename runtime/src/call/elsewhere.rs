@@ -72,7 +72,7 @@ fn start_told(site: &'static CallSite, given: u32) {
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn end(
     site: &'static CallSite,
     place: Place,

@@ -334,16 +334,19 @@ impl Running {
     }
 
     /// Ends the call, once.
+    // Inlined, down to the span's record: most calls are fine, and to those little of this applies.
+    #[inline(always)]
     pub(super) fn end(&mut self, verdict: Verdict<'_>, back: Option<Returned>) {
         // First of all: to describe an error is user code, and may itself call such functions.
         let returned = labels::picked(self.site);
         if verdict.is_fine() {
-            self.close(Outcome::Ok, returned, None, None, back);
+            self.close_here(Outcome::Ok, returned, None, None, back);
         } else {
             self.end_failed(verdict, returned, back);
         }
     }
 
+    #[inline(never)]
     fn end_failed(&mut self, verdict: Verdict<'_>, returned: u32, back: Option<Returned>) {
         match verdict.failure().filter(|failure| failure.concerns(self.site.kind())) {
             None => self.close(Outcome::Ok, returned, None, None, back),
@@ -397,7 +400,20 @@ impl Running {
         }
     }
 
+    #[inline(never)]
     fn close(
+        &mut self,
+        outcome: Outcome,
+        returned: u32,
+        error_type: Option<&'static str>,
+        failed: Option<Box<Failed>>,
+        back: Option<Returned>,
+    ) {
+        self.close_here(outcome, returned, error_type, failed, back);
+    }
+
+    #[inline(always)]
+    fn close_here(
         &mut self,
         outcome: Outcome,
         returned: u32,
@@ -427,42 +443,52 @@ impl Running {
         if others::are_told() && self.own == Own::Nothing {
             self.ended_elsewhere(place, outcome, error_type, nanos, end);
         }
-        let mut polls = Polls::default();
-        if let Some(rare) = &self.rare {
-            polls = rare.polls;
-            // Views and wanted spans close before the span they stand for.
-            self.rare = None;
-        }
+        // Views and wanted spans close before the span they stand for.
+        let polls = if self.rare.is_some() { self.let_rare_go() } else { Polls::default() };
         if self.own == Own::Nothing {
             return;
         }
-        if mem::take(&mut self.own) == Own::Recording {
-            if self.site.is_busy() {
-                self.say_polls(duration(), polls);
-            }
-            let context = mem::take(&mut self.context);
-            if let Some(span) = self.span.take() {
-                // Destructors of what users put into the context may unwind: the span ends before that goes on.
-                let mut unwinding = None;
-                let let_go = || catch_unwind(AssertUnwindSafe(|| span.returned(|| drop(context))));
-                let back = back.or_else(|| {
-                    let_go().unwrap_or_else(|panic| {
-                        unwinding = Some(panic);
-                        None
-                    })
-                });
-                span.end(Ending { outcome, end, failed, place, measured: false }, back);
-                if let Some(panic) = unwinding {
-                    resume_unwind(panic);
-                }
-            }
-        } else {
+        if mem::take(&mut self.own) != Own::Recording {
             self.context = Context::new();
+            return;
+        }
+        if self.site.is_busy() {
+            self.say_polls(duration(), polls);
+        }
+        let Some(span) = self.span.take() else {
+            self.context = Context::new();
+            return;
+        };
+        let ending = Ending { outcome, end, failed, place, measured: false };
+        match back {
+            // Its context has gone.
+            Some(back) => span.end(ending, Some(back)),
+            None => self.end_with_context(span, ending),
         }
     }
 }
 
 impl Running {
+    /// Ends the span after its context has gone, whatever that has.
+    #[inline(never)]
+    fn end_with_context(&mut self, span: Arc<Lender>, ending: Ending) {
+        let context = mem::take(&mut self.context);
+        // Destructors of what users put into it may unwind: the span ends before that goes on.
+        let gone = catch_unwind(AssertUnwindSafe(|| span.returned(|| drop(context))));
+        match gone {
+            Ok(back) => span.end(ending, back),
+            Err(panic) => {
+                span.end(ending, None);
+                resume_unwind(panic);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn let_rare_go(&mut self) -> Polls {
+        self.rare.take().map(|rare| rare.polls).unwrap_or_default()
+    }
+
     #[cold]
     fn say_end(
         &mut self,

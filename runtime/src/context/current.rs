@@ -169,13 +169,13 @@ impl Frames {
 }
 
 /// This thread's frames; `None` when the thread is ending.
-#[inline]
+#[inline(always)]
 fn frames<T>(f: impl FnOnce(&Frames) -> T) -> Option<T> {
     FRAMES.try_with(|frames| frames.alive.then(|| f(frames))).ok()?
 }
 
 /// Runs `f` with the current context; `None` when the thread is ending.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<T>(f: impl FnOnce(&Context) -> T) -> Option<T> {
     frames(|_| ())?;
     Some(Context::map_current(f))
@@ -233,24 +233,25 @@ pub(crate) fn attach(
 
 /// As [`attach`], of a context that its call does not need again: OpenTelemetry has it alone, and it is gone when it is
 /// detached. What is kept is the call's `span`, until [`Attached::pop`].
-#[inline]
+#[inline(always)]
 pub(crate) fn attach_alone(
     context: &mut Context,
     metadata: &'static Metadata<'static>,
     span: &mut Option<Arc<impl Lends>>,
-    view: &mut Option<Box<View>>,
+    view: impl FnOnce() -> Option<Box<View>>,
 ) -> Attached {
-    let attached = frames(|frames| {
-        let guard = attach_unless_borrowed(mem::take(context))?;
-        let attached = frames.push(guard, Some(metadata), |frame| {
+    let mut attached = Attached::default();
+    let _ = frames(|frames| {
+        let Some(guard) = attach_unless_borrowed(mem::take(context)) else { return };
+        let new = frames.push(guard, Some(metadata), |frame| {
             // The slot is empty: there is nothing to drop.
             let span = span.take().map(|span| -> Arc<dyn Lends> { span });
             mem::forget(mem::replace(&mut frame.span, span));
-            mem::swap(&mut frame.view, view);
+            mem::forget(mem::replace(&mut frame.view, view()));
         });
-        Some(attached)
+        mem::forget(mem::replace(&mut attached, new));
     });
-    attached.flatten().unwrap_or_default()
+    attached
 }
 
 /// Lays `context` over what is attached.
@@ -277,7 +278,7 @@ impl Attached {
 
     /// As [`Attached::detach`], also of an attachment by [`attach_alone`], whose call gets its `span` back. It is over
     /// when the guard is dropped, which is to be done at once, and a context that OpenTelemetry alone has is gone then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop<S: Lends>(
         &mut self,
         to: &mut Context,
@@ -293,9 +294,12 @@ impl Attached {
                 return false;
             };
             // What they take the place of is empty: nothing to drop, which is a call to find out.
-            mem::forget(mem::replace(to, mem::take(&mut last.context)));
             mem::forget(mem::replace(view, last.view.take()));
-            give_back(last.span.take(), span);
+            match last.span.take() {
+                // OpenTelemetry alone has its context.
+                Some(own) => give_back(own, span),
+                None => mem::forget(mem::replace(to, mem::take(&mut last.context))),
+            }
             stack.pop();
             true
         });
@@ -321,10 +325,8 @@ impl Lends for NoSpan {
 
 /// A call gets its span back, as what it was.
 #[inline(always)]
-fn give_back<S: Lends>(kept: Option<Arc<dyn Lends>>, span: &mut Option<Arc<S>>) {
-    if let Some(kept) = kept
-        && let Ok(own) = (kept as Arc<dyn Any + Send + Sync>).downcast()
-    {
+fn give_back<S: Lends>(kept: Arc<dyn Lends>, span: &mut Option<Arc<S>>) {
+    if let Ok(own) = (kept as Arc<dyn Any + Send + Sync>).downcast() {
         mem::forget(span.replace(own));
     }
 }
@@ -363,7 +365,7 @@ fn pop_below<S: Lends>(
     });
     if let Some(own) = own.or(stray.ok().flatten()) {
         (*to, *view) = (own.context, own.view);
-        give_back(own.span, span);
+        own.span.into_iter().for_each(|own| give_back(own, span));
     }
 }
 

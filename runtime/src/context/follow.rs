@@ -151,6 +151,7 @@ pub(crate) fn without_span(context: &Context) -> Context {
 struct Origin(SpanContext);
 
 /// The link of a root that starts in `context`.
+#[inline(always)]
 pub(crate) fn origin(context: &Context) -> Option<Link> {
     context.get::<Origin>().map(|origin| Link::with_context(origin.0.clone()))
 }

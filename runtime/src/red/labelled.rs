@@ -207,7 +207,7 @@ impl Table {
     }
 
     /// Counts a call's end, and the type of its error just before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(
         &self,
         place: Place,

@@ -51,9 +51,6 @@ impl Place {
 
     /// Takes out what `here` says yes to.
     fn take(&self, mut here: impl FnMut(&Travelling) -> bool) -> Vec<Travelling> {
-        if !self.any.load(Relaxed) {
-            return Vec::new();
-        }
         let mut waiting = self.lock();
         let mut taken = Vec::new();
         while let Some(at) = waiting.iter().position(&mut here) {
@@ -89,18 +86,30 @@ pub(crate) fn described_below(
 ) -> bool {
     let root = hash(root_message);
     let mut first = true;
-    let known = Place::of(span.span_id()).take(|waiting| {
-        waiting.is_at(span) && waiting.root == root && std::mem::replace(&mut first, false)
+    let place = Place::of(span.span_id());
+    let known = place.any.load(Relaxed).then(|| {
+        place.take(|waiting| {
+            waiting.is_at(span) && waiting.root == root && std::mem::replace(&mut first, false)
+        })
     });
     if let Some(next) = parent {
         Place::put(Travelling { trace: span.trace_id(), next, root });
     }
-    !known.is_empty()
+    known.is_some_and(|known| !known.is_empty())
 }
 
 /// A span ended. Below a span that is no call of ours an error is still on its way, and stands at
 /// that span's parent now; a call has dealt with it, one way or the other.
+#[inline]
 pub(crate) fn passed_by(span: &SpanContext, on_its_way_to: Option<SpanId>) {
+    if Place::of(span.span_id()).any.load(Relaxed) {
+        pass(span, on_its_way_to);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn pass(span: &SpanContext, on_its_way_to: Option<SpanId>) {
     let passing = Place::of(span.span_id()).take(|waiting| waiting.is_at(span));
     if let Some(next) = on_its_way_to {
         passing.into_iter().for_each(|error| Place::put(Travelling { next, ..error }));

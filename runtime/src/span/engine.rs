@@ -3,7 +3,7 @@
 
 use super::lent::{Lender, Lent};
 use super::pipeline::Pipeline;
-use super::record::{Live, Record};
+use super::record::{End, Live, Record};
 use super::scoped::{self, ScopedSpans};
 use crate::callsite::CallSite;
 use crate::clock::Tick;
@@ -14,7 +14,7 @@ use crate::context::{ids, ids::RANDOM, scope};
 use crate::sample::{Decision, Reason, Sampler, Sampling};
 use arc_swap::ArcSwap;
 use opentelemetry::trace::{
-    Link, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use std::borrow::Cow;
@@ -22,20 +22,23 @@ use std::cell::Cell;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
 
 /// What `install` settled.
 pub(crate) struct Engine {
     sampler: ArcSwap<Box<dyn Sampler>>,
+    changing: Mutex<()>,
     /// How often it was changed: what threads know of it is older, or this one.
     changes: AtomicU64,
     /// What the sampler says of itself: below a local parent nothing more than this is looked at.
     follows_parent: AtomicBool,
     /// As it says too: whether spans must have their attributes before it is asked.
     reads_attributes: AtomicBool,
+    /// And what it decides about roots, if that is always the same: `ASKED` otherwise.
+    of_roots: AtomicU8,
     /// Sites above this level make no span; RED counts them all the same.
     level: LevelFilter,
     limits: SpanLimits,
@@ -46,6 +49,19 @@ pub(crate) struct Engine {
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
 
+/// The sampler is asked about each root.
+const ASKED: u8 = 0;
+const RECORDED: u8 = 1;
+const DROPPED: u8 = 2;
+
+fn of_roots(sampler: &dyn Sampler, pipeline: &Pipeline) -> u8 {
+    match sampler.of_roots().filter(|_| pipeline.is_connected()) {
+        None => ASKED,
+        Some(Decision::Sample) => RECORDED,
+        Some(Decision::Drop) => DROPPED,
+    }
+}
+
 impl Engine {
     pub(crate) fn new(
         sampler: Box<dyn Sampler>,
@@ -55,14 +71,17 @@ impl Engine {
     ) -> Self {
         let follows_parent = AtomicBool::new(sampler.follows_local_parent());
         let reads_attributes = AtomicBool::new(sampler.reads_attributes());
+        let of_roots = AtomicU8::new(of_roots(&*sampler, &pipeline));
         let sampler = ArcSwap::from_pointee(sampler);
         let changes = AtomicU64::new(0);
         let aside = false;
         Engine {
             sampler,
+            changing: Mutex::new(()),
             changes,
             follows_parent,
             reads_attributes,
+            of_roots,
             level,
             limits,
             pipeline,
@@ -96,11 +115,12 @@ pub(super) fn limits() -> SpanLimits {
     get().map_or_else(SpanLimits::default, |engine| engine.limits)
 }
 
-/// A span outside any testing scope has ended.
-#[inline]
-pub(super) fn ended(record: impl FnMut() -> Record) {
+/// A span outside any testing scope has ended. Of what it had, nothing is left, unless there was no room.
+#[inline(never)]
+pub(super) fn ended(ids: &SpanContext, live: &mut Live, end: End) {
     if let Some(engine) = get() {
-        engine.pipeline.push(record);
+        // Built where it is kept: to move it there costs more than to fill it.
+        engine.pipeline.push(|| Record::of(ids, live, end));
     }
 }
 
@@ -149,6 +169,7 @@ type About<'a> = (&'a str, &'a SpanKind, Option<&'static CallSite>, &'a [KeyValu
 /// What is decided about a new span: numbers, which stay in registers.
 struct Placed {
     trace_id: TraceId,
+    span_id: SpanId,
     flags: TraceFlags,
 }
 
@@ -166,7 +187,7 @@ impl Placed {
             true => above.trace_state().clone(),
             false => TraceState::NONE,
         };
-        SpanContext::new(self.trace_id, ids::span_id(), self.flags, false, state)
+        SpanContext::new(self.trace_id, self.span_id, self.flags, false, state)
     }
 }
 
@@ -259,7 +280,10 @@ impl Engine {
         if followed.is_some_and(|above| !above.is_sampled()) {
             return None;
         }
-        let trace_id = above.map_or_else(ids::trace_id, SpanContext::trace_id);
+        let (trace_id, span_id) = match above {
+            None => ids::of_root(),
+            Some(above) => (above.trace_id(), ids::span_id()),
+        };
         if above.is_none()
             && let Some(origin) = follow::origin(parent)
         {
@@ -267,6 +291,7 @@ impl Engine {
         }
         let decision = match followed {
             Some(_) => Decision::Sample,
+            None if let Some(decision) = self.settled(scope, above) => decision,
             None => {
                 let mut asked = Sampling::new(trace_id, name);
                 // A caller that leaves the decision to us is none to follow.
@@ -298,7 +323,26 @@ impl Engine {
                 random
             }
         };
-        Some(Placed { trace_id, flags })
+        Some(Placed { trace_id, span_id, flags })
+    }
+
+    /// What is decided about all roots, and counted.
+    #[inline(always)]
+    fn settled(
+        &self,
+        scope: Option<&ScopedSpans>,
+        above: Option<&SpanContext>,
+    ) -> Option<Decision> {
+        let (decision, reason) = match self.of_roots.load(Relaxed) {
+            RECORDED => (Decision::Sample, Reason::ALWAYS_ON),
+            DROPPED => (Decision::Drop, Reason::ALWAYS_OFF),
+            _ => return None,
+        };
+        if scope.is_some() || above.is_some() {
+            return None;
+        }
+        reason.count(decision);
+        Some(decision)
     }
 
     /// Asks the sampler that is in charge, and counts what it says by its reason; `None` as in [`ask`].
@@ -338,9 +382,12 @@ impl Engine {
 
     /// Changes the sampler; spans that have started stay as they are.
     pub(crate) fn set_sampler(&self, sampler: Box<dyn Sampler>) {
+        // What is known of it must not be of another one that comes at the same time.
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let follows = sampler.follows_local_parent();
         // Before it is asked.
         self.reads_attributes.store(sampler.reads_attributes(), Relaxed);
+        self.of_roots.store(of_roots(&*sampler, &self.pipeline), Relaxed);
         self.sampler.store(Arc::new(sampler));
         self.follows_parent.store(follows, Relaxed);
         self.changes.fetch_add(1, Release);
@@ -349,13 +396,28 @@ impl Engine {
     /// Starts the span of a call that [is to have one](Engine::wants) below the current context, and puts what it
     /// is to keep where that goes.
     // Not returned: an optional context has its bytes moved one by one.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn start_call(
         &self,
         site: &'static CallSite,
         tick: Tick,
         links: &mut Vec<Link>,
+        into: Kept<'_>,
+    ) -> Own {
+        self.start_call_here(site, tick, links, into, |_| ())
+    }
+
+    /// [`Engine::start_call`], where that is done.
+    // With a closure from there: this is code of its own for each place then, and only what one place alone calls is
+    // put there whole, down to the thread-locals.
+    #[inline(always)]
+    pub(crate) fn start_call_here(
+        &self,
+        site: &'static CallSite,
+        tick: Tick,
+        links: &mut Vec<Link>,
         (context, span): Kept<'_>,
+        fill: impl FnOnce(&mut Live),
     ) -> Own {
         let own = crate::context::current::with(|current| {
             if site.is_root() {
@@ -364,7 +426,12 @@ impl Engine {
             if self.is_followed_unsampled(current) {
                 return Own::Nothing;
             }
-            self.start_call_below(site, tick, links, current, (context, span))
+            if scope::any_open() {
+                return self.start_call_below(site, tick, links, current, (context, span));
+            }
+            let kind = site.kind().into();
+            let asked = (site.name(), &kind, Some(site), &[][..]);
+            self.start_below(None, asked, tick, links, current, (context, span), fill)
         });
         own.unwrap_or_default()
     }
@@ -408,6 +475,7 @@ impl Engine {
     }
 
     /// As [`Engine::start_call`], below `parent`.
+    #[inline(never)]
     pub(crate) fn start_call_below(
         &self,
         site: &'static CallSite,
@@ -418,7 +486,8 @@ impl Engine {
     ) -> Own {
         let kind = site.kind().into();
         let asked = (site.name(), &kind, Some(site), &[][..]);
-        self.start_below(asked, tick, links, parent, into, |_| ())
+        let scope = scoped::of_context(parent);
+        self.start_below(scope, asked, tick, links, parent, into, |_| ())
     }
 
     /// Starts a span without a site below `parent`, whose sampler need not see its attributes: `fill` gives it those
@@ -434,15 +503,18 @@ impl Engine {
         fill: &mut dyn FnMut(&mut Live),
     ) -> Own {
         let asked = (&*name, kind, None, &[][..]);
-        self.start_below(asked, tick, &mut Vec::new(), parent, into, |live| {
+        let scope = scoped::of_context(parent);
+        self.start_below(scope, asked, tick, &mut Vec::new(), parent, into, |live| {
             live.extra().name = Some(name.clone());
             fill(live);
         })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all of them are inlined away")]
     #[inline(always)]
     fn start_below(
         &self,
+        scope: Option<Arc<ScopedSpans>>,
         asked: About<'_>,
         tick: Tick,
         links: &mut Vec<Link>,
@@ -451,7 +523,6 @@ impl Engine {
         fill: impl FnOnce(&mut Live),
     ) -> Own {
         let (_, kind, site, _) = asked;
-        let scope = scoped::of_context(parent);
         let Some(placed) = self.place(scope.as_deref(), parent, asked, links) else {
             return Own::Nothing;
         };
@@ -462,18 +533,19 @@ impl Engine {
             return Own::Unrecorded;
         }
         // Where it stays: what is put together elsewhere and copied right after is waited for.
-        let (own, lent) = Lender::begin(|own, live| {
-            mem::forget(mem::replace(own, placed.context(above)));
-            live.begin(above, kind.clone(), tick, site);
-            fill(live);
-            if scope.is_some() || !links.is_empty() || baggage::copies() {
-                if scope.is_some() {
-                    live.extra().to = scope;
-                }
-                live.adopt(Vec::new(), mem::take(links));
-                live.inherit(parent);
+        let mut blank = Lender::blank();
+        let (own, live) = blank.parts();
+        mem::forget(mem::replace(own, placed.context(above)));
+        live.begin(above, kind.clone(), tick, site);
+        fill(live);
+        if scope.is_some() || !links.is_empty() || baggage::copies() {
+            if scope.is_some() {
+                live.extra().to = scope;
             }
-        });
+            live.adopt(Vec::new(), mem::take(links));
+            live.inherit(parent);
+        }
+        let (own, lent) = blank.begin();
         // There was none.
         mem::forget(span.replace(own));
         put(context, parent, lent);
@@ -489,9 +561,10 @@ impl Engine {
                 Own::Unrecorded
             }
             Started::Recording(own, live) => {
-                let (own, lent) = Lender::begin(|shared_context, shared_live| {
-                    (*shared_context, *shared_live) = (own, live);
-                });
+                let mut blank = Lender::blank();
+                let (shared_context, shared_live) = blank.parts();
+                (*shared_context, *shared_live) = (own, live);
+                let (own, lent) = blank.begin();
                 *span = Some(own);
                 put(context, parent, lent);
                 Own::Recording

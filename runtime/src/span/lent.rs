@@ -55,6 +55,10 @@ pub(super) struct Lent(Option<Arc<Lender>>);
 /// What a context had lent, after that is gone.
 pub(crate) struct Returned(Arc<Lender>);
 
+/// Memory for a span that has not begun: of one that is over, and has no memory of its own.
+// Not a function that is given how to fill it: what that takes along is copied, and waited for.
+pub(super) struct Blank(Whole<Lender>);
+
 /// Spans that a thread keeps for its next calls: as deep as they mostly are within each other.
 const MOST: usize = 8;
 
@@ -132,17 +136,10 @@ impl Lends for Lender {
 }
 
 impl Lender {
-    /// A span that begins, and what its context is lent. What `fill` finds is of one that is over, and has no memory
-    /// of its own.
+    /// Memory for a span.
     #[inline(always)]
-    pub(super) fn begin(fill: impl FnOnce(&mut SpanContext, &mut Live)) -> (Arc<Self>, Lent) {
-        let mut whole = Spares::take(&SPARE).unwrap_or_else(|| Whole::new(Lender::over()));
-        let (context, live) = whole.get().parts();
-        fill(context, live);
-        // Not before: what unwinds half way is no span.
-        live.is_over = false;
-        let (one, other) = whole.parted();
-        (one, Lent(Some(other)))
+    pub(super) fn blank() -> Blank {
+        Blank(Spares::take(&SPARE).unwrap_or_else(|| Whole::new(Lender::over())))
     }
 
     /// Sets the fields of its call, whose names are all different.
@@ -195,6 +192,23 @@ impl Lender {
             },
             None => self.end_shared(ending),
         }
+    }
+}
+
+impl Blank {
+    /// What is to be filled in.
+    #[inline(always)]
+    pub(super) fn parts(&mut self) -> (&mut SpanContext, &mut Live) {
+        self.0.get().parts()
+    }
+
+    /// The span begins: what its call holds, and what a context is lent.
+    #[inline(always)]
+    pub(super) fn begin(mut self) -> (Arc<Lender>, Lent) {
+        // Not before: what unwinds half way is no span.
+        self.parts().1.is_over = false;
+        let (one, other) = self.0.parted();
+        (one, Lent(Some(other)))
     }
 }
 

@@ -150,17 +150,10 @@ impl Live {
         let on_its_way = if outcome.is_none() { self.local_parent() } else { None };
         chain::passed_by(context, on_its_way);
         let to = self.extra.as_mut().and_then(|extra| extra.to.take());
-        // Built where it is kept: to move it there costs more than to fill it. By reference: what it needs is
-        // not moved either.
-        let mut record = || Record {
-            trace_id: context.trace_id(),
-            span_id: context.span_id(),
-            live: self.take(),
-            end: End { tick, outcome, place, flags: context.trace_flags() },
-        };
+        let end = End { tick, outcome, place, flags: context.trace_flags() };
         match to {
-            Some(scope) => scope.take(record()),
-            None => engine::ended(&mut record),
+            Some(scope) => scope.take(Record::of(context, self, end)),
+            None => engine::ended(context, self, end),
         }
         // What could not be taken: there was no room.
         if self.holds_memory() {

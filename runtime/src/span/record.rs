@@ -184,6 +184,12 @@ pub(super) fn own_scope() -> &'static InstrumentationScope {
 }
 
 impl Record {
+    /// Takes what a span has, and copies the rest.
+    #[inline(always)]
+    pub(super) fn of(ids: &SpanContext, live: &mut Live, end: End) -> Self {
+        Record { trace_id: ids.trace_id(), span_id: ids.span_id(), live: live.take(), end }
+    }
+
     /// How many nanoseconds its call took.
     #[inline]
     fn nanos(&self) -> u64 {

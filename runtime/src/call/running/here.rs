@@ -59,10 +59,16 @@ impl Running {
             self.context = Arc::clone(span).lend(&current::here());
         }
         let (context, metadata) = (&mut self.context, self.site.metadata());
-        match alone && self.span.is_some() {
-            true => current::attach_alone(context, metadata, &mut self.span, view),
-            false => current::attach(context, Some(metadata), view),
+        if !(alone && self.span.is_some()) {
+            return current::attach(context, Some(metadata), view);
         }
+        current::attach_alone(context, metadata, &mut self.span, || view.take())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, view: Option<Box<View>>) {
+        self.rare.get_or_insert_default().view = view;
     }
 
     fn attach_wanted(&mut self, here: &mut Here, alone: bool) {
@@ -84,7 +90,7 @@ impl Running {
 
     /// The opposite of [`Running::attach`]; what was given out as the current span is kept. The span is returned by a
     /// context that is gone with it.
-    #[inline]
+    #[inline(never)]
     pub(in crate::call) fn detach(&mut self, here: &mut Here) -> Option<Returned> {
         if here.above.is_some() {
             here.above = None;
@@ -102,7 +108,7 @@ impl Running {
                 }
             };
             if view.is_some() {
-                self.rare.get_or_insert_default().view = view;
+                self.keep(view);
             }
         }
         if here.entered.is_some() {

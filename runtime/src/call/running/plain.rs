@@ -41,19 +41,19 @@ impl Running {
         if site.has_metrics() {
             elsewhere::start(site, 0);
         }
-        let (mut context, mut span, mut attached) =
-            <(Context, Option<Arc<Lender>>, Attached)>::default();
+        let (mut context, mut span) = <(Context, Option<Arc<Lender>>)>::default();
         let kept = (&mut context, &mut span);
-        let own = links::none(|links| engine.start_call(site, start, links, kept));
-        if own == Own::Recording && site.line_of_ends().is_none() {
-            let attached =
-                current::attach_alone(&mut context, site.metadata(), &mut span, &mut None);
-            let here = Here { above: None, attached, entered: None };
-            return (Running::with(site, start, own, Context::new(), span), here);
-        }
-        if own != Own::Nothing {
-            attached = current::attach(&mut context, Some(site.metadata()), &mut None);
-        }
+        let own = links::none(|links| engine.start_call_here(site, start, links, kept, |_| ()));
+        let attached = match own {
+            Own::Nothing => Attached::default(),
+            Own::Recording if site.line_of_ends().is_none() => {
+                let attached =
+                    current::attach_alone(&mut context, site.metadata(), &mut span, || None);
+                let here = Here { above: None, attached, entered: None };
+                return (Running::with(site, start, own, Context::new(), span), here);
+            }
+            _ => current::attach(&mut context, Some(site.metadata()), &mut None),
+        };
         let here = Here { above: None, attached, entered: None };
         (Running::with(site, start, own, context, span), here)
     }

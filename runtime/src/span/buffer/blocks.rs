@@ -169,7 +169,7 @@ pub(super) fn queue<T, const N: usize>(bounds: Bounds) -> (Sender<T, N>, Receive
 
 impl<T, const N: usize> Sender<T, N> {
     /// Adds a value, which is not asked for where there is no room. What was left in its slot goes `back`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, value: impl FnOnce() -> T, back: impl FnOnce(T)) -> Added {
         let mut added = Added::Kept;
         if self.at == N {
