@@ -84,6 +84,11 @@ pub(crate) const GUESSED: &[(&[&str], &str)] = &[
         &["ret"],
         "what is returned may be one of the `labels`, of a closed set: `labels(tier = |result| …)`",
     ),
+    (
+        &["parent"],
+        "a call's parent is the span that is current: carry that to where the function is called, with \
+         `redspan::context`; `root` begins a trace of its own, and `links` names other spans",
+    ),
     (&["follows_from"], "it is `links` here: `links(message.span_context)`"),
     (
         &["latency", "success", "objective"],
