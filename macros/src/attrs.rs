@@ -95,7 +95,7 @@ pub(crate) fn value(input: ParseStream) -> Form {
         return Form::Missing;
     }
     match expr(input) {
-        Ok(expr) => Form::Value(expr),
+        Ok(expr) => Form::Value(ungroup(expr)),
         Err(error) => Form::Broken(error),
     }
 }
@@ -229,7 +229,7 @@ pub(crate) fn flag_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<
     let key = entry.key;
     let at = match entry.form {
         Form::Bare => return Some(true),
-        Form::Value(expr) => match ungroup(expr) {
+        Form::Value(expr) => match expr {
             Expr::Lit(syn::ExprLit { lit: Lit::Bool(value), .. }) => return Some(value.value),
             other => other.span(),
         },
@@ -249,7 +249,7 @@ pub(crate) fn flag_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<
 /// The value of `key = …`; every other form is a mistake that shows the accepted one.
 pub(crate) fn value_of(entry: Entry, known: &[Known], diag: &mut Diag) -> Option<Expr> {
     match entry.form {
-        Form::Value(expr) => Some(ungroup(expr)),
+        Form::Value(expr) => Some(expr),
         Form::Broken(error) => {
             diag.push(error);
             None

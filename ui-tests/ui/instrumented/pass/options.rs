@@ -55,7 +55,7 @@ fn borrowed(value: &str) -> &str {
 
 macro_rules! make {
     ($(#[$attr:meta])* $vis:vis $name:ident, $title:literal, $share:expr, $level:expr, $value:expr, $field:ident) => {
-        #[instrumented(name = $title, sample = $share, level = $level, fields($field, twice = $value * 2))]
+        #[instrumented(name = $title, sample = $share, level = $level, log = $level, fields($field, twice = $value * 2))]
         $(#[$attr])*
         $vis fn $name($field: u8) -> u8 {
             $field
