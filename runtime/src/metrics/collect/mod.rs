@@ -144,6 +144,10 @@ pub struct Collecting(Arc<Known>);
 impl Collecting {
     /// Asks it no more, and takes back what it gave.
     pub fn stop(self) {
+        self.end();
+    }
+
+    pub(crate) fn end(&self) {
         known().retain(|known| !Arc::ptr_eq(known, &self.0));
         self.0.stopped.store(true, Relaxed);
         values::take_back(&self.0, values::Given::default());

@@ -1,9 +1,9 @@
 //! Caches.
 
 use super::shared;
-use crate::metrics::collect::{Values, collect};
+use crate::metrics::collect::{Collecting, Values, collect};
 use crate::metrics::typed::{Counter, Histogram, MetricsError};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// OpenTelemetry has no names for caches.
@@ -72,14 +72,8 @@ pub fn cache(
         let asked = Asked { cache: named.cache.clone(), result };
         caches.requests.with(&asked).into_owned()
     };
-    let cache = Cache {
-        hits: asked(Answer::Hit),
-        misses: asked(Answer::Miss),
-        evictions: caches.evictions.with(&named).into_owned(),
-        load_time: caches.load_time.with(&named).into_owned(),
-    };
-    let name = named.cache;
-    collect(format!("cache {name}"), move |values: &mut Values| {
+    let name = named.cache.clone();
+    let collecting = collect(format!("cache {name}"), move |values: &mut Values| {
         values
             .up_down_counter("cache.entries")
             .unit("{entry}")
@@ -87,7 +81,13 @@ pub fn cache(
             .label("cache", name.clone())
             .set_u64(size());
     });
-    Ok(cache)
+    Ok(Cache {
+        hits: asked(Answer::Hit),
+        misses: asked(Answer::Miss),
+        evictions: caches.evictions.with(&named).into_owned(),
+        load_time: caches.load_time.with(&named).into_owned(),
+        collecting: Arc::new(collecting),
+    })
 }
 
 /// See [`cache`].
@@ -97,6 +97,7 @@ pub struct Cache {
     misses: Counter,
     evictions: Counter,
     load_time: Histogram,
+    collecting: Arc<Collecting>,
 }
 
 impl Cache {
@@ -120,5 +121,11 @@ impl Cache {
     /// What it did not know was loaded, in this time.
     pub fn loaded(&self, time: Duration) {
         self.load_time.record_duration(time);
+    }
+
+    /// The cache is gone: `size` is asked no more, and what it said is shown no more. What was counted stays, and
+    /// counts on. Dropping the handles stops nothing.
+    pub fn stop(&self) {
+        self.collecting.end();
     }
 }

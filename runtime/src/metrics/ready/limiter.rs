@@ -1,9 +1,9 @@
 //! Rate limiters.
 
 use super::shared;
-use crate::metrics::collect::{Values, collect};
+use crate::metrics::collect::{Collecting, Values, collect};
 use crate::metrics::typed::{Counter, MetricsError};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// OpenTelemetry has no names for rate limiters.
 #[derive(redspan_macros::Metrics)]
@@ -57,17 +57,20 @@ pub fn rate_limiter(
         let asked = Asked { limiter: name.clone(), decision };
         limiters.requests.with(&asked).into_owned()
     };
-    let limiter =
-        RateLimiter { allowed: asked(Decision::Allowed), rejected: asked(Decision::Rejected) };
-    collect(format!("rate limiter {name}"), move |values: &mut Values| {
+    let limiter = name.clone();
+    let collecting = collect(format!("rate limiter {limiter}"), move |values: &mut Values| {
         values
             .gauge("rate_limiter.available")
             .unit("{request}")
             .help("What the limiter would allow at once.")
-            .label("limiter", name.clone())
+            .label("limiter", limiter.clone())
             .set(available());
     });
-    Ok(limiter)
+    Ok(RateLimiter {
+        allowed: asked(Decision::Allowed),
+        rejected: asked(Decision::Rejected),
+        collecting: Arc::new(collecting),
+    })
 }
 
 /// See [`rate_limiter`].
@@ -75,6 +78,7 @@ pub fn rate_limiter(
 pub struct RateLimiter {
     allowed: Counter,
     rejected: Counter,
+    collecting: Arc<Collecting>,
 }
 
 impl RateLimiter {
@@ -88,5 +92,11 @@ impl RateLimiter {
     #[inline]
     pub fn rejected(&self) {
         self.rejected.increment();
+    }
+
+    /// The limiter is gone: `available` is asked no more, and what it said is shown no more. What was counted stays, and
+    /// counts on. Dropping the handles stops nothing.
+    pub fn stop(&self) {
+        self.collecting.end();
     }
 }

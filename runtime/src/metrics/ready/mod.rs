@@ -21,3 +21,45 @@ fn shared<M: Metrics>(cell: &'static OnceLock<M>) -> Result<&'static M, MetricsE
     let made = M::register()?;
     Ok(cell.get_or_init(|| made))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::recorder::recorder;
+
+    fn shown(name: &str) -> usize {
+        let page = recorder().render_openmetrics();
+        page.lines().filter(|line| line.contains(&format!("\"{name}\""))).count()
+    }
+
+    #[test]
+    fn what_is_stopped_is_asked_no_more_and_what_it_counted_stays() {
+        let name = "short-lived";
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let ask = || {
+            let asked = asked.clone();
+            move || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+        };
+        let (of_pool, of_limiter, of_queue) = (ask(), ask(), ask());
+        let pool = pool(name, move || PoolState { max: of_pool(), ..PoolState::default() });
+        let cache = cache(name, ask());
+        let limiter = rate_limiter(name, move || of_limiter() as f64);
+        let queue =
+            work_queue(name, move || QueueState { workers: of_queue(), busy: 0, waiting: 1 });
+        let (pool, cache) = (pool.unwrap(), cache.unwrap());
+        let (limiter, queue) = (limiter.unwrap(), queue.unwrap());
+        let all = shown(name);
+        pool.clone().stop();
+        cache.stop();
+        limiter.stop();
+        queue.stop();
+        cache.hit();
+        let before = asked.load(std::sync::atomic::Ordering::Relaxed);
+        // Of the pool four gauges, of the queue two, and one each of the others.
+        assert_eq!(all - shown(name), 8);
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), before);
+        pool.stop();
+        let hits = format!("cache_requests_total{{cache=\"{name}\",result=\"hit\"}} 1\n");
+        assert!(recorder().render_openmetrics().contains(&hits));
+    }
+}

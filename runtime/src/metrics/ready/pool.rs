@@ -1,9 +1,9 @@
 //! Connection pools of any kind.
 
 use super::shared;
-use crate::metrics::collect::{Values, collect};
+use crate::metrics::collect::{Collecting, Values, collect};
 use crate::metrics::typed::{Counter, Histogram, MetricsError};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// OpenTelemetry has names only for pools of connections to databases; those are for whoever measures
@@ -79,16 +79,8 @@ pub fn pool(
 ) -> Result<Pool, MetricsError> {
     let pools = shared(&POOLS)?;
     let named = Named { pool: name.into() };
-    let pool = Pool {
-        wait_time: pools.wait_time.with(&named).into_owned(),
-        use_time: pools.use_time.with(&named).into_owned(),
-        create_time: pools.create_time.with(&named).into_owned(),
-        timeouts: pools.timeouts.with(&named).into_owned(),
-        opened: pools.opened.with(&named).into_owned(),
-        closed: pools.closed.with(&named).into_owned(),
-    };
-    let name = named.pool;
-    collect(format!("pool {name}"), move |values: &mut Values| {
+    let name = named.pool.clone();
+    let collecting = collect(format!("pool {name}"), move |values: &mut Values| {
         let PoolState { max, open, idle, waiting } = state();
         for (state, count) in [("idle", idle), ("used", open.saturating_sub(idle))] {
             values
@@ -112,7 +104,15 @@ pub fn pool(
             .label("pool", name.clone())
             .set_u64(waiting);
     });
-    Ok(pool)
+    Ok(Pool {
+        wait_time: pools.wait_time.with(&named).into_owned(),
+        use_time: pools.use_time.with(&named).into_owned(),
+        create_time: pools.create_time.with(&named).into_owned(),
+        timeouts: pools.timeouts.with(&named).into_owned(),
+        opened: pools.opened.with(&named).into_owned(),
+        closed: pools.closed.with(&named).into_owned(),
+        collecting: Arc::new(collecting),
+    })
 }
 
 /// See [`pool`].
@@ -124,6 +124,7 @@ pub struct Pool {
     timeouts: Counter,
     opened: Counter,
     closed: Counter,
+    collecting: Arc<Collecting>,
 }
 
 impl Pool {
@@ -151,5 +152,11 @@ impl Pool {
     /// A connection was closed.
     pub fn closed(&self) {
         self.closed.increment();
+    }
+
+    /// The pool is gone: `state` is asked no more, and what it said is shown no more. What was counted stays, and
+    /// counts on. Dropping the handles stops nothing.
+    pub fn stop(&self) {
+        self.collecting.end();
     }
 }

@@ -1,9 +1,9 @@
 //! Work queues: utilisation, saturation and errors.
 
 use super::shared;
-use crate::metrics::collect::{Values, collect};
+use crate::metrics::collect::{Collecting, Values, collect};
 use crate::metrics::typed::{Counter, Histogram, MetricsError};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// OpenTelemetry has no names for work queues.
@@ -87,14 +87,8 @@ pub fn work_queue(
         let ended = Ended { queue: named.queue.clone(), outcome };
         queues.jobs.with(&ended).into_owned()
     };
-    let queue = WorkQueue {
-        wait_time: queues.wait_time.with(&named).into_owned(),
-        work_time: queues.work_time.with(&named).into_owned(),
-        ok: ended(End::Ok),
-        errors: ended(End::Error),
-    };
-    let name = named.queue;
-    collect(format!("work queue {name}"), move |values: &mut Values| {
+    let name = named.queue.clone();
+    let collecting = collect(format!("work queue {name}"), move |values: &mut Values| {
         let QueueState { workers, busy, waiting } = state();
         values
             .gauge("work_queue.utilization")
@@ -109,7 +103,13 @@ pub fn work_queue(
             .label("queue", name.clone())
             .set_u64(waiting);
     });
-    Ok(queue)
+    Ok(WorkQueue {
+        wait_time: queues.wait_time.with(&named).into_owned(),
+        work_time: queues.work_time.with(&named).into_owned(),
+        ok: ended(End::Ok),
+        errors: ended(End::Error),
+        collecting: Arc::new(collecting),
+    })
 }
 
 /// See [`work_queue`].
@@ -119,6 +119,7 @@ pub struct WorkQueue {
     work_time: Histogram,
     ok: Counter,
     errors: Counter,
+    collecting: Arc<Collecting>,
 }
 
 impl WorkQueue {
@@ -135,5 +136,11 @@ impl WorkQueue {
             self.errors.increment()
         }
         self.work_time.record_duration(time);
+    }
+
+    /// The queue is gone: `state` is asked no more, and what it said is shown no more. What was counted stays, and
+    /// counts on. Dropping the handles stops nothing.
+    pub fn stop(&self) {
+        self.collecting.end();
     }
 }
