@@ -69,6 +69,9 @@ pub(crate) const HIDDEN: &str = "(hidden)";
 /// "No limit", which the specification allows to be a very long time: 24 days and a half.
 const NO_LIMIT: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// Bytes of a file that a variable names: the system's authorities together are some 200 KiB.
+const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+
 type Lookup = Box<dyn Fn(&'static str) -> Result<String, VarError>>;
 
 /// Variables, and what was wrong with those read so far.
@@ -176,7 +179,11 @@ impl Env {
         is: impl FnOnce(&str) -> bool,
     ) -> Option<String> {
         let path = self.text(variable)?;
-        let text = std::fs::read_to_string(&path).ok().filter(|text| is(text));
+        // A pipe would be waited for, and a device might never end.
+        let is_text = |it: std::fs::Metadata| it.is_file() && it.len() <= LARGEST_FILE;
+        let text =
+            std::fs::metadata(&path).is_ok_and(is_text).then(|| std::fs::read_to_string(&path));
+        let text = text.and_then(Result::ok).filter(|text| is(text));
         if text.is_none() {
             self.warn(variable, path, accepted);
         }

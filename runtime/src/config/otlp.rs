@@ -39,6 +39,8 @@ impl Signal {
 ///     .timeout(std::time::Duration::from_secs(5));
 /// assert_eq!(settings.endpoint, "http://localhost:4318/v1/traces");
 /// ```
+///
+/// The endpoint is asked without a proxy: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpSettings {

@@ -432,7 +432,13 @@ fn certificates_are_read_from_files_and_what_is_none_warns() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(!format!("{settings:?}{warnings:?}").contains(secret));
 
-    for bad in ["/nowhere/ca.pem", key_path] {
+    let large = file("large.pem", pem);
+    let grow = std::fs::File::options().write(true).open(large).and_then(|it| it.set_len(1 << 40));
+    grow.expect("a file that is said to be large");
+    let own = directory.to_str().expect("a path").to_owned().leak();
+    // The device would be read until no memory is left.
+    let device = if cfg!(target_os = "linux") { "/dev/zero" } else { "/nowhere" };
+    for bad in ["/nowhere/ca.pem", key_path, own, large, device] {
         let (settings, warnings) = read(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", bad)]);
         assert_eq!((settings, warnings.len()), (default(), 1));
         assert_eq!(warnings[0].value, bad);
