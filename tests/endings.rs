@@ -328,3 +328,42 @@ fn calls_in_flight_are_shown_with_age_and_place() {
         assert_eq!(telemetry.in_flight().len(), 0);
     });
 }
+
+/// What a program that drops its guard, `early` before its first call or behind it, says of the calls after that.
+fn said_without_a_guard(early: bool) -> String {
+    let mut child = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "drops_its_guard", "--ignored", "--nocapture"])
+        .env(ENDING, if early { "early" } else { "late" })
+        .env("OTEL_TRACES_EXPORTER", "console")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a new process");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    // Without it, up to the end of the process.
+    let lost = lines.into_iter().find(|line| line.contains("spans are lost"));
+    let _ = child.kill();
+    child.wait().expect("a child");
+    lost.unwrap_or_default()
+}
+
+#[test]
+fn a_guard_that_is_dropped_at_once_is_spoken_of_at_the_first_span_that_is_lost() {
+    let said = said_without_a_guard(true);
+    assert!(said.contains("let _telemetry = redspan::init!()?"), "{said}");
+    assert_eq!(said_without_a_guard(false), "");
+}
+
+/// Not a test: a program that keeps no guard.
+#[test]
+#[ignore = "another test starts it"]
+fn drops_its_guard() {
+    let early = env::var(ENDING).expect("another test starts it") == "early";
+    let telemetry = redspan::init!().expect("installed");
+    if !early {
+        work(0);
+    }
+    drop(telemetry);
+    work(1);
+    // To be ended by who waits for what it says.
+    thread::sleep(if early { Duration::from_secs(20) } else { Duration::from_millis(300) });
+}

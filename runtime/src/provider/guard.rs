@@ -214,6 +214,7 @@ impl Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
+        self.core.engine.pipeline.let_go();
         self.shutdown(AT_DROP);
     }
 }

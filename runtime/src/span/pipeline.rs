@@ -222,6 +222,7 @@ impl Pipeline {
         self.shared.stats.ended.add(1);
         let Some(collector) = self.collector.as_ref().filter(|_| !self.shared.closed.load(Relaxed))
         else {
+            self.shared.voice.late();
             return self.shared.stats.dropped(reason::SHUTDOWN, 1);
         };
         if let Added::Calls = self.shared.buffers.add(record) {
@@ -305,6 +306,13 @@ impl Pipeline {
         }
         let woken = self.shared.progress.wait_timeout(queue, left);
         Ok(woken.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// The guard is dropped.
+    pub(crate) fn let_go(&self) {
+        if !self.shared.closed.load(Relaxed) && self.shared.stats.ended.get() == 0 {
+            self.shared.voice.unused();
+        }
     }
 
     /// Flushes, closes the exporter, and counts what was left as dropped. False if `timeout` passed

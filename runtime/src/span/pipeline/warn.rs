@@ -2,7 +2,9 @@
 
 use crate::span::export::ExportError;
 use crate::span::stats::MAY_HANG;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// When something is said, and how often.
@@ -26,6 +28,8 @@ pub(in crate::span) struct Voice {
     pace: Pace,
     last: Mutex<Option<Instant>>,
     other: Option<String>,
+    /// The guard is gone, and no span had ended before.
+    dropped_unused: AtomicBool,
 }
 
 impl Voice {
@@ -82,6 +86,28 @@ impl Voice {
                 spans = unsent,
                 "the process ends before these spans were exported, and they are dropped"
             );
+        }
+    }
+
+    /// The guard is dropped, and no span has ended: at the end of a program that had nothing to do, or of a
+    /// statement that does not keep it.
+    pub(in crate::span) fn unused(&self) {
+        self.dropped_unused.store(true, Relaxed);
+    }
+
+    /// A span has ended after the shutdown: after a statement that did not keep the guard, everything is lost, and
+    /// nothing else would say so. Once.
+    #[cold]
+    pub(in crate::span) fn late(&self) {
+        if self.dropped_unused.swap(false, Relaxed) {
+            // In a call's end locks may be held, and what is said goes through the application's layers.
+            let _ = thread::Builder::new().spawn(|| {
+                tracing::warn!(
+                    target: "redspan",
+                    "spans are lost: the guard of `init!` was dropped before the first of them ended; keep it to \
+                     the end of `main`, as in `let _telemetry = redspan::init!()?`, since `let _ = …` drops it at once"
+                );
+            });
         }
     }
 
