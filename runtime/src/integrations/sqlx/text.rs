@@ -65,6 +65,35 @@ const VERBS: [&str; 34] = [
     "WITH",
 ];
 
+/// Verbs too, but only where a query begins: elsewhere they are names, as of a column `comment`.
+const FIRST_VERBS: [&str; 16] = [
+    "DECLARE",
+    "FETCH",
+    "MOVE",
+    "CLOSE",
+    "PREPARE",
+    "EXECUTE",
+    "DEALLOCATE",
+    "REVOKE",
+    "RESET",
+    "DISCARD",
+    "UNLISTEN",
+    "COMMENT",
+    "REINDEX",
+    "USE",
+    "DESCRIBE",
+    "LOAD",
+];
+
+/// Verbs that a table's name may follow at once: `INTO` may be missing to MySQL.
+const NAMES_TABLE: [&str; 4] = ["TRUNCATE", "COPY", "INSERT", "REPLACE"];
+
+/// Verbs of queries in which `UPDATE` is what may be done to a table, and no table follows: `FOR UPDATE OF`.
+const SPEAKS_OF_UPDATE: [&str; 4] = ["SELECT", "CREATE", "GRANT", "REVOKE"];
+
+/// What `INTO` may lead to that is no table.
+const NO_TABLE: [&str; 2] = ["OUTFILE", "DUMPFILE"];
+
 /// Words before a table's name.
 const BEFORE_TABLE: [&str; 5] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE"];
 
@@ -87,6 +116,12 @@ const BETWEEN: [&str; 13] = [
     "LOW_PRIORITY",
     "CONCURRENTLY",
 ];
+
+/// As [`BETWEEN`], to MySQL alone: others may name a table so.
+const BETWEEN_TO_MYSQL: [&str; 2] = ["HIGH_PRIORITY", "DELAYED"];
+
+/// As [`BETWEEN`], where a query is kept by `SELECT … INTO`.
+const BETWEEN_INTO: [&str; 3] = ["TEMP", "TEMPORARY", "UNLOGGED"];
 
 fn unquoted(word: &str) -> &str {
     match word.starts_with(['"', '`', '[']) {
@@ -127,9 +162,10 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 let upper = word.to_ascii_uppercase();
                 let known = VERBS.iter().find(|known| **known == upper).copied();
                 let is_first = verb.is_none();
+                let first = FIRST_VERBS.iter().find(|known| is_first && **known == upper).copied();
                 // The verb of `WITH … AS (…) UPDATE …` is the one outside of the parentheses.
                 if is_first || groups.is_empty() && verb == Some("WITH") {
-                    verb = known.or(verb).or(Some("OTHER"));
+                    verb = known.or(first).or(verb).or(Some("OTHER"));
                     // What was read within them is not what it changes.
                     if known.is_some_and(|known| CHANGES.contains(&known)) {
                         collection = None;
@@ -145,14 +181,25 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                         collection.push('.');
                         collection.push_str(unquoted(word));
                     }
-                } else if is_first && upper == "TRUNCATE" {
+                } else if is_first && NAMES_TABLE.contains(&&*upper) {
                     expects_table = true;
+                } else if upper == "UPDATE"
+                    && !was_opened
+                    && verb.is_some_and(|verb| SPEAKS_OF_UPDATE.contains(&verb))
+                {
+                    expects_table = false;
+                } else if expects_table && NO_TABLE.contains(&&*upper) {
+                    expects_table = false;
                 } else if BEFORE_TABLE.contains(&&*upper) {
                     let is_other = was_distinct || groups.last() == Some(&false);
                     let is_before_table = upper != "FROM" || !is_other;
                     expects_table = is_before_table && collection.is_none();
                     reads_from = matches!(&*upper, "FROM" | "JOIN");
-                } else if expects_table && !BETWEEN.contains(&&*upper) {
+                } else if expects_table
+                    && !BETWEEN.contains(&&*upper)
+                    && !(dialect == Dialect::MySql && BETWEEN_TO_MYSQL.contains(&&*upper))
+                    && !(verb == Some("SELECT") && !reads_from && BETWEEN_INTO.contains(&&*upper))
+                {
                     collection = Some(unquoted(word).to_owned());
                     expects_table = false;
                     is_name = true;
@@ -360,6 +407,21 @@ mod tests {
             ("INSERT INTO orders SELECT * FROM unnest($1, $2)", "INSERT orders"),
             ("INSERT INTO orders(id) VALUES (1)", "INSERT orders"),
             ("TRUNCATE orders, users", "TRUNCATE orders"),
+            ("COPY orders (id) FROM STDIN", "COPY orders"),
+            ("COPY (SELECT id FROM orders) TO STDOUT", "COPY orders"),
+            ("COPY (SELECT 1) TO STDOUT", "COPY"),
+            ("FETCH 100 FROM found", "FETCH found"),
+            ("SELECT trim(comment FROM note) FROM orders", "SELECT orders"),
+            // What may be done to a table is no table.
+            ("GRANT SELECT, UPDATE ON orders TO bob", "GRANT"),
+            ("CREATE TRIGGER t AFTER UPDATE OR DELETE ON orders EXECUTE FUNCTION f()", "CREATE"),
+            ("SELECT pg_advisory_lock(1) FOR UPDATE NOWAIT", "SELECT"),
+            ("WITH x AS (UPDATE a SET b = 1 RETURNING c) SELECT * FROM x", "SELECT a"),
+            ("EXPLAIN UPDATE orders SET a = 1", "EXPLAIN orders"),
+            ("SELECT id INTO TEMP copies FROM orders", "SELECT copies"),
+            ("INSERT INTO temp SELECT * FROM orders", "INSERT temp"),
+            ("SELECT * FROM temp t JOIN delayed d ON true", "SELECT temp"),
+            ("DELETE FROM delayed d", "DELETE delayed"),
             ("TRUNCATE TABLE ONLY orders", "TRUNCATE orders"),
             ("SELECT truncate(a, 2) FROM orders", "SELECT orders"),
             ("SELECT 1", "SELECT"),
@@ -378,6 +440,22 @@ mod tests {
             ("", "OTHER"),
         ] {
             assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn to_mysql_a_table_that_is_changed_needs_no_word_before_it() {
+        for (query, expected) in [
+            ("INSERT orders SELECT * FROM users", "INSERT orders"),
+            ("INSERT LOW_PRIORITY IGNORE shop.orders VALUES (1)", "INSERT shop.orders"),
+            ("INSERT DELAYED INTO orders VALUES (1)", "INSERT orders"),
+            ("REPLACE orders VALUES (1)", "REPLACE orders"),
+            ("DELETE QUICK FROM orders", "DELETE orders"),
+            ("SELECT a INTO OUTFILE '/tmp/a' FROM orders", "SELECT orders"),
+            ("SELECT a INTO @b FROM orders", "SELECT orders"),
+            ("LOAD DATA INFILE '/tmp/a' INTO TABLE orders", "LOAD orders"),
+        ] {
+            assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
         }
     }
 
