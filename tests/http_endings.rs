@@ -175,6 +175,26 @@ async fn an_answer_that_is_shorter_than_it_said_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_status_that_another_has_to_follow_is_no_answer() {
+    let app = Router::new()
+        .route("/100", get(async || StatusCode::CONTINUE))
+        .route("/103", get(async || StatusCode::from_u16(103).unwrap()));
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        for status in [100, 103] {
+            let answer = reqwest::get(format!("http://{shop}/{status}")).await.unwrap();
+            assert_eq!(answer.status(), 500);
+        }
+    })
+    .await;
+    for span in wait_for(&seen, 2).await {
+        assert!(matches!(span.status(), Status::Error { .. }), "{span:?}");
+        assert_eq!(span.attribute("error.type"), Some("incomplete".into()));
+    }
+    assert_eq!(seen.histogram(DURATION, &[("error_type", "incomplete")]).unwrap().count, 2);
+}
+
+#[tokio::test]
 async fn an_empty_answer_has_no_bytes_whatever_its_status() {
     let app = Router::new()
         .route("/404", get(async || StatusCode::NOT_FOUND))

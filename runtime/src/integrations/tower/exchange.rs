@@ -288,6 +288,12 @@ impl Numbers {
                 }
                 None => (Outcome::Error, Some(conventions::failed(status))),
             },
+            // Another one has to follow: as the last it is none, and servers send 500 in its place.
+            Some(status)
+                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS =>
+            {
+                measured.broke_off()
+            }
             _ => (Outcome::Ok, None),
         }
     }
@@ -297,9 +303,7 @@ impl Numbers {
     pub(super) fn ended(&mut self) -> Ending {
         match &mut self.measured {
             Some(measured) if measured.said.is_some_and(|said| measured.sent < said) => {
-                const INCOMPLETE: &str = "incomplete";
-                measured.labels.error = Some(INCOMPLETE);
-                (Outcome::Error, Some(Failed::of_type(INCOMPLETE)))
+                measured.broke_off()
             }
             _ => self.completed(),
         }
@@ -340,6 +344,13 @@ impl Numbers {
 }
 
 impl Measured {
+    /// It ended before its answer was complete.
+    fn broke_off(&mut self) -> Ending {
+        const INCOMPLETE: &str = "incomplete";
+        self.labels.error = Some(INCOMPLETE);
+        (Outcome::Error, Some(Failed::of_type(INCOMPLETE)))
+    }
+
     fn record(&self, took: std::time::Duration) {
         // Whoever counts further out says it.
         let Some(active) = &self.active else { return };

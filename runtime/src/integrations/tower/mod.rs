@@ -30,7 +30,7 @@
 //!
 //! * `ok`, also with a status of 4xx: then it is the client that erred;
 //! * `error`, with a status of 5xx, or when the service itself or its body returns an error, or the body
-//!   is shorter than the answer said;
+//!   is shorter than the answer said, or a status of 1xx is all of it;
 //! * `panic`, when the service panics. The client gets a 500 with an empty body, and the connection
 //!   lives on; if it is the body that panics, the connection breaks;
 //! * `cancelled`, when the answer was not handed over to its end: the client has gone, or a timeout
