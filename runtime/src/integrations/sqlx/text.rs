@@ -176,6 +176,9 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     // A subquery, whose own table follows.
                     expects_table &= !was_opened;
                 }
+                let speaks_of_update = upper == "UPDATE"
+                    && !was_opened
+                    && verb.is_some_and(|verb| SPEAKS_OF_UPDATE.contains(&verb));
                 if continues_name {
                     if let Some(collection) = &mut collection {
                         collection.push('.');
@@ -183,12 +186,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     }
                 } else if is_first && NAMES_TABLE.contains(&&*upper) {
                     expects_table = true;
-                } else if upper == "UPDATE"
-                    && !was_opened
-                    && verb.is_some_and(|verb| SPEAKS_OF_UPDATE.contains(&verb))
-                {
-                    expects_table = false;
-                } else if expects_table && NO_TABLE.contains(&&*upper) {
+                } else if speaks_of_update || expects_table && NO_TABLE.contains(&&*upper) {
                     expects_table = false;
                 } else if BEFORE_TABLE.contains(&&*upper) {
                     let is_other = was_distinct || groups.last() == Some(&false);
