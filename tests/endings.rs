@@ -367,3 +367,36 @@ fn drops_its_guard() {
     // To be ended by who waits for what it says.
     thread::sleep(if early { Duration::from_secs(20) } else { Duration::from_millis(300) });
 }
+
+/// Says in the new process how many files it may still open when it begins.
+const LEFT: &str = "REDSPAN_TEST_LEFT";
+
+#[test]
+fn where_files_run_out_init_fails_or_works_and_does_not_panic() {
+    let test = "where_files_run_out_init_fails_or_works_and_does_not_panic";
+    if let Some(left) = env::var(LEFT).ok().and_then(|left| left.parse::<usize>().ok()) {
+        std::panic::set_hook(Box::new(|_| ()));
+        let mut taken: Vec<_> =
+            (0..).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
+        taken.truncate(taken.len().saturating_sub(left));
+        let installed = std::panic::catch_unwind(|| {
+            redspan::builder().metrics_at(([127, 0, 0, 1], 0).into()).install().map(drop)
+        });
+        drop(taken);
+        assert!(installed.is_ok(), "with {left} files left it panicked");
+        return;
+    }
+    for left in 0..12 {
+        let out = Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+            .arg(env::current_exe().expect("this test"))
+            .args(["--exact", test, "--nocapture"])
+            .env(LEFT, left.to_string())
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "50")
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success(), "{left} left: {said}");
+    }
+}

@@ -132,12 +132,15 @@ impl AdminListener {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime
             .enable_io()
             .enable_time()
             .max_blocking_threads(WRITERS)
-            .thread_name("redspan-scrape")
-            .build()?;
+            .thread_name("redspan-scrape");
+        // Tokio panics instead where no file descriptor is left and the program uses its signals.
+        let runtime = catch_unwind(AssertUnwindSafe(|| runtime.build()))
+            .unwrap_or_else(|_| Err(io::Error::other("tokio made no runtime: it panicked")))?;
         let (stop, stop_asked) = oneshot::channel();
         let (stopped_tell, stopped) = mpsc::channel();
         let loopback = address.ip().is_loopback();

@@ -32,6 +32,7 @@ use answer::Attempt;
 use client::Client;
 use pause::Pauses;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -94,11 +95,11 @@ impl<R: Request> Exporter<R> {
         let uri = address(&settings.endpoint)?;
         let headers = headers(&settings)?;
         let client = Client::new(&settings, uri.scheme() == Some(&Scheme::HTTPS))?;
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .thread_name("redspan-resolve")
-            .max_blocking_threads(RESOLVERS)
-            .build()
+        let mut runtime = Builder::new_current_thread();
+        runtime.enable_all().thread_name("redspan-resolve").max_blocking_threads(RESOLVERS);
+        // Tokio panics instead where no file descriptor is left and the program uses its signals.
+        let runtime = catch_unwind(AssertUnwindSafe(|| runtime.build()))
+            .unwrap_or_else(|_| Err(io::Error::other("tokio panicked")))
             .map_err(|error| ConfigError::new(format!("no runtime for OTLP: {error}")))?;
         let protocol = match settings.protocol {
             Protocol::HttpProtobuf => "HTTP/protobuf",
