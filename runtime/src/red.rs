@@ -202,12 +202,12 @@ impl Shards {
     #[inline(always)]
     fn end(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         if !(outcome == Outcome::Ok && self.end_at_once(bounds, nanos)) {
-            self.end_slowly(bounds, outcome, nanos);
+            self.end_apart(bounds, outcome, nanos);
         }
     }
 
     #[inline(never)]
-    fn end_slowly(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
+    fn end_apart(&self, bounds: &Bounds, outcome: Outcome, nanos: u64) {
         let at = (outcome, bounds.bucket(nanos));
         let (shard, own) = self.shards.own();
         if !shard.end(own, at, nanos) {

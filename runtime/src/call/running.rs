@@ -412,6 +412,7 @@ impl Running {
         self.close_here(outcome, returned, error_type, failed, back);
     }
 
+    /// [`Running::close`], where that is done.
     #[inline(always)]
     fn close_here(
         &mut self,
