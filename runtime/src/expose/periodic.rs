@@ -31,6 +31,8 @@ pub(crate) trait MetricSink: Send + 'static {
 struct Rounds {
     wanted: u64,
     done: u64,
+    /// The last one is to come, and none before it.
+    ending: bool,
     stop: bool,
     /// Without a last round.
     given_up: bool,
@@ -72,10 +74,17 @@ impl PeriodicReader {
             let mut next = clock::deadline(interval);
             loop {
                 let mut rounds = shared.rounds();
-                while rounds.wanted == rounds.done && !rounds.stop && Instant::now() < next {
+                while !rounds.stop {
                     let left = next.saturating_duration_since(Instant::now());
-                    let woken = shared.changed.wait_timeout(rounds, left);
-                    rounds = woken.unwrap_or_else(PoisonError::into_inner).0;
+                    if rounds.ending {
+                        let woken = shared.changed.wait(rounds);
+                        rounds = woken.unwrap_or_else(PoisonError::into_inner);
+                    } else if rounds.wanted == rounds.done && !left.is_zero() {
+                        let woken = shared.changed.wait_timeout(rounds, left);
+                        rounds = woken.unwrap_or_else(PoisonError::into_inner).0;
+                    } else {
+                        break;
+                    }
                 }
                 let (wanted, stop, given_up) = (rounds.wanted, rounds.stop, rounds.given_up);
                 drop(rounds);
@@ -114,6 +123,13 @@ impl PeriodicReader {
     /// Waits until that round is done. False if `timeout` passed first.
     pub(crate) fn done(&self, round: u64, timeout: Duration) -> bool {
         self.wait(timeout, |rounds| rounds.done >= round || rounds.gone)
+    }
+
+    /// Says that the last round comes soon. None begins before it: to a receiver that hangs, that would be one more to
+    /// wait for.
+    pub(crate) fn end_soon(&self) {
+        self.shared.rounds().ending = true;
+        self.shared.changed.notify_all();
     }
 
     /// Asks for the last round.
@@ -194,6 +210,39 @@ mod tests {
         );
         assert!(reader.stopped(second));
         assert_eq!(told.iter().collect::<Vec<_>>(), ["export", "shutdown"]);
+    }
+
+    /// One that is held up.
+    struct Held(mpsc::Sender<()>, mpsc::Receiver<()>);
+
+    impl MetricSink for Held {
+        fn describe(&self) -> String {
+            "a gate".into()
+        }
+
+        fn export(&mut self, _: &Snapshot, _: Duration) {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+        }
+    }
+
+    #[test]
+    fn what_is_due_while_the_end_is_near_waits_for_the_last_round() {
+        let ((tell, told), (open, gate)) = (mpsc::channel(), mpsc::channel());
+        let gather = || Snapshot::gather(&Store::scoped(), &Identity::default());
+        let (always, minute) = (Duration::ZERO, Duration::from_secs(60));
+        let sink = Box::new(Held(tell, gate));
+        let reader = PeriodicReader::start(sink, always, minute, gather).unwrap();
+        told.recv().unwrap();
+        let asked = reader.ask().unwrap();
+        reader.end_soon();
+        open.send(()).unwrap();
+        assert!(told.recv_timeout(Duration::from_millis(100)).is_err(), "none before the last");
+        reader.stop();
+        told.recv().unwrap();
+        open.send(()).unwrap();
+        assert!(reader.stopped(minute) && reader.done(asked, minute));
+        assert!(told.recv().is_err(), "it was the last");
     }
 
     #[test]

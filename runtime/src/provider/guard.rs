@@ -86,6 +86,7 @@ impl Core {
         #[cfg(feature = "otlp")]
         crate::otlp::end_by(deadline);
         let left = || deadline.saturating_duration_since(Instant::now()).max(AT_LEAST.min(timeout));
+        self.metrics.end_soon();
         let spans = self.engine.pipeline.shutdown(timeout);
         // After the spans, so that the last exemplars are among them.
         let metrics = self.metrics.shutdown(left);

@@ -268,6 +268,11 @@ impl WaysOut {
         late.count() == 0
     }
 
+    /// The end comes: what is sent once more is sent by [`WaysOut::shutdown`].
+    pub(super) fn end_soon(&self) {
+        self.0.iter().for_each(PeriodicReader::end_soon);
+    }
+
     /// Sends it, and closes. False if the time that is left passed first.
     pub(super) fn shutdown(&self, left: impl Fn() -> Duration) -> bool {
         self.0.iter().for_each(PeriodicReader::stop);

@@ -70,11 +70,13 @@ pub(super) fn rows() -> Vec<Row> {
         row("OTEL_METRIC_EXPORT_TIMEOUT", several_metrics, "false", ("60", "true"))
             .with("OTEL_METRIC_EXPORT_INTERVAL", "50")
             .hangs()
+            .waits()
             .bad("never")
             .over(|it| it.metrics_timeout(Duration::from_secs(30)), "false"),
         row("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", several_metrics, "false", ("60", "true"))
             .with("OTEL_METRIC_EXPORT_INTERVAL", "50")
             .hangs()
+            .waits()
             .bad("-1")
             .over(
                 |it| metrics(it, metrics_to_receiver().timeout(Duration::from_secs(10))),
