@@ -80,14 +80,16 @@ fn what_a_context_carries_may_make_calls_when_it_goes() {
     assert_eq!(seen.tree(), "outer\n  inner\nouter\n  inner\n", "{seen:?}");
 }
 
+struct Rude;
+
+impl Drop for Rude {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("rude"));
+    }
+}
+
 #[tokio::test]
 async fn a_value_that_unwinds_when_a_context_goes_does_not_take_the_ending_along() {
-    struct Rude;
-    impl Drop for Rude {
-        fn drop(&mut self) {
-            std::panic::resume_unwind(Box::new("rude"));
-        }
-    }
     let (result, seen) = testing::scope_async(async {
         let future = {
             let _carrying = Context::current_with_value(Rude).attach();
@@ -104,6 +106,17 @@ async fn a_value_that_unwinds_when_a_context_goes_does_not_take_the_ending_along
     assert_eq!(seen.calls("later").ok, 1, "{seen:?}");
     assert_eq!(seen.span("later").attribute("redspan.outcome"), None);
     assert_eq!(seen.spans().len(), 1, "{seen:?}");
+}
+
+#[test]
+fn nor_does_it_make_a_panic_of_a_call_that_has_returned() {
+    let (torn, seen) = testing::scope(|| {
+        let carrying = Context::current_with_value(Rude).attach();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| outer(move || drop(carrying))))
+    });
+    assert!(torn.is_err());
+    assert_eq!((seen.calls("outer").ok, seen.calls("outer").panic), (1, 0), "{seen:?}");
+    assert_eq!(seen.span("outer").attribute("redspan.outcome"), None);
 }
 
 #[test]

@@ -43,6 +43,12 @@ pub(crate) fn ours() {
     OURS.store(true, Relaxed);
 }
 
+/// Whether nobody else has to be told anything.
+#[inline]
+pub(super) fn is_ours() -> bool {
+    OURS.load(Relaxed)
+}
+
 /// Whose the current recorder is.
 enum Whose {
     Nobodys,

@@ -8,6 +8,7 @@ use crate::red::labelled::Choice;
 use crate::service::Held;
 use crate::span::engine::{self, Engine};
 use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tracing_core::field::Value;
 use tracing_core::span::Id;
 
@@ -186,8 +187,17 @@ impl Call {
     #[inline(never)]
     fn finish_apart(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
-        let back = running.detach(here);
-        running.end(verdict, back);
+        if running.end_own(&verdict, here) {
+            return;
+        }
+        // What users put into its context may unwind when that goes: the call has returned all the same.
+        match catch_unwind(AssertUnwindSafe(|| running.detach(here))) {
+            Ok(back) => running.end(verdict, back),
+            Err(panic) => {
+                running.end(verdict, None);
+                resume_unwind(panic);
+            }
+        }
     }
 
     #[cold]
@@ -213,7 +223,6 @@ mod tests {
     use super::*;
     use crate::callsite::REST;
     use crate::outcome::Outcome;
-    use std::panic::{catch_unwind, resume_unwind};
     use tracing::Subscriber;
     use tracing::subscriber::with_default;
     use tracing_subscriber::layer::{Context, Layer};

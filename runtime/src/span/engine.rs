@@ -1,7 +1,7 @@
 //! The one engine of the process: decides, at a span's start, whether it is recorded, and takes it
 //! when it has ended.
 
-use super::lent::{Lender, Lent};
+use super::lent::Lender;
 use super::pipeline::Pipeline;
 use super::record::{End, Live, Record};
 use super::scoped::{self, ScopedSpans};
@@ -195,13 +195,6 @@ impl Placed {
 fn with_unsampled(parent: &Context, span: SpanContext) -> Context {
     // Not remote, whatever the method's name: it takes a context without a span to record.
     parent.with_remote_span_context(span)
-}
-
-/// Puts `parent` with a call's span into `context`.
-// A function, so that it is built where it stays, and not moved there.
-#[inline(never)]
-fn put(context: &mut Context, parent: &Context, span: Lent) {
-    *context = parent.with_span(span);
 }
 
 /// A sampler, and after how many changes it was the one.
@@ -548,7 +541,7 @@ impl Engine {
         let (own, lent) = blank.begin();
         // There was none.
         mem::forget(span.replace(own));
-        put(context, parent, lent);
+        lent.put(parent, context);
         Own::Recording
     }
 
@@ -566,7 +559,7 @@ impl Engine {
                 (*shared_context, *shared_live) = (own, live);
                 let (own, lent) = blank.begin();
                 *span = Some(own);
-                put(context, parent, lent);
+                lent.put(parent, context);
                 Own::Recording
             }
         }

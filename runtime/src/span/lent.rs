@@ -131,7 +131,9 @@ impl Lends for Lender {
     }
 
     fn lend(self: Arc<Self>, above: &Context) -> Context {
-        above.with_span(Lent(Some(self)))
+        let mut context = Context::new();
+        Lent(Some(self)).put(above, &mut context);
+        context
     }
 }
 
@@ -213,6 +215,15 @@ impl Blank {
 }
 
 impl Lent {
+    /// Puts `above` with the span into `context`.
+    // A function, so that it is built where it stays, and not moved there; and one, so that what OpenTelemetry
+    // does for it is put there whole.
+    #[inline(never)]
+    pub(super) fn put(self, above: &Context, context: &mut Context) {
+        // There was none.
+        mem::forget(mem::replace(context, above.with_span(self)));
+    }
+
     fn write(&self, work: impl FnOnce(&mut Live, &SpanContext)) {
         if let Some(shared) = &self.0 {
             let mut live = shared.live();
