@@ -272,21 +272,24 @@ impl Attached {
     #[inline]
     pub(crate) fn detach(&mut self, context: &mut Context) -> Option<Box<View>> {
         let mut view = None;
-        drop(self.pop(context, &mut None::<Arc<NoSpan>>, &mut view));
+        drop(self.pop(context, &mut None::<Arc<NoSpan>>, |seen| view = Some(seen)));
         view
     }
 
     /// As [`Attached::detach`], also of an attachment by [`attach_alone`], whose call gets its `span` back. It is over
     /// when the guard is dropped, which is to be done at once, and a context that OpenTelemetry alone has is gone then.
+    // Told of a view by a closure: this is code of its own for each place then, and only what one place alone calls is
+    // put there whole, down to the thread-locals.
     #[inline(always)]
     pub(crate) fn pop<S: Lends>(
         &mut self,
         to: &mut Context,
         span: &mut Option<Arc<S>>,
-        view: &mut Option<Box<View>>,
+        seen: impl FnOnce(Box<View>),
     ) -> Option<ContextGuard> {
         let guard = self.guard.take()?;
         let serial = self.serial;
+        let mut view = None;
         // In place, and not as an optional frame: that has its bytes moved one by one.
         let found = frames(|frames| {
             let mut stack = frames.stack.borrow_mut();
@@ -294,7 +297,7 @@ impl Attached {
                 return false;
             };
             // What they take the place of is empty: nothing to drop, which is a call to find out.
-            mem::forget(mem::replace(view, last.view.take()));
+            mem::forget(mem::replace(&mut view, last.view.take()));
             match last.span.take() {
                 // OpenTelemetry alone has its context.
                 Some(own) => give_back(own, span),
@@ -304,7 +307,10 @@ impl Attached {
             true
         });
         if found == Some(false) {
-            pop_below(serial, to, span, view);
+            pop_below(serial, to, span, &mut view);
+        }
+        if let Some(view) = view {
+            seen(view);
         }
         Some(guard)
     }
@@ -373,7 +379,7 @@ impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
         if self.is_there() {
-            drop(self.pop(&mut Context::new(), &mut None::<Arc<NoSpan>>, &mut None));
+            drop(self.detach(&mut Context::new()));
         }
     }
 }

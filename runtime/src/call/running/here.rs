@@ -67,8 +67,8 @@ impl Running {
 
     #[cold]
     #[inline(never)]
-    fn keep(&mut self, view: Option<Box<View>>) {
-        self.rare.get_or_insert_default().view = view;
+    fn keep(&mut self, view: Box<View>) {
+        self.rare.get_or_insert_default().view = Some(view);
     }
 
     fn attach_wanted(&mut self, here: &mut Here, alone: bool) {
@@ -92,13 +92,24 @@ impl Running {
     /// context that is gone with it.
     #[inline(never)]
     pub(in crate::call) fn detach(&mut self, here: &mut Here) -> Option<Returned> {
+        self.detach_here(here, Running::keep)
+    }
+
+    /// [`Running::detach`], where that is done; `seen` is told what was given out.
+    #[inline(always)]
+    pub(super) fn detach_here(
+        &mut self,
+        here: &mut Here,
+        seen: impl FnOnce(&mut Running, Box<View>),
+    ) -> Option<Returned> {
         if here.above.is_some() {
             here.above = None;
         }
         let mut back = None;
         if here.attached.is_there() {
             let mut view = None;
-            let guard = here.attached.pop(&mut self.context, &mut self.span, &mut view);
+            let found = |found| view = Some(found);
+            let guard = here.attached.pop(&mut self.context, &mut self.span, found);
             back = match &self.span {
                 // Else the context is the call's too, and not gone.
                 Some(span) if !self.context.has_active_span() => span.returned(|| drop(guard)),
@@ -107,8 +118,8 @@ impl Running {
                     None
                 }
             };
-            if view.is_some() {
-                self.keep(view);
+            if let Some(view) = view {
+                seen(self, view);
             }
         }
         if here.entered.is_some() {

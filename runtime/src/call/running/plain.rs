@@ -116,11 +116,8 @@ impl Running {
         let end = clock::now();
         let place = Place { begun: self.begun.counted(), returned: 0 };
         elsewhere::end(self.site, place, Outcome::Ok, None, end.nanos_since(self.start), end);
-        let back = self.detach(here);
-        if self.rare.is_some() {
-            // A view closes before the span that it stands for.
-            self.let_rare_go();
-        }
+        // A view closes before the span that it stands for.
+        let back = self.detach_here(here, |_, view| drop(view));
         self.own = Own::Nothing;
         let Some(span) = self.span.take() else {
             self.context = Context::new();
