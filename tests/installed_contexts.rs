@@ -1,15 +1,20 @@
 //! What happens to a call's context, in a program whose telemetry is installed: outside of testing scopes a call
 //! that was fine ends by a way of its own.
 
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 use redspan::export::{ExportError, SpanSink};
 use redspan::{Outcome, catalog, instrumented};
+use redspan_tests::process;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tracing::Subscriber;
+use tracing::span::Id;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::{self, Layer};
 
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<SpanData>>>);
@@ -52,6 +57,11 @@ fn is_kept() -> Context {
 #[instrumented]
 fn made_by_a_destructor() {}
 
+#[instrumented]
+fn is_kept_alone(inside: impl FnOnce()) {
+    inside();
+}
+
 struct Rude;
 
 impl Drop for Rude {
@@ -59,6 +69,45 @@ impl Drop for Rude {
         made_by_a_destructor();
         resume_unwind(Box::new("rude"));
     }
+}
+
+struct PerhapsRude(bool);
+
+impl Drop for PerhapsRude {
+    fn drop(&mut self) {
+        if self.0 {
+            resume_unwind(Box::new("rude"));
+        }
+    }
+}
+
+static IS_RUDE: AtomicBool = AtomicBool::new(false);
+
+/// Its spans' ends are nothing that tracing's registry gets over.
+struct RudeLayer;
+
+impl<S: Subscriber> Layer<S> for RudeLayer {
+    fn on_close(&self, _: Id, _: layer::Context<'_, S>) {
+        if IS_RUDE.load(Relaxed) {
+            resume_unwind(Box::new("rude"));
+        }
+    }
+}
+
+#[instrumented]
+fn tears_its_view() {
+    is_torn();
+}
+
+#[instrumented]
+fn fails_and_tears_its_view() -> Result<(), std::fmt::Error> {
+    is_torn();
+    Err(std::fmt::Error)
+}
+
+fn is_torn() {
+    tracing::Span::current().set_attribute("by_tracing", true);
+    IS_RUDE.store(true, Relaxed);
 }
 
 fn outcomes(function: &str) -> Vec<u64> {
@@ -80,13 +129,23 @@ fn a_call_ends_once_whatever_its_context_goes_through() {
     let carrying = Context::current_with_value(Rude).attach();
     // From where it is dropped on, the call's own context is the last that has the value.
     let torn = catch_unwind(AssertUnwindSafe(|| carries(move || drop(carrying))));
+    let (rude, mut alone) = (Context::current_with_value(PerhapsRude(true)).attach(), None);
+    let torn_too = catch_unwind(AssertUnwindSafe(|| {
+        is_kept_alone(|| {
+            drop(rude);
+            alone = Some(Context::current_with_value(PerhapsRude(false)));
+        });
+    }));
+    let alone = alone.expect("its span, without the value");
+    alone.span().set_attribute(KeyValue::new("too_late", true));
     is_asked_for();
     let kept = is_kept();
     kept.span().set_attribute(KeyValue::new("too_late", true));
     assert!(telemetry.flush(Duration::from_secs(60)));
 
-    assert!(torn.is_err(), "the value's destructor unwinds");
-    for function in ["carries", "is_asked_for", "is_kept", "made_by_a_destructor"] {
+    assert!(torn.is_err() && torn_too.is_err(), "the value's destructor unwinds");
+    for function in ["carries", "is_asked_for", "is_kept", "is_kept_alone", "made_by_a_destructor"]
+    {
         let fine = Outcome::ALL.map(|outcome| u64::from(outcome == Outcome::Ok));
         assert_eq!(outcomes(function), fine, "{function}");
         assert_eq!(spans.named(function).len(), 1, "{function}");
@@ -98,4 +157,30 @@ fn a_call_ends_once_whatever_its_context_goes_through() {
     assert!(keys(&spans.named("is_asked_for")[0]).contains(&"by_tracing"));
     let kept = &spans.named("is_kept")[0];
     assert!(keys(kept).contains(&"in_time") && !keys(kept).contains(&"too_late"), "{kept:?}");
+    assert!(!keys(&spans.named("is_kept_alone")[0]).contains(&"too_late"));
+}
+
+#[test]
+fn a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along() {
+    const TEST: &str = "a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along";
+    process::alone(TEST, &[], || {
+        let spans = Spans::default();
+        let quiet = redspan::log::layer().with_writer(std::io::sink());
+        let builder = redspan::builder().spans_to(spans.clone()).logs(quiet);
+        let telemetry = builder.layer(RudeLayer).install().unwrap();
+        for function in [tears_its_view, || assert!(fails_and_tears_its_view().is_err())] {
+            assert!(catch_unwind(function).is_err(), "the layer unwinds");
+            IS_RUDE.store(false, Relaxed);
+        }
+        assert!(telemetry.flush(Duration::from_secs(60)));
+        let ends = [("tears_its_view", Outcome::Ok), ("fails_and_tears_its_view", Outcome::Error)];
+        for (name, ended) in ends {
+            let expected = Outcome::ALL.map(|outcome| u64::from(outcome == ended));
+            assert_eq!(outcomes(name), expected, "{name}");
+            let torn = spans.named(name);
+            assert!(torn.len() == 1 && keys(&torn[0]).contains(&"by_tracing"), "{name}: {torn:?}");
+            let is_error = matches!(torn[0].status, Status::Error { .. });
+            assert_eq!(is_error, ended == Outcome::Error, "{torn:?}");
+        }
+    });
 }

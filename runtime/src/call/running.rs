@@ -29,6 +29,7 @@ use opentelemetry::{Context, KeyValue};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
@@ -445,7 +446,14 @@ impl Running {
             self.ended_elsewhere(place, outcome, error_type, nanos, end);
         }
         // Views and wanted spans close before the span they stand for.
-        let polls = if self.rare.is_some() { self.let_rare_go() } else { Polls::default() };
+        let gone = if self.rare.is_some() { self.let_rare_go() } else { Ok(Polls::default()) };
+        let polls = match gone {
+            Ok(polls) => polls,
+            Err(panic) => {
+                self.end_torn(Ending { outcome, end, failed, place, measured: false });
+                resume_unwind(panic);
+            }
+        };
         if self.own == Own::Nothing {
             return;
         }
@@ -485,9 +493,22 @@ impl Running {
         }
     }
 
+    /// Layers are told of what goes, and may unwind.
     #[inline(never)]
-    fn let_rare_go(&mut self) -> Polls {
-        self.rare.take().map(|rare| rare.polls).unwrap_or_default()
+    fn let_rare_go(&mut self) -> thread::Result<Polls> {
+        let Some(rare) = self.rare.take() else { return Ok(Polls::default()) };
+        let polls = rare.polls;
+        catch_unwind(AssertUnwindSafe(|| drop(rare))).map(|()| polls)
+    }
+
+    /// Ends the span while something unwinds that is somebody else's. Not when nobody has it any more: what was torn may
+    /// have kept it, for good.
+    #[cold]
+    #[inline(never)]
+    fn end_torn(&mut self, ending: Ending) {
+        if let Some(span) = self.span.take() {
+            span.end(ending, None);
+        }
     }
 
     #[cold]

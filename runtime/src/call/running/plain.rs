@@ -3,7 +3,7 @@
 use super::{Here, Running, elsewhere, links};
 use crate::call::classify::Verdict;
 use crate::callsite::CallSite;
-use crate::clock;
+use crate::clock::{self, Tick};
 use crate::context::current::{self, Attached};
 use crate::context::scope;
 use crate::outcome::Outcome;
@@ -13,6 +13,7 @@ use crate::span::lent::{Ending, Lender};
 use crate::watch;
 use opentelemetry::Context;
 use std::hint::cold_path;
+use std::mem;
 use std::sync::Arc;
 
 impl Running {
@@ -116,8 +117,10 @@ impl Running {
         let end = clock::now();
         let place = Place { begun: self.begun.counted(), returned: 0 };
         elsewhere::end(self.site, place, Outcome::Ok, None, end.nanos_since(self.start), end);
+        let torn = Torn { running: &mut *self, end, place };
         // A view closes before the span that it stands for.
-        let back = self.detach_here(here, |_, view| drop(view));
+        let back = torn.running.detach_here(here, |_, view| drop(view));
+        mem::forget(torn);
         self.own = Own::Nothing;
         let Some(span) = self.span.take() else {
             self.context = Context::new();
@@ -129,5 +132,22 @@ impl Running {
             None => self.end_with_context(span, ending),
         }
         true
+    }
+}
+
+/// A call that was counted, while its context goes. What users put into that may unwind, and so may a layer that is told
+/// of a view's end: the span ends all the same.
+struct Torn<'a> {
+    running: &'a mut Running,
+    end: Tick,
+    place: Place,
+}
+
+impl Drop for Torn<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let (end, place) = (self.end, self.place);
+        let ending = Ending { outcome: Outcome::Ok, end, failed: None, place, measured: false };
+        self.running.end_torn(ending);
     }
 }
