@@ -127,6 +127,28 @@ async fn what_matches_no_route_has_no_route_in_its_name() {
 }
 
 #[tokio::test]
+async fn a_layer_of_a_nested_router_sees_the_path_that_was_asked_for() {
+    let ((), seen) = testing::scope_async(async {
+        let items = Router::new()
+            .route("/{item}", get(async || "item"))
+            .route("/ping", get(async || "of table tennis"))
+            .layer(redspan::axum::layer().log());
+        let mut shop = Router::new().nest("/v1/items", items);
+        for path in ["/v1/items/3?key=secret", "/v1/items/ping"] {
+            let request = axum::http::Request::get(path).body(Body::empty()).unwrap();
+            let response = shop.call(request).await.unwrap();
+            to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        }
+    })
+    .await;
+    let paths: Vec<_> = seen.spans().iter().map(|span| text(span, "url.path")).collect();
+    assert_eq!(paths, [Some("/v1/items/3".into()), Some("/v1/items/ping".into())]);
+    let completed = seen.logs().into_iter().filter(|line| line.message == "request completed");
+    let told: Vec<_> = completed.map(|line| line.field("url.path").unwrap().clone()).collect();
+    assert_eq!(told, ["/v1/items/3", "/v1/items/ping"]);
+}
+
+#[tokio::test]
 async fn a_server_error_is_an_error_on_both_sides_and_a_client_error_on_one() {
     let ((), seen) = testing::scope_async(async {
         let shop = serve(shop()).await;

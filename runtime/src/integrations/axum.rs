@@ -21,7 +21,7 @@
 
 use crate::tower::{BodyCount, Route, ServerLayer};
 use ::axum::body::Body;
-use ::axum::extract::MatchedPath;
+use ::axum::extract::{MatchedPath, OriginalUri};
 use ::http::Request;
 use ::http_body::Body as _;
 use std::any::Any;
@@ -45,6 +45,12 @@ impl<B: 'static> Route<B> for Matched {
 
     fn with_route<T>(&self, request: &Request<B>, with: impl FnOnce(Option<&str>) -> T) -> T {
         with(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str))
+    }
+
+    // `nest` takes its prefix off before a nested router's layers see the request.
+    fn path<'r>(&self, request: &'r Request<B>) -> &'r str {
+        let original = request.extensions().get::<OriginalUri>();
+        original.map_or_else(|| request.uri(), |original| &original.0).path()
     }
 
     // Whatever stands outside of this layer may have put its own body around axum's, which is counted alone.

@@ -2,6 +2,7 @@
 
 use super::super::http::instruments::{Labels, SERVER};
 use super::super::http::{self as conventions, Called};
+use super::Route;
 use super::flight::InFlight;
 use super::lines::{Ended, Told};
 use super::options::Options;
@@ -99,6 +100,7 @@ impl Exchange {
         options: &Arc<Options>,
         request: &mut Request<B>,
         called: Called,
+        route: &impl Route<B>,
     ) -> InFlight {
         let here = current::here();
         let id = options.identify(request.headers_mut());
@@ -108,7 +110,7 @@ impl Exchange {
             None => context,
         };
         let answers_with = || options.id_header().cloned().zip(id.clone());
-        if options.leaves_out(request.uri().path()) {
+        if options.leaves_out(route.path(request)) {
             // Functions that are called below are counted, and make no spans.
             let silent = known(here.with_telemetry_suppressed());
             let name = || Cow::Borrowed("");
@@ -127,13 +129,14 @@ impl Exchange {
                 propagator.extract_with_context(&here, &Reading(request.headers()))
             });
             let name = || called.name.clone();
-            let attributes = || attributes(request, &called, options);
+            let attributes = || attributes(request, route.path(request), &called, options);
             let (parent, kind) = (known(parent), SpanKind::Server);
             OwnedSpan::start(parent, started, &METADATA, kind, name, attributes)
         };
         let lines = options.log && !Lined::begin(request.extensions_mut());
         let told = lines.then(|| {
-            span.inside(|| Told::started(request.method(), request.uri(), called.route.as_deref()))
+            let path = route.path(request);
+            span.inside(|| Told::started(request.method(), path, called.route.as_deref()))
         });
         let labels = Labels {
             method: called.method,
@@ -387,11 +390,16 @@ fn scheme<B>(request: &Request<B>) -> &'static str {
     }
 }
 
-fn attributes<B>(request: &Request<B>, called: &Called, options: &Options) -> Vec<KeyValue> {
+fn attributes<B>(
+    request: &Request<B>,
+    path: &str,
+    called: &Called,
+    options: &Options,
+) -> Vec<KeyValue> {
     // With room for the status, and for what says how it failed.
     let mut attributes = spare::attributes(10 + options.captured());
     called.push_method(&mut attributes, request.method());
-    attributes.push(KeyValue::new("url.path", request.uri().path().to_owned()));
+    attributes.push(KeyValue::new("url.path", path.to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request)));
     if let Some((host, port)) = conventions::asked::server(request) {
         let address = interned::host(conventions::bare(host));
@@ -416,7 +424,7 @@ mod tests {
         for method in ["CONNECT", "_OTHER"] {
             let called = Called { method, name: Cow::Borrowed("HTTP"), route: None };
             let mut request = Request::connect("shop:443").body(()).unwrap();
-            let mut flight = Exchange::begin(&Arc::default(), &mut request, called);
+            let mut flight = Exchange::begin(&Arc::default(), &mut request, called, &());
             let (mut head, ()) = response::Response::new(()).into_parts();
             assert!(flight.get().unwrap().answered(&mut head));
         }

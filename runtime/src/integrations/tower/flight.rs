@@ -54,7 +54,7 @@ mod tests {
 
     fn begin() -> InFlight {
         let called = Called::new(&Method::GET, None);
-        Exchange::begin(&Arc::default(), &mut Request::new(()), called)
+        Exchange::begin(&Arc::default(), &mut Request::new(()), called, &())
     }
 
     fn place(flight: &mut InFlight) -> *const Exchange {

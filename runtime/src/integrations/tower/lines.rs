@@ -4,7 +4,7 @@ use super::super::http::instruments::Labels;
 use crate::log::ms;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
-use ::http::{Method, Uri};
+use ::http::Method;
 use std::time::Duration;
 
 /// What lines say of a request that its numbers do not.
@@ -27,18 +27,18 @@ pub(super) struct Ended<'a> {
 
 impl Told {
     /// Says that it has begun, within its span.
-    pub(super) fn started(method: &Method, uri: &Uri, route: Option<&str>) -> Told {
+    pub(super) fn started(method: &Method, path: &str, route: Option<&str>) -> Told {
         tracing::debug!(
             name: "http.server.request.started",
             target: "redspan::tower",
             {
                 http.request.method = method.as_str(),
                 http.route = route,
-                url.path = uri.path(),
+                url.path = path,
             },
             "request started"
         );
-        Told { path: uri.path().to_owned(), method: method.clone() }
+        Told { path: path.to_owned(), method: method.clone() }
     }
 
     /// Says how it ended, within its span.

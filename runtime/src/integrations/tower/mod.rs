@@ -113,6 +113,12 @@ pub trait Route<B> {
         with(self.route(request).as_deref())
     }
 
+    /// The path that the client asked for, where a router in between has shortened the request's own.
+    #[doc(hidden)]
+    fn path<'r>(&self, request: &'r Request<B>) -> &'r str {
+        request.uri().path()
+    }
+
     /// Counts the bytes of a body that does not say its length, by wrapping it with
     /// [`BodyCount::over`]. As it stands, none is counted.
     fn counted(&self, body: B, count: BodyCount) -> B {

@@ -51,7 +51,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let called = self.route.with_route(&request, |route| Called::new(request.method(), route));
-        let mut flight = Exchange::begin(&self.options, &mut request, called);
+        let mut flight = Exchange::begin(&self.options, &mut request, called, &self.route);
         let limit = self.options.timeout.map(|limit| Box::pin(sleep(limit)));
         let mut response = ResponseFuture { stage: Stage::Panicked, flight: InFlight::NONE, limit };
         if let Some(exchange) = flight.get() {
