@@ -47,6 +47,14 @@ fn is_asked_for() {
     tracing::Span::current().set_attribute("by_tracing", true);
 }
 
+#[instrumented(fields(late = Empty))]
+fn is_kept_by_tracing() -> tracing::Span {
+    let current = tracing::Span::current();
+    current.record("late", true);
+    current.set_attribute("by_tracing", true);
+    current
+}
+
 #[instrumented]
 fn is_kept() -> Context {
     let kept = Context::current();
@@ -139,6 +147,8 @@ fn a_call_ends_once_whatever_its_context_goes_through() {
     let alone = alone.expect("its span, without the value");
     alone.span().set_attribute(KeyValue::new("too_late", true));
     is_asked_for();
+    let kept_by_tracing = is_kept_by_tracing();
+    kept_by_tracing.set_attribute("too_late", true);
     let kept = is_kept();
     kept.span().set_attribute(KeyValue::new("too_late", true));
     assert!(telemetry.flush(Duration::from_secs(60)));
@@ -155,6 +165,12 @@ fn a_call_ends_once_whatever_its_context_goes_through() {
     assert!(!keys(&carries).contains(&"redspan.outcome"), "{carries:?}");
     assert_ne!(below.parent_span_id, carries.span_context.span_id(), "it is no longer current");
     assert!(keys(&spans.named("is_asked_for")[0]).contains(&"by_tracing"));
+    let by_tracing = &spans.named("is_kept_by_tracing")[0];
+    assert!(
+        ["late", "by_tracing"].iter().all(|it| keys(by_tracing).contains(it)),
+        "{by_tracing:?}"
+    );
+    assert!(!keys(by_tracing).contains(&"too_late"));
     let kept = &spans.named("is_kept")[0];
     assert!(keys(kept).contains(&"in_time") && !keys(kept).contains(&"too_late"), "{kept:?}");
     assert!(!keys(&spans.named("is_kept_alone")[0]).contains(&"too_late"));

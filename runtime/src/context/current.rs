@@ -15,6 +15,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tracing_core::{Dispatch, Metadata, span};
+use tracing_opentelemetry::get_otel_context;
 
 /// A tracing span that stands for a span of ours: made when somebody asks for
 /// `tracing::Span::current()`, kept until the span ends.
@@ -38,6 +39,9 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
+        // What was written to it reaches its span when the bridge begins one for it: now, since where somebody keeps it
+        // it closes when that is too late.
+        let _ = get_otel_context(&self.id, &self.dispatch);
         self.dispatch.try_close(self.id.clone());
     }
 }
