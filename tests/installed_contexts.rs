@@ -4,37 +4,19 @@
 use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, SpanSink};
 use redspan::{Outcome, catalog, instrumented};
-use redspan_tests::process;
+use redspan_tests::{Kept, process};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing::Subscriber;
 use tracing::span::Id;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::{self, Layer};
 
-#[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanSink for Spans {
-    fn describe(&self) -> String {
-        "a list".into()
-    }
-
-    fn export(&mut self, batch: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
-
-impl Spans {
-    fn named(&self, name: &str) -> Vec<SpanData> {
-        let all = self.0.lock().unwrap();
-        all.iter().filter(|span| span.name == name).cloned().collect()
-    }
+fn named(spans: &Kept, name: &str) -> Vec<SpanData> {
+    let all = spans.0.lock().unwrap();
+    all.iter().filter(|span| span.name == name).cloned().collect()
 }
 
 #[instrumented]
@@ -130,7 +112,7 @@ fn keys(span: &SpanData) -> Vec<&str> {
 
 #[test]
 fn a_call_ends_once_whatever_its_context_goes_through() {
-    let spans = Spans::default();
+    let spans = Kept::default();
     let quiet = redspan::log::layer().with_writer(std::io::sink());
     let telemetry = redspan::builder().spans_to(spans.clone()).logs(quiet).install().unwrap();
 
@@ -158,29 +140,29 @@ fn a_call_ends_once_whatever_its_context_goes_through() {
     {
         let fine = Outcome::ALL.map(|outcome| u64::from(outcome == Outcome::Ok));
         assert_eq!(outcomes(function), fine, "{function}");
-        assert_eq!(spans.named(function).len(), 1, "{function}");
+        assert_eq!(named(&spans, function).len(), 1, "{function}");
     }
     let [carries, below] =
-        ["carries", "made_by_a_destructor"].map(|name| spans.named(name)[0].clone());
+        ["carries", "made_by_a_destructor"].map(|name| named(&spans, name)[0].clone());
     assert!(!keys(&carries).contains(&"redspan.outcome"), "{carries:?}");
     assert_ne!(below.parent_span_id, carries.span_context.span_id(), "it is no longer current");
-    assert!(keys(&spans.named("is_asked_for")[0]).contains(&"by_tracing"));
-    let by_tracing = &spans.named("is_kept_by_tracing")[0];
+    assert!(keys(&named(&spans, "is_asked_for")[0]).contains(&"by_tracing"));
+    let by_tracing = &named(&spans, "is_kept_by_tracing")[0];
     assert!(
         ["late", "by_tracing"].iter().all(|it| keys(by_tracing).contains(it)),
         "{by_tracing:?}"
     );
     assert!(!keys(by_tracing).contains(&"too_late"));
-    let kept = &spans.named("is_kept")[0];
+    let kept = &named(&spans, "is_kept")[0];
     assert!(keys(kept).contains(&"in_time") && !keys(kept).contains(&"too_late"), "{kept:?}");
-    assert!(!keys(&spans.named("is_kept_alone")[0]).contains(&"too_late"));
+    assert!(!keys(&named(&spans, "is_kept_alone")[0]).contains(&"too_late"));
 }
 
 #[test]
 fn a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along() {
     const TEST: &str = "a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along";
     process::alone(TEST, &[], || {
-        let spans = Spans::default();
+        let spans = Kept::default();
         let quiet = redspan::log::layer().with_writer(std::io::sink());
         let builder = redspan::builder().spans_to(spans.clone()).logs(quiet);
         let telemetry = builder.layer(RudeLayer).install().unwrap();
@@ -193,7 +175,7 @@ fn a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along() {
         for (name, ended) in ends {
             let expected = Outcome::ALL.map(|outcome| u64::from(outcome == ended));
             assert_eq!(outcomes(name), expected, "{name}");
-            let torn = spans.named(name);
+            let torn = named(&spans, name);
             assert!(torn.len() == 1 && keys(&torn[0]).contains(&"by_tracing"), "{name}: {torn:?}");
             let is_error = matches!(torn[0].status, Status::Error { .. });
             assert_eq!(is_error, ended == Outcome::Error, "{torn:?}");
