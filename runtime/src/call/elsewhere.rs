@@ -78,7 +78,7 @@ fn start_told(site: &'static CallSite, given: u32) {
     }
 }
 
-#[inline(always)]
+#[inline]
 pub(super) fn end(
     site: &'static CallSite,
     place: Place,

@@ -29,7 +29,6 @@ use opentelemetry::{Context, KeyValue};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 use tracing_core::field::Value;
 use tracing_core::span::Id;
@@ -335,13 +334,11 @@ impl Running {
     }
 
     /// Ends the call, once.
-    // Inlined, down to the span's record: most calls are fine, and to those little of this applies.
-    #[inline(always)]
     pub(super) fn end(&mut self, verdict: Verdict<'_>, back: Option<Returned>) {
         // First of all: to describe an error is user code, and may itself call such functions.
         let returned = labels::picked(self.site);
         if verdict.is_fine() {
-            self.close_here(Outcome::Ok, returned, None, None, back);
+            self.close(Outcome::Ok, returned, None, None, back);
         } else {
             self.end_failed(verdict, returned, back);
         }
@@ -410,19 +407,6 @@ impl Running {
         failed: Option<Box<Failed>>,
         back: Option<Returned>,
     ) {
-        self.close_here(outcome, returned, error_type, failed, back);
-    }
-
-    /// [`Running::close`], where that is done.
-    #[inline(always)]
-    fn close_here(
-        &mut self,
-        outcome: Outcome,
-        returned: u32,
-        error_type: Option<&'static str>,
-        failed: Option<Box<Failed>>,
-        back: Option<Returned>,
-    ) {
         if self.if_dropped.take().is_none() {
             return;
         }
@@ -445,15 +429,15 @@ impl Running {
         if others::are_told() && self.own == Own::Nothing {
             self.ended_elsewhere(place, outcome, error_type, nanos, end);
         }
-        // Views and wanted spans close before the span they stand for.
-        let gone = if self.rare.is_some() { self.let_rare_go() } else { Ok(Polls::default()) };
-        let polls = match gone {
-            Ok(polls) => polls,
-            Err(panic) => {
+        let mut polls = Polls::default();
+        if let Some(rare) = self.rare.take() {
+            polls = rare.polls;
+            // Views and wanted spans close before the span they stand for. Layers are told of that, and may unwind.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(rare))) {
                 self.end_torn(Ending { outcome, end, failed, place, measured: false });
                 resume_unwind(panic);
             }
-        };
+        }
         if self.own == Own::Nothing {
             return;
         }
@@ -491,14 +475,6 @@ impl Running {
                 resume_unwind(panic);
             }
         }
-    }
-
-    /// Layers are told of what goes, and may unwind.
-    #[inline(never)]
-    fn let_rare_go(&mut self) -> thread::Result<Polls> {
-        let Some(rare) = self.rare.take() else { return Ok(Polls::default()) };
-        let polls = rare.polls;
-        catch_unwind(AssertUnwindSafe(|| drop(rare))).map(|()| polls)
     }
 
     /// Ends the span while something unwinds that is somebody else's. Not when nobody has it any more: what was torn may

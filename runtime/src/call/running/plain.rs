@@ -116,7 +116,9 @@ impl Running {
         self.if_dropped = None;
         let end = clock::now();
         let place = Place { begun: self.begun.counted(), returned: 0 };
-        elsewhere::end(self.site, place, Outcome::Ok, None, end.nanos_since(self.start), end);
+        // Nobody else is told (`is_ours`).
+        let (table, bounds) = (self.site.table(), self.site.bounds());
+        table.end(place, bounds, Outcome::Ok, None, end.nanos_since(self.start));
         let torn = Torn { running: &mut *self, end, place };
         // A view closes before the span that it stands for.
         let back = torn.running.detach_here(here, |_, view| drop(view));
@@ -126,13 +128,17 @@ impl Running {
             self.context = Context::new();
             return true;
         };
-        let ending = Ending { outcome: Outcome::Ok, end, failed: None, place, measured: false };
         match back {
-            Some(back) => span.end(ending, Some(back)),
-            None => self.end_with_context(span, ending),
+            Some(back) => span.end(fine(end, place), Some(back)),
+            None => self.end_with_context(span, fine(end, place)),
         }
         true
     }
+}
+
+#[inline(always)]
+fn fine(end: Tick, place: Place) -> Ending {
+    Ending { outcome: Outcome::Ok, end, failed: None, place, measured: false }
 }
 
 /// A call that was counted, while its context goes. What users put into that may unwind, and so may a layer that is told
@@ -146,8 +152,6 @@ struct Torn<'a> {
 impl Drop for Torn<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        let (end, place) = (self.end, self.place);
-        let ending = Ending { outcome: Outcome::Ok, end, failed: None, place, measured: false };
-        self.running.end_torn(ending);
+        self.running.end_torn(fine(self.end, self.place));
     }
 }
