@@ -183,6 +183,78 @@ mod http {
     }
 }
 
+#[cfg(feature = "axum")]
+mod axum {
+    use super::{Answer, Answered};
+    use ::axum::response::ErrorResponse;
+    use ::http::StatusCode;
+    use std::fmt::{self, Write};
+
+    /// What `axum::response::Result` fails with: it hands its status to nobody, and shows it in its debug text.
+    impl Answer for ErrorResponse {
+        fn answered(&self) -> Answered {
+            let mut begin = Begin::default();
+            // Where it begins otherwise, nothing is known: it is an error as any other.
+            let _ = write!(begin, "{self:?}");
+            begin.status().map_or(Answered::No, |status| status.answered())
+        }
+    }
+
+    const BEFORE: &[u8] = b"ErrorResponse(Response { status: ";
+    const DIGITS: usize = 3;
+
+    /// The begin of a text, up to the status: what follows, headers and body, is not written.
+    struct Begin {
+        text: [u8; BEFORE.len() + DIGITS],
+        filled: usize,
+    }
+
+    impl Default for Begin {
+        fn default() -> Self {
+            Begin { text: [0; BEFORE.len() + DIGITS], filled: 0 }
+        }
+    }
+
+    impl Begin {
+        fn status(&self) -> Option<StatusCode> {
+            StatusCode::from_bytes(self.text.strip_prefix(BEFORE)?).ok()
+        }
+    }
+
+    impl Write for Begin {
+        fn write_str(&mut self, more: &str) -> fmt::Result {
+            let room = self.text.get_mut(self.filled..).unwrap_or_default();
+            let fits = room.len().min(more.len());
+            room[..fits].copy_from_slice(&more.as_bytes()[..fits]);
+            self.filled += fits;
+            if fits < more.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+
+    #[cfg(test)]
+    #[allow(clippy::needless_borrow, reason = "as many as the generated code writes")]
+    mod tests {
+        use super::*;
+        use crate::call::classify::Returned;
+        use crate::call::classify::answer::{Fault, Find};
+
+        #[test]
+        fn an_error_that_axum_makes_of_anything_shows_its_status() {
+            let fault = |error_type, clients| Answered::Fault(Fault { error_type, clients });
+            for (status, expected) in [
+                (StatusCode::NOT_FOUND, fault("404", true)),
+                (StatusCode::BAD_GATEWAY, fault("502", false)),
+                (StatusCode::FOUND, Answered::Fine),
+                (StatusCode::from_u16(799).unwrap(), fault("799", false)),
+            ] {
+                let out: ::axum::response::Result<&str> =
+                    Err((status, [("location", "here")], "a body").into());
+                assert_eq!((&&&&&Returned(&out)).__redspan_answer(), expected, "{status}");
+            }
+        }
+    }
+}
+
 #[cfg(feature = "tonic")]
 mod tonic {
     use super::{Answer, Answered, Fault};
