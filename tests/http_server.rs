@@ -242,6 +242,30 @@ async fn the_bytes_of_an_upload_are_counted_whether_or_not_it_says_its_length() 
 }
 
 #[tokio::test]
+async fn an_upload_is_as_large_as_what_came_of_it_whatever_it_announced() {
+    let app = Router::new()
+        .route("/up", post(async |body: Bytes| body.len().to_string()))
+        .route("/unread", post(async || "not asked for"));
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        for (path, length) in [("up", 1_000_000), ("up", u64::MAX - 2), ("unread", u64::MAX - 2)] {
+            let mut raw = TcpStream::connect(shop).await.unwrap();
+            let broken_off = format!(
+                "POST /{path} HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\nhello"
+            );
+            raw.write_all(broken_off.as_bytes()).await.unwrap();
+            raw.shutdown().await.unwrap();
+            raw.read_to_end(&mut Vec::new()).await.unwrap();
+        }
+    })
+    .await;
+    wait_for(&seen, 3).await;
+    let size = seen.histogram(REQUEST_SIZE, &[("http_route", "/up")]).unwrap();
+    assert!(size.sum <= 10.0, "{size:?}");
+    assert!(seen.histogram(REQUEST_SIZE, &[("http_route", "/unread")]).is_none());
+}
+
+#[tokio::test]
 async fn an_upgrade_ends_the_request_and_lives_on() {
     let app = Router::new().route(
         "/talk",

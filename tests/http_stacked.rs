@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use opentelemetry::trace::{SpanKind, Status};
 use redspan::axum::layer;
@@ -11,7 +12,7 @@ use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan::tower::{ClientLayer, ServerLayer};
 use redspan_tests::serve_in_scope;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -104,6 +105,77 @@ async fn a_layer_that_knows_the_route_tells_the_one_that_does_not() {
         assert_eq!(text(&spans[0], "http.route").as_deref(), Some(route));
         assert_eq!(seen.histogram(DURATION, &[("http_route", route)]).unwrap().count, 1);
     }
+}
+
+#[tokio::test]
+async fn a_route_is_told_though_the_answer_does_not_come_or_is_another_one() {
+    let inner = || {
+        Router::new()
+            .route("/waits/{id}", get(async || pending::<StatusCode>().await))
+            .route("/missing/{id}", get(async || StatusCode::NOT_FOUND))
+            .layer(layer())
+    };
+    let served = || Router::new().nest_service("/v1", inner());
+    // Each stands between the two, and lets go of what the inner one does, or says.
+    let gives_up = from_fn(async |request: Request, next: Next| {
+        let answer = tokio::time::timeout(Duration::from_millis(10), next.run(request)).await;
+        answer.map_err(|_| StatusCode::GATEWAY_TIMEOUT)
+    });
+    let panics = from_fn(async |request: Request, next: Next| -> StatusCode {
+        tokio::select! {
+            biased;
+            _ = next.run(request) => unreachable!(),
+            () = ready(()) => panic!("a mistake"),
+        }
+    });
+    let replaces = from_fn(async |request: Request, next: Next| next.run(request).await.status());
+    for (app, outer, path, route, error_type) in [
+        (served().layer(gives_up), layer(), "waits", "/v1/waits/{id}", Some("504")),
+        (served().layer(panics), layer(), "waits", "/v1/waits/{id}", Some("panic")),
+        (served().layer(replaces), layer(), "missing", "/v1/missing/{id}", None),
+        (
+            served(),
+            layer().timeout(Duration::from_millis(10)),
+            "waits",
+            "/v1/waits/{id}",
+            Some("timeout"),
+        ),
+        // By way of one more, which knows no more than the outermost.
+        (
+            Router::new().fallback_service(served().layer(layer())),
+            layer().timeout(Duration::from_millis(10)),
+            "waits",
+            "/v1/waits/{id}",
+            Some("timeout"),
+        ),
+    ] {
+        let (_, seen) = ask(app, outer, &format!("/v1/{path}/17")).await;
+        let spans = self::served(&seen, 1).await;
+        assert_eq!(spans[0].name(), format!("GET {route}"));
+        assert_eq!(text(&spans[0], "http.route").as_deref(), Some(route));
+        assert_eq!(text(&spans[0], "error.type").as_deref(), error_type);
+        assert_eq!(seen.histogram(DURATION, &[("http_route", route)]).unwrap().count, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_gone_leaves_the_route_behind() {
+    let waits = get(async || pending::<StatusCode>().await);
+    let inner = Router::new().route("/waits/{id}", waits).layer(layer());
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve_in_scope(Router::new().nest_service("/v1", inner), layer()).await;
+        let request = reqwest::Client::new().get(format!("http://{shop}/v1/waits/17"));
+        request.timeout(Duration::from_millis(30)).send().await.unwrap_err();
+        // On the same thread, of which nothing is left then.
+        reqwest::get(format!("http://{shop}/none")).await.unwrap();
+    })
+    .await;
+    let spans = served(&seen, 2).await;
+    let mut names: Vec<_> = spans.iter().map(SeenSpan::name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["GET", "GET /v1/waits/{id}"]);
+    let labels = [("http_route", "/v1/waits/{id}"), ("error_type", "cancelled")];
+    assert_eq!(seen.histogram(DURATION, &labels).unwrap().count, 1);
 }
 
 #[tokio::test]

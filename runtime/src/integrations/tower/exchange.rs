@@ -6,7 +6,7 @@ use super::Route;
 use super::flight::InFlight;
 use super::lines::{Ended, Told};
 use super::options::Options;
-use super::stacked::{Counted, Learnt, Lined};
+use super::stacked::{self, Counted, Learnt, Lined};
 use crate::call::classify;
 use crate::call::owned::OwnedSpan;
 use crate::clock::{self, Tick};
@@ -25,8 +25,10 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue, global};
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::metadata::Kind;
 use tracing_core::{Level, Metadata};
@@ -66,6 +68,8 @@ struct Measured {
     started: Tick,
     labels: Labels,
     route: Option<Cow<'static, str>>,
+    /// The route that a layer further in has told beside its answer.
+    heard: Option<Cow<'static, str>>,
     asked: Asked,
     said: Option<u64>,
     sent: u64,
@@ -154,6 +158,7 @@ impl Exchange {
             started,
             labels,
             route: called.route,
+            heard: None,
             asked: length(request.headers()).map_or(Asked::Unknown, Asked::Said),
             said: None,
             sent: 0,
@@ -169,12 +174,34 @@ impl Exchange {
         InFlight::new(Exchange { span, id, numbers })
     }
 
-    /// What counts the request's body, if its size is not known beforehand.
+    /// Runs a part of what the service does, in the span.
+    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.hearing(|span| span.inside(work))
+    }
+
+    /// The same, of what may panic.
+    pub(super) fn run_caught<T>(&mut self, work: impl FnOnce() -> T) -> thread::Result<T> {
+        self.hearing(|span| catch_unwind(AssertUnwindSafe(|| span.inside(work))))
+    }
+
+    fn hearing<T>(&mut self, work: impl FnOnce(&mut OwnedSpan) -> T) -> T {
+        let Exchange { span, numbers, .. } = self;
+        match &mut numbers.measured {
+            Some(measured) if measured.route.is_none() => {
+                let (done, heard) = stacked::listening(|| work(span));
+                measured.heard = heard.or(measured.heard.take());
+                done
+            }
+            _ => work(span),
+        }
+    }
+
+    /// What counts the request's body. Also of one that says its length: clients announce what they like, and what
+    /// breaks off or is refused was never sent.
     pub(super) fn count_body(&mut self) -> Option<BodyCount> {
         let measured = self.numbers.measured.as_mut()?;
-        if !matches!(measured.asked, Asked::Unknown) {
-            return None;
-        }
+        // A layer further out counts.
+        measured.active.as_ref()?;
         let count = BodyCount::default();
         measured.asked = Asked::Counted(count.clone());
         Some(count)
@@ -184,6 +211,7 @@ impl Exchange {
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
         let status = head.status;
         self.learn(head.extensions.remove());
+        self.show_route();
         let Numbers { options, measured } = &mut self.numbers;
         let headers = || {
             let options = options.as_ref().into_iter();
@@ -218,7 +246,13 @@ impl Exchange {
     fn learn(&mut self, learnt: Option<Learnt>) {
         let (Some(learnt), Some(measured)) = (learnt, &mut self.numbers.measured) else { return };
         measured.replaced = learnt.replaced;
-        if let (None, Some(route)) = (&measured.route, learnt.route) {
+        measured.heard = learnt.route.or(measured.heard.take());
+    }
+
+    /// Says the route that a layer further in has told, if this one knows none.
+    fn show_route(&mut self) {
+        let Some(measured) = &mut self.numbers.measured else { return };
+        if let (None, Some(route)) = (&measured.route, measured.heard.take()) {
             let before = conventions::shown(measured.labels.method);
             let (name, route) = interned::joined(before, &route);
             self.span.rename(before, name);
@@ -245,6 +279,7 @@ impl Exchange {
     }
 
     pub(super) fn end(&mut self, ending: Ending) {
+        self.show_route();
         let Exchange { span, numbers, .. } = self;
         let mut at = None;
         if numbers.measured.is_some() {
@@ -326,6 +361,9 @@ impl Numbers {
         let mut measured = self.measured.take()?;
         let outcome = *outcome;
         measured.labels.fail(outcome);
+        if let (None, Some(route)) = (&measured.active, &measured.route) {
+            stacked::tell(route.clone());
+        }
         let now = clock::now();
         let took = now.since(measured.started);
         measured.record(took);

@@ -47,6 +47,9 @@
 //! | `http.server.request.body.size` (histogram) | By | those of the duration; requests without a body are not counted |
 //! | `http.server.response.body.size` (histogram) | By | those of the duration |
 //!
+//! Behind `redspan::axum::layer` a request's size is what the service has read of its body; elsewhere it is what the
+//! header `content-length` announces, and clients announce what they like.
+//!
 //! In redspan's recorder the durations have the buckets that the conventions advise
 //! ([`Builder::buckets`](crate::Builder::buckets) sets others), and on `/metrics` the names end in the unit:
 //! `http_server_request_duration_seconds`.
@@ -119,8 +122,8 @@ pub trait Route<B> {
         request.uri().path()
     }
 
-    /// Counts the bytes of a body that does not say its length, by wrapping it with
-    /// [`BodyCount::over`]. As it stands, none is counted.
+    /// Counts the bytes of a body, by wrapping it with [`BodyCount::over`]. As it stands, none is counted, and a
+    /// request is as large as its header `content-length` says.
     fn counted(&self, body: B, count: BodyCount) -> B {
         let _ = count;
         body

@@ -94,7 +94,7 @@ pin_project! {
             if let (StageProj::Runs { .. }, Some(exchange)) =
                 (this.stage.as_mut().project(), this.flight.get())
             {
-                exchange.span.inside(|| this.stage.set(Stage::Over));
+                exchange.run(|| this.stage.set(Stage::Over));
             }
         }
     }
@@ -154,8 +154,8 @@ where
         };
         let polled = match stage.as_mut().project() {
             StageProj::Runs { .. } => {
-                let poll = || running.span.inside(|| poll_to_its_end(stage.as_mut(), context));
-                match catch_unwind(AssertUnwindSafe(poll)) {
+                let poll = || poll_to_its_end(stage.as_mut(), context);
+                match running.run_caught(poll) {
                     Ok(Poll::Ready(result)) => Polled::Ready(result),
                     Err(_) => Polled::Panicked,
                     Ok(Poll::Pending) => {
@@ -173,9 +173,7 @@ where
         // After a panic this may be one more.
         let emptied = match polled {
             Polled::Ready(_) => Ok(()),
-            Polled::Panicked | Polled::TooLate => {
-                catch_unwind(AssertUnwindSafe(|| running.span.inside(|| stage.set(Stage::Over))))
-            }
+            Polled::Panicked | Polled::TooLate => running.run_caught(|| stage.set(Stage::Over)),
         };
         let mut flight = flight.take();
         let Some(exchange) = flight.get() else { return Poll::Pending };
