@@ -8,7 +8,8 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicI64, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 static METADATA: Metadata<'static> =
@@ -119,14 +120,24 @@ impl Pooled {
 
     /// A connection was lent out (1) or given back (-1).
     pub(super) fn lent(&self, change: i64, metrics: &PoolMetrics) {
-        let lent = self.lent.fetch_add(change, Relaxed) + change;
+        let mut lent = self.lent.fetch_add(change, Relaxed) + change;
         // Who asks the pool gets numbers of one moment: they are not to be written over one by one.
         if metrics.is_asked && Store::of_scope().is_none() {
             return;
         }
-        let state = (self.ask)();
-        // One that is given back is idle only once its pool has looked at it.
-        metrics.show(lent, (state.size - lent).max(0), state.max);
+        loop {
+            fence(SeqCst);
+            let state = (self.ask)();
+            // One that is given back is idle only once its pool has looked at it.
+            metrics.show(lent, (state.size - lent).max(0), state.max);
+            fence(SeqCst);
+            // Another one may have written a newer number before: then this one would stand until the next loan.
+            let holds = self.lent.load(Relaxed);
+            if holds == lent {
+                return;
+            }
+            lent = holds;
+        }
     }
 
     fn show(&self, used: i64, idle: i64, max: u32) {
@@ -202,6 +213,64 @@ impl PoolMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metrics::{GaugeFn, SharedString};
+    use std::sync::Weak;
+
+    /// A recorder of somebody else's in whose gauge a connection is given back before what was said is written.
+    #[derive(Default)]
+    struct Late(Arc<Used>);
+
+    #[derive(Default)]
+    struct Used {
+        value: AtomicI64,
+        gives_back: OnceLock<Weak<Pooled>>,
+    }
+
+    impl GaugeFn for Used {
+        fn increment(&self, _: f64) {}
+        fn decrement(&self, _: f64) {}
+
+        fn set(&self, value: f64) {
+            if value == 1.0
+                && let Some(pooled) = self.gives_back.get().and_then(Weak::upgrade)
+            {
+                pooled.lent(-1, &pooled.metrics());
+            }
+            self.value.store(value as i64, Relaxed);
+        }
+    }
+
+    impl Recorder for Late {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            match key.labels().any(|label| label.value() == "used") {
+                true => Gauge::from_arc(self.0.clone()),
+                false => Gauge::noop(),
+            }
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn of_connections_that_are_lent_and_given_back_at_once_the_last_number_stands() {
+        let late = Late::default();
+        metrics::with_local_recorder(&late, || {
+            let pooled = Pooled::begin("late", Arc::new(State::default));
+            late.0.gives_back.set(Arc::downgrade(&pooled)).unwrap();
+            pooled.lent(1, &pooled.metrics());
+            assert_eq!(late.0.value.load(Relaxed), 0);
+        });
+    }
 
     #[test]
     fn two_pools_of_one_name_are_told_apart_and_a_name_is_free_again() {
