@@ -81,10 +81,7 @@ impl Described {
         };
         let waits = format!("acquire {}", namespace.as_deref().unwrap_or(system));
         let codes = if dialect == Dialect::MySql { Codes::Number } else { Codes::Driver };
-        let step = |operation: &str| {
-            let operation = operation.to_owned();
-            Statement::new(Shown { text: operation.clone(), operation, collection: None })
-        };
+        let step = |operation: &str| Statement::new(Shown::verb(operation));
         Described {
             system,
             dialect,
@@ -150,6 +147,9 @@ impl Described {
         if let Some(collection) = &statement.shown.collection {
             attributes.push(KeyValue::new("db.collection.name", shared(collection)));
         }
+        if let Some(procedure) = &statement.shown.procedure {
+            attributes.push(KeyValue::new("db.stored_procedure.name", shared(procedure)));
+        }
         if self.shows_text {
             attributes.push(KeyValue::new("db.query.text", shared(&statement.shown.text)));
         }
@@ -204,6 +204,7 @@ impl Described {
                 labels.extend(value.as_ref().map(|value| Label::new(name, value.clone())));
             };
             optional("db.collection.name", &statement.shown.collection);
+            optional("db.stored_procedure.name", &statement.shown.procedure);
             optional("db.namespace", &self.namespace);
             optional("server.address", &self.address);
             optional("server.port", &self.port.map(|port| port.to_string()));

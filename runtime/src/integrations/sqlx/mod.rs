@@ -24,8 +24,9 @@
 //! # Spans
 //!
 //! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table, or the one
-//! that it changes (`SELECT users`), with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
-//! `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
+//! that it changes (`SELECT users`), or by the procedure that is called (`CALL close_day`), of several statements in one
+//! text by the first, with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
+//! `db.stored_procedure.name`, `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
 //! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
 //! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
 //! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is

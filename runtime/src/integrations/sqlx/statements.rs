@@ -136,8 +136,7 @@ mod tests {
     use super::*;
 
     fn read(query: &str) -> Statement {
-        let operation = query.to_owned();
-        Statement::new(Shown { text: operation.clone(), operation, collection: None })
+        Statement::new(Shown::verb(query))
     }
 
     #[test]

@@ -14,13 +14,21 @@ pub(super) struct Shown {
     pub(super) operation: String,
     /// The first table that is named.
     pub(super) collection: Option<String>,
+    /// The procedure that is called.
+    pub(super) procedure: Option<String>,
 }
 
 impl Shown {
+    /// What is known by its verb alone.
+    pub(super) fn verb(operation: &str) -> Self {
+        let (text, operation) = (operation.to_owned(), operation.to_owned());
+        Shown { text, operation, collection: None, procedure: None }
+    }
+
     /// `SELECT orders`
     pub(super) fn summary(&self) -> String {
-        match &self.collection {
-            Some(collection) => format!("{} {collection}", self.operation),
+        match self.collection.as_ref().or(self.procedure.as_ref()) {
+            Some(target) => format!("{} {target}", self.operation),
             None => self.operation.clone(),
         }
     }
@@ -85,8 +93,8 @@ const FIRST_VERBS: [&str; 16] = [
     "LOAD",
 ];
 
-/// Verbs that a table's name may follow at once: `INTO` may be missing to MySQL.
-const NAMES_TABLE: [&str; 4] = ["TRUNCATE", "COPY", "INSERT", "REPLACE"];
+/// Verbs that a table's name may follow at once, or a procedure's: `INTO` may be missing to MySQL.
+const NAMES_TABLE: [&str; 5] = ["TRUNCATE", "COPY", "INSERT", "REPLACE", "CALL"];
 
 /// Verbs of queries in which `UPDATE` is what may be done to a table, and no table follows: `FOR UPDATE OF`.
 const SPEAKS_OF_UPDATE: [&str; 4] = ["SELECT", "CREATE", "GRANT", "REVOKE"];
@@ -150,6 +158,8 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut was_opened = false;
     let mut was_distinct = false;
     let mut is_cut = false;
+    // Whether another statement follows: its tables are not this one's.
+    let mut is_over = false;
     for token in Tokens::new(query, dialect) {
         let token = match token {
             Token::WordOrLiteral(name) if expects_table || was_dot => Token::Word(name),
@@ -158,6 +168,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
         };
         let mut is_name = continues_name;
         match token {
+            Token::Word(_) if is_over => {}
             Token::Word(word) => {
                 let upper = word.to_ascii_uppercase();
                 let known = VERBS.iter().find(|known| **known == upper).copied();
@@ -189,6 +200,10 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 } else if speaks_of_update || expects_table && NO_TABLE.contains(&&*upper) {
                     expects_table = false;
                 } else if BEFORE_TABLE.contains(&&*upper) {
+                    // `FROM ROWS FROM (f(), g())`
+                    if upper == "FROM" && may_be_called {
+                        collection.take_if(|name| name.eq_ignore_ascii_case("ROWS"));
+                    }
                     let is_other = was_distinct || groups.last() == Some(&false);
                     let is_before_table = upper != "FROM" || !is_other;
                     expects_table = is_before_table && collection.is_none();
@@ -215,6 +230,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 expects_table = false;
             }
             Token::Other(".") => {}
+            Token::Other(";") => is_over |= verb.is_some() && groups.is_empty(),
             _ => expects_table &= token == Token::Space,
         }
         continues_name = was_name && token == Token::Other(".");
@@ -227,7 +243,8 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
         }
         if is_cut {
             // Of a long list of values nothing more is to be learnt.
-            if collection.is_some() && matches!(token, Token::Literal | Token::Placeholder(_)) {
+            let is_value = matches!(token, Token::Literal | Token::Placeholder(_));
+            if is_over || collection.is_some() && is_value {
                 break;
             }
             continue;
@@ -247,7 +264,9 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     }
     text.truncate(text.trim_end().len());
     let operation = verb.unwrap_or("OTHER").to_owned();
-    Shown { text, operation, collection: collection.filter(|name| name.len() <= 128) }
+    let mut collection = collection.filter(|name| name.len() <= 128);
+    let procedure = collection.take_if(|_| operation == "CALL");
+    Shown { text, operation, collection, procedure }
 }
 
 fn is_name_end(char: char) -> bool {
@@ -344,6 +363,10 @@ mod tests {
             ("SELECT -1.5e-3, .5, 0xff, 1_000", "SELECT -?, ?, ?, ?"),
             (r"SELECT 'a\', b", "SELECT ?, b"),
             (r"SELECT E'a\'secret', b", "SELECT ?, b"),
+            ("SELECT E'a' -- b\n  -- c\n '\\'secret', d", "SELECT ?, d"),
+            ("SELECT E'a'\r'\\'secret', b", "SELECT ?, b"),
+            ("SELECT 1 -- a\r, 'b\n secret', c", "SELECT ? , ?, c"),
+            ("SELECT $😀$it's secret$😀$, b", "SELECT ?, b"),
             ("SELECT $$a'secret$$, $q$ $$ secret $q$", "SELECT ?, ?"),
             ("SELECT 'secret", "SELECT ?"),
             ("SELECT 1 -- secret\n  , /* secret /* nested */ secret */ 2", "SELECT ? , ?"),
@@ -379,6 +402,45 @@ mod tests {
         ] {
             assert_eq!(shown(query, MYSQL).text, expected, "{query}");
         }
+        // Most sessions of PostgreSQL leave it as it is.
+        for (query, expected) in [
+            (
+                r"SELECT a FROM t WHERE b LIKE 'c\' AND d = 'x'",
+                "SELECT a FROM t WHERE b LIKE ? AND d = ?",
+            ),
+            (r"SELECT a LIKE 'x' ESCAPE '\', 'y' FROM t", "SELECT a LIKE ? ESCAPE ?, ? FROM t"),
+            (r"SELECT 'it\'s a secret' FROM t", "SELECT ?"),
+            (r"SELECT 'it\'s secret', 'it\'s' FROM t WHERE a = 'it\'s'", "SELECT ?"),
+            (r"SELECT '\d+', '\\', E'it\'s a secret' FROM t", "SELECT ?, ?, ? FROM t"),
+        ] {
+            assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn of_several_statements_the_first_is_summed_up() {
+        for (query, expected) in [
+            ("SELECT 1; DELETE FROM users", "SELECT"),
+            ("BEGIN; INSERT INTO orders VALUES (1); COMMIT", "BEGIN"),
+            ("; SELECT a FROM orders; SELECT b FROM users;", "SELECT orders"),
+            ("WITH x AS (SELECT 1); UPDATE orders SET a = 1", "WITH"),
+        ] {
+            assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_procedure_that_is_called_is_no_table() {
+        for (query, expected) in [
+            ("CALL close_day($1, 'x')", Some("close_day")),
+            ("call shop.\"Close\" ((SELECT a FROM orders))", Some("shop.Close")),
+            ("CALL", None),
+        ] {
+            let shown = shown(query, POSTGRES);
+            let found = (shown.procedure.as_deref(), shown.collection.as_deref());
+            assert_eq!(found, (expected, None), "{query}");
+        }
+        assert_eq!(shown("CALL close_day", MYSQL).summary(), "CALL close_day");
     }
 
     #[test]
@@ -402,6 +464,8 @@ mod tests {
             // A function is no table.
             ("SELECT * FROM unnest($1::int[]) n", "SELECT"),
             ("SELECT * FROM pg_catalog.generate_series (1, 2) n JOIN t ON t.a = n", "SELECT t"),
+            ("SELECT * FROM ROWS FROM (f($1), g(2)) AS x", "SELECT"),
+            ("SELECT * FROM rows FROM (shop.f($1)) JOIN t ON true", "SELECT t"),
             ("INSERT INTO orders SELECT * FROM unnest($1, $2)", "INSERT orders"),
             ("INSERT INTO orders(id) VALUES (1)", "INSERT orders"),
             ("TRUNCATE orders, users", "TRUNCATE orders"),

@@ -16,8 +16,9 @@ impl Dialect {
     /// Whether `\` escapes the next character of any string, as far as the dialect says it.
     fn escapes(self) -> Escapes {
         match self {
-            Dialect::Postgres | Dialect::Sqlite => Escapes::Known(false),
-            Dialect::MySql => Escapes::BySession,
+            Dialect::Sqlite => Escapes::Known(false),
+            Dialect::Postgres => Escapes::BySession { usually: false },
+            Dialect::MySql => Escapes::BySession { usually: true },
             Dialect::Other => Escapes::Unknown,
         }
     }
@@ -37,8 +38,11 @@ impl Dialect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escapes {
     Known(bool),
-    /// It does, unless the session's `sql_mode` has `NO_BACKSLASH_ESCAPES`: no string where that matters was met yet.
-    BySession,
+    /// As most sessions have it, unless this one's `sql_mode` has `NO_BACKSLASH_ESCAPES`, or it turned
+    /// `standard_conforming_strings` off: no string where that matters was met yet.
+    BySession {
+        usually: bool,
+    },
     /// Read either way all strings are closed: only what is no string to both is shown.
     Either,
     /// Behind a string with a `\` nothing is known.
@@ -92,9 +96,13 @@ fn end_of_escaped(text: &str) -> Option<usize> {
     let mut end = 0;
     loop {
         end += end_of_quoted(&text[end..], '\'', true)?;
-        let next = text[end..].trim_start();
+        let mut next = text[end..].trim_start();
+        // Each line may have a comment.
+        while next.starts_with("--") {
+            next = next.find(['\n', '\r']).map_or("", |line| next[line..].trim_start());
+        }
         let blank = &text[end..text.len() - next.len()];
-        if !blank.contains('\n') || !next.starts_with('\'') {
+        if !blank.contains(['\n', '\r']) || !next.starts_with('\'') {
             return Some(end);
         }
         end += blank.len();
@@ -159,7 +167,8 @@ impl<'a> Iterator for Tokens<'a> {
     fn next(&mut self) -> Option<Token<'a>> {
         let text = self.rest;
         let first = text.chars().next()?;
-        let line = || text.find('\n').unwrap_or(text.len());
+        let ends_line = |c| c == '\n' || c == '\r' && self.dialect == Dialect::Postgres;
+        let line = || text.find(ends_line).unwrap_or(text.len());
         let after_first = &text[first.len_utf8()..];
         // What is not closed is the end, and nothing of it is shown.
         let literal: fn(&'a str) -> Token<'a> = |_| Token::Literal;
@@ -247,14 +256,14 @@ impl<'a> Tokens<'a> {
         match self.escapes {
             Escapes::Unknown => ends[0].filter(|end| !text[..end - at].contains('\\')),
             _ if ends[0] == ends[1] => ends[0],
-            Escapes::BySession => {
-                // What a server takes leaves no string open: whoever finds one misreads it. Most sessions escape.
+            Escapes::BySession { usually } => {
+                // What a server takes leaves no string open: whoever finds one misreads it.
                 let closes = |escapes: bool| {
                     let end = ends[usize::from(escapes)];
                     end.is_some_and(|end| self.reading(end, escapes).closes())
                 };
-                self.escapes = match (closes(true), closes(false)) {
-                    (true, false) => Escapes::Known(true),
+                self.escapes = match (closes(usually), closes(!usually)) {
+                    (true, false) => Escapes::Known(usually),
                     (true, true) => Escapes::Either,
                     (false, _) => return None,
                 };
@@ -301,7 +310,8 @@ impl<'a> Tokens<'a> {
     /// The length of `$tag$…$tag$`, if one begins here.
     fn dollar_quoted(&self) -> Option<usize> {
         let text = self.rest;
-        let tag = text[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))? + 1;
+        let belongs = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+        let tag = text[1..].find(|c| !belongs(c))? + 1;
         if !text[tag..].starts_with('$') {
             return None;
         }
