@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 type PgPool = redspan::sqlx::Pool<sqlx::Postgres>;
 
@@ -513,4 +514,66 @@ async fn waits_that_are_short_enough_are_measured_and_no_spans() {
         seen.histogram("db_client_connection_wait_time_seconds", &labels).unwrap().count
     };
     assert_eq!((waits("quick"), waits("patient")), (2, 3), "each, given up or not");
+}
+
+#[tokio::test]
+async fn what_only_sqlxs_own_connection_can_do_is_an_operation_where_it_is_named() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let copy = "COPY orders (id, item) FROM STDIN WITH (DELIMITER ',')";
+    let copied = async |rows: &'static str| {
+        let mut connection = pool.acquire().await?;
+        let count = connection.operation(copy, |connection| {
+            Box::pin(async move {
+                tracing::Span::current().set_attribute("by", "tracing");
+                let mut copying = connection.copy_in_raw(copy).await?;
+                copying.send(rows.as_bytes()).await?;
+                copying.finish().await
+            })
+        });
+        count.await
+    };
+    let ((), seen) = testing::scope_async(async {
+        assert_eq!(copied("1,a\n2,b\n").await.unwrap(), 2);
+        copied("2,b\n").await.unwrap_err();
+        let mut transaction = pool.begin().await.unwrap();
+        let waits = transaction.operation("LOCK TABLE orders", |connection| {
+            Box::pin(async move { connection.execute("SELECT pg_sleep(30)").await.map(drop) })
+        });
+        tokio::time::timeout(Duration::from_millis(50), waits).await.unwrap_err();
+    })
+    .await;
+    let spans = queries(&seen);
+    let names: Vec<_> = spans.iter().map(SeenSpan::name).collect();
+    assert_eq!(names, ["COPY orders", "COPY orders", "BEGIN", "LOCK orders"]);
+    let said = "COPY orders (id, item) FROM STDIN WITH (DELIMITER ?)";
+    assert_eq!(text(&spans[0], "db.query.text").as_deref(), Some(said));
+    assert_eq!(text(&spans[0], "by").as_deref(), Some("tracing"));
+    assert_eq!(*spans[0].status(), Status::Unset);
+    assert_eq!(text(&spans[1], "error.type").as_deref(), Some("23505"));
+    assert_eq!(text(&spans[3], "error.type").as_deref(), Some("cancelled"));
+    for (summary, count) in [("COPY orders", 2), ("LOCK orders", 1)] {
+        let measured = seen.histogram(DURATION, &[("db_query_summary", summary)]);
+        assert_eq!(measured.unwrap().count, count);
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_which_a_backslash_escapes_shows_no_literal() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let postgres = Postgres::start();
+    let pool = connect(&postgres).await;
+    let ((), seen) = testing::scope_async(async {
+        let mut connection = pool.acquire().await.unwrap();
+        connection.execute("SET standard_conforming_strings = off").await.unwrap();
+        let query = sqlx::query_scalar::<_, String>(r"SELECT 'it\'s a secret'");
+        assert_eq!(query.fetch_one(&mut *connection).await.unwrap(), "it's a secret");
+    })
+    .await;
+    assert_eq!(text(&seen.span("SELECT"), "db.query.text").as_deref(), Some("SELECT ?"));
 }

@@ -1,7 +1,7 @@
 //! Connections that are lent out, and transactions on them.
 
 use super::described::{Described, Step};
-use super::operation::once;
+use super::operation::{once, users};
 use super::pooled::PoolMetrics;
 use crate::clock::{self, Tick};
 use futures_core::future::BoxFuture;
@@ -137,6 +137,41 @@ impl<H: Held> Connection<H> {
             Err(_) => transaction.rollback().await?,
         }
         result
+    }
+
+    /// Runs what sqlx's own connection alone can do, such as `COPY`, as one operation: a span and a measurement, named
+    /// after `statement`, which is shown as any other and not sent.
+    ///
+    /// ```no_run
+    /// # async fn shop(pool: redspan::sqlx::Pool<sqlx::Postgres>) -> sqlx::Result<()> {
+    /// let copy = "COPY users (id, name) FROM STDIN";
+    /// let mut connection = pool.acquire().await?;
+    /// let rows = connection
+    ///     .operation(copy, |connection| {
+    ///         Box::pin(async move {
+    ///             let mut copying = connection.copy_in_raw(copy).await?;
+    ///             copying.send("17\tAnn\n".as_bytes()).await?;
+    ///             copying.finish().await
+    ///         })
+    ///     })
+    ///     .await?;
+    /// # let _ = rows;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the closure.
+    pub async fn operation<F, R>(&mut self, statement: &str, run: F) -> Result<R, Error>
+    where
+        F: for<'c> FnOnce(
+            &'c mut <H::Database as Database>::Connection,
+        ) -> BoxFuture<'c, Result<R, Error>>,
+    {
+        let described = &self.loan.described;
+        let said = described.statement(statement);
+        let held = self.held.held();
+        users(described, said, async { run(held).await }).await
     }
 
     async fn begin_by(

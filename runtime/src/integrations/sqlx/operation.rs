@@ -59,6 +59,14 @@ struct Verdict {
     failed: Option<Box<Failed>>,
 }
 
+/// Who runs within an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Sqlxs,
+    /// It may ask for tracing's current span, and write to it.
+    Users,
+}
+
 /// What sqlx answers when it is polled.
 trait Answer {
     /// How the operation has ended, if this is its last answer.
@@ -173,7 +181,8 @@ impl About<'_> {
 
 impl<'a> Operation<'a> {
     fn begin(described: &'a Described, statement: Found<'a>, counts_rows: bool) -> Self {
-        Operation::begun(current::here(), clock::now(), described, statement, counts_rows)
+        let (parent, now) = (current::here(), clock::now());
+        Operation::begun(parent, now, described, statement, counts_rows, Whose::Sqlxs)
     }
 
     fn begun(
@@ -182,13 +191,14 @@ impl<'a> Operation<'a> {
         described: &'a Described,
         statement: Found<'a>,
         counts_rows: bool,
+        whose: Whose,
     ) -> Self {
         let name = || statement.name.clone();
         let attributes = || described.attributes(&statement);
         let kind = SpanKind::Client;
         let span = OwnedSpan::one_of_many(parent, started, &METADATA, kind, name, attributes);
         // Each of sqlx's streams asks for tracing's current span when it is made.
-        let span = span.unseen();
+        let span = if whose == Whose::Sqlxs { span.unseen() } else { span };
         let about = About { described, statement, started, recording: span.is_recording() };
         Operation { span, about, rows: counts_rows.then_some(0), ended: false }
     }
@@ -259,7 +269,8 @@ pub(super) fn unsent(
     error: Option<&Error>,
 ) {
     let statement = Found::Remembered(statement);
-    Operation::begun(parent, started, described, statement, false).finish(outcome, error);
+    let whose = Whose::Sqlxs;
+    Operation::begun(parent, started, described, statement, false, whose).finish(outcome, error);
 }
 
 /// An operation that answers once. It begins when it is first polled.
@@ -269,7 +280,26 @@ pub(super) async fn once<T>(
     future: impl Future<Output = Result<T, Error>>,
     rows: Option<fn(&T) -> u64>,
 ) -> Result<T, Error> {
-    let mut operation = Operation::begin(described, statement, rows.is_some());
+    let operation = Operation::begin(described, statement, rows.is_some());
+    answered(operation, future, rows).await
+}
+
+/// As [`once`], of whatever the user does with a connection.
+pub(super) async fn users<T>(
+    described: &Described,
+    statement: Found<'_>,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let (parent, now) = (current::here(), clock::now());
+    let operation = Operation::begun(parent, now, described, statement, false, Whose::Users);
+    answered(operation, future, None).await
+}
+
+async fn answered<T>(
+    mut operation: Operation<'_>,
+    future: impl Future<Output = Result<T, Error>>,
+    rows: Option<fn(&T) -> u64>,
+) -> Result<T, Error> {
     let mut future = pin!(future);
     let polled = |context: &mut task::Context<'_>| {
         operation.poll(|counted| {

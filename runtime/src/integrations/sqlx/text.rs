@@ -230,7 +230,10 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 expects_table = false;
             }
             Token::Other(".") => {}
-            Token::Other(";") => is_over |= verb.is_some() && groups.is_empty(),
+            Token::Other(";") => {
+                is_over |= verb.is_some() && groups.is_empty();
+                expects_table = false;
+            }
             _ => expects_table &= token == Token::Space,
         }
         continues_name = was_name && token == Token::Other(".");
