@@ -100,16 +100,38 @@ fn what_cannot_be_trusted_is_refused_with_what_to_set() {
 fn without_an_authority_of_ones_own_the_systems_count() {
     for transport in TRANSPORTS {
         let (_receiver, front) = front(transport, |it| it.sign("localhost"), None);
-        match OtlpSink::new(settings(&front.url(), transport)) {
-            Ok(mut sink) => {
-                let error = sink.export(vec![span()], LONG).expect_err("refused");
-                assert!(error.message.contains("OTEL_EXPORTER_OTLP_CERTIFICATE"), "{error}");
-            }
-            // A machine without any.
-            Err(error) => {
-                assert!(error.to_string().contains("OTEL_EXPORTER_OTLP_CERTIFICATE"), "{error}");
-            }
-        }
+        let error = export(settings(&front.url(), transport)).expect_err("refused");
+        assert!(error.message.contains("OTEL_EXPORTER_OTLP_CERTIFICATE"), "{error}");
+    }
+}
+
+#[test]
+fn a_system_without_certificate_authorities_is_no_reason_not_to_start() {
+    let test = "a_system_without_certificate_authorities_is_no_reason_not_to_start";
+    if is_alone(test) {
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .expect("installed");
+        redspan::span("a").in_scope(|_| ());
+        telemetry.flush(LONG);
+        let health = telemetry.health();
+        assert_eq!(health.spans.dropped(), 1, "{health}");
+        telemetry.shutdown(LONG);
+        let text = lines.text();
+        assert!(text.contains("install the system's package of CA certificates"), "{text}");
+        return;
+    }
+    for (transport, protocol) in [(Transport::Http, "http/protobuf"), (Transport::Grpc, "grpc")] {
+        let (_receiver, front) = front(transport, |it| it.sign("localhost"), None);
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", front.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
+            ("SSL_CERT_FILE", "/nowhere/ca.pem".to_owned()),
+            ("SSL_CERT_DIR", "/nowhere".to_owned()),
+        ];
+        run(test, &variables);
     }
 }
 

@@ -128,6 +128,7 @@ where
         let recorder = Recorder::new(fields, reserved, redaction, unit, from_log);
         let mut recorder = recorder.at(&known.fields);
         event.record(&mut recorder);
+        recorder.key_values();
         recorder.finish();
         // All of the user's code has run: `add_event` locks the span.
         let name = match fields.message() {

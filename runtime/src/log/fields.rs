@@ -15,6 +15,9 @@ pub(crate) use recorder::Recorder;
 /// The longest text kept of one value, in bytes. What is beyond it is replaced by a mark.
 pub(crate) const MAX_VALUE: usize = 16 * 1024;
 
+/// Fields of one record.
+pub(super) const MAX_FIELDS: usize = 256;
+
 /// How many rendering calls may nest on a thread: a `Debug` that logs is served, a `Debug` that logs
 /// itself ends here instead of overflowing the stack. Where two layers render, the work doubles a level.
 const MAX_DEPTH: u8 = 3;

@@ -225,8 +225,10 @@ impl Files {
         if self.failed.is_some_and(|at| at.elapsed() < PATIENCE) {
             return;
         }
-        // A clock that is set back begins no file anew.
-        let period = self.named.rotation.period(now).max(self.period);
+        // A clock that is set back begins no file anew, unless it was so far ahead that this would mean to wait for
+        // the time that it has shown.
+        let now = self.named.rotation.period(now);
+        let period = if now + 1 < self.period { now } else { now.max(self.period) };
         if period == self.period && !self.is_missed() {
             return;
         }
@@ -370,6 +372,28 @@ mod tests {
             files.file.write_all(b"after\n").unwrap();
             assert_eq!(directory.text(after.unwrap_or(before)), "after\n");
             assert_eq!(directory.files().len(), 1 + usize::from(after.is_some()));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_is_not_waited_for() {
+        for (rotation, now, next) in [
+            (Rotation::Hourly, "shop.2026-01-31-23.log", "shop.2026-02-01-00.log"),
+            (Rotation::Daily, "shop.2026-01-31.log", "shop.2026-02-01.log"),
+            (Rotation::Weekly, "shop.2026-01-25.log", "shop.2026-02-01.log"),
+        ] {
+            let directory = Directory::with("log-ahead", &[]);
+            let late = UNIX_EPOCH + LATE;
+            let ahead = late + Duration::from_secs(3_650 * DAY);
+            let mut files = Files::open(directory.named(rotation, 9), late).unwrap();
+            for (at, line) in [(ahead, "ahead\n"), (late, "right\n")] {
+                files.turn(at);
+                files.file.write_all(line.as_bytes()).unwrap();
+            }
+            assert_eq!(directory.text(now), "right\n", "{rotation:?}");
+            files.turn(late + Duration::from_secs(1));
+            files.file.write_all(b"next\n").unwrap();
+            assert_eq!(directory.text(next), "next\n", "{rotation:?}");
         }
     }
 

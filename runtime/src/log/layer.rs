@@ -289,6 +289,7 @@ where
         let target = from_log.then(|| recorder.label(metadata.target()));
         if !rendered {
             event.record(&mut recorder);
+            recorder.key_values();
             recorder.leave_group();
         }
         // All of the user's code has run: from here on the thread's context may be borrowed.

@@ -14,6 +14,8 @@
 //! The ids are those of the current OpenTelemetry span, or of the parent that the event names
 //! (`info!(parent: &span, …)`); with `parent: None` there are none. What the OpenTelemetry crates say
 //! about themselves has no ids.
+//!
+//! After `init!`, what is logged through the crate `log` is a line as well, and its key-values are its fields.
 
 mod bell;
 mod clock;
@@ -22,6 +24,7 @@ mod file;
 mod filter;
 mod handle;
 mod json;
+pub(crate) mod key_values;
 mod keys;
 mod layer;
 mod limit;

@@ -23,7 +23,7 @@ use crate::config::preset::Preset;
 use crate::config::resource::{self, Identity};
 use crate::config::settings::Settings;
 use crate::context::propagation::{self, Propagator, baggage};
-use crate::log::{self, LogLayer};
+use crate::log::{self, LogLayer, key_values};
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
 use crate::metrics::snapshot::Identity as Service;
@@ -326,7 +326,7 @@ impl Builder {
         let unbuilt = unbuilt::warnings(&settings, self.preset);
         let propagators = self.propagators.unwrap_or(settings.propagators);
         global::set_text_map_propagator(propagation::composite(&propagators));
-        if tracing_log::LogTracer::init().is_err() {
+        if key_values::take_records().is_err() {
             says.push(
                 "another logger of the crate `log` is installed: it keeps what is logged through that".into(),
             );

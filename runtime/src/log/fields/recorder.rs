@@ -9,15 +9,13 @@ use std::sync::Arc;
 
 use tracing_core::field::{Field, Visit};
 
-use super::{Fields, MAX_CHAIN, MAX_VALUE, Name, Named, Value};
+use super::{Fields, MAX_CHAIN, MAX_FIELDS, MAX_VALUE, Name, Named, Value};
+use crate::log::key_values::{self, KeyValue};
 use crate::log::logger;
 use crate::log::names::{Reserved, Trait};
 use crate::log::place::Place;
 use crate::log::value::{Bound, Unit};
 use crate::redact::{REDACTED, Redaction};
-
-/// Fields of one record.
-const MAX_FIELDS: usize = 256;
 
 /// Bytes of a name that is made at run time.
 const MAX_NAME: usize = 256;
@@ -115,6 +113,24 @@ impl<'a> Recorder<'a> {
         self.push(name, value);
     }
 
+    /// What a record of the crate `log` says beside its text.
+    pub(crate) fn key_values(&mut self) {
+        if !self.from_log {
+            return;
+        }
+        let Some(of_record) = key_values::of_record() else { return };
+        for KeyValue { key, value, cut } in &of_record.pairs {
+            match &value.0 {
+                Bound::Text(text) if *cut > 0 && !self.redaction.hides(key) => {
+                    let (name, at) = (self.made(key), self.write_cut(format_args!("{text}"), *cut));
+                    self.push(name, Value::Text(at));
+                }
+                _ => self.bound(&Cow::Owned(key.clone()), value),
+            }
+        }
+        self.fields.left_out += of_record.left_out;
+    }
+
     /// What follows is not in the logger's groups.
     pub(crate) fn leave_group(&mut self) {
         self.group = None;
@@ -158,6 +174,11 @@ impl<'a> Recorder<'a> {
     }
 
     fn write(&mut self, value: fmt::Arguments<'_>) -> Range<usize> {
+        self.write_cut(value, 0)
+    }
+
+    /// Text of which `before` bytes were cut already.
+    fn write_cut(&mut self, value: fmt::Arguments<'_>, before: usize) -> Range<usize> {
         let limit = self.fields.room.min(MAX_VALUE);
         let start = self.fields.text.len();
         // A secret that the cut would halve is looked for in what is whole.
@@ -167,7 +188,7 @@ impl<'a> Recorder<'a> {
         // An implementation that fails leaves what it has written, where `format!` would panic; and so does one that
         // panics: nobody would have asked it but for the line.
         let written = catch_unwind(AssertUnwindSafe(|| out.write_fmt(value)));
-        let mut cut = out.cut;
+        let mut cut = out.cut + before;
         let text = &mut self.fields.text;
         if looks {
             if let Some(clean) = text.get(start..).and_then(|text| self.redaction.cleaned(text)) {
