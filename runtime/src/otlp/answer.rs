@@ -93,14 +93,26 @@ const MAX_WORDS: usize = 300;
 
 /// The beginning of what a receiver said, if it is text.
 pub(super) fn words(text: &str) -> Option<String> {
+    // The page of a proxy that stands in between ends its lines as HTTP does.
+    let is_space = |c: char| matches!(c, '\n' | '\r' | '\t');
     let text = text.trim();
-    let is_text = !text.is_empty() && !text.contains(|c: char| c.is_control() && c != '\n');
-    is_text.then(|| text.chars().take(MAX_WORDS).map(|c| if c == '\n' { ' ' } else { c }).collect())
+    let is_text = !text.is_empty() && !text.contains(|c: char| c.is_control() && !is_space(c));
+    let text = text.replace("\r\n", "\n");
+    is_text
+        .then(|| text.chars().take(MAX_WORDS).map(|c| if is_space(c) { ' ' } else { c }).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_of_a_proxy_is_shown_on_one_line_and_what_steers_a_terminal_is_not() {
+        let page = "<html>\r\n<h1>413\tRequest Entity Too Large</h1>\r\n</html>\r\n";
+        let shown = words(page);
+        assert_eq!(shown.as_deref(), Some("<html> <h1>413 Request Entity Too Large</h1> </html>"));
+        assert_eq!((words("\x1b[2Jgone"), words("\r\n"), words("\u{9b}2J")), (None, None, None));
+    }
 
     #[test]
     fn what_a_receiver_only_says_costs_nothing_and_none_rejects_more_than_it_got() {

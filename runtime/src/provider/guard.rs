@@ -12,11 +12,12 @@ use crate::sample::Sampler;
 use crate::span::SpanStats;
 use crate::span::engine::Engine;
 use std::fmt;
+use std::io::{self, Write};
 #[cfg(feature = "prometheus")]
 use std::net::SocketAddr;
 #[cfg(feature = "prometheus")]
 use std::sync::PoisonError;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long dropping the guard may take.
@@ -48,6 +49,9 @@ pub(super) struct Core {
     pub(super) logs: LogHandle,
     /// Held while it is being shut down; true once it is.
     shut: Mutex<bool>,
+    /// Which process has the threads that all of that leaves by: a fork's child has none of them.
+    process: u32,
+    told: Once,
 }
 
 impl Core {
@@ -59,7 +63,25 @@ impl Core {
             metrics,
             logs,
             shut: Mutex::new(false),
+            process: std::process::id(),
+            told: Once::new(),
         }
+    }
+
+    /// Nothing is waited for then, since nobody would do it, and a lock that another thread held while the process
+    /// was forked stays locked. It is said where that needs no thread.
+    fn is_in_a_forks_child(&self) -> bool {
+        let forked = std::process::id() != self.process;
+        if forked {
+            self.told.call_once(|| {
+                let _ = writeln!(
+                    io::stderr(),
+                    "redspan: this process was forked from the one that called init!, whose threads it does not \
+                     have: its spans, metrics and lines are lost; call init! after the fork"
+                );
+            });
+        }
+        forked
     }
 
     /// Serves pages, until it is shut down.
@@ -69,6 +91,9 @@ impl Core {
     }
 
     pub(super) fn flush(&self, timeout: Duration) -> bool {
+        if self.is_in_a_forks_child() {
+            return false;
+        }
         let deadline = clock::deadline(timeout);
         let spans = self.engine.pipeline.flush_all(timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -78,6 +103,9 @@ impl Core {
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> bool {
+        if self.is_in_a_forks_child() {
+            return false;
+        }
         let deadline = clock::deadline(timeout);
         let Some(mut shut) = self.alone(deadline) else { return false };
         if std::mem::replace(&mut *shut, true) {
@@ -215,6 +243,11 @@ impl Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
+        if self.core.is_in_a_forks_child() {
+            // Each of its parts would wait for its own thread.
+            std::mem::forget(Arc::clone(&self.core));
+            return;
+        }
         self.core.engine.pipeline.let_go();
         self.shutdown(AT_DROP);
     }
