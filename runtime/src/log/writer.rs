@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ const ENOUGH: usize = 64 * 1024;
 /// and the next line wakes it at once.
 const LOOKS: u32 = 8;
 const MOST_LOOKS: u32 = 32;
+
+/// A destination that has been at one batch for longer may never take it: nobody reads that pipe.
+const MAY_HANG: Duration = Duration::from_secs(15);
 
 /// A batch's memory is given back if it is larger than this.
 const KEPT: usize = 256 * 1024;
@@ -61,7 +64,8 @@ impl Lines {
     }
 
     pub(super) fn problem(&self) -> Option<String> {
-        self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let told = self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        told.or_else(|| self.0.backlog(Instant::now()))
     }
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {
@@ -77,6 +81,10 @@ struct Shared {
     dropped: AtomicU64,
     /// Why the last lines were lost, if they were.
     problem: Mutex<Option<String>>,
+    /// Since when the destination has been at a batch.
+    busy: Mutex<Option<Instant>>,
+    /// Lines have found no room since it was given that one.
+    full: AtomicBool,
 }
 
 /// Lines, each with its newline.
@@ -113,6 +121,8 @@ impl Writer {
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             problem: Mutex::default(),
+            busy: Mutex::default(),
+            full: AtomicBool::new(false),
         }))
     }
 
@@ -130,6 +140,8 @@ impl Writer {
             if fits {
                 pending.bytes.extend_from_slice(line);
                 pending.lines += 1;
+            } else {
+                self.0.full.store(true, Relaxed);
             }
             fits
         };
@@ -190,6 +202,21 @@ impl Shared {
         (state, due)
     }
 
+    fn set_busy(&self, since: Option<Instant>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Why lines wait or find no room, though the destination has refused none.
+    fn backlog(&self, now: Instant) -> Option<String> {
+        let since = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if busy > MAY_HANG {
+            return Some(format!("the destination has taken nothing for {} s", busy.as_secs()));
+        }
+        let full = self.full.load(Relaxed);
+        full.then(|| "lines come faster than the destination takes them".to_owned())
+    }
+
     fn run(&self, sink: Sink) {
         let mut out = Output { sink: Some(sink), torn: false, problem: None };
         let mut batch = Batch::default();
@@ -207,12 +234,15 @@ impl Shared {
                 return;
             }
             std::mem::swap(&mut state.waiting, &mut batch);
+            self.full.store(false, Relaxed);
             drop(state);
 
             finished = batch.lines;
             WRITING.set(true);
             let had = out.problem.take();
+            self.set_busy(Some(Instant::now()));
             let written = out.write(&batch);
+            self.set_busy(None);
             WRITING.set(false);
             if out.problem != had {
                 let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
@@ -341,6 +371,29 @@ mod tests {
         assert!(handle.flush(LONG));
         assert_eq!(lines(&seen.lock().unwrap()), handle.written());
         assert_eq!(handle.written() + handle.dropped(), 10_000);
+    }
+
+    #[test]
+    fn a_destination_that_takes_nothing_is_a_problem_before_and_after_lines_are_lost() {
+        let (open, gate) = mpsc::channel();
+        let writer = Writer::with_limit(Gate(gate, Arc::default()), 1_000);
+        let (handle, shared) = (writer.handle(), Arc::clone(&writer.0));
+        writer.write(b"123456789\n");
+        while shared.busy.lock().unwrap().is_none() {
+            thread::yield_now();
+        }
+        assert_eq!(handle.problem(), None);
+        let later = Instant::now() + 2 * MAY_HANG;
+        let told = shared.backlog(later).unwrap_or_default();
+        assert!(told.contains("has taken nothing for"), "{told}");
+        for _ in 0..10_000 {
+            writer.write(b"123456789\n");
+        }
+        let told = handle.problem().unwrap_or_default();
+        assert!(told.contains("faster than the destination takes them"), "{told}");
+        drop(open);
+        assert!(handle.flush(LONG));
+        assert_eq!((handle.problem(), shared.backlog(later)), (None, None));
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub struct Health {
     pub exporters: Vec<ExporterHealth>,
     /// Log lines that were lost on their way: no room, or a destination that took none.
     pub lines_dropped: u64,
-    /// Why the last log lines were lost, where a destination did not take them: a full disk, a pipe that nobody
-    /// reads.
+    /// Why the last log lines were lost, or are about to be, where a destination did not take them: a full disk, a
+    /// pipe that nobody reads.
     pub lines_error: Option<String>,
 }
 
