@@ -144,6 +144,10 @@ impl<W: Load, T> Bell<W, T> {
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         let target = state.accepted;
+        // Nobody is woken for nothing.
+        if state.finished >= target {
+            return true;
+        }
         state.wanted = state.wanted.max(target);
         state.flushing += 1;
         self.work.notify_one();
