@@ -78,8 +78,14 @@ impl Exporter {
         match (self, spans) {
             (Exporter::Bytes(sink), Form::Bytes(spans)) => sink.export_bytes(spans, timeout),
             (sink, Form::Data(spans)) => {
-                let spans = std::iter::from_fn(|| spans.take()).collect();
-                sink.sink_mut().export(spans, timeout)
+                let mut batch = Vec::with_capacity(spans.len());
+                batch.extend(std::iter::from_fn(|| spans.take()));
+                sink.sink_mut().export(batch, timeout)
+            }
+            (sink, Form::Records(spans)) => {
+                let mut batch = Vec::with_capacity(spans.len());
+                batch.extend(std::iter::from_fn(|| spans.take()).map(Ended::data));
+                sink.sink_mut().export(batch, timeout)
             }
             (Exporter::Data(_), Form::Bytes(_)) => {
                 Err(ExportError::new("other", "bytes were made for an exporter that takes none"))
@@ -89,13 +95,34 @@ impl Exporter {
 }
 
 pub(super) enum Form {
+    /// For those who look at them on their way.
     Data(Waiting<SpanData>),
+    /// They become data where they are exported: these take four times as much, and are full of memory which, bought
+    /// on one thread and given back on another, makes both wait for each other in the allocator.
+    Records(Waiting<Ended>),
     Bytes(Encoded),
 }
 
 impl Default for Form {
     fn default() -> Self {
         Form::Data(Waiting::default())
+    }
+}
+
+/// A span that has ended, and when it started and ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    record: Record,
+    times: [Wall; 2],
+}
+
+impl Ended {
+    fn size(&self) -> usize {
+        size_of_val(&self.times) + size::of_record(&self.record)
+    }
+
+    fn data(self) -> SpanData {
+        self.record.data(self.times)
     }
 }
 
@@ -132,6 +159,7 @@ impl Batch {
     fn sizes(&self) -> Box<dyn Iterator<Item = usize> + '_> {
         match &self.spans {
             Form::Data(spans) => Box::new(spans.iter().map(size::of_span)),
+            Form::Records(spans) => Box::new(spans.iter().map(Ended::size)),
             Form::Bytes(spans) => Box::new(spans.spans.iter().map(Written::size)),
         }
     }
@@ -200,6 +228,7 @@ impl Batch {
     pub(super) fn append(&mut self, other: &mut Batch) {
         match (&mut self.spans, &mut other.spans) {
             (Form::Data(own), Form::Data(others)) => own.append(others),
+            (Form::Records(own), Form::Records(others)) => own.append(others),
             (Form::Bytes(own), Form::Bytes(others)) => own.append(others),
             // A pipeline's spans are all of one form.
             _ => return,
@@ -222,11 +251,11 @@ impl Batch {
         }
     }
 
-    /// The spans, in the order in which they came; none where they are bytes.
+    /// The spans, in the order in which they came; none where nobody looks at them.
     pub(super) fn data(&self) -> impl Iterator<Item = &SpanData> {
         let spans = match &self.spans {
             Form::Data(spans) => Some(spans.iter()),
-            Form::Bytes(_) => None,
+            Form::Records(_) | Form::Bytes(_) => None,
         };
         spans.into_iter().flatten()
     }
@@ -236,6 +265,7 @@ impl Batch {
         self.bytes = self.bytes_of_first(count);
         match &mut self.spans {
             Form::Data(spans) => spans.truncate(count),
+            Form::Records(spans) => spans.truncate(count),
             Form::Bytes(spans) => spans.truncate(count),
         }
         let (confirmed, values) = self.of_first(count);
@@ -249,6 +279,7 @@ impl Batch {
         self.bytes = self.bytes.saturating_sub(self.bytes_of_first(count));
         match &mut self.spans {
             Form::Data(spans) => spans.drop_oldest(count),
+            Form::Records(spans) => spans.drop_oldest(count),
             Form::Bytes(spans) => spans.drop_first(count),
         }
         let (confirmed, values) = self.of_first(count);
@@ -264,6 +295,7 @@ impl Batch {
         let bytes = self.bytes_of_first(count);
         match (&mut self.spans, &mut to.spans) {
             (Form::Data(own), Form::Data(to)) => own.move_first(count, to),
+            (Form::Records(own), Form::Records(to)) => own.move_first(count, to),
             (Form::Bytes(own), Form::Bytes(to)) => own.move_first(count, to),
             // A pipeline's spans are all of one form.
             _ => return,
@@ -283,19 +315,26 @@ impl Batch {
     }
 }
 
+/// What a batch is made of.
+pub(super) enum Makes {
+    /// For those who look at spans on their way.
+    Data,
+    Records,
+    Bytes(Box<dyn Encoder>),
+}
+
 /// What makes a batch of ended spans.
 pub(super) struct Filling {
     pub(super) batch: Batch,
-    /// For bytes.
-    encoder: Option<Box<dyn Encoder>>,
+    makes: Makes,
     anchor: Anchor,
     redaction: &'static Redaction,
 }
 
 impl Filling {
-    pub(super) fn new(encoder: Option<Box<dyn Encoder>>) -> Self {
+    pub(super) fn new(makes: Makes) -> Self {
         let (anchor, redaction) = (clock::anchor(), redact::current());
-        let mut filling = Filling { batch: Batch::default(), encoder, anchor, redaction };
+        let mut filling = Filling { batch: Batch::default(), makes, anchor, redaction };
         filling.batch = filling.empty();
         filling
     }
@@ -308,9 +347,10 @@ impl Filling {
 
     /// A batch of the same form.
     pub(super) fn empty(&self) -> Batch {
-        let spans = match &self.encoder {
-            Some(_) => Form::Bytes(Encoded::default()),
-            None => Form::default(),
+        let spans = match &self.makes {
+            Makes::Data => Form::Data(Waiting::default()),
+            Makes::Records => Form::Records(Waiting::default()),
+            Makes::Bytes(_) => Form::Bytes(Encoded::default()),
         };
         Batch { spans, ..Batch::default() }
     }
@@ -321,18 +361,24 @@ impl Filling {
         let times = record.times(self.anchor);
         // Before the attributes are moved, at which it looks.
         self.batch.push(|values| record.confirmed_soon(times, values));
-        match (&mut self.batch.spans, &mut self.encoder) {
-            (Form::Bytes(spans), Some(encoder)) => {
+        match (&mut self.batch.spans, &mut self.makes) {
+            (Form::Bytes(spans), Makes::Bytes(encoder)) => {
                 let scope = record.live.extra.as_ref().and_then(|extra| extra.scope.clone());
                 self.batch.bytes +=
                     spans.write(scope, |bytes| encoder.encode(record, times, bytes));
             }
             (Form::Data(spans), _) => {
-                let data = record.data(times);
+                let data = record.leave_memory().data(times);
                 self.batch.bytes += size::of_span(&data);
                 spans.push(data);
             }
-            (Form::Bytes(_), None) => {}
+            (Form::Records(spans), _) => {
+                let ended = Ended { record: record.leave_memory(), times };
+                self.batch.bytes += ended.size();
+                spans.push(ended);
+            }
+            // A pipeline's spans are all of one form.
+            (Form::Bytes(_), _) => {}
         }
     }
 }
@@ -342,10 +388,14 @@ mod tests {
     use super::super::confirmed::Value;
     use super::dice::Dice;
     use super::*;
+    use crate::clock::Tick;
     use crate::outcome::Outcome;
     use crate::red::labelled::Place;
-    use opentelemetry::trace::{SpanId, TraceId};
+    use crate::span::pipeline::tests::record;
+    use opentelemetry::KeyValue;
+    use opentelemetry::trace::{Event, SpanId, Status, TraceId};
     use std::collections::VecDeque;
+    use std::time::UNIX_EPOCH;
 
     fn has_something(span: &u64) -> bool {
         span.is_multiple_of(5)
@@ -384,6 +434,42 @@ mod tests {
             spans.copied().enumerate().filter(|(_, span)| has_something(span)).collect();
         let values = each.iter().flat_map(|&(_, span)| (0..span % 3).map(move |_| span)).collect();
         (each, values)
+    }
+
+    /// Spans with more and more of what a span may have.
+    fn spans(at: Tick) -> [Record; 3] {
+        let [bare, mut with_field, mut with_all] = [(); 3].map(|()| {
+            let mut record = record();
+            (record.live.start, record.end.tick) = (at, at);
+            record
+        });
+        with_field.live.attributes.push(KeyValue::new("field", "value"));
+        with_all.live.attributes.push(KeyValue::new("field", 7));
+        with_all.end.outcome = Some(Outcome::Cancelled);
+        let extra = with_all.live.extra();
+        extra.name = Some("another".into());
+        extra.status = Status::error("declined");
+        extra.events = vec![Event::new("event", UNIX_EPOCH, Vec::new(), 0)];
+        extra.dropped_attributes = 3;
+        [bare, with_field, with_all]
+    }
+
+    #[test]
+    fn spans_become_the_same_data_sooner_and_later() {
+        let [mut sooner, mut later] = [Makes::Data, Makes::Records].map(Filling::new);
+        later.anchor = sooner.anchor;
+        let now = clock::now();
+        spans(now).iter_mut().for_each(|span| sooner.add(span));
+        let mut left = spans(now);
+        left.iter_mut().for_each(|span| later.add(span));
+        let holds = left.each_ref().map(Record::holds_memory);
+        assert_eq!(holds, [false, true, true], "their memory is for their thread's next ones");
+        let Form::Records(waiting) = &mut later.batch.spans else { panic!("no records") };
+        let size: usize = waiting.iter().map(Ended::size).sum();
+        assert_eq!(later.batch.bytes, size);
+        let data: Vec<_> = std::iter::from_fn(|| waiting.take()).map(Ended::data).collect();
+        assert!(sooner.batch.data().eq(&data), "{data:?}");
+        assert_eq!((&*data[2].name, data[2].dropped_attributes_count), ("another", 3));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 mod room;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod timeout;
 mod warn;
 
@@ -15,7 +15,7 @@ pub(super) use timeout::of as timeout_of;
 pub(crate) use warn::Pace;
 pub(super) use warn::Voice;
 
-use super::batch::{Batch, Exporter, Filling};
+use super::batch::{Batch, Exporter, Filling, Makes};
 use super::buffer::{Added, Buffers};
 use super::fan_out::{FanOut, Others};
 use super::hooks::Hooks;
@@ -157,7 +157,11 @@ impl Pipeline {
             _ if !hooks.0.is_empty() => Exporter::Data(first.of_data()),
             first => first,
         };
-        let filling = Filling::new(sink.encoder());
+        let filling = Filling::new(match sink.encoder() {
+            Some(encoder) => Makes::Bytes(encoder),
+            None if beside.is_some() || !hooks.0.is_empty() => Makes::Data,
+            None => Makes::Records,
+        });
         shared.queue().spans = filling.empty();
         let sending = filling.empty();
         // The tail policy decides about a root a round later.

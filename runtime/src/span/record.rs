@@ -211,6 +211,22 @@ impl Record {
         Record { live: self.live.take(), ..*self }
     }
 
+    /// Takes it over whole, in memory of this thread's: what the caller allocated goes back to it now and not when
+    /// the exporter is done, or its next spans would need ever more while a queue fills.
+    pub(super) fn leave_memory(&mut self) -> Self {
+        let live = &mut self.live;
+        let attributes = live.attributes.drain(..).collect();
+        let extra = live.extra.as_deref_mut().map(|extra| {
+            let candidates = mem::take(&mut extra.candidates);
+            let events = extra.events.iter_mut().map(leave_list).collect();
+            let left = mem::take(&mut extra.events);
+            let new = Extra { candidates, events: left, ..Extra::default() };
+            Box::new(Extra { events, ..mem::replace(extra, new) })
+        });
+        let kind = live.kind.clone();
+        Record { live: Live { attributes, extra, kind, ..*live }, ..*self }
+    }
+
     /// Reads a little of each piece of memory that it has; what, does not matter. Converting a span is so long that
     /// the processor does not begin to fetch the next one meanwhile: each would be waited for.
     #[inline]
@@ -313,21 +329,18 @@ impl Record {
         }
     }
 
-    /// As exporters for the SDK take it. Takes what it can out of the record.
-    pub(super) fn data(&mut self, [start, end]: [Wall; 2]) -> SpanData {
+    /// As exporters for the SDK take it.
+    pub(super) fn data(self, [start, end]: [Wall; 2]) -> SpanData {
         let outcome = self.outcome();
-        let live = &mut self.live;
-        let mut none = Extra::default();
-        let extra = live.extra.as_deref_mut().unwrap_or(&mut none);
+        let live = self.live;
+        let extra = live.extra.map_or_else(Extra::default, |extra| *extra);
         // What somebody said stays as it was said, be it before 1970.
         let start_time = extra.started_at.unwrap_or_else(|| start.into());
         let end_time = extra.ended_at.unwrap_or_else(|| end.into()).max(start_time);
         let common = extra.common.as_deref().map_or(&[][..], Common::pairs);
-        // In memory of this thread's: what the caller allocated goes back to it now and not when the
-        // exporter is done, or its next spans would need ever more while a queue fills.
         let mut attributes = Vec::with_capacity(common.len() + live.attributes.len() + 4);
         attributes.extend_from_slice(common);
-        attributes.append(&mut live.attributes);
+        attributes.extend(live.attributes);
         if let Some(site) = live.site {
             let OfSite { code, component, tracing } = OfSite::new(site);
             let component = component.filter(|_| !says_component(&attributes));
@@ -335,13 +348,13 @@ impl Record {
         }
         attributes.extend(outcome.map(|(key, outcome)| KeyValue::new(key, outcome)));
         let mut events = SpanEvents::default();
-        events.events = std::mem::take(&mut extra.events);
+        events.events = extra.events;
         events.dropped_count = extra.dropped_events;
         let mut links = SpanLinks::default();
-        links.links = std::mem::take(&mut extra.links);
+        links.links = extra.links;
         links.dropped_count = extra.dropped_links;
         SpanData {
-            span_context: extra.stated.take().unwrap_or_else(|| {
+            span_context: extra.stated.unwrap_or_else(|| {
                 SpanContext::new(
                     self.trace_id,
                     self.span_id,
@@ -352,15 +365,15 @@ impl Record {
             }),
             parent_span_id: live.parent,
             parent_span_is_remote: live.parent_is_remote,
-            span_kind: live.kind.clone(),
-            name: extra.name.take().unwrap_or(Cow::Borrowed(live.site.map_or("", CallSite::name))),
+            span_kind: live.kind,
+            name: extra.name.unwrap_or(Cow::Borrowed(live.site.map_or("", CallSite::name))),
             start_time,
             end_time,
             attributes,
             dropped_attributes_count: extra.dropped_attributes,
             events,
             links,
-            status: std::mem::take(&mut extra.status),
+            status: extra.status,
             instrumentation_scope: match &extra.scope {
                 Some(scope) => (**scope).clone(),
                 None => own_scope().clone(),
@@ -372,6 +385,12 @@ impl Record {
     pub(super) fn holds_memory(&self) -> bool {
         self.live.holds_memory()
     }
+}
+
+/// The event, but for its list's memory.
+fn leave_list(event: &mut Event) -> Event {
+    let (name, attributes) = (mem::take(&mut event.name), event.attributes.drain(..).collect());
+    Event::new(name, event.timestamp, attributes, event.dropped_attributes_count)
 }
 
 /// Whether the attributes say which part of the program this is.

@@ -4,7 +4,7 @@
 //! cargo test --release -p redspan --features otlp --lib -- --ignored --nocapture bytes_of_requests
 //! ```
 
-use super::batch::{Filling, Form};
+use super::batch::{Filling, Form, Makes};
 use super::encode;
 use super::encode::tests::SITE;
 use super::record::{End, Live, Record};
@@ -52,7 +52,7 @@ fn spans_of_a_core_to_bytes_of_requests() {
     const BATCH: u64 = 512;
     let resource = Resource::builder().with_service_name("bench").build();
     for fields in [false, true] {
-        let mut filling = Filling::new(Some(Box::new(encode::ToBytes::default())));
+        let mut filling = Filling::new(Makes::Bytes(Box::new(encode::ToBytes::default())));
         let mut took: Vec<Duration> = (0..2_000)
             .map(|round| {
                 let records = (0..BATCH).map(|at| record(round * BATCH + at + 1, fields));

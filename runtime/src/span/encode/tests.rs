@@ -3,7 +3,7 @@ use crate::callsite::REST;
 use crate::clock;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
-use crate::span::batch::{Filling, Form};
+use crate::span::batch::{Filling, Form, Makes};
 use crate::span::common::Common;
 use crate::span::record::{End, Extra};
 use bytes::Buf;
@@ -180,10 +180,11 @@ fn the_bytes_of_a_record_are_those_of_its_data() {
     let resource = Resource::builder_empty().with_attributes(dice.pairs()).build();
     for _ in 0..200 {
         let mut records: Vec<Record> = (0..dice.up_to(5)).map(|_| dice.record()).collect();
-        let mut filling = Filling::new(Some(Box::new(ToBytes::default())));
+        let mut filling = Filling::new(Makes::Bytes(Box::new(ToBytes::default())));
         records.iter_mut().for_each(|record| filling.add(record));
         let Form::Bytes(mut encoded) = filling.batch.spans else { panic!("no bytes") };
-        let data = records.iter_mut().map(|record| record.data(record.times(clock::anchor())));
+        let data =
+            records.iter_mut().map(|record| record.take().data(record.times(clock::anchor())));
         let data: Vec<SpanData> = data.collect();
         let mut parts = request_of_bytes(&mut encoded, &resource);
         assert!(parts.copy_to_bytes(parts.remaining()) == request(&data, &resource, 0), "{data:?}");

@@ -60,7 +60,7 @@ pub(super) fn admit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::span::batch::Filling;
+    use crate::span::batch::{Filling, Makes};
     use crate::span::pipeline::tests::record;
     use crate::span::size::of_span;
     use opentelemetry::KeyValue;
@@ -69,7 +69,7 @@ mod tests {
 
     /// So many spans, each with a text of so many bytes.
     fn batch(spans: usize, length: usize) -> Batch {
-        let mut filling = Filling::new(None);
+        let mut filling = Filling::new(Makes::Data);
         for _ in 0..spans {
             let mut record = record();
             record.live.attributes.push(KeyValue::new("text", "x".repeat(length)));

@@ -19,7 +19,7 @@ impl SpanSink for Takes {
     }
 }
 
-pub(super) fn record() -> Record {
+pub(in crate::span) fn record() -> Record {
     let tick = clock::now();
     let (outcome, place) = (Some(Outcome::Ok), Place::default());
     Record {
