@@ -392,3 +392,47 @@ async fn what_is_no_method_takes_over_what_the_service_says_that_it_names() {
     let labels = [("function", "handler"), ("plan", "paid"), ("region", "us")];
     assert_eq!(seen.counter("function_calls_total", &labels), Some(1));
 }
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+#[instrumented]
+impl tower_service::Service<u64> for Payments {
+    type Response = u64;
+    type Error = ChargeError;
+    type Future = Pin<Box<dyn Future<Output = Result<u64, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ChargeError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, amount: u64) -> Self::Future {
+        self.charges.push(amount);
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            if amount == 0 { Err(ChargeError::CardDeclined) } else { Ok(amount) }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_future_that_the_block_gives_a_name_is_measured_to_its_end() {
+    use tower_service::Service as _;
+    let ((), seen) = testing::scope_async(async {
+        let mut payments = Payments::open(Region::Us);
+        payments.call(17).await.unwrap();
+        payments.call(0).await.unwrap_err();
+        let mut given_up: Boxed<_> = payments.call(18);
+        assert!(
+            given_up.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending()
+        );
+        drop(given_up);
+        drop(payments.call(19));
+    })
+    .await;
+    let call = "<Payments as Service<u64>>::call";
+    let calls = seen.calls(call);
+    assert_eq!((calls.ok, calls.error, calls.cancelled), (1, 1, 1), "{calls:?}");
+    assert_eq!(seen.spans_named(call).len(), 3);
+    let span = &seen.spans_named(call)[0];
+    assert_eq!(line(span), format!("{call} cloud.region=us component=payments shard=3"));
+}

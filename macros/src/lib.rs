@@ -280,7 +280,9 @@ use off as instrumented;
 ///   unused then, and a field that nothing but `#[derive(Instrumented)]` reads is never read; rustc says so where the
 ///   crate is built alone. `let _ = tier;` in a body is enough.
 /// - rustdoc shows an `async fn` without attributes of other macros as `fn … -> impl Future<Output = …>`, which it is.
-/// - An alias of a future's type is not known as one: such a function is measured until it returns.
+/// - An alias of a future's type is not known as one: such a function is measured until it returns. An associated type is,
+///   where the attribute stands on the block that says it: of a tower `Service` on its whole `impl`, for
+///   `fn call(…) -> Self::Future` with `type Future = Pin<Box<dyn Future<…>>>`.
 #[proc_macro_attribute]
 pub fn instrumented(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::instrumented(args, item)

@@ -304,6 +304,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         vis,
         default,
         sig,
+        returns: None,
         params,
         output,
         body,

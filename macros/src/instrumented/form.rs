@@ -98,7 +98,9 @@ pub(crate) fn judge(model: &Model, diag: &mut Diag) {
 }
 
 fn without_async(model: &Model) -> Form {
-    let Some(later) = returns::later(&model.sig.output) else { return Form::Sync };
+    let Some(later) = returns::later(&model.sig.output, model.returns.as_ref()) else {
+        return Form::Sync;
+    };
     match tail(model, &later) {
         Some(tail) => Form::AsyncTail(tail, later),
         None => Form::Later(later),

@@ -68,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) vis: Visibility,
     pub(crate) default: Option<Token![default]>,
     pub(crate) sig: Signature,
+    /// The type that it returns under another name, if a block around it told.
+    pub(crate) returns: Option<Type>,
     pub(crate) params: Vec<Param>,
     pub(crate) output: Output,
     pub(crate) body: Group,
@@ -280,7 +282,7 @@ fn predicate(entry: Entry, diag: &mut Diag) -> Option<TokenStream> {
 
 /// Joins the judged options and the function, or notes why this function has no instrumented form.
 pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Option<Model> {
-    let Function { attrs, inner_attrs, vis, default, mut sig, body, .. } = function;
+    let Function { attrs, inner_attrs, vis, default, mut sig, returns, body, .. } = function;
     let body = instrumentable(&sig, body, diag)?;
     let output = output(&sig.output);
     let params = params::take(&mut sig, &options.reads(), None);
@@ -294,6 +296,7 @@ pub(crate) fn model(options: Options, function: Function, diag: &mut Diag) -> Op
         vis,
         default,
         sig,
+        returns,
         params,
         output,
         body,

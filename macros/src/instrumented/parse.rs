@@ -5,7 +5,7 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Ident, LitStr, Signature, Token, Visibility};
+use syn::{Attribute, Ident, LitStr, Signature, Token, Type, Visibility};
 
 use crate::attrs::{begins_expression, brace};
 use crate::diag::Diag;
@@ -17,6 +17,8 @@ pub(crate) struct Function {
     pub(crate) vis: Visibility,
     pub(crate) default: Option<Token![default]>,
     pub(crate) sig: Signature,
+    /// The type that it returns under another name, `Self::Future`, if the block around it told.
+    pub(crate) returns: Option<Type>,
     /// `None`: a trait method without a default.
     pub(crate) body: Option<Group>,
     /// The attribute of ours that has run before, if one has: by another name it is not seen among the others.
@@ -76,7 +78,16 @@ fn header(input: ParseStream) -> syn::Result<Function> {
     let default = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
     let sig: Signature = input.parse()?;
     skip(input)?;
-    Ok(Function { attrs, inner_attrs: Vec::new(), vis, default, sig, body: None, written_by: None })
+    Ok(Function {
+        attrs,
+        inner_attrs: Vec::new(),
+        vis,
+        default,
+        sig,
+        returns: None,
+        body: None,
+        written_by: None,
+    })
 }
 
 /// Walks over the qualifiers, because `const` or `unsafe` may also begin another item.

@@ -23,15 +23,17 @@ pub(crate) enum Wrap {
     Boxed,
 }
 
-pub(crate) fn returns_later(output: &ReturnType) -> bool {
-    later(output).is_some()
+pub(crate) fn returns_later(output: &ReturnType, known: Option<&Type>) -> bool {
+    later(output, known).is_some()
 }
 
-/// `None`: the function is measured until it returns.
-pub(crate) fn later(output: &ReturnType) -> Option<Later> {
-    match output {
-        ReturnType::Default => None,
-        ReturnType::Type(_, ty) => of_type(ty),
+/// `None`: the function is measured until it returns. `known` is the type, where the one that is written is a
+/// name of it.
+pub(crate) fn later(output: &ReturnType, known: Option<&Type>) -> Option<Later> {
+    match (known, output) {
+        (Some(ty), _) => of_type(ty),
+        (None, ReturnType::Default) => None,
+        (None, ReturnType::Type(_, ty)) => of_type(ty),
     }
 }
 
@@ -172,7 +174,7 @@ mod tests {
     fn futures_and_streams_are_known_by_their_types() {
         let found = |ty: &str| {
             let ty: ReturnType = syn::parse_str(&format!("-> {ty}")).expect("a type");
-            let later = later(&ty)?;
+            let later = later(&ty, None)?;
             Some((later.stream, later.wrap, later.output.to_string().replace(' ', "")))
         };
         let is = |ty: &str, stream: bool, wrap: Wrap| {

@@ -65,6 +65,7 @@ pub(crate) fn model(input: Input, diag: &mut Diag) -> Option<Model> {
         default: None,
         output: instrumented::model::output(&sig.output),
         sig,
+        returns: None,
         params: Vec::new(),
         body: Group::new(Delimiter::Brace, TokenStream::new()),
     };

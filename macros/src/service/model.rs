@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{Attribute, Meta};
+use syn::{Attribute, ImplItemType, Meta, ReturnType, Type, TypePath};
 
 use super::name::{self, Owner};
 use super::parse::{Block, Content, Item, Ours, is_ours};
@@ -73,12 +73,42 @@ fn of_block(args: TokenStream, around: &Said, part: bool, diag: &mut Diag) -> Sa
 
 fn service(mut block: Block, said: &Said, diag: &mut Diag) -> Service {
     let owner = name::owner(block.kind, &block.head);
-    let items = std::mem::take(&mut block.items).into_iter();
-    let parts = items.map(|item| part(item, owner.as_ref(), said, diag)).collect();
+    let items = std::mem::take(&mut block.items);
+    let around = Around { owner: owner.as_ref(), types: types(&items), said };
+    let parts = items.into_iter().map(|item| part(item, &around, diag)).collect();
     Service { block, parts }
 }
 
-fn part(item: Item, owner: Option<&Owner>, said: &Said, diag: &mut Diag) -> Part {
+/// What the functions of a block find around them.
+struct Around<'a> {
+    owner: Option<&'a Owner>,
+    /// The associated types, which functions return as `Self::Future`.
+    types: Vec<ImplItemType>,
+    said: &'a Said,
+}
+
+impl Around<'_> {
+    /// The type that a function returns by the name that the block gives it.
+    fn returns(&self, output: &ReturnType) -> Option<Type> {
+        let ReturnType::Type(_, written) = output else { return None };
+        let Type::Path(TypePath { qself: None, path, .. }) = &**written else { return None };
+        let segments: Vec<_> = path.segments.iter().collect();
+        let [first, name] = segments[..] else { return None };
+        let named = self.types.iter().find(|ty| ty.ident == name.ident)?;
+        (first.ident == "Self" && name.arguments.is_none()).then(|| named.ty.clone())
+    }
+}
+
+/// Those without parameters of their own, which would have to be put in.
+fn types(items: &[Item]) -> Vec<ImplItemType> {
+    let ty = |item: &Item| match &item.content {
+        Content::Other(tokens) => syn::parse2::<ImplItemType>(tokens.clone()).ok(),
+        Content::Function(_) | Content::Block(_) => None,
+    };
+    items.iter().filter_map(ty).filter(|ty| ty.generics.params.is_empty()).collect()
+}
+
+fn part(item: Item, around: &Around<'_>, diag: &mut Diag) -> Part {
     let Item { ours, attrs, content } = item;
     let mut ours = ours.into_iter();
     let own = ours.next();
@@ -89,14 +119,14 @@ fn part(item: Item, owner: Option<&Owner>, said: &Said, diag: &mut Diag) -> Part
         content if off || (own.is_none() && attrs.iter().any(is_for_tests)) => plain(content),
         Content::Function(ref tokens) => {
             let whole = quote!(#(#attrs)* #tokens);
-            let function = function(whole, own, owner, said, diag);
+            let function = function(whole, own, around, diag);
             function.map_or_else(|| plain(content), |model| Part::Function(Box::new(model)))
         }
         Content::Block(mut block) => {
             block.attrs = attrs;
             let said = match own {
-                Some(own) => of_block(own.args, said, true, diag),
-                None => said.clone(),
+                Some(own) => of_block(own.args, around.said, true, diag),
+                None => around.said.clone(),
             };
             Part::Block(service(*block, &said, diag))
         }
@@ -137,12 +167,15 @@ fn is_for_tests(attr: &Attribute) -> bool {
 fn function(
     whole: TokenStream,
     own: Option<Ours>,
-    owner: Option<&Owner>,
-    said: &Said,
+    around: &Around<'_>,
     diag: &mut Diag,
 ) -> Option<Model> {
+    let &Around { owner, said, .. } = around;
     let mut unread = Diag::new();
-    let function = instrumented::function(whole, &mut unread);
+    let mut function = instrumented::function(whole, &mut unread);
+    if let Some(function) = &mut function {
+        function.returns = around.returns(&function.sig.output);
+    }
     if function.as_ref().is_some_and(|function| function.written_by.is_some()) {
         diag.at(Span::call_site(), instrumented::TWICE);
         return None;
@@ -212,7 +245,8 @@ fn merged(
 
 /// Whether there is a future, or a stream, to be polled.
 fn is_polled(function: &Function) -> bool {
-    function.sig.asyncness.is_some() || instrumented::returns_later(&function.sig.output)
+    function.sig.asyncness.is_some()
+        || instrumented::returns_later(&function.sig.output, function.returns.as_ref())
 }
 
 /// An option goes before the same one of the block, before what says it in another way, and before what

@@ -121,6 +121,14 @@ fn expansions() {
             attribute("", "impl Gateway for Payments { async fn charge(&self) -> u8 { 1 } }"),
         ),
         (
+            "associated_future",
+            attribute(
+                "",
+                "impl Service<u8> for Payments { type Future = Pin<Box<dyn Future<Output = u8> + Send>>; \
+                 fn call(&mut self, id: u8) -> Self::Future { Box::pin(async move { id }) } }",
+            ),
+        ),
+        (
             "compat_sync",
             compat("err, fields(x = 1)", "fn charge(id: u64) -> Result<u8, E> { pay(id) }"),
         ),
