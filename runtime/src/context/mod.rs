@@ -9,6 +9,7 @@
 //! | `spawn_blocking`, `thread::spawn`, `rayon::spawn` | [`carry(work)`](carry) | children |
 //! | `rayon::join`, `thread::scope`, parallel iterators | [`capture()`], then [`run`](Captured::run) in the closure | children |
 //! | a channel | a [`Captured`] in the message, [`run`](Captured::run) by the receiver | children |
+//! | a callback, such as that of a websocket | [`capture()`], then [`in_context`](Follow::in_context) in the closure | children |
 //! | a stream | [`stream.in_current_context()`](Follow::in_current_context) | children, of whoever made it |
 //! | `select!`, `join!`, `timeout` | nothing: the same task polls them | children |
 //! | a future that is dropped | nothing: what it holds is dropped where it ran | children |

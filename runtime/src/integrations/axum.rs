@@ -18,6 +18,49 @@
 //! enough: a nested router needs no layer of its own, and with one its requests are still counted once. A service that
 //! is nested by `nest_service` or as a fallback is the exception: only a layer of its own knows its routes, and tells the
 //! one around it.
+//!
+//! # Websockets
+//!
+//! A request that is upgraded ends with its head, a 101, or over HTTP/2 a 200: its duration, its place among the active
+//! requests and its size are the handshake's. The session runs in a task of its own, where nothing is current. Carried
+//! there by [`capture`](crate::context::capture) it is a child of the request; one that goes on for hours is better a
+//! trace of its own, linked to the request: `capture().detach()`.
+//!
+//! ```
+//! # mod ws {
+//! #     pub struct WebSocket;
+//! #     pub struct WebSocketUpgrade;
+//! #     impl WebSocketUpgrade {
+//! #         pub fn on_upgrade<C, F>(self, callback: C) -> axum::response::Response
+//! #         where
+//! #             C: FnOnce(WebSocket) -> F + Send + 'static,
+//! #             F: Future<Output = ()> + Send + 'static,
+//! #         {
+//! #             tokio::spawn(async move { callback(WebSocket).await });
+//! #             axum::response::Response::default()
+//! #         }
+//! #     }
+//! # }
+//! # /*
+//! use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+//! # */
+//! # use ws::{WebSocket, WebSocketUpgrade};
+//! use axum::response::Response;
+//! use redspan::context::{Follow, capture};
+//! use redspan::instrumented;
+//!
+//! #[instrumented]
+//! async fn talk(socket: WebSocket) {
+//!     // Until it is closed.
+//! # let _ = socket;
+//! }
+//!
+//! async fn upgrade(ws: WebSocketUpgrade) -> Response {
+//!     let request = capture().detach();
+//!     ws.on_upgrade(|socket| talk(socket).in_context(request))
+//! }
+//! # #[tokio::main(flavor = "current_thread")] async fn main() { upgrade(WebSocketUpgrade).await; }
+//! ```
 
 use crate::tower::{BodyCount, Route, ServerLayer};
 use ::axum::body::Body;
