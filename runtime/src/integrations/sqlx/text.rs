@@ -306,6 +306,7 @@ mod tests {
             ("SELECT a @@$q$a secret$q$::tsquery", "SELECT a @@?::tsquery"),
             ("SELECT a[3:17], @17, $1$$secret$$", "SELECT a[?:?], @?, $1?"),
             ("SELECT a[lo:hi], a ? 'secret'", "SELECT a[lo:hi], a ? ?"),
+            ("SELECT a ?17, a ?|b", "SELECT a ??, a ?|b"),
             (r"SELECT a @@E'it\'s a secret', b", "SELECT a @@?, b"),
             // A string goes on behind a line's end.
             ("SELECT E'one' \n 'it\\'s a secret', b", "SELECT ?, b"),

@@ -202,11 +202,13 @@ impl<'a> Iterator for Tokens<'a> {
                 Some(length) => (length, |_| Token::Literal),
                 None => (1, Token::Other),
             },
-            ('?', _) => {
-                let is_numbered = after_first.starts_with(|c: char| c.is_ascii_digit());
-                let number = if is_numbered { placeholder_length(after_first) } else { 0 };
-                (1 + number, Token::Placeholder)
+            // `?1` is SQLite's; elsewhere it is a sign before a number.
+            ('?', Dialect::Sqlite | Dialect::Other)
+                if after_first.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                (1 + placeholder_length(after_first), Token::Placeholder)
             }
+            ('?', _) => (1, Token::Placeholder),
             (':', _) if text.starts_with("::") => (2, Token::Other),
             (':' | '@' | '$', Dialect::MySql | Dialect::Sqlite | Dialect::Other)
                 if after_first.starts_with(|c: char| c.is_alphabetic() || c == '_') =>
