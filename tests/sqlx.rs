@@ -464,6 +464,31 @@ async fn what_sqlite_takes_for_a_string_is_not_shown_and_broken_queries_are_erro
     assert_eq!(texts, expected);
 }
 
+/// As where each request wraps the pool that it is given.
+#[tokio::test]
+async fn a_pool_that_is_wrapped_again_is_counted_once() {
+    let options = SqlitePoolOptions::new().max_connections(2);
+    let pool = options.connect("sqlite::memory:").await.unwrap();
+    let other = SqlitePoolOptions::new().connect("sqlite::memory:").await.unwrap();
+    let wrap = |pool: &sqlx::SqlitePool| redspan::sqlx::traced(pool.clone()).named("again");
+    let ((), seen) = testing::scope_async(async {
+        let first = wrap(&pool).acquire().await.unwrap();
+        let second = wrap(&pool).acquire().await.unwrap();
+        let third = wrap(&other).acquire().await.unwrap();
+        drop((second, third));
+        drop(first);
+    })
+    .await;
+    let waits = |name: &str| {
+        let measured = seen.histogram(
+            "db_client_connection_wait_time_seconds",
+            &[("db_client_connection_pool_name", name)],
+        );
+        measured.map(|measured| measured.count)
+    };
+    assert_eq!((waits("again"), waits("again#2"), waits("again#3")), (Some(2), Some(1), None));
+}
+
 #[tokio::test]
 async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
     let options = SqlitePoolOptions::new().max_connections(1);

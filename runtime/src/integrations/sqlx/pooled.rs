@@ -7,25 +7,22 @@ use crate::metrics::{Collecting, Values, collect};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use sqlx_core::database::Database;
 use sqlx_core::pool::Pool;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI64, fence};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 static METADATA: Metadata<'static> =
     Metadata::new("redspan::sqlx", Level::INFO, Some(module_path!()));
 
 /// Of two pools each has a name of its own, or one's numbers would stand in the other's place.
-static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static NAMES: Mutex<BTreeMap<String, Named>> = Mutex::new(BTreeMap::new());
 
-fn claim(wanted: &str) -> String {
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let free = |name: &String| !names.contains(name);
-    let numbered = (2_u64..).map(|n| format!("{wanted}#{n}"));
-    let name = std::iter::once(wanted.to_owned()).chain(numbered).find(free);
-    let name = name.unwrap_or_default();
-    names.insert(name.clone());
-    name
+/// Whose a name is.
+struct Named {
+    pool: usize,
+    wanted: String,
+    pooled: Weak<Pooled>,
 }
 
 /// What a pool says of itself.
@@ -38,14 +35,21 @@ pub(super) struct State {
 }
 
 /// Asks a pool.
-pub(super) type Ask = Arc<dyn Fn() -> State + Send + Sync>;
+#[derive(Clone)]
+pub(super) struct Ask {
+    /// Which one: no other has it as long as it is there to be asked.
+    pool: usize,
+    state: Arc<dyn Fn() -> State + Send + Sync>,
+}
 
 pub(super) fn ask<DB: Database>(pool: Pool<DB>) -> Ask {
-    Arc::new(move || State {
+    let of = std::ptr::from_ref(pool.options()).addr();
+    let state = move || State {
         size: i64::from(pool.size()),
         idle: i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
         max: pool.options().get_max_connections(),
-    })
+    };
+    Ask { pool: of, state: Arc::new(state) }
 }
 
 /// The connections of a pool that is in use.
@@ -77,24 +81,46 @@ pub(super) struct PoolMetrics {
 impl Pooled {
     /// From now on the pool is asked whenever somebody looks at redspan's recorder: connections also come
     /// and go by themselves. Other recorders learn what holds when a connection is lent or given back.
+    ///
+    /// A pool that was wrapped twice is one pool.
     pub(super) fn begin(wanted: &str, ask: Ask) -> Arc<Self> {
-        let pooled = Arc::new(Pooled {
-            name: claim(wanted),
-            ask,
-            metrics: Kept::new(),
-            lent: AtomicI64::new(0),
-            collecting: OnceLock::new(),
-        });
+        let pooled = match Pooled::claim(wanted, ask) {
+            Ok(new) => new,
+            Err(known) => return known,
+        };
         let weak = Arc::downgrade(&pooled);
         let name = format!("pool {}", pooled.name);
         let collecting = collect(name, move |_: &mut Values| {
             if let Some(pooled) = weak.upgrade() {
-                let state = (pooled.ask)();
+                let state = (pooled.ask.state)();
                 pooled.show((state.size - state.idle).max(0), state.idle, state.max);
             }
         });
         let _ = pooled.collecting.set(collecting);
         pooled
+    }
+
+    /// A new one under the first name that is free, or the one that this pool has already.
+    fn claim(wanted: &str, ask: Ask) -> Result<Arc<Self>, Arc<Self>> {
+        let pool = ask.pool;
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut same = names.values().filter(|named| named.pool == pool && named.wanted == wanted);
+        if let Some(known) = same.find_map(|named| named.pooled.upgrade()) {
+            return Err(known);
+        }
+        let free = |name: &String| !names.contains_key(name);
+        let numbered = (2_u64..).map(|n| format!("{wanted}#{n}"));
+        let name = std::iter::once(wanted.to_owned()).chain(numbered).find(free);
+        let pooled = Arc::new(Pooled {
+            name: name.unwrap_or_default(),
+            ask,
+            metrics: Kept::new(),
+            lent: AtomicI64::new(0),
+            collecting: OnceLock::new(),
+        });
+        let (wanted, weak) = (wanted.to_owned(), Arc::downgrade(&pooled));
+        names.insert(pooled.name.clone(), Named { pool, wanted, pooled: weak });
+        Ok(pooled)
     }
 
     pub(super) fn metrics(&self) -> Arc<PoolMetrics> {
@@ -127,7 +153,7 @@ impl Pooled {
         }
         loop {
             fence(SeqCst);
-            let state = (self.ask)();
+            let state = (self.ask.state)();
             // One that is given back is idle only once its pool has looked at it.
             metrics.show(lent, (state.size - lent).max(0), state.max);
             fence(SeqCst);
@@ -214,7 +240,10 @@ impl PoolMetrics {
 mod tests {
     use super::*;
     use metrics::{GaugeFn, SharedString};
-    use std::sync::Weak;
+
+    fn nobody(pool: usize) -> Ask {
+        Ask { pool, state: Arc::new(State::default) }
+    }
 
     /// A recorder of somebody else's in whose gauge a connection is given back before what was said is written.
     #[derive(Default)]
@@ -265,7 +294,7 @@ mod tests {
     fn of_connections_that_are_lent_and_given_back_at_once_the_last_number_stands() {
         let late = Late::default();
         metrics::with_local_recorder(&late, || {
-            let pooled = Pooled::begin("late", Arc::new(State::default));
+            let pooled = Pooled::begin("late", nobody(0));
             late.0.gives_back.set(Arc::downgrade(&pooled)).unwrap();
             pooled.lent(1, &pooled.metrics());
             assert_eq!(late.0.value.load(Relaxed), 0);
@@ -274,10 +303,11 @@ mod tests {
 
     #[test]
     fn two_pools_of_one_name_are_told_apart_and_a_name_is_free_again() {
-        let begin = || Pooled::begin("host:1/twice", Arc::new(State::default));
-        let (one, other) = (begin(), begin());
+        let begin = |pool| Pooled::begin("host:1/twice", nobody(pool));
+        let (one, other) = (begin(1), begin(2));
         assert_eq!((&*one.name, &*other.name), ("host:1/twice", "host:1/twice#2"));
         drop(one);
-        assert_eq!(begin().name, "host:1/twice");
+        assert_eq!(begin(3).name, "host:1/twice");
+        assert!(Arc::ptr_eq(&begin(2), &other));
     }
 }
