@@ -53,11 +53,12 @@
 //!
 //! # What is not seen
 //!
-//! Whatever is given the connection below: `&mut **transaction`, where a function wants a
-//! `&mut PgConnection`, [`as_sqlx_mut`](Connection::as_sqlx_mut), where it wants sqlx's own transaction, and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
-//! generic over `Executor`, or let them take a [`Connection`]. Nor is `COPY`, which is sent by methods of the
+//! Whatever is given the pool or the connection below: a function that wants a `&PgPool` takes `&pool`, and the compiler says
+//! nothing of it; `&mut **transaction`, where one wants a `&mut PgConnection`; [`as_sqlx_mut`](Connection::as_sqlx_mut), where
+//! it wants sqlx's own transaction; and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
+//! generic over `Executor`, or let them take a [`Pool`] or a [`Connection`]. Nor is `COPY`, which is sent by methods of the
 //! connection below: [`Connection::operation`] makes one operation of it, as of any function that takes that. Nor is what
-//! a `PgListener` waits for, or what `prepare` and `describe` ask.
+//! a `PgListener` waits for, what `prepare` and `describe` ask, or the rollback of a transaction that is dropped.
 //!
 //! sqlx also logs by itself, with the literals: each query at `debug`, slow ones at `warn`. Where they
 //! are secret, use `ConnectOptions::disable_statement_logging`, and [`Pool::slow`] instead.

@@ -29,6 +29,8 @@ use std::time::Duration;
 
 /// Wraps a pool: its queries, transactions and connections are spans and metrics from now on. See
 /// the [module](super).
+///
+/// Once, where it is made: what is learnt of its queries stays with what is returned, and its clones.
 pub fn traced<DB: Database>(pool: pool::Pool<DB>) -> Pool<DB> {
     let described = Arc::new(Described::of(&pool));
     Pool { inner: pool, described }
