@@ -23,6 +23,37 @@ pub(crate) fn too_long(key: &Key) -> Option<&Label> {
     key.labels().find(|label| label.value().len() > MAX_VALUE)
 }
 
+/// Bytes of the name of a metric or of a label. The longest that a convention has are a twentieth of it.
+pub(crate) const MAX_NAME: usize = 1_024;
+
+/// Labels of one series.
+const MAX_LABELS: usize = 128;
+
+/// Why a series is not to be made, were there ever so much room: unlike a value, a name has no overflow.
+pub(crate) fn out_of_bounds(key: &Key) -> Option<String> {
+    let shown = |name: &str| name.chars().take(64).collect::<String>();
+    if key.name().len() > MAX_NAME {
+        let (name, bytes) = (shown(key.name()), key.name().len());
+        return Some(format!(
+            "the name of metric `{name}…` has {bytes} bytes, where {MAX_NAME} may be"
+        ));
+    }
+    let mut labels = key.labels();
+    let count = labels.len();
+    if count > MAX_LABELS {
+        return Some(format!(
+            "metric `{}` has {count} labels, where {MAX_LABELS} may be",
+            key.name()
+        ));
+    }
+    let long = labels.find(|label| label.key().len() > MAX_NAME)?;
+    let (name, bytes) = (shown(long.key()), long.key().len());
+    Some(format!(
+        "the name of label `{name}…` of metric `{}` has {bytes} bytes, where {MAX_NAME} may be",
+        key.name()
+    ))
+}
+
 /// A metric's name as Prometheus allows it: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     valid(name, |byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':')

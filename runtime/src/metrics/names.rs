@@ -66,6 +66,8 @@ pub(crate) struct Names {
     series: usize,
     /// Metrics that found no room at all.
     refused: u64,
+    /// Whether there is no room for further names, as was said.
+    full: bool,
 }
 
 /// Where a key's values go.
@@ -93,6 +95,7 @@ impl Default for Names {
             count: 0,
             series: 0,
             refused: 0,
+            full: false,
         };
         // The names that dashboards know are not to be taken, whether there is something to show or
         // not: else a metric of the user's would lose its name in the middle of its life.
@@ -158,7 +161,7 @@ impl Names {
         if self.get(kind, key.name()).is_none() {
             match self.define(wanted(), limits) {
                 Ok(Some(_)) => {}
-                Ok(None) => return Place::Nowhere(self.refused == 1),
+                Ok(None) => return Place::Nowhere(!std::mem::replace(&mut self.full, true)),
                 Err(taken) => return Place::Taken(taken),
             }
         }
@@ -186,6 +189,11 @@ impl Names {
             Key::from_parts(key.name().to_owned(), labels).to_retained()
         });
         Place::Overflow(overflow.clone(), first)
+    }
+
+    /// A series is not to be made at all.
+    pub(crate) fn refuse(&mut self) {
+        self.refused += 1;
     }
 
     /// A value was sent to [`OVERFLOW`] before it came here.

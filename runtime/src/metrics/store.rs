@@ -178,6 +178,10 @@ impl Store {
         if let Some(series) = table.get(key) {
             return Some(series);
         }
+        if let Some(why) = labels::out_of_bounds(key) {
+            self.refuse(&why);
+            return None;
+        }
         let name = key.name_shared();
         let description = self.description(S::KIND, &name);
         let mut names = enter(&self.names);
@@ -325,6 +329,9 @@ impl Store {
         unit: Option<metrics::Unit>,
         help: SharedString,
     ) {
+        if name.as_str().len() > labels::MAX_NAME {
+            return;
+        }
         let mut descriptions = enter(&self.descriptions);
         let id = (kind, name.to_retained());
         if descriptions.len() < self.limits.names || descriptions.contains_key(&id) {
@@ -376,6 +383,14 @@ impl Store {
     pub(crate) fn overflow_long(&self, kind: Kind, name: &str, label: &str, length: usize) {
         enter(&self.names).overflow(kind, name);
         self.warn_long(name, label, length);
+    }
+
+    #[cold]
+    fn refuse(&self, why: &str) {
+        enter(&self.names).refuse();
+        if self.warn_once("bounds of names") {
+            tracing::warn!(target: "redspan", "{why}: it is not recorded, nor are others; this is said once");
+        }
     }
 
     fn warn_long(&self, name: &str, label: &str, length: usize) {

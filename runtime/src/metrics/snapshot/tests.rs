@@ -136,6 +136,28 @@ fn a_unit_is_shown_if_the_name_ends_in_it() {
 }
 
 #[test]
+fn names_and_labels_beyond_all_bounds_are_not_recorded_but_counted() {
+    let store = Store::scoped();
+    let long = "n".repeat(1 << 20);
+    let labels =
+        |count: usize| -> Vec<_> { (0..count).map(|n| Label::new(format!("l{n}"), "v")).collect() };
+    store.describe(Kind::Counter, &long.clone().into(), None, "help".into());
+    for (key, fits) in [
+        (Key::from_name(long.clone()), false),
+        (Key::from_parts("label", vec![Label::new(long, "v")]), false),
+        (Key::from_parts("labels", labels(129)), false),
+        (Key::from_parts("enough", labels(128)), true),
+        (Key::from_name("n".repeat(1_024)), true),
+    ] {
+        assert_eq!(store.counter(&key).is_some(), fits, "{}", &key.name()[..5]);
+    }
+    let page = gather(&store);
+    let overflow = family(&page, "redspan_metric_overflow");
+    assert_eq!(overflow.series.len(), 1);
+    assert_eq!(store.overflowed(), [("__overflow__".to_owned(), 3)]);
+}
+
+#[test]
 fn labels_without_a_value_are_no_labels_and_no_second_series() {
     let store = Store::scoped();
     let cells = store.cells(&TOLD);
