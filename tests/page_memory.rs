@@ -42,13 +42,15 @@ struct Scraped {
 }
 
 /// Reads `/metrics` into memory that is used again; a slow reader leaves most of it to whoever sends.
-fn scrape(address: std::net::SocketAddr, buffer: &mut [u8], slow: bool) -> Scraped {
+fn scrape(address: std::net::SocketAddr, buffer: &mut [u8], slow: bool, encoding: &str) -> Scraped {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let (mut page, mut exemplars) = (0, 0);
     let before = counting::held_at_most_from_now();
-    let ask = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-                accept: application/openmetrics-text\r\n\r\n";
-    stream.write_all(ask).expect("it reads");
+    let ask = format!(
+        "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         accept: application/openmetrics-text\r\naccept-encoding: {encoding}\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).expect("it reads");
     if slow {
         std::thread::sleep(Duration::from_millis(300));
     }
@@ -79,16 +81,20 @@ fn a_page_of_many_histograms_grows_memory_by_less_than_its_size() {
     let address = telemetry.metrics_address().expect("it listens");
     let mut buffer = vec![0; 16 * 1024];
 
-    let first = scrape(address, &mut buffer, false);
+    let first = scrape(address, &mut buffer, false, "identity");
     assert!(first.page > 1_000 * series as u64, "{} bytes of {series} histograms", first.page);
     assert!(first.exemplars > series, "{} exemplars of {series}", first.exemplars);
     // With what is kept for the pages that follow: which series there are, in which order.
     assert!(first.grown < first.page / 2, "{} grew by {}", first.page, first.grown);
     for slow in [false, true] {
-        let later = scrape(address, &mut buffer, slow);
+        let later = scrape(address, &mut buffer, slow, "identity");
         assert!(later.page >= first.page - first.page / 100, "{} of {}", later.page, first.page);
         // Some pieces are on their way, and this program's own numbers are read before.
         assert!(later.grown < 1024 * 1024, "{} grew by {}", later.page, later.grown);
         println!("{} bytes, grown by {} at first and {}", later.page, first.grown, later.grown);
+        let packed = scrape(address, &mut buffer, slow, "gzip");
+        assert!(packed.page < later.page / 5, "{} of {}", packed.page, later.page);
+        assert!(packed.grown < 1024 * 1024, "{} grew by {}", packed.page, packed.grown);
+        println!("{} bytes packed, grown by {}", packed.page, packed.grown);
     }
 }

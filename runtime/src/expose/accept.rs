@@ -2,7 +2,7 @@
 
 use crate::expose::openmetrics::Format;
 use http::HeaderMap;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ACCEPT_ENCODING};
 
 /// How the page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,24 @@ pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
     }
 }
 
+/// Whether gzip is named, and liked no less than the bare page. Nobody needs it who takes "anything".
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let (mut gzip, mut bare) = (0.0f32, None);
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    for coding in values.flat_map(|value| value.split(',')) {
+        let (name, rest) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = rest.trim().strip_prefix(['q', 'Q']).map(|rest| rest.trim_start());
+        let quality = quality.and_then(|rest| rest.strip_prefix('=')).unwrap_or("1");
+        let quality = quality.trim().parse().unwrap_or(0.0f32).clamp(0.0, 1.0);
+        match name.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => gzip = quality.max(gzip),
+            "identity" => bare = Some(quality),
+            _ => (),
+        }
+    }
+    gzip > 0.0 && gzip >= bare.unwrap_or(0.0)
+}
+
 fn like(held: &mut Option<f32>, quality: f32) {
     *held = Some(held.map_or(quality, |held| held.max(quality)));
 }
@@ -73,6 +91,29 @@ mod tests {
             headers.append(ACCEPT, HeaderValue::from_static(value));
         }
         super::wanted(&headers)
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_name_it_and_like_the_bare_page_no_more() {
+        for (accept, expected) in [
+            (&["gzip"][..], true),
+            (&["deflate, GZIP;q=0.5, br"], true),
+            (&["br", "x-gzip; q=1.0"], true),
+            (&["gzip;q=0.5, identity;q=0.5"], true),
+            (&["gzip;q=0.5, identity"], false),
+            (&["gzip;q=0"], false),
+            (&["gzip;q=NaN"], false),
+            (&["gzip;q=x"], false),
+            (&["*"], false),
+            (&["deflate, br"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in accept {
+                headers.append(ACCEPT_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(takes_gzip(&headers), expected, "{accept:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! It has its own small runtime, so that it answers also when the program's is busy, and needs
 //! none. Whatever a client does, it costs a bounded amount and only that client.
 
+mod page;
+
 use crate::config::resource;
 use crate::expose::accept;
 use crate::expose::accept::Wanted;
@@ -11,15 +13,18 @@ use crate::expose::{protobuf, target};
 use crate::metrics::snapshot::{Identity, Reading, Snapshot};
 use crate::metrics::store::Store;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use page::{Content, Page};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -28,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 use tokio::net::{TcpListener, TcpStream};
@@ -334,6 +339,8 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
             return plain(StatusCode::NOT_FOUND, hint);
         }
     };
+    // The others are of a few lines.
+    let packed = matches!(page, Asked::Metrics(_)) && accept::takes_gzip(request.headers());
     let content_type = match page {
         Asked::Metrics(Wanted::Text(format)) => format.content_type(),
         Asked::Metrics(Wanted::Protobuf) => protobuf::CONTENT_TYPE,
@@ -342,7 +349,7 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
     };
     let body = match *request.method() {
         Method::GET => match scrape.page(page).await {
-            Some(content) => Page { content, _busy: busy }.boxed_unsync(),
+            Some(content) => Page::new(content, packed, busy).boxed_unsync(),
             None => {
                 let sorry = "the page could not be written\n";
                 return plain(StatusCode::INTERNAL_SERVER_ERROR, sorry);
@@ -360,6 +367,9 @@ async fn answer(request: Request<Incoming>, scrape: Arc<Scrape>, busy: Busy) -> 
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if packed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     answer
 }
 
@@ -435,69 +445,6 @@ impl Scrape {
         .await
         .ok()
         .flatten()
-    }
-}
-
-/// What an answer holds: what is written already, and what is written when it is asked for.
-struct Content {
-    pieces: VecDeque<Bytes>,
-    rest: Option<Box<Chunks>>,
-}
-
-impl From<VecDeque<Bytes>> for Content {
-    fn from(mut pieces: VecDeque<Bytes>) -> Self {
-        pieces.retain(|piece| !piece.is_empty());
-        Content { pieces, rest: None }
-    }
-}
-
-impl From<String> for Content {
-    fn from(text: String) -> Self {
-        VecDeque::from([Bytes::from(text)]).into()
-    }
-}
-
-/// A page that is written, or at least freed, piece by piece as its reader takes it.
-struct Page {
-    content: Content,
-    _busy: Busy,
-}
-
-impl Body for Page {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let content = &mut self.content;
-        let next = loop {
-            match content.pieces.pop_front() {
-                // An empty piece would be the end of a body in pieces.
-                Some(piece) if piece.is_empty() => {}
-                Some(piece) => break Some(piece),
-                None => break content.rest.as_mut().and_then(|rest| rest.next()).map(Bytes::from),
-            }
-        };
-        if next.is_none() {
-            content.rest = None;
-        }
-        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.content.pieces.is_empty() && self.content.rest.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let there = self.content.pieces.iter().map(|piece| piece.len() as u64).sum();
-        let mut hint = SizeHint::with_exact(there);
-        if self.content.rest.is_some() {
-            hint = SizeHint::new();
-            hint.set_lower(there);
-        }
-        hint
     }
 }
 

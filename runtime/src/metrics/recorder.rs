@@ -27,7 +27,8 @@ use std::cell::Cell;
 /// All values of this type stand for the one store of the process. What it keeps is bounded: over
 /// 2,000 label sets of a metric, 2,000 metrics or 200,000 series in all, further label sets
 /// share one series whose labels say `__overflow__`, and `redspan_metric_overflow_total{metric}`
-/// counts how often that happened. A value of a histogram that is infinite or no number is not
+/// counts how often that happened. A metric with a name, or with the name of a label, of more than 1,024 bytes, or
+/// with more than 128 labels, is not recorded, and counted there under `__overflow__`. A value of a histogram that is infinite or no number is not
 /// recorded, and counted in `redspan_metric_refused_total{metric}`.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]

@@ -28,6 +28,8 @@ impl Builder {
     /// On a loopback address only requests to `localhost` or to an IP address are answered, others with 421: a
     /// page that a browser shows must not read it by a name of its own. On any other address names do not matter.
     ///
+    /// A page is packed (gzip) for a scraper that asks for that, as Prometheus does.
+    ///
     /// Numbers that are floating-point ones have a point (gauges: `1.0`), counts have none.
     pub fn metrics_at(mut self, address: SocketAddr) -> Self {
         self.admin.address = Some(address);

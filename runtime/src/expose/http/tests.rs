@@ -5,6 +5,9 @@ use std::sync::atomic::AtomicUsize;
 
 const OPEN: &str = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1";
 
+const PROTOBUF: &str = "application/vnd.google.protobuf;\
+                        proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
 fn pages() -> Pages {
     let text = |text: &'static str| -> Box<dyn Fn() -> String + Send + Sync> {
         Box::new(move || text.to_owned())
@@ -34,10 +37,10 @@ fn ask(listener: &AdminListener, head: &str) -> String {
 }
 
 /// Enough series that a page does not fit into the buffers of a socket.
-fn fill() {
+fn fill(name: &str) {
     for user in 0..1_500 {
         let labels = [("user", user.to_string()), ("padding", "x".repeat(50))];
-        let key = metrics::Key::from_parts("http_tests_large", &labels);
+        let key = metrics::Key::from_parts(name.to_owned(), &labels);
         metrics::HistogramFn::record(&*Store::global().histogram(&key).unwrap(), 1.0);
     }
 }
@@ -64,6 +67,58 @@ fn each_format_is_served_to_those_who_ask_for_it() {
         assert!(plain.contains("build_info{") && !plain.contains("# EOF"));
     }
     assert_eq!(scrapes.load(Relaxed), 3, "the hook runs once before each page");
+}
+
+/// The head of an answer, and its body, out of its chunks if it has some.
+fn ask_for_bytes(listener: &AdminListener, head: &str) -> (String, Vec<u8>) {
+    let mut socket = connect(listener);
+    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    let end = |bytes: &[u8], of: &[u8]| bytes.windows(of.len()).position(|at| at == of).unwrap();
+    let split = end(&answer, b"\r\n\r\n") + 4;
+    let (head, mut rest) = answer.split_at(split);
+    let head = String::from_utf8(head.to_vec()).unwrap();
+    if head.contains("content-length: ") {
+        return (head, rest.to_vec());
+    }
+    let mut body = Vec::new();
+    while !rest.is_empty() {
+        let line = end(rest, b"\r\n");
+        let length = std::str::from_utf8(&rest[..line]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        body.extend_from_slice(&rest[line + 2..][..length]);
+        rest = &rest[line + 2 + length + 2..];
+    }
+    (head, body)
+}
+
+#[test]
+fn a_page_is_packed_for_those_who_ask_for_it() {
+    fill("http_tests_packed");
+    let listener = start(|| ());
+    let large = |page: &str| -> Vec<_> {
+        page.lines().filter(|line| line.contains("http_tests_packed")).map(str::to_owned).collect()
+    };
+    for accept in [OPEN, "text/plain", PROTOBUF] {
+        let head = format!("GET /metrics HTTP/1.1\r\nAccept: {accept}");
+        let (_, bare) = ask_for_bytes(&listener, &head);
+        let (head, packed) = ask_for_bytes(&listener, &format!("{head}\r\nAccept-Encoding: gzip"));
+        assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+        assert!(packed.len() * 5 < bare.len(), "{} of {}", packed.len(), bare.len());
+        let mut page = Vec::new();
+        flate2::read::GzDecoder::new(&*packed).read_to_end(&mut page).unwrap();
+        if accept != PROTOBUF {
+            let [bare, page] = [bare, page].map(|page| String::from_utf8(page).unwrap());
+            assert!(large(&page).len() > 1_500 && large(&page) == large(&bare), "{accept}");
+            assert_eq!(page.ends_with("# EOF\n"), accept == OPEN);
+        }
+    }
+    let health = ask(&listener, "GET /health HTTP/1.1\r\nAccept-Encoding: gzip");
+    assert!(health.ends_with("{\"status\":\"ok\"}"), "{health}");
+    let head = ask(&listener, "HEAD /metrics HTTP/1.1\r\nAccept-Encoding: gzip");
+    assert!(head.contains("content-encoding: gzip\r\n") && head.ends_with("\r\n\r\n"), "{head}");
 }
 
 #[test]
@@ -123,7 +178,7 @@ fn an_oversized_head_is_refused() {
 
 #[test]
 fn a_slow_reader_does_not_hold_others_up() {
-    fill();
+    fill("http_tests_large");
     let listener = start(|| ());
     let slow: Vec<_> = (0..8)
         .map(|_| {
@@ -256,7 +311,7 @@ fn on_a_loopback_address_another_hosts_name_is_refused() {
 
 #[test]
 fn a_hundred_slow_clients_do_not_keep_a_scrape_out() {
-    fill();
+    fill("http_tests_large");
     let listener = start(|| ());
     // Half of them never finish asking, half never take their answer.
     let slow: Vec<Socket> = (0..100)
