@@ -28,6 +28,11 @@ impl Dialect {
         matches!(self, Dialect::Postgres | Dialect::Other)
     }
 
+    /// In `E'…'` a backslash escapes.
+    fn has_marked_escapes(self) -> bool {
+        matches!(self, Dialect::Postgres | Dialect::Other)
+    }
+
     /// `/* … */` may nest.
     fn nests_comments(self) -> bool {
         matches!(self, Dialect::Postgres | Dialect::Other)
@@ -71,7 +76,12 @@ pub(super) struct Tokens<'a> {
     escapes: Escapes,
     /// A string was not closed.
     is_open: bool,
+    /// More follows than is read.
+    pub(super) is_cut: bool,
 }
+
+/// Bytes of a query that are read: whoever writes values into it may send any number of them, each time others.
+const READ: usize = 64 * 1024;
 
 /// The end of what begins with a quote and ends with `quote`, unless it is not closed: whether `\` escapes.
 fn end_of_quoted(text: &str, quote: char, escapes: bool) -> Option<usize> {
@@ -223,7 +233,7 @@ impl<'a> Iterator for Tokens<'a> {
                 let length = word_length(text);
                 // `E'…'`, `X'…'`, `N'…'`: a string with a mark before it.
                 if length == 1 && after_first.starts_with('\'') {
-                    let is_marked = dialect != Dialect::Sqlite && matches!(first, 'e' | 'E');
+                    let is_marked = dialect.has_marked_escapes() && matches!(first, 'e' | 'E');
                     string(match is_marked {
                         true => end_of_escaped(after_first).map(|end| end + 1),
                         false => self.end_of_string(1),
@@ -243,7 +253,9 @@ impl<'a> Iterator for Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(rest: &'a str, dialect: Dialect) -> Self {
-        Tokens { rest, dialect, escapes: dialect.escapes(), is_open: false }
+        let is_cut = rest.len() > READ;
+        let rest = &rest[..rest.floor_char_boundary(READ)];
+        Tokens { rest, dialect, escapes: dialect.escapes(), is_open: false, is_cut }
     }
 
     /// The end of the string whose quote is there, unless it is not closed, or nobody knows where.
@@ -278,12 +290,16 @@ impl<'a> Tokens<'a> {
     /// Reads on behind `end`, as somebody who knows whether `\` escapes.
     fn reading(&self, end: usize, escapes: bool) -> Tokens<'a> {
         let escapes = Escapes::Known(escapes);
-        Tokens { rest: &self.rest[end..], dialect: self.dialect, escapes, is_open: false }
+        let Tokens { rest, dialect, is_cut, .. } = *self;
+        Tokens { rest: &rest[end..], dialect, escapes, is_open: false, is_cut }
     }
 
+    /// Whether all strings are closed, or may be where nobody reads.
     fn closes(mut self) -> bool {
-        self.by_ref().for_each(drop);
-        !self.is_open
+        self.is_cut || {
+            self.by_ref().for_each(drop);
+            !self.is_open
+        }
     }
 
     /// Where both are between two tokens: who ends a string here, and who goes on, since the quote was escaped.
