@@ -33,6 +33,8 @@ use tower_service::Service;
 /// A channel of tonic's adds the server to a request only below this layer: a client made by `with_origin` names it
 /// beforehand, and its spans have a `server.address`. That channel's errors, and those of hyper-util's client, say what
 /// is behind them once [`name_error`](crate::name_error) has named their type.
+/// A call that the server answers with an error of gRPC is a 200, and none to this layer: annotate the function that
+/// calls, which fails with the `tonic::Status` (feature `tonic`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClientLayer<M = ()> {
     template: M,
