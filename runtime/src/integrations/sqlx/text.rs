@@ -157,6 +157,9 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut groups: Vec<bool> = Vec::new();
     let mut was_opened = false;
     let mut was_distinct = false;
+    // Queries that `WITH` has named, which are no tables, and whether another name is expected.
+    let mut named: Vec<&str> = Vec::new();
+    let mut expects_named = false;
     let mut is_cut = false;
     // Whether another statement follows: its tables are not this one's.
     let mut is_over = false;
@@ -178,6 +181,9 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 let first = FIRST_VERBS.iter().find(|known| is_first && **known == upper).copied();
                 // The verb of `WITH … AS (…) UPDATE …` is the one outside of the parentheses.
                 if is_first || groups.is_empty() && verb == Some("WITH") {
+                    let goes_on = expects_named && upper == "RECURSIVE";
+                    named.extend((expects_named && !goes_on).then(|| unquoted(word)));
+                    expects_named = goes_on || is_first && upper == "WITH";
                     verb = known.or(first).or(verb).or(Some("OTHER"));
                     // What was read within them is not what it changes.
                     if known.is_some_and(|known| CHANGES.contains(&known)) {
@@ -215,9 +221,15 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     && !(dialect == Dialect::MySql && BETWEEN_TO_MYSQL.contains(&&*upper))
                     && !(verb == Some("SELECT") && !reads_from && BETWEEN_INTO.contains(&&*upper))
                 {
-                    collection = Some(unquoted(word).to_owned());
+                    let name = unquoted(word);
+                    let is_query = named.iter().any(|named| named.eq_ignore_ascii_case(name));
+                    // What is changed is a table, whatever bears its name.
+                    let is_changed = verb.is_some_and(|verb| CHANGES.contains(&verb));
+                    if is_changed || !is_query && (dialect, &*upper) != (Dialect::MySql, "DUAL") {
+                        collection = Some(name.to_owned());
+                        is_name = true;
+                    }
                     expects_table = false;
-                    is_name = true;
                 }
                 was_distinct = upper == "DISTINCT";
             }
@@ -232,6 +244,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 expects_table = false;
             }
             Token::Other(".") => {}
+            Token::Other(",") if verb == Some("WITH") && groups.is_empty() => expects_named = true,
             Token::Other(";") => {
                 is_over |= verb.is_some() && groups.is_empty();
                 expects_table = false;
@@ -414,8 +427,8 @@ mod tests {
         // Most sessions of PostgreSQL leave it as it is.
         for (query, expected) in [
             (
-                r"SELECT a FROM t WHERE b LIKE 'c\' AND d = 'x'",
-                "SELECT a FROM t WHERE b LIKE ? AND d = ?",
+                r"SELECT a FROM t WHERE b = 'c\' AND d = 'x'",
+                "SELECT a FROM t WHERE b = ? AND d = ?",
             ),
             (r"SELECT a LIKE 'x' ESCAPE '\', 'y' FROM t", "SELECT a LIKE ? ESCAPE ?, ? FROM t"),
             (r"SELECT 'it\'s a secret' FROM t", "SELECT ?"),
@@ -462,6 +475,17 @@ mod tests {
             ("WITH x AS (SELECT 1 FROM a) UPDATE b SET c = 1", "UPDATE b"),
             ("WITH x AS (SELECT 1 FROM a) INSERT INTO b SELECT * FROM x", "INSERT b"),
             ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", "SELECT a"),
+            // What it names is no table, unless it is changed.
+            (
+                "WITH x AS (SELECT 1), \"Y\"(b) AS (VALUES (1)) SELECT * FROM x JOIN y ON a",
+                "SELECT",
+            ),
+            (
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i FROM n) SELECT * FROM n, t",
+                "SELECT",
+            ),
+            ("WITH x AS (SELECT 1) SELECT * FROM x JOIN orders ON true", "SELECT orders"),
+            ("WITH orders AS (SELECT 1) DELETE FROM orders", "DELETE orders"),
             // Only what follows the name at once belongs to it.
             ("SELECT o.id FROM orders o JOIN users u ON u.id = o.user_id", "SELECT orders"),
             ("SELECT a FROM shop.orders WHERE orders.id = b.c", "SELECT shop.orders"),
@@ -524,6 +548,7 @@ mod tests {
             ("DELETE QUICK FROM orders", "DELETE orders"),
             ("SELECT a INTO OUTFILE '/tmp/a' FROM orders", "SELECT orders"),
             ("SELECT a INTO @b FROM orders", "SELECT orders"),
+            ("SELECT 1 FROM DUAL", "SELECT"),
             ("LOAD DATA INFILE '/tmp/a' INTO TABLE orders", "LOAD orders"),
         ] {
             assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
