@@ -112,3 +112,30 @@ fn a_key_value_cannot_harm_who_logs_it() {
         assert_eq!(of(&lines, "many")["fields_cut"], 745);
     });
 }
+
+#[test]
+fn what_a_thread_logs_at_its_end_has_its_key_values() {
+    struct Logs;
+    impl Drop for Logs {
+        fn drop(&mut self) {
+            log::info!(last = true; "at the end");
+        }
+    }
+    thread_local!(static LOGS: Logs = const { Logs });
+
+    alone("what_a_thread_logs_at_its_end_has_its_key_values", &[], || {
+        let lines = Lines::default();
+        let telemetry = redspan::builder()
+            .logs(redspan::log::layer().with_writer(lines.clone()))
+            .install()
+            .expect("installed");
+        // Whatever logging needs is made behind it, and gone before it.
+        let thread = std::thread::spawn(|| {
+            LOGS.with(|_| ());
+            log::info!(first = true; "at the beginning");
+        });
+        thread.join().expect("it ends");
+        assert!(telemetry.flush(std::time::Duration::from_secs(60)));
+        assert_eq!(of(&lines.take_json(), "at the end").get("last"), Some(&json!(true)));
+    });
+}

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -36,13 +37,16 @@ pub(crate) struct KeyValues {
     pub(super) left_out: u64,
 }
 
+type OfRecord = ManuallyDrop<Option<Rc<KeyValues>>>;
+
 thread_local! {
-    static OF_RECORD: RefCell<Option<Rc<KeyValues>>> = const { RefCell::new(None) };
+    // Without a destructor, so that it is there for what logs at the end of a thread; what is put here is taken back.
+    static OF_RECORD: RefCell<OfRecord> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// The pairs of the record whose event this thread is at.
 pub(crate) fn of_record() -> Option<Rc<KeyValues>> {
-    OF_RECORD.try_with(|held| held.borrow().clone()).ok().flatten()
+    OF_RECORD.with(|held| Option::clone(&held.borrow()))
 }
 
 /// Makes events of what is logged through the crate `log`.
@@ -81,14 +85,15 @@ struct Held(Option<Rc<KeyValues>>);
 
 impl Held {
     fn put(pairs: Option<Rc<KeyValues>>) -> Held {
-        Held(OF_RECORD.try_with(|held| held.replace(pairs)).ok().flatten())
+        let before = OF_RECORD.with(|held| held.replace(ManuallyDrop::new(pairs)));
+        Held(ManuallyDrop::into_inner(before))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let before = self.0.take();
-        let _ = OF_RECORD.try_with(|held| held.replace(before));
+        let before = ManuallyDrop::new(self.0.take());
+        drop(ManuallyDrop::into_inner(OF_RECORD.with(|held| held.replace(before))));
     }
 }
 

@@ -124,10 +124,12 @@ impl fmt::Display for Health {
             write!(f, ", which are so large that they fill the queue's {mib} MiB")?;
         }
         self.exporters.iter().try_for_each(|exporter| write!(f, "; {exporter}"))?;
-        if self.lines_dropped > 0 {
-            write!(f, "; {} log lines dropped", self.lines_dropped)?;
+        match (self.lines_dropped, &self.lines_error) {
+            (0, None) => Ok(()),
+            (0, Some(error)) => write!(f, "; log lines wait: {error}"),
+            (dropped, None) => write!(f, "; {dropped} log lines dropped"),
+            (dropped, Some(error)) => write!(f, "; {dropped} log lines dropped, the last: {error}"),
         }
-        self.lines_error.iter().try_for_each(|error| write!(f, ", the last: {error}"))
     }
 }
 
@@ -145,5 +147,32 @@ impl Telemetry {
     /// ```
     pub fn health(&self) -> Health {
         Health::of(self.core.engine, &self.core.logs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_wait_are_not_said_to_be_lost() {
+        let said = |lines_dropped, error: Option<&str>| {
+            let health = Health {
+                service: Default::default(),
+                spans: SpanStats::default(),
+                queued: 0,
+                queue_capacity: 1,
+                queued_bytes: 0,
+                queue_bytes_capacity: 16,
+                exporters: Vec::new(),
+                lines_dropped,
+                lines_error: error.map(str::to_owned),
+            };
+            health.to_string().split_once("waiting").map(|(_, rest)| rest.to_owned()).unwrap()
+        };
+        assert_eq!(said(0, None), "");
+        assert_eq!(said(0, Some("nobody reads")), "; log lines wait: nobody reads");
+        assert_eq!(said(3, None), "; 3 log lines dropped");
+        assert_eq!(said(3, Some("it is full")), "; 3 log lines dropped, the last: it is full");
     }
 }
