@@ -115,26 +115,32 @@ async fn item() -> Result<&'static str, StatusCode> {
     Err(StatusCode::NOT_FOUND)
 }
 
+#[instrumented(log)]
+async fn shelf() -> axum::response::Result<&'static str> {
+    Err((StatusCode::NOT_FOUND, "no such shelf"))?
+}
+
 #[tokio::test]
 async fn an_axum_handler_that_answers_500() {
     LazyLock::force(&INSTALLED);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().route("/stock", get(stock)).route("/item", get(item));
-    let app = app.layer(redspan::axum::layer());
+    let app = app.route("/shelf", get(shelf)).layer(redspan::axum::layer());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    for (path, status) in [("stock", 500), ("item", 404)] {
+    for (path, status) in [("stock", 500), ("item", 404), ("shelf", 404)] {
         let answer = reqwest::get(format!("http://{address}/{path}")).await.unwrap();
         assert_eq!(answer.status(), status);
     }
     said_of("stock").failed_as("500", None, &[]);
 
     // A server that answers 404 has done its work.
-    let item = said_of("item");
-    assert_eq!(item.span.status, Status::Unset);
-    assert!(item.counted.contains("outcome=\"ok\""));
-    assert_eq!(item.line["outcome"], "ok");
-    assert_eq!(item.attribute("error.type"), None);
+    for item in [said_of("item"), said_of("shelf")] {
+        assert_eq!(item.span.status, Status::Unset);
+        assert!(item.counted.contains("outcome=\"ok\""));
+        assert_eq!(item.line["outcome"], "ok");
+        assert_eq!(item.attribute("error.type"), None);
+    }
 }
 
 struct Full;

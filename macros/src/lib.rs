@@ -123,7 +123,7 @@ use off as instrumented;
 /// |---|---|---|
 /// | `Result<_, E>` | if it is `Err` | what `E` says of itself (`redspan::ErrorType`), or else its path |
 /// | `Result` with `anyhow::Error`, `eyre::Report`, `Box<dyn Error>` | if it is `Err` | the path of the innermost error's type that is known: those of the standard library, and what `redspan::name_error` was told; or else the holder's |
-/// | `http::StatusCode`, `http::Response`, a tuple that begins with a status, `axum::response::ErrorResponse`: as the value, in `Ok` or in `Err` (features `tower`, `axum`, `reqwest`) | from 500 to 599; from 400 on where `kind = "client"` | the status: `500` |
+/// | `http::StatusCode`, `http::Response`, a tuple that begins with a status, `axum::response::ErrorResponse`, what axum's extractors reject with: as the value, in `Ok` or in `Err` (features `tower`, `axum`, `reqwest`) | from 500 to 599; from 400 on where `kind = "client"` | the status: `500` |
 /// | `tonic::Status` (feature `tonic`) | if the server is at fault; any but `Ok` where `kind = "client"` | the code: `INTERNAL` |
 /// | anything else | no; with `error_if` or `ok_if`, if that says so | what the value says of itself, or else `_OTHER` |
 ///

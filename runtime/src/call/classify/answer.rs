@@ -186,6 +186,10 @@ mod http {
 #[cfg(feature = "axum")]
 mod axum {
     use super::{Answer, Answered};
+    use ::axum::extract::rejection::{
+        BytesRejection, ExtensionRejection, JsonRejection, PathRejection, QueryRejection,
+        StringRejection,
+    };
     use ::axum::response::ErrorResponse;
     use ::http::StatusCode;
     use std::fmt::{self, Write};
@@ -199,6 +203,26 @@ mod axum {
             begin.status().map_or(Answered::No, |status| status.answered())
         }
     }
+
+    // What a handler hands on that has asked for `Result<Json<T>, JsonRejection>`.
+    macro_rules! rejections {
+        ($($rejection:ty),*) => {$(
+            impl Answer for $rejection {
+                fn answered(&self) -> Answered {
+                    self.status().answered()
+                }
+            }
+        )*};
+    }
+
+    rejections!(
+        BytesRejection,
+        ExtensionRejection,
+        JsonRejection,
+        PathRejection,
+        QueryRejection,
+        StringRejection
+    );
 
     const BEFORE: &[u8] = b"ErrorResponse(Response { status: ";
     const DIGITS: usize = 3;
@@ -237,6 +261,16 @@ mod axum {
         use super::*;
         use crate::call::classify::Returned;
         use crate::call::classify::answer::{Fault, Find};
+        use ::axum::extract::Query;
+
+        #[test]
+        fn what_was_asked_for_wrongly_is_the_clients_fault() {
+            let asked = "/?n=many".parse().unwrap();
+            let out: Result<Query<std::collections::BTreeMap<String, u8>>, QueryRejection> =
+                Query::try_from_uri(&asked);
+            let fault = Answered::Fault(Fault { error_type: "400", clients: true });
+            assert_eq!((&&&&&Returned(&out)).__redspan_answer(), fault);
+        }
 
         #[test]
         fn an_error_that_axum_makes_of_anything_shows_its_status() {
