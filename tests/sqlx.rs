@@ -503,6 +503,21 @@ async fn a_connection_is_given_back_to_the_recorder_that_is_there_by_then() {
 }
 
 #[tokio::test]
+async fn a_pool_that_is_closed_has_no_connections_for_any_recorder() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect("sqlite::memory:").await.unwrap());
+    let others = DebuggingRecorder::new();
+    let _others = metrics::set_default_local_recorder(&others);
+    drop(pool.acquire().await.unwrap());
+    pool.close().await;
+    let told = others.snapshotter().snapshot().into_vec();
+    let is_count = |key: &metrics::Key| key.name() == "db.client.connection.count";
+    let counts = told.iter().filter(|(key, ..)| is_count(key.key())).map(|it| &it.3);
+    let none = DebugValue::Gauge(0.0.into());
+    assert_eq!(counts.collect::<Vec<_>>(), [&none, &none], "used and idle");
+}
+
+#[tokio::test]
 async fn waits_that_are_short_enough_are_measured_and_no_spans() {
     const LEAST: Duration = Duration::from_millis(200);
     let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(LEAST / 2);

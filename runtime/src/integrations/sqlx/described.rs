@@ -217,6 +217,13 @@ impl Described {
         statement.durations.with("", ended, make, record);
     }
 
+    /// The pool has no connections any more.
+    pub(super) fn closed(&self) {
+        if let Some(pooled) = self.pooled.get() {
+            pooled.closed();
+        }
+    }
+
     /// The connections of the pool, counted since they were first asked for.
     pub(super) fn pooled(&self) -> &Arc<Pooled> {
         self.pooled.get_or_init(|| Pooled::begin(&self.pool_name, self.ask.clone()))

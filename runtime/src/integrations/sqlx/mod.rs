@@ -49,7 +49,7 @@
 //! In whatever recorder is installed, by the [conventions][metrics]: `db.client.operation.duration` (s), and of
 //! the pool `db.client.connection.count` (by `db.client.connection.state`), `.max`, `.pending_requests`, `.timeouts`,
 //! `.wait_time` (s, also of waits that failed or were given up), `.use_time` (s). Redspan's own recorder asks the pool for the counts whenever somebody looks;
-//! others learn them whenever a connection is lent out or given back.
+//! others learn them whenever a connection is lent out or given back, and when the pool is closed.
 //!
 //! # What is not seen
 //!

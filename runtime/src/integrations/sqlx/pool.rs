@@ -153,6 +153,16 @@ impl<DB: Database> Pool<DB> {
         self.try_begin_by(Some(statement.into_sql_str())).await
     }
 
+    /// Closes the pool, as [`sqlx::Pool::close`](https://docs.rs/sqlx/0.9/sqlx/struct.Pool.html#method.close) does, and says that
+    /// it has no connections any more: nobody will borrow one and tell it.
+    pub fn close(&self) -> impl Future<Output = ()> + '_ {
+        let closing = self.inner.close();
+        async move {
+            closing.await;
+            self.described.closed();
+        }
+    }
+
     /// Borrows a connection for one query, which has failed if there is none.
     pub(super) fn lend<'a, 'q>(
         &'a self,

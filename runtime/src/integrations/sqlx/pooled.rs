@@ -146,11 +146,19 @@ impl Pooled {
 
     /// A connection was lent out (1) or given back (-1).
     pub(super) fn lent(&self, change: i64, metrics: &PoolMetrics) {
-        let mut lent = self.lent.fetch_add(change, Relaxed) + change;
+        let lent = self.lent.fetch_add(change, Relaxed) + change;
         // Who asks the pool gets numbers of one moment: they are not to be written over one by one.
-        if metrics.is_asked && Store::of_scope().is_none() {
-            return;
+        if !metrics.is_asked || Store::of_scope().is_some() {
+            self.tell(lent, metrics);
         }
+    }
+
+    /// Its connections are closed.
+    pub(super) fn closed(&self) {
+        self.with_metrics(|metrics| self.lent(0, metrics));
+    }
+
+    fn tell(&self, mut lent: i64, metrics: &PoolMetrics) {
         loop {
             fence(SeqCst);
             let state = (self.ask.state)();
