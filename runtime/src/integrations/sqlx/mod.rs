@@ -28,7 +28,7 @@
 //! text by the first, with `db.system.name`, `db.namespace`, `db.operation.name`, `db.collection.name`,
 //! `db.stored_procedure.name`, `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
 //! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
-//! and comments are left out; bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
+//! and comments are left out; `TRUE` and `FALSE` stay, and bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
 //! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is
 //! each wait for a connection (`acquire shop`), or each that is long enough ([`Pool::waits_from`]).
 //!
@@ -43,6 +43,9 @@
 //!
 //! It begins when its connection is there. What is asked of the pool and gets none, since the wait fails or is given up,
 //! has ended as the wait has, and lasted as long.
+//!
+//! An error's message is the database's own, and may quote a value (`Duplicate entry 'ann@example.com'`):
+//! [`redact`](crate::redact) is asked about it as about any other error's.
 //!
 //! # Metrics
 //!
