@@ -79,7 +79,7 @@ pub use value::{Unit, Value, ms};
 ///
 /// It works over any subscriber, with or without `redspan::init!`. It never blocks and never fails: lines
 /// wait for a thread of its own, and those that do not fit are dropped and [counted](LogHandle::dropped).
-/// That thread writes a line at once where lines are rare, and within a millisecond where they keep coming;
+/// That thread writes a line at once where lines are rare, and within five milliseconds where they keep coming;
 /// [`flush`](LogHandle::flush) before a `process::exit`, which waits for no thread; after `redspan::init!` the
 /// exit itself waits for it, a quarter of a second at most (Unix).
 /// Give it a filter of its own, so that spans stay off where only lines are wanted.
