@@ -392,6 +392,7 @@ mod tests {
     use crate::outcome::Outcome;
     use crate::red::labelled::Place;
     use crate::span::pipeline::tests::record;
+    use crate::span::record::Extra;
     use opentelemetry::KeyValue;
     use opentelemetry::trace::{Event, SpanId, Status, TraceId};
     use std::collections::VecDeque;
@@ -467,6 +468,9 @@ mod tests {
         let Form::Records(waiting) = &mut later.batch.spans else { panic!("no records") };
         let size: usize = waiting.iter().map(Ended::size).sum();
         assert_eq!(later.batch.bytes, size);
+        // What `guide::cost` states.
+        assert!(size_of::<Ended>() <= 128, "{}", size_of::<Ended>());
+        assert!(size_of::<Extra>() <= 400, "{}", size_of::<Extra>());
         let data: Vec<_> = std::iter::from_fn(|| waiting.take()).map(Ended::data).collect();
         assert!(sooner.batch.data().eq(&data), "{data:?}");
         assert_eq!((&*data[2].name, data[2].dropped_attributes_count), ("another", 3));
