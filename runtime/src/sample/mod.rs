@@ -51,6 +51,7 @@ pub use limited::{RateLimited, rate_limited};
 pub use parent::{ParentBased, parent_based};
 pub(crate) use pressure::spans_dropped;
 pub use ratio::{TraceIdRatio, trace_id_ratio};
+pub(crate) use reason::sampled;
 pub use reason::{Decided, Reason, decisions};
 pub use rules::{Rules, rules};
 

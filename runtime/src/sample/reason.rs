@@ -136,15 +136,22 @@ pub struct Decided {
 /// Only what was asked is counted. Below a local parent that decides, nothing is asked, and without
 /// an exporter nothing at all.
 pub fn decisions() -> Vec<Decided> {
-    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let all = BUILT_IN.iter().copied().chain(own);
-    all.map(|reason| Decided {
+    let all = all().map(|reason| Decided {
         reason,
         sampled: reason.0.sampled.get(),
         dropped: reason.0.dropped.get(),
-    })
-    .filter(|decided| decided.sampled + decided.dropped > 0)
-    .collect()
+    });
+    all.filter(|decided| decided.sampled + decided.dropped > 0).collect()
+}
+
+/// How many spans were recorded because a sampler said so.
+pub(crate) fn sampled() -> u64 {
+    all().map(|reason| reason.0.sampled.get()).sum()
+}
+
+fn all() -> impl Iterator<Item = Reason> {
+    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    BUILT_IN.iter().copied().chain(own)
 }
 
 #[cfg(test)]

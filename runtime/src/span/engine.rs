@@ -283,7 +283,12 @@ impl Engine {
             links.push(origin);
         }
         let decision = match followed {
-            Some(_) => Decision::Sample,
+            Some(_) => {
+                if scope.is_none() {
+                    self.pipeline.stats().followed.add(1);
+                }
+                Decision::Sample
+            }
             None if let Some(decision) = self.settled(scope, above) => decision,
             None => {
                 let mut asked = Sampling::new(trace_id, name);
@@ -299,12 +304,7 @@ impl Engine {
         // What is said of a trace's id is said once, where it was drawn.
         let random = above.map_or(RANDOM, |above| above.trace_flags() & RANDOM);
         let flags = match decision {
-            Decision::Sample => {
-                if scope.is_none() {
-                    self.pipeline.stats().sampled.add(1);
-                }
-                TraceFlags::SAMPLED | random
-            }
+            Decision::Sample => TraceFlags::SAMPLED | random,
             Decision::Drop => {
                 // What is current must not claim to be recorded, and what is sent on must not claim to be
                 // the caller's; a process that exports nothing hands a stranger's trace on as it came.

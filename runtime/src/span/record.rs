@@ -215,7 +215,11 @@ impl Record {
     /// the exporter is done, or its next spans would need ever more while a queue fills.
     pub(super) fn leave_memory(&mut self) -> Self {
         let live = &mut self.live;
-        let attributes = live.attributes.drain(..).collect();
+        // Most have none, and what is not written comes to its thread sooner.
+        let attributes = match live.attributes.is_empty() {
+            true => Vec::new(),
+            false => live.attributes.drain(..).collect(),
+        };
         let extra = live.extra.as_deref_mut().map(|extra| {
             let candidates = mem::take(&mut extra.candidates);
             let events = extra.events.iter_mut().map(leave_list).collect();

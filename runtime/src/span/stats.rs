@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Written by callers and by the pipeline.
 pub(crate) struct Stats {
-    pub(crate) sampled: Counter,
+    /// Spans that are recorded as their parent is. Each other one is counted with what decided about it.
+    pub(super) followed: Counter,
     pub(super) ended: Counter,
     exported: AtomicU64,
     dropped: Mutex<BTreeMap<&'static str, u64>>,
@@ -38,7 +39,7 @@ pub(super) mod reason {
 impl Stats {
     pub(super) const fn new() -> Self {
         Stats {
-            sampled: Counter::new(),
+            followed: Counter::new(),
             ended: Counter::new(),
             exported: AtomicU64::new(0),
             dropped: Mutex::new(BTreeMap::new()),
@@ -73,7 +74,7 @@ impl Stats {
         let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let exported = self.exported.load(Relaxed);
         let ended = self.ended.get();
-        let sampled = self.sampled.get();
+        let sampled = self.followed.get() + sample::sampled();
         let running = sampled.saturating_sub(ended);
         let over_limits = limits::exceeded();
         SpanStats { sampled, running, pending: 0, exported, dropped, over_limits }
