@@ -1,5 +1,6 @@
 //! A thread's own bounded buffer of ended spans.
 
+mod ahead;
 mod blocks;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The queue of ended spans.
 
+#[path = "../../../runtime/src/span/buffer/ahead.rs"]
+mod ahead;
 #[path = "../../../runtime/src/span/buffer/blocks.rs"]
 mod blocks;
 
