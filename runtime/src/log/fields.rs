@@ -7,6 +7,7 @@ mod recorder;
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::fmt;
 use std::ops::Range;
 
 use super::names::Glance;
@@ -17,6 +18,9 @@ pub(crate) const MAX_VALUE: usize = 16 * 1024;
 
 /// Fields of one record.
 pub(super) const MAX_FIELDS: usize = 256;
+
+/// Stands behind what a value has written whose rendering panicked.
+pub(super) const PANICKED: &str = "…[it panicked]";
 
 /// How many rendering calls may nest on a thread: a `Debug` that logs is served, a `Debug` that logs
 /// itself ends here instead of overflowing the stack. Where two layers render, the work doubles a level.
@@ -31,6 +35,25 @@ pub(crate) const MAX_RECORD: usize = 4 * MAX_VALUE;
 thread_local! {
     // No destructor, so it can be read at any time of a thread's life.
     static DEPTH: Cell<u8> = const { Cell::new(0) };
+}
+
+/// Keeps the first bytes of what is written. It never fails, since a user's `Debug` may `unwrap` what
+/// it writes to.
+pub(super) struct Capped<'a> {
+    pub(super) text: &'a mut String,
+    pub(super) left: usize,
+    pub(super) cut: usize,
+}
+
+impl fmt::Write for Capped<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let kept =
+            if self.cut > 0 { 0 } else { part.floor_char_boundary(self.left.min(part.len())) };
+        self.text.push_str(&part[..kept]);
+        self.left -= kept;
+        self.cut += part.len() - kept;
+        Ok(())
+    }
 }
 
 /// Permission to render on this thread, until dropped (also by a panic in a user's `Debug`).

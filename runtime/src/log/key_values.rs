@@ -13,7 +13,7 @@ use log::kv::{self, Key, VisitSource, VisitValue};
 use log::{Log, Metadata, Record, SetLoggerError};
 use tracing_log::LogTracer;
 
-use super::fields::{MAX_FIELDS, MAX_RECORD, Rendering};
+use super::fields::{Capped, MAX_FIELDS, MAX_RECORD, PANICKED, Rendering};
 use super::value::{Bound, Value};
 
 /// How much text is kept of one record's values: more than a line shows, so that a secret which its cut would halve
@@ -139,13 +139,13 @@ struct Read<'a> {
 
 impl Read<'_> {
     fn text(&mut self, shown: fmt::Arguments<'_>) {
-        let mut out = Capped { text: String::new(), room: self.room, cut: 0 };
+        let mut text = String::new();
+        let mut out = Capped { text: &mut text, left: *self.room, cut: 0 };
         // As of a field: one that fails or panics leaves what it has written.
         let written = catch_unwind(AssertUnwindSafe(|| out.write_fmt(shown)));
-        self.cut = out.cut;
-        let mut text = out.text;
+        (*self.room, self.cut) = (out.left, out.cut);
         if written.is_err() {
-            text.push_str("…[it panicked]");
+            text.push_str(PANICKED);
         }
         self.value = Bound::Text(text.into());
     }
@@ -183,24 +183,6 @@ impl<'v> VisitValue<'v> for Read<'_> {
 
     fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
         self.text(format_args!("{value}"));
-        Ok(())
-    }
-}
-
-/// Keeps the first bytes of what is written, and never fails.
-struct Capped<'a> {
-    text: String,
-    room: &'a mut usize,
-    cut: usize,
-}
-
-impl fmt::Write for Capped<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        let kept =
-            if self.cut > 0 { 0 } else { part.floor_char_boundary(part.len().min(*self.room)) };
-        self.text.push_str(part.get(..kept).unwrap_or_default());
-        *self.room -= kept;
-        self.cut += part.len() - kept;
         Ok(())
     }
 }

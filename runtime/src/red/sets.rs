@@ -195,21 +195,21 @@ fn hash(text: &str) -> usize {
     (hash ^ (hash >> 32)) as usize
 }
 
-/// A text on the stack.
-pub(super) struct Text {
+/// The begin of a text, on the stack.
+pub(crate) struct Text {
     bytes: [u8; MOST_TEXT],
     length: usize,
 }
 
 impl Text {
-    pub(super) fn of(value: &dyn fmt::Display) -> Text {
+    pub(crate) fn of(value: &dyn fmt::Display) -> Text {
         let mut text = Text { bytes: [0; MOST_TEXT], length: 0 };
         // Rendering is user code; an error means that the text was cut.
         let _ = catch_unwind(AssertUnwindSafe(|| write!(text, "{value}")));
         text
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // Cut between characters only, so it is always valid.
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }

@@ -49,7 +49,7 @@ impl Exporter {
         }
     }
 
-    pub(super) fn encoder(&self) -> Option<Box<dyn Encoder>> {
+    fn encoder(&self) -> Option<Box<dyn Encoder>> {
         match self {
             Exporter::Data(_) => None,
             Exporter::Bytes(sink) => sink.encoder(),
@@ -78,14 +78,10 @@ impl Exporter {
         match (self, spans) {
             (Exporter::Bytes(sink), Form::Bytes(spans)) => sink.export_bytes(spans, timeout),
             (sink, Form::Data(spans)) => {
-                let mut batch = Vec::with_capacity(spans.len());
-                batch.extend(std::iter::from_fn(|| spans.take()));
-                sink.sink_mut().export(batch, timeout)
+                sink.sink_mut().export(spans.take_all(|span| span), timeout)
             }
             (sink, Form::Records(spans)) => {
-                let mut batch = Vec::with_capacity(spans.len());
-                batch.extend(std::iter::from_fn(|| spans.take()).map(Ended::data));
-                sink.sink_mut().export(batch, timeout)
+                sink.sink_mut().export(spans.take_all(Ended::data), timeout)
             }
             (Exporter::Data(_), Form::Bytes(_)) => {
                 Err(ExportError::new("other", "bytes were made for an exporter that takes none"))
@@ -321,6 +317,17 @@ pub(super) enum Makes {
     Data,
     Records,
     Bytes(Box<dyn Encoder>),
+}
+
+impl Makes {
+    /// What its exporter takes; `seen` where somebody looks at spans before.
+    pub(super) fn of(exporter: &Exporter, seen: bool) -> Self {
+        match exporter.encoder() {
+            Some(encoder) => Makes::Bytes(encoder),
+            None if seen => Makes::Data,
+            None => Makes::Records,
+        }
+    }
 }
 
 /// What makes a batch of ended spans.

@@ -157,11 +157,7 @@ impl Pipeline {
             _ if !hooks.0.is_empty() => Exporter::Data(first.of_data()),
             first => first,
         };
-        let filling = Filling::new(match sink.encoder() {
-            Some(encoder) => Makes::Bytes(encoder),
-            None if beside.is_some() || !hooks.0.is_empty() => Makes::Data,
-            None => Makes::Records,
-        });
+        let filling = Filling::new(Makes::of(&sink, beside.is_some() || !hooks.0.is_empty()));
         shared.queue().spans = filling.empty();
         let sending = filling.empty();
         // The tail policy decides about a root a round later.

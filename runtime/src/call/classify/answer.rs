@@ -186,21 +186,22 @@ mod http {
 #[cfg(feature = "axum")]
 mod axum {
     use super::{Answer, Answered};
+    use crate::red::sets::Text;
     use ::axum::extract::rejection::{
         BytesRejection, ExtensionRejection, JsonRejection, PathRejection, QueryRejection,
         StringRejection,
     };
     use ::axum::response::ErrorResponse;
     use ::http::StatusCode;
-    use std::fmt::{self, Write};
 
     /// What `axum::response::Result` fails with: it hands its status to nobody, and shows it in its debug text.
     impl Answer for ErrorResponse {
         fn answered(&self) -> Answered {
-            let mut begin = Begin::default();
+            let text = Text::of(&format_args!("{self:?}"));
+            let status = text.as_str().strip_prefix(BEFORE).and_then(|status| status.get(..DIGITS));
             // Where it begins otherwise, nothing is known: it is an error as any other.
-            let _ = write!(begin, "{self:?}");
-            begin.status().map_or(Answered::No, |status| status.answered())
+            let status = status.and_then(|digits| digits.parse::<StatusCode>().ok());
+            status.map_or(Answered::No, |status| status.answered())
         }
     }
 
@@ -224,36 +225,8 @@ mod axum {
         StringRejection
     );
 
-    const BEFORE: &[u8] = b"ErrorResponse(Response { status: ";
+    const BEFORE: &str = "ErrorResponse(Response { status: ";
     const DIGITS: usize = 3;
-
-    /// The begin of a text, up to the status: what follows, headers and body, is not written.
-    struct Begin {
-        text: [u8; BEFORE.len() + DIGITS],
-        filled: usize,
-    }
-
-    impl Default for Begin {
-        fn default() -> Self {
-            Begin { text: [0; BEFORE.len() + DIGITS], filled: 0 }
-        }
-    }
-
-    impl Begin {
-        fn status(&self) -> Option<StatusCode> {
-            StatusCode::from_bytes(self.text.strip_prefix(BEFORE)?).ok()
-        }
-    }
-
-    impl Write for Begin {
-        fn write_str(&mut self, more: &str) -> fmt::Result {
-            let room = self.text.get_mut(self.filled..).unwrap_or_default();
-            let fits = room.len().min(more.len());
-            room[..fits].copy_from_slice(&more.as_bytes()[..fits]);
-            self.filled += fits;
-            if fits < more.len() { Err(fmt::Error) } else { Ok(()) }
-        }
-    }
 
     #[cfg(test)]
     #[allow(clippy::needless_borrow, reason = "as many as the generated code writes")]

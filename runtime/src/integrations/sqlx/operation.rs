@@ -180,9 +180,14 @@ impl About<'_> {
 }
 
 impl<'a> Operation<'a> {
-    fn begin(described: &'a Described, statement: Found<'a>, counts_rows: bool) -> Self {
+    fn begin(
+        described: &'a Described,
+        statement: Found<'a>,
+        counts_rows: bool,
+        whose: Whose,
+    ) -> Self {
         let (parent, now) = (current::here(), clock::now());
-        Operation::begun(parent, now, described, statement, counts_rows, Whose::Sqlxs)
+        Operation::begun(parent, now, described, statement, counts_rows, whose)
     }
 
     fn begun(
@@ -280,7 +285,7 @@ pub(super) async fn once<T>(
     future: impl Future<Output = Result<T, Error>>,
     rows: Option<fn(&T) -> u64>,
 ) -> Result<T, Error> {
-    let operation = Operation::begin(described, statement, rows.is_some());
+    let operation = Operation::begin(described, statement, rows.is_some(), Whose::Sqlxs);
     answered(operation, future, rows).await
 }
 
@@ -290,8 +295,7 @@ pub(super) async fn users<T>(
     statement: Found<'_>,
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let (parent, now) = (current::here(), clock::now());
-    let operation = Operation::begun(parent, now, described, statement, false, Whose::Users);
+    let operation = Operation::begin(described, statement, false, Whose::Users);
     answered(operation, future, None).await
 }
 
@@ -359,7 +363,7 @@ impl<'e, Q, R> Rows<'e, Q, R> {
     ) -> Poll<T> {
         let Some(steps) = &mut self.steps else { return over };
         if let Some((described, statement)) = self.begins.take() {
-            self.operation = Some(Operation::begin(described, statement, true));
+            self.operation = Some(Operation::begin(described, statement, true, Whose::Sqlxs));
         }
         let Some(operation) = &mut self.operation else { return poll(steps, &mut None) };
         let polled = operation.poll(|rows| poll(steps, rows));

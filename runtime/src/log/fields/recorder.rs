@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tracing_core::field::{Field, Visit};
 
-use super::{Fields, MAX_CHAIN, MAX_FIELDS, MAX_VALUE, Name, Named, Value};
+use super::{Capped, Fields, MAX_CHAIN, MAX_FIELDS, MAX_VALUE, Name, Named, PANICKED, Value};
 use crate::log::key_values::{self, KeyValue};
 use crate::log::logger;
 use crate::log::names::{Reserved, Trait};
@@ -204,7 +204,7 @@ impl<'a> Recorder<'a> {
             let _ = write!(text, "…[{cut} bytes cut]");
         }
         if written.is_err() {
-            text.push_str("…[it panicked]");
+            text.push_str(PANICKED);
         }
         start..text.len()
     }
@@ -426,25 +426,6 @@ impl Visit for Recorder<'_> {
             let name = self.joined(&named, ".chain");
             self.push(name, Value::Chain(chain));
         }
-    }
-}
-
-/// Keeps the first bytes of what is written. It never fails, since a user's `Debug` may `unwrap` what
-/// it writes to.
-struct Capped<'a> {
-    text: &'a mut String,
-    left: usize,
-    cut: usize,
-}
-
-impl fmt::Write for Capped<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        let kept =
-            if self.cut > 0 { 0 } else { part.floor_char_boundary(self.left.min(part.len())) };
-        self.text.push_str(&part[..kept]);
-        self.left -= kept;
-        self.cut += part.len() - kept;
-        Ok(())
     }
 }
 

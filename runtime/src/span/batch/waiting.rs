@@ -124,6 +124,13 @@ impl<T> Waiting<T> {
         one
     }
 
+    /// Takes all out, each as `made` of it.
+    pub(super) fn take_all<U>(&mut self, made: impl FnMut(T) -> U) -> Vec<U> {
+        let mut all = Vec::with_capacity(self.length);
+        all.extend(std::iter::from_fn(|| self.take()).map(made));
+        all
+    }
+
     /// Lets so many of the oldest go.
     pub(super) fn drop_oldest(&mut self, count: usize) {
         let mut left = count.min(self.length);
