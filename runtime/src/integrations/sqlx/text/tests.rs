@@ -1,0 +1,280 @@
+use super::*;
+
+const POSTGRES: Dialect = Dialect::Postgres;
+const MYSQL: Dialect = Dialect::MySql;
+const SQLITE: Dialect = Dialect::Sqlite;
+
+#[test]
+fn a_quote_that_is_never_closed_hides_the_rest_and_panics_nowhere() {
+    for (query, dialect) in [
+        ("SELECT * FROM \"é", POSTGRES),
+        ("SELECT * FROM \"orders WHERE a = 'secret'", POSTGRES),
+        ("SELECT * FROM `orders WHERE a = 'secret'", MYSQL),
+        ("SELECT * FROM \"", SQLITE),
+        ("SELECT * FROM [orders WHERE a = 'secret'", SQLITE),
+    ] {
+        let shown = shown(query, dialect);
+        assert_eq!((&*shown.text, &*shown.summary()), ("SELECT * FROM ?", "SELECT"), "{query}");
+    }
+}
+
+#[test]
+fn an_operator_before_a_literal_is_no_placeholder() {
+    for (query, expected) in [
+        ("SELECT a ?$$secret$$ FROM t", "SELECT a ?? FROM t"),
+        ("SELECT a @@$$a secret$$ FROM t", "SELECT a @@? FROM t"),
+        ("SELECT a @@$q$a secret$q$::tsquery", "SELECT a @@?::tsquery"),
+        ("SELECT a[3:17], @17, $1$$secret$$", "SELECT a[?:?], @?, $1?"),
+        ("SELECT a[lo:hi], a ? 'secret'", "SELECT a[lo:hi], a ? ?"),
+        ("SELECT a ?17, a ?|b", "SELECT a ??, a ?|b"),
+        (r"SELECT a @@E'it\'s a secret', b", "SELECT a @@?, b"),
+        // A string goes on behind a line's end.
+        ("SELECT E'one' \n 'it\\'s a secret', b", "SELECT ?, b"),
+        ("SELECT E'one' '\\', b", "SELECT ? ?, b"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
+    }
+    for (query, expected) in [
+        ("SELECT @a, @@version, @`b c`", "SELECT @a, @@version, @`b c`"),
+        ("SELECT @'x'", "SELECT @?"),
+    ] {
+        assert_eq!(shown(query, MYSQL).text, expected, "{query}");
+    }
+    let sqlite = "SELECT ?2, :name, @name, $name";
+    assert_eq!(shown(sqlite, SQLITE).text, sqlite);
+}
+
+#[test]
+fn each_dialect_quotes_and_comments_in_its_own_way() {
+    for (query, expected, dialect) in [
+        // A name that no column has is a string to SQLite.
+        ("SELECT a FROM \"t\" WHERE b = \"secret\"", "SELECT a FROM \"t\" WHERE b = ?", SQLITE),
+        ("INSERT INTO \"a\".\"b\" VALUES (\"x\")", "INSERT INTO \"a\".\"b\" VALUES (?)", SQLITE),
+        ("SELECT * FROM t x WHERE x.\"b\" = \"y\"", "SELECT * FROM t x WHERE x.\"b\" = ?", SQLITE),
+        ("SELECT [it's] FROM t WHERE b = 'secret'", "SELECT [it's] FROM t WHERE b = ?", SQLITE),
+        ("SELECT a[1] FROM t", "SELECT a[?] FROM t", POSTGRES),
+        // None of theirs nest.
+        ("SELECT 1 /* a /* b */ , 'it''s'", "SELECT ? , ?", SQLITE),
+        ("SELECT 1 /* a /* b */ , 'it''s'", "SELECT ? , ?", MYSQL),
+        ("SELECT 1 /* a /* b */ 'x' */ , 2", "SELECT ? , ?", POSTGRES),
+        // `--` is a comment to MySQL only where something blank follows.
+        ("SELECT 5--'first\nsecret' , b", "SELECT ?--? , b", MYSQL),
+        ("SELECT 5 -- it's\n, b --", "SELECT ? , b", MYSQL),
+        ("SELECT 5--it's\n, b", "SELECT ? , b", POSTGRES),
+        ("SELECT a ` 'secret' ` b", "SELECT a ` ? ` b", POSTGRES),
+        (r"SELECT 'it''s', 'a\' , secret", "SELECT ?, ?", Dialect::Other),
+    ] {
+        assert_eq!(shown(query, dialect).text, expected, "{query}");
+    }
+}
+
+#[test]
+fn literals_are_hidden_and_placeholders_are_not() {
+    for (query, expected) in [
+        ("SELECT * FROM t WHERE a = 'it''s' AND b = 17", "SELECT * FROM t WHERE a = ? AND b = ?"),
+        ("SELECT $1::int, :name, ?", "SELECT $1::int, :name, ?"),
+        ("SELECT -1.5e-3, .5, 0xff, 1_000", "SELECT -?, ?, ?, ?"),
+        (r"SELECT 'a\', b", "SELECT ?, b"),
+        (r"SELECT E'a\'secret', b", "SELECT ?, b"),
+        ("SELECT E'a' -- b\n  -- c\n '\\'secret', d", "SELECT ?, d"),
+        ("SELECT E'a'\r'\\'secret', b", "SELECT ?, b"),
+        ("SELECT 1 -- a\r, 'b\n secret', c", "SELECT ? , ?, c"),
+        ("SELECT $😀$it's secret$😀$, b", "SELECT ?, b"),
+        ("SELECT $$a'secret$$, $q$ $$ secret $q$", "SELECT ?, ?"),
+        ("SELECT 'secret", "SELECT ?"),
+        ("SELECT 1 -- secret\n  , /* secret /* nested */ secret */ 2", "SELECT ? , ?"),
+        ("SELECT col1, t2.c3 FROM \"Odd name\"", "SELECT col1, t2.c3 FROM \"Odd name\""),
+        ("  SELECT\n\t1  ", "SELECT ?"),
+        ("SELECT a->>'secret' FROM t WHERE b @> '{}'", "SELECT a->>? FROM t WHERE b @> ?"),
+        ("SELECT 'größe', ü FROM ß", "SELECT ?, ü FROM ß"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
+    }
+    for (query, expected) in [
+        (r#"SELECT "secret", 'a\'secret'"#, "SELECT ?, ?"),
+        (r"SELECT 'it\'s a secret' FROM t WHERE a = 'b'", "SELECT ? FROM t WHERE a = ?"),
+        ("SELECT `a` FROM `b` # secret", "SELECT `a` FROM `b`"),
+    ] {
+        assert_eq!(shown(query, MYSQL).text, expected, "{query}");
+    }
+}
+
+#[test]
+fn whether_a_backslash_escapes_is_the_sessions_matter_and_no_literal_is_shown_either_way() {
+    for (query, expected) in [
+        // To most sessions a string is left open here.
+        (r"INSERT INTO t VALUES ('C:\', 'secret')", "INSERT INTO t VALUES (?"),
+        (r#"SELECT "C:\", secret FROM t"#, "SELECT ?"),
+        (r"SELECT 'a\', 'secret', 'b\' FROM t", "SELECT ?"),
+        // Either may be meant: what is a string to one is not shown, and where both agree it goes on.
+        (r"INSERT INTO t VALUES ('it\'s', 'it\'s', 'a')", "INSERT INTO t VALUES (?, ?)"),
+        (r"SELECT 'C:\', secret, \'', 'it\'s' FROM t WHERE a = 'it\'s'", "SELECT ?, ?"),
+        // The end is the same.
+        (r"SELECT 'a\n', 'b\\', 'c\t' FROM t", "SELECT ?, ?, ? FROM t"),
+        (r"SELECT 'it\'s a secret", "SELECT ?"),
+    ] {
+        assert_eq!(shown(query, MYSQL).text, expected, "{query}");
+    }
+    // Most sessions of PostgreSQL leave it as it is.
+    for (query, expected) in [
+        (r"SELECT a FROM t WHERE b = 'c\' AND d = 'x'", "SELECT a FROM t WHERE b = ? AND d = ?"),
+        (r"SELECT a LIKE 'x' ESCAPE '\', 'y' FROM t", "SELECT a LIKE ? ESCAPE ?, ? FROM t"),
+        (r"SELECT 'it\'s a secret' FROM t", "SELECT ?"),
+        (r"SELECT 'it\'s secret', 'it\'s' FROM t WHERE a = 'it\'s'", "SELECT ?"),
+        (r"SELECT '\d+', '\\', E'it\'s a secret' FROM t", "SELECT ?, ?, ? FROM t"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).text, expected, "{query}");
+    }
+}
+
+#[test]
+fn of_several_statements_the_first_is_summed_up() {
+    for (query, expected) in [
+        ("SELECT 1; DELETE FROM users", "SELECT"),
+        ("BEGIN; INSERT INTO orders VALUES (1); COMMIT", "BEGIN"),
+        ("; SELECT a FROM orders; SELECT b FROM users;", "SELECT orders"),
+        ("WITH x AS (SELECT 1); UPDATE orders SET a = 1", "WITH"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+}
+
+#[test]
+fn a_procedure_that_is_called_is_no_table() {
+    for (query, expected) in [
+        ("CALL close_day($1, 'x')", Some("close_day")),
+        ("call shop.\"Close\" ((SELECT a FROM orders))", Some("shop.Close")),
+        ("CALL", None),
+    ] {
+        let shown = shown(query, POSTGRES);
+        let found = (shown.procedure.as_deref(), shown.collection.as_deref());
+        assert_eq!(found, (expected, None), "{query}");
+    }
+    assert_eq!(shown("CALL close_day", MYSQL).summary(), "CALL close_day");
+}
+
+#[test]
+fn a_query_is_summed_up_by_its_verb_and_first_table() {
+    for (query, expected) in [
+        ("select * from orders o join users u on true", "SELECT orders"),
+        ("INSERT INTO shop.orders (id) VALUES (1)", "INSERT shop.orders"),
+        ("UPDATE \"Orders\" SET a = 1", "UPDATE Orders"),
+        ("DELETE FROM ONLY orders", "DELETE orders"),
+        ("WITH x AS (SELECT 1 FROM a) UPDATE b SET c = 1", "UPDATE b"),
+        ("WITH x AS (SELECT 1 FROM a) INSERT INTO b SELECT * FROM x", "INSERT b"),
+        ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", "SELECT a"),
+        // What it names is no table, unless it is changed.
+        ("WITH x AS (SELECT 1), \"Y\"(b) AS (VALUES (1)) SELECT * FROM x JOIN y ON a", "SELECT"),
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i FROM n) SELECT * FROM n, t", "SELECT"),
+        ("WITH x AS (SELECT 1) SELECT * FROM x JOIN orders ON true", "SELECT orders"),
+        ("WITH orders AS (SELECT 1) DELETE FROM orders", "DELETE orders"),
+        // Only what follows the name at once belongs to it.
+        ("SELECT o.id FROM orders o JOIN users u ON u.id = o.user_id", "SELECT orders"),
+        ("SELECT a FROM shop.orders WHERE orders.id = b.c", "SELECT shop.orders"),
+        ("INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.b", "INSERT t"),
+        ("SELECT a FROM \"s\".\"t\" x WHERE x.b = 1", "SELECT s.t"),
+        // A function is no table.
+        ("SELECT * FROM unnest($1::int[]) n", "SELECT"),
+        ("SELECT * FROM pg_catalog.generate_series (1, 2) n JOIN t ON t.a = n", "SELECT t"),
+        ("SELECT * FROM ROWS FROM (f($1), g(2)) AS x", "SELECT"),
+        ("SELECT * FROM rows FROM (shop.f($1)) JOIN t ON true", "SELECT t"),
+        ("INSERT INTO orders SELECT * FROM unnest($1, $2)", "INSERT orders"),
+        ("INSERT INTO orders(id) VALUES (1)", "INSERT orders"),
+        ("TRUNCATE orders, users", "TRUNCATE orders"),
+        ("COPY orders (id) FROM STDIN", "COPY orders"),
+        ("COPY (SELECT id FROM orders) TO STDOUT", "COPY orders"),
+        ("COPY (SELECT 1) TO STDOUT", "COPY"),
+        ("FETCH 100 FROM found", "FETCH found"),
+        ("SELECT trim(comment FROM note) FROM orders", "SELECT orders"),
+        // What may be done to a table is no table.
+        ("GRANT SELECT, UPDATE ON orders TO bob", "GRANT"),
+        ("CREATE TRIGGER t AFTER UPDATE OR DELETE ON orders EXECUTE FUNCTION f()", "CREATE"),
+        ("SELECT pg_advisory_lock(1) FOR UPDATE NOWAIT", "SELECT"),
+        ("WITH x AS (UPDATE a SET b = 1 RETURNING c) SELECT * FROM x", "SELECT a"),
+        ("EXPLAIN UPDATE orders SET a = 1", "EXPLAIN orders"),
+        ("SELECT id INTO TEMP copies FROM orders", "SELECT copies"),
+        ("INSERT INTO temp SELECT * FROM orders", "INSERT temp"),
+        ("SELECT * FROM temp t JOIN delayed d ON true", "SELECT temp"),
+        ("DELETE FROM delayed d", "DELETE delayed"),
+        ("TRUNCATE TABLE ONLY orders", "TRUNCATE orders"),
+        ("SELECT truncate(a, 2) FROM orders", "SELECT orders"),
+        ("SELECT 1", "SELECT"),
+        ("CREATE TABLE IF NOT EXISTS orders (id int)", "CREATE orders"),
+        ("SELECT * FROM (SELECT * FROM inner_table) x", "SELECT inner_table"),
+        ("SELECT extract(year FROM made) FROM orders", "SELECT orders"),
+        ("SELECT trim(both FROM a), (SELECT substring(b FROM 2) FROM t) FROM u", "SELECT t"),
+        ("SELECT a IS DISTINCT FROM b FROM orders", "SELECT orders"),
+        ("SELECT * FROM (orders JOIN users USING (id))", "SELECT orders"),
+        ("SELECT * FROM (VALUES (1)) v JOIN orders ON true", "SELECT orders"),
+        ("(SELECT a FROM orders) UNION (SELECT b FROM users)", "SELECT orders"),
+        ("UPDATE OR IGNORE orders SET a = 1", "UPDATE orders"),
+        ("UPDATE LOW_PRIORITY orders SET a = 1", "UPDATE orders"),
+        ("BEGIN", "BEGIN"),
+        ("secret words", "OTHER"),
+        ("", "OTHER"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+}
+
+#[test]
+fn to_mysql_a_table_that_is_changed_needs_no_word_before_it() {
+    for (query, expected) in [
+        ("INSERT orders SELECT * FROM users", "INSERT orders"),
+        ("INSERT LOW_PRIORITY IGNORE shop.orders VALUES (1)", "INSERT shop.orders"),
+        ("INSERT DELAYED INTO orders VALUES (1)", "INSERT orders"),
+        ("REPLACE orders VALUES (1)", "REPLACE orders"),
+        ("DELETE QUICK FROM orders", "DELETE orders"),
+        ("SELECT a INTO OUTFILE '/tmp/a' FROM orders", "SELECT orders"),
+        ("SELECT a INTO @b FROM orders", "SELECT orders"),
+        ("SELECT 1 FROM DUAL", "SELECT"),
+        ("LOAD DATA INFILE '/tmp/a' INTO TABLE orders", "LOAD orders"),
+    ] {
+        assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
+    }
+}
+
+#[test]
+fn a_long_text_is_cut_and_never_inside_a_literal() {
+    let query =
+        format!("SELECT '{}' FROM orders WHERE a IN ({})", "x".repeat(9000), "1,".repeat(9000));
+    let shown = shown(&query, POSTGRES);
+    assert!(shown.text.len() <= MAX_TEXT + '…'.len_utf8());
+    assert!(shown.text.ends_with('…') && shown.text.starts_with("SELECT ? FROM orders"));
+    assert_eq!(shown.collection.as_deref(), Some("orders"));
+}
+
+/// In a debug build too: each of these took a minute where its parts were read again and again.
+#[test]
+fn a_text_of_any_length_is_read_to_a_bound_and_what_is_behind_that_tells_nothing() {
+    let long = |part: &str| part.repeat(4_000_000 / part.len());
+    for dialect in [POSTGRES, MYSQL, SQLITE, Dialect::Other] {
+        for part in ["E'a'          --", "E'a'\n", "'it\\'s', 'a\\', ", "word ", "$a $b$ ", "("] {
+            shown(&long(part), dialect);
+        }
+    }
+    let cut = shown(&format!("SELECT '{}' FROM orders", long("x")), POSTGRES);
+    assert_eq!((&*cut.text, cut.collection), ("SELECT ?…", None));
+    // The end, which nobody reads, would have told that a backslash escapes.
+    let query = format!(r"SELECT 'it\'s a secret', '{}\'', a", long("x"));
+    for dialect in [POSTGRES, MYSQL] {
+        assert_eq!(shown(&query, dialect).text, "SELECT ?…", "{dialect:?}");
+    }
+}
+
+#[test]
+fn no_text_is_too_strange() {
+    let odd = [
+        "'", "\"", "$", "$a", "$a$", "/*", "*/", "/", "--", "?", ":", "@", ".", "1e", "ß'", "\\",
+        "E'", "(", ")", "[", "]", "`", "FROM ", "\"é",
+    ];
+    for a in odd {
+        for b in odd {
+            for c in odd {
+                for dialect in [POSTGRES, MYSQL, SQLITE, Dialect::Other] {
+                    shown(&format!("{a}{b}{c}"), dialect);
+                }
+            }
+        }
+    }
+}
