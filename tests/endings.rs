@@ -4,9 +4,10 @@
 use redspan::instrumented;
 use redspan_tests::process::{alone, is_alone};
 use redspan_tests::{Receiver, Transport};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_uint};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -405,6 +406,49 @@ fn where_files_run_out_init_fails_or_works_and_does_not_panic() {
 unsafe extern "C" {
     safe fn fork() -> c_int;
     unsafe fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
+    safe fn alarm(seconds: c_uint) -> c_uint;
+}
+
+#[test]
+fn a_forks_child_does_not_wait_for_a_lock_that_a_thread_of_its_parent_held() {
+    let test = "a_forks_child_does_not_wait_for_a_lock_that_a_thread_of_its_parent_held";
+    alone(test, &[], || {
+        let logs = redspan::log::layer().with_writer(std::io::sink());
+        let telemetry = redspan::builder().logs(logs).install().expect("installed");
+        let ends = AtomicBool::new(false);
+        let forks_while_others_log = || {
+            for _ in 0..40 {
+                thread::sleep(Duration::from_millis(3));
+                let child = fork();
+                if child == 0 {
+                    // The end of one that hangs.
+                    alarm(20);
+                    (0..100).for_each(|_| tracing::info!("of the child"));
+                    drop(telemetry);
+                    std::process::exit(0);
+                }
+                let mut status = -1;
+                // SAFETY: `status` outlives the call.
+                if unsafe { waitpid(child, &raw mut status, 0) } != child || status != 0 {
+                    return false;
+                }
+            }
+            true
+        };
+        let went_well = thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !ends.load(Relaxed) {
+                        tracing::info!("of the parent");
+                    }
+                });
+            }
+            let went_well = forks_while_others_log();
+            ends.store(true, Relaxed);
+            went_well
+        });
+        assert!(went_well, "a child waited for ever");
+    });
 }
 
 #[test]

@@ -197,8 +197,7 @@ pub mod tail {
 /// The same as [`builder()`]`.package(…).install()`: returns the guard that flushes everything when
 /// it is dropped.
 /// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
-/// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr, and a lock that
-/// another thread held at that moment stays locked: what logs there may wait for ever.
+/// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr.
 ///
 /// ```no_run
 /// fn main() -> Result<(), redspan::InitError> {

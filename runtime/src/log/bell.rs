@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::reminder::Reminder;
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::sync::{Condvar, Home, Mutex, MutexGuard};
 
 /// What waits for the thread.
 pub(super) trait Load {
@@ -19,6 +19,8 @@ pub(super) trait Load {
 /// A `W` that waits for a thread, which is started with a `T`.
 pub(super) struct Bell<W, T> {
     state: Mutex<State<W, T>>,
+    /// Where the thread is.
+    home: Home,
     /// There is work, or there will never be any more.
     work: Condvar,
     /// Some of it is done.
@@ -79,18 +81,29 @@ impl<W: Load, T> Bell<W, T> {
             reminder: None,
             closed: false,
         };
-        Bell { state: Mutex::new(state), work: Condvar::new(), done: Condvar::new() }
+        Bell {
+            state: Mutex::new(state),
+            home: Home::new(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+        }
     }
 
     pub(super) fn lock(&self) -> Held<'_, W, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For callers: `None` in a fork's child, where nobody will ever let go of it.
+    #[inline]
+    fn hold(&self) -> Option<Held<'_, W, T>> {
+        self.home.lock(&self.state)
+    }
+
     /// Adds one by `add`, which says whether there was room. The first one starts the thread. False if it
     /// was not taken in.
     #[inline]
     pub(super) fn bring(&self, add: impl FnOnce(&mut W) -> bool, start: impl FnOnce(T)) -> bool {
-        let mut state = self.lock();
+        let Some(mut state) = self.hold() else { return false };
         // Closed here means that no thread could be started.
         if state.closed || !add(&mut state.waiting) {
             return false;
@@ -103,7 +116,7 @@ impl<W: Load, T> Bell<W, T> {
 
     /// The thread looks after it, in time; the last one counts.
     pub(super) fn remind(&self, reminder: Reminder, start: impl FnOnce(T)) {
-        let mut state = self.lock();
+        let Some(mut state) = self.hold() else { return };
         if !state.closed {
             state.reminder = Some(reminder);
             self.ring(state, true, start);
@@ -117,6 +130,9 @@ impl<W: Load, T> Bell<W, T> {
             state.awake();
         }
         let starts_with = state.starts_with.take();
+        if starts_with.is_some() {
+            self.home.is_moved_here();
+        }
         drop(state);
         match starts_with {
             Some(starts_with) => start(starts_with),
@@ -136,17 +152,23 @@ impl<W: Load, T> Bell<W, T> {
 
     /// Nothing more will come: the thread ends when it has done what waits.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        let Some(mut state) = self.hold() else { return };
+        state.closed = true;
+        drop(state);
         self.work.notify_one();
     }
 
-    /// Waits until all that was brought before is done; false if it was not in time.
+    /// Waits until all that was brought before is done; false if it was not in time, or the thread is not one of this
+    /// process.
     pub(super) fn flush(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
+        let Some(mut state) = self.hold() else { return false };
         let target = state.accepted;
         // Nobody is woken for nothing.
         if state.finished >= target {
             return true;
+        }
+        if !self.home.is_here() {
+            return false;
         }
         state.wanted = state.wanted.max(target);
         state.flushing += 1;

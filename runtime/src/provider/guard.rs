@@ -27,6 +27,22 @@ const AT_DROP: Duration = Duration::from_secs(5);
 /// time: the last lines say why the process ends.
 const AT_LEAST: Duration = Duration::from_millis(250);
 
+/// Standard error without the standard library's lock, which the thread of a log may have held when the process was
+/// forked.
+#[cfg(unix)]
+fn stderr() -> impl Write {
+    use std::os::fd::AsFd;
+    io::stderr().as_fd().try_clone_to_owned().map_or_else(
+        |_| Box::new(io::sink()) as Box<dyn Write>,
+        |owned| Box::new(std::fs::File::from(owned)),
+    )
+}
+
+#[cfg(not(unix))]
+fn stderr() -> impl Write {
+    io::stderr()
+}
+
 /// The guard of an installed redspan: dropping it flushes spans and logs and closes the listener.
 /// An exporter that hangs is given five seconds, and the rest one more. Keep it until the end of
 /// `main`. `std::process::exit` drops nothing: only log lines are written then (on Unix), so say
@@ -75,7 +91,7 @@ impl Core {
         if forked {
             self.told.call_once(|| {
                 let _ = writeln!(
-                    io::stderr(),
+                    stderr(),
                     "redspan: this process was forked from the one that called init!, whose threads it does not \
                      have: its spans, metrics and lines are lost; call init! after the fork"
                 );
