@@ -1,10 +1,13 @@
 //! The kinds of series, and what is known of a metric beside its numbers.
 
+use crate::metrics::conventions;
 use crate::metrics::histogram::{Histogram, Layout};
+use crate::metrics::labels::MAX_NAME;
 use crate::metrics::series::{Counter, Gauge, Series, UpDown};
 use crate::metrics::store::Store;
 use crate::metrics::table::Table;
-use metrics::{Key, SharedString};
+use crate::metrics::unit;
+use metrics::{Key, SharedString, Unit};
 use opentelemetry::KeyValue;
 use std::sync::Arc;
 
@@ -32,6 +35,36 @@ pub(crate) struct Description {
     pub(crate) observed: bool,
     /// Who made it.
     pub(crate) source: Option<SharedString>,
+}
+
+/// Bytes of what a metric says of itself: it is kept, shown on every page and sent with every export.
+const MAX_HELP: usize = 4_096;
+
+impl Description {
+    /// Takes what `describe_*` says; the last word counts.
+    pub(crate) fn tell(&mut self, kind: Kind, name: &str, unit: Option<Unit>, help: SharedString) {
+        self.help = help;
+        self.unit = unit.map_or("", unit::ucum).into();
+        if let Some(convention) = conventions::find(name, kind) {
+            self.unit = convention.unit.into();
+            self.by_rules = true;
+            self.layout = convention.layout();
+        }
+        *self = std::mem::take(self).bounded();
+    }
+
+    /// A help that is longer is cut, and says so; a unit that is longer than any is none.
+    pub(crate) fn bounded(mut self) -> Self {
+        if self.help.len() > MAX_HELP {
+            let mut help = self.help[..self.help.floor_char_boundary(MAX_HELP)].to_owned();
+            help.push('…');
+            self.help = help.into();
+        }
+        if self.unit.len() > MAX_NAME {
+            self.unit = SharedString::const_str("");
+        }
+        self
+    }
 }
 
 /// A kind of series, and where a store keeps it.

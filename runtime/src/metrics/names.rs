@@ -134,6 +134,10 @@ impl Names {
         limits: Limits,
     ) -> Result<Option<&mut Named>, Box<Taken>> {
         let Wanted { kind, name, shown, source, limit } = wanted;
+        if name.as_str().len() > labels::MAX_NAME {
+            // It is counted, and told, where it is to have a series.
+            return Ok(None);
+        }
         if self.count >= limits.names {
             self.refused += 1;
             return Ok(None);

@@ -5,7 +5,6 @@
 use crate::callsite::CallSite;
 use crate::context::{current, scope};
 use crate::label::OVERFLOW;
-use crate::metrics::conventions;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::labels::{self, MAX_VALUE};
 pub(crate) use crate::metrics::made::Kind;
@@ -273,6 +272,7 @@ impl Store {
         name: &KeyName,
         description: Description,
     ) -> Result<(), Box<Taken>> {
+        let description = description.bounded();
         let wanted = self.wanted(kind, name, Some(&description));
         let mut names = enter(&self.names);
         match names.get(kind, name.as_str()) {
@@ -335,14 +335,7 @@ impl Store {
         let mut descriptions = enter(&self.descriptions);
         let id = (kind, name.to_retained());
         if descriptions.len() < self.limits.names || descriptions.contains_key(&id) {
-            let description = descriptions.entry(id).or_default();
-            description.help = help;
-            description.unit = unit.map_or("", crate::metrics::unit::ucum).into();
-            if let Some(convention) = conventions::find(name.as_str(), kind) {
-                description.unit = convention.unit.into();
-                description.by_rules = true;
-                description.layout = convention.layout();
-            }
+            descriptions.entry(id).or_default().tell(kind, name.as_str(), unit, help);
             self.revise();
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::callsite::{CallSite, REST, Rest, SETTINGS, Settings};
+use crate::metrics::made::Description;
 use crate::outcome::Outcome;
 use crate::red::labelled::{Choice, Place};
 use metrics::{CounterFn, HistogramFn, Key, Unit};
@@ -155,6 +156,29 @@ fn names_and_labels_beyond_all_bounds_are_not_recorded_but_counted() {
     let overflow = family(&page, "redspan_metric_overflow");
     assert_eq!(overflow.series.len(), 1);
     assert_eq!(store.overflowed(), [("__overflow__".to_owned(), 3)]);
+}
+
+#[test]
+fn what_a_metric_says_of_itself_is_cut_where_it_has_no_end() {
+    let store = Store::scoped();
+    let long = "é".repeat(1 << 20);
+    store.describe(Kind::Counter, &"told".into(), None, long.clone().into());
+    let description = Description {
+        help: long.clone().into(),
+        unit: long.clone().into(),
+        by_rules: true,
+        ..Description::default()
+    };
+    assert!(store.define(Kind::Counter, &"defined".into(), description.clone()).is_ok());
+    assert!(store.define(Kind::Counter, &long.clone().into(), description).is_ok());
+    assert!(store.named(Kind::Counter, &long, |_| ()).is_none());
+    for name in ["told", "defined"] {
+        store.counter(&Key::from_name(name)).unwrap();
+        let page = gather(&store);
+        let help = &family(&page, name).help;
+        assert_eq!((help.len(), help.ends_with("é…")), (4_099, true), "{name}");
+    }
+    assert!(gather(&store).families.iter().all(|it| it.name.len() < 100 && it.unit.len() < 100));
 }
 
 #[test]
