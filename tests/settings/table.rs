@@ -158,6 +158,9 @@ fn general() -> Vec<Row> {
         row("OTEL_SDK_DISABLED", signals, ALL, ("true", ""))
             .bad("on")
             .over(|it| it.disabled(false), ALL),
+        row("OTEL_CONFIG_FILE", signals, ALL, ("otel.yaml", ALL))
+            .bad("otel.yaml")
+            .over(|it| it.disabled(true), ""),
         row("OTEL_SERVICE_NAME", service_name, "unknown_service:settings", ("shop", "shop"))
             .over(|it| it.service_name("program"), "program"),
         row("OTEL_RESOURCE_ATTRIBUTES", team, "", ("team=a%20b", "a b"))

@@ -32,6 +32,8 @@ pub(crate) enum Instead {
     Rest,
     /// The most that may be.
     Most,
+    /// All other variables.
+    Others,
 }
 
 /// Whether another variable says the same for more: that one holds where this one does not.
@@ -57,6 +59,9 @@ impl fmt::Display for Warning {
                 write!(f, "{variable}={value:?} is ignored and the default holds")?;
             }
             Instead::Rest => write!(f, "{value:?} in {variable} is ignored and the rest holds")?,
+            Instead::Others => {
+                write!(f, "{variable}={value:?} is ignored and what the other variables say holds")?
+            }
             Instead::Most => write!(f, "{variable}={value:?} is too much and the most holds")?,
         }
         write!(f, ": expected {accepted}")
@@ -134,6 +139,13 @@ impl Env {
     /// Notes that `value`, one of several in `variable`, could not be used.
     fn warn_of_part(&mut self, variable: &'static str, value: &str, accepted: &'static str) {
         self.note(Warning { variable, value: value.into(), accepted, instead: Instead::Rest });
+    }
+
+    /// Notes a variable that has no effect, if it is set.
+    pub(super) fn warn_if_set(&mut self, variable: &'static str, accepted: &'static str) {
+        if let Some(value) = self.text(variable) {
+            self.note(Warning { variable, value, accepted, instead: Instead::Others });
+        }
     }
 
     fn note(&mut self, warning: Warning) {

@@ -3,6 +3,7 @@
 //! | variable | default |
 //! |---|---|
 //! | `OTEL_SDK_DISABLED` | `false` |
+//! | `OTEL_CONFIG_FILE` | not read: a warning, and the other variables hold |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the executable's name |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp` if an OTLP endpoint is set, or else `none`: no network without being asked |
 //! | `OTEL_LOGS_EXPORTER` | `console`, and `otlp` if an OTLP endpoint is set |
@@ -130,6 +131,8 @@ impl Settings {
     /// Reads everything, and says what could not be used.
     pub(crate) fn read(mut env: Env, preset: Option<Preset>) -> (Settings, Vec<Warning>) {
         let vars = &mut env;
+        // Where it is read, nothing else is: who sets it believes that the other variables have no effect.
+        vars.warn_if_set("OTEL_CONFIG_FILE", "it unset, as no such file is read");
         let resource_attributes =
             vars.pairs("OTEL_RESOURCE_ATTRIBUTES", false, |_, _| true).unwrap_or_default();
         let settings = Settings {

@@ -35,6 +35,18 @@ fn each(settings: &mut Settings, change: impl Fn(&mut OtlpSettings)) {
     change(&mut settings.logs_otlp);
 }
 
+#[test]
+fn a_file_that_would_replace_all_variables_is_said_not_to_be_read() {
+    let env =
+        Env::of([("OTEL_CONFIG_FILE", "/etc/otel.yaml"), ("OTEL_SERVICE_NAME", "shop")].into());
+    let (settings, warnings) = Settings::read(env, None);
+    assert_eq!(settings.service_name.as_deref(), Some("shop"));
+    let told: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    let expected = "OTEL_CONFIG_FILE=\"/etc/otel.yaml\" is ignored and what the other variables say holds: \
+                    expected it unset, as no such file is read";
+    assert_eq!(told, [expected]);
+}
+
 /// A variable, what it may hold, what that changes, and what it may not hold.
 type Row = (&'static str, &'static str, fn(&mut Settings), &'static str);
 
