@@ -77,7 +77,23 @@ const VERBS: [&str; 34] = [
 ];
 
 /// Verbs too, but only where a query begins: elsewhere they are names, as of a column `comment`.
-const FIRST_VERBS: [&str; 16] = [
+const FIRST_VERBS: [&str; 32] = [
+    "END",
+    "ABORT",
+    "KILL",
+    "ATTACH",
+    "DETACH",
+    "CHECKPOINT",
+    "CLUSTER",
+    "DESC",
+    "FLUSH",
+    "HANDLER",
+    "IMPORT",
+    "OPTIMIZE",
+    "REASSIGN",
+    "RENAME",
+    "UNLOCK",
+    "XA",
     "DECLARE",
     "FETCH",
     "MOVE",
@@ -101,6 +117,12 @@ const NAMES_TABLE: [&str; 5] = ["TRUNCATE", "COPY", "INSERT", "REPLACE", "CALL"]
 
 /// Verbs of queries in which `UPDATE` is what may be done to a table, and no table follows: `FOR UPDATE OF`.
 const SPEAKS_OF_UPDATE: [&str; 4] = ["SELECT", "CREATE", "GRANT", "REVOKE"];
+
+/// Verbs of queries in which `FROM` and `INTO` lead to no table: to a cursor, a user, a server.
+const FROM_ANOTHER: [&str; 4] = ["FETCH", "MOVE", "REVOKE", "IMPORT"];
+
+/// What `SHOW` may be followed by where a table is named: `SHOW TABLES FROM` and its like name a database.
+const SHOWS_OF_TABLE: [&str; 6] = ["CREATE", "COLUMNS", "FIELDS", "INDEX", "INDEXES", "KEYS"];
 
 /// What `INTO` may lead to that is no table.
 const NO_TABLE: [&str; 2] = ["OUTFILE", "DUMPFILE"];
@@ -155,6 +177,8 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     // Whether what was read last, but for blanks, is a name that may be a function's: `FROM unnest($1)`.
     let mut may_be_called = false;
     let mut reads_from = false;
+    // Whether the verb is one behind which no table was announced: `SHOW`.
+    let mut names_none = false;
     // Whether what stands in the open parentheses is a query: it has a verb. In `extract(year FROM made)`
     // there is a `FROM` of another kind.
     let mut groups: Vec<bool> = Vec::new();
@@ -198,6 +222,14 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     // A subquery, whose own table follows.
                     expects_table &= !was_opened;
                 }
+                names_none = match is_first {
+                    true => upper == "SHOW",
+                    false => names_none && !SHOWS_OF_TABLE.contains(&&*upper),
+                };
+                let goes_elsewhere = matches!(&*upper, "FROM" | "INTO")
+                    && verb.is_some_and(|verb| FROM_ANOTHER.contains(&verb));
+                let leads_elsewhere =
+                    BEFORE_TABLE.contains(&&*upper) && (names_none || goes_elsewhere);
                 let speaks_of_update = upper == "UPDATE"
                     && !was_opened
                     && verb.is_some_and(|verb| SPEAKS_OF_UPDATE.contains(&verb));
@@ -208,7 +240,10 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     }
                 } else if is_first && NAMES_TABLE.contains(&&*upper) {
                     expects_table = true;
-                } else if speaks_of_update || expects_table && NO_TABLE.contains(&&*upper) {
+                } else if speaks_of_update
+                    || leads_elsewhere
+                    || expects_table && NO_TABLE.contains(&&*upper)
+                {
                     expects_table = false;
                 } else if BEFORE_TABLE.contains(&&*upper) {
                     // `FROM ROWS FROM (f(), g())`

@@ -184,7 +184,14 @@ fn a_query_is_summed_up_by_its_verb_and_first_table() {
         ("COPY orders (id) FROM STDIN", "COPY orders"),
         ("COPY (SELECT id FROM orders) TO STDOUT", "COPY orders"),
         ("COPY (SELECT 1) TO STDOUT", "COPY"),
-        ("FETCH 100 FROM found", "FETCH found"),
+        // A cursor is no table, and neither is who had a right.
+        ("FETCH 100 FROM found", "FETCH"),
+        ("MOVE FORWARD 3 FROM found", "MOVE"),
+        ("DECLARE found CURSOR FOR SELECT * FROM orders", "DECLARE orders"),
+        ("REVOKE ALL ON SCHEMA shop FROM bob", "REVOKE"),
+        ("REVOKE SELECT ON TABLE orders FROM bob", "REVOKE orders"),
+        ("IMPORT FOREIGN SCHEMA a FROM SERVER b INTO c", "IMPORT"),
+        ("SHOW search_path", "SHOW"),
         ("SELECT trim(comment FROM note) FROM orders", "SELECT orders"),
         // What may be done to a table is no table.
         ("GRANT SELECT, UPDATE ON orders TO bob", "GRANT"),
@@ -210,6 +217,9 @@ fn a_query_is_summed_up_by_its_verb_and_first_table() {
         ("UPDATE OR IGNORE orders SET a = 1", "UPDATE orders"),
         ("UPDATE LOW_PRIORITY orders SET a = 1", "UPDATE orders"),
         ("BEGIN", "BEGIN"),
+        ("END", "END"),
+        ("abort", "ABORT"),
+        ("SELECT CASE WHEN a THEN b END FROM orders", "SELECT orders"),
         ("secret words", "OTHER"),
         ("", "OTHER"),
     ] {
@@ -228,6 +238,14 @@ fn to_mysql_a_table_that_is_changed_needs_no_word_before_it() {
         ("SELECT a INTO OUTFILE '/tmp/a' FROM orders", "SELECT orders"),
         ("SELECT a INTO @b FROM orders", "SELECT orders"),
         ("SELECT 1 FROM DUAL", "SELECT"),
+        // A database is no table.
+        ("SHOW TABLES FROM shop", "SHOW"),
+        ("SHOW TABLE STATUS FROM shop", "SHOW"),
+        ("SHOW FULL COLUMNS FROM orders FROM shop", "SHOW orders"),
+        ("SHOW INDEX FROM `orders`", "SHOW orders"),
+        ("SHOW CREATE TABLE status", "SHOW status"),
+        ("KILL QUERY 17", "KILL"),
+        ("OPTIMIZE TABLE orders", "OPTIMIZE orders"),
         ("LOAD DATA INFILE '/tmp/a' INTO TABLE orders", "LOAD orders"),
     ] {
         assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
