@@ -134,6 +134,16 @@ impl Described {
         self.statements.find(query, |query| Statement::new(shown(query, self.dialect)))
     }
 
+    /// A query that the database is asked about, and which does not run.
+    pub(super) fn asked(&self, operation: &str, query: &str) -> Found<'_> {
+        // No query has a NUL: the one that does run is another.
+        let key = format!("{operation}\0{query}");
+        let operation = operation.to_owned();
+        self.statements.find(&key, |_| {
+            Statement::new(Shown { operation, ..shown(query, self.dialect) })
+        })
+    }
+
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
     pub(super) fn attributes(&self, statement: &Statement) -> Arc<Common> {
         let common = || Common::new(self.attributes_of(statement));

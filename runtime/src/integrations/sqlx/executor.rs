@@ -15,6 +15,10 @@ use sqlx_core::executor::{Execute, Executor};
 use sqlx_core::sql_str::SqlStr;
 use std::future::Future;
 
+/// How sqlx's own questions about a query are called, as the databases call theirs.
+const PREPARE: &str = "PREPARE";
+const DESCRIBE: &str = "DESCRIBE";
+
 /// A query whose text was looked at: sqlx gives it only for the whole query.
 struct Seen<DB: Database> {
     sql: SqlStr,
@@ -194,14 +198,19 @@ where
     where
         'c: 'e,
     {
-        self.held.held().prepare_with(sql, parameters)
+        let described = &self.loan.described;
+        let asked = described.asked(PREPARE, sql.as_str());
+        let answer = self.held.held().prepare_with(sql, parameters);
+        Box::pin(once(described, asked, answer, None))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<H::Database>, Error>>
     where
         'c: 'e,
     {
-        self.held.held().describe(sql)
+        let described = &self.loan.described;
+        let asked = described.asked(DESCRIBE, sql.as_str());
+        Box::pin(once(described, asked, self.held.held().describe(sql), None))
     }
 }
 
@@ -292,8 +301,10 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend(None).await?;
-            lent.held.prepare_with(sql, parameters).await
+            let asked = pool.described.asked(PREPARE, sql.as_str());
+            let mut lent = pool.lend(Some(&asked)).await?;
+            let answer = lent.held.prepare_with(sql, parameters);
+            once(&pool.described, asked, answer, None).await
         })
     }
 
@@ -303,8 +314,9 @@ where
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut lent = pool.lend(None).await?;
-            lent.held.describe(sql).await
+            let asked = pool.described.asked(DESCRIBE, sql.as_str());
+            let mut lent = pool.lend(Some(&asked)).await?;
+            once(&pool.described, asked, lent.held.describe(sql), None).await
         })
     }
 }

@@ -29,7 +29,8 @@
 //! `db.stored_procedure.name`, `db.query.summary`, `server.address`, `server.port`, `db.response.returned_rows`, and `db.query.text` in which every literal is a `?`
 //! (with SQLite also what stands in double quotes, unless a table's name has to stand there: it may be a string)
 //! and comments are left out; `TRUE` and `FALSE` stay, and bound values are never shown. `BEGIN`, `COMMIT` and `ROLLBACK`, or
-//! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so is
+//! `SAVEPOINT`, `RELEASE SAVEPOINT` and `ROLLBACK TO SAVEPOINT` within a transaction, are spans of their own, and so are what
+//! `prepare` and `describe` ask of a query that does not run yet (`PREPARE users`, `DESCRIBE users`), and
 //! each wait for a connection (`acquire shop`), or each that is long enough ([`Pool::waits_from`]).
 //!
 //! An operation ends as
@@ -60,8 +61,9 @@
 //! nothing of it; `&mut **transaction`, where one wants a `&mut PgConnection`; [`as_sqlx_mut`](Connection::as_sqlx_mut), where
 //! it wants sqlx's own transaction; and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
 //! generic over `Executor`, or let them take a [`Pool`] or a [`Connection`]. Nor is `COPY`, which is sent by methods of the
-//! connection below: [`Connection::operation`] makes one operation of it, as of any function that takes that. Nor is what
-//! a `PgListener` waits for, what `prepare` and `describe` ask, or the rollback of a transaction that is dropped.
+//! pool and of the connection below: [`Pool::operation`] and [`Connection::operation`] make one operation of it, as of any
+//! function that takes that connection. Nor is what a `PgListener` waits for, or the rollback of a transaction that is
+//! dropped.
 //!
 //! sqlx also logs by itself, with the literals: each query at `debug`, slow ones at `warn`. Where they
 //! are secret, use `ConnectOptions::disable_statement_logging`, and [`Pool::slow`] instead.

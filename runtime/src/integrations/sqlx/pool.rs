@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Loan, PoolConnection, Transaction};
 use super::described::{Described, Step};
-use super::operation::{METADATA, codes, failed, once, unsent};
+use super::operation::{METADATA, codes, failed, once, unsent, users};
 use super::pooled::PoolMetrics;
 use super::statements::{Found, Statement};
 use crate::call::owned::OwnedSpan;
@@ -11,6 +11,7 @@ use crate::context::current;
 use crate::metrics::candidate;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
+use futures_core::future::BoxFuture;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 use sqlx_core::database::Database;
@@ -151,6 +152,37 @@ impl<DB: Database> Pool<DB> {
         statement: impl SqlSafeStr,
     ) -> Result<Option<Transaction<'static, DB>>, Error> {
         self.try_begin_by(Some(statement.into_sql_str())).await
+    }
+
+    /// As [`Connection::operation`], on a connection that it borrows: `COPY` through a pool, which sqlx's
+    /// own `copy_in_raw` and `copy_out_raw` would do unseen.
+    ///
+    /// ```no_run
+    /// # async fn shop(pool: redspan::sqlx::Pool<sqlx::Postgres>) -> sqlx::Result<()> {
+    /// let copy = "COPY users (id, name) FROM STDIN";
+    /// let rows = pool
+    ///     .operation(copy, |connection| {
+    ///         Box::pin(async move {
+    ///             let mut copying = connection.copy_in_raw(copy).await?;
+    ///             copying.send("17\tAnn\n".as_bytes()).await?;
+    ///             copying.finish().await
+    ///         })
+    ///     })
+    ///     .await?;
+    /// # let _ = rows;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the closure, and of [`Pool::acquire`].
+    pub async fn operation<F, R>(&self, statement: &str, run: F) -> Result<R, Error>
+    where
+        F: for<'c> FnOnce(&'c mut DB::Connection) -> BoxFuture<'c, Result<R, Error>>,
+    {
+        let said = self.described.statement(statement);
+        let mut lent = self.lend(Some(&said)).await?;
+        users(&self.described, said, async { run(&mut lent.held).await }).await
     }
 
     /// Closes the pool, as [`sqlx::Pool::close`](https://docs.rs/sqlx/0.9/sqlx/struct.Pool.html#method.close) does, and says that
