@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod conventions;
 pub mod counting;
 pub mod front;
+pub mod grpc;
 pub mod mariadb;
 pub mod page;
 pub mod postgres;

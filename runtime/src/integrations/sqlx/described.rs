@@ -139,9 +139,8 @@ impl Described {
         // No query has a NUL: the one that does run is another.
         let key = format!("{operation}\0{query}");
         let operation = operation.to_owned();
-        self.statements.find(&key, |_| {
-            Statement::new(Shown { operation, ..shown(query, self.dialect) })
-        })
+        self.statements
+            .find(&key, |_| Statement::new(Shown { operation, ..shown(query, self.dialect) }))
     }
 
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>

@@ -2,10 +2,14 @@
 
 use super::exchange::{BodyCount, Exchange};
 use super::flight::InFlight;
+use super::grpc::Code;
+use crate::outcome::Outcome;
+use crate::span::failed::Failed;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::fmt::{self, Debug, Display};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{self, Poll};
@@ -80,25 +84,39 @@ where
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let Some(exchange) = this.exchange.get() else { return inner.poll_frame(context) };
+        let tells_of_panics = exchange.tells_of_panics();
         let Exchange { span, numbers, .. } = &mut *exchange;
         let mut ended = None;
-        let polled = span.inside(|| {
-            let polled = inner.as_mut().poll_frame(context);
-            let ending = match &polled {
-                Poll::Pending => None,
-                Poll::Ready(None) => Some(numbers.ended()),
-                Poll::Ready(Some(Err(error))) => Some(numbers.failed(error)),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let was_last =
-                        frame.data_ref().is_some_and(|data| numbers.sent(data.remaining()));
-                    // Whoever sends it need not ask again; after trailers nobody does.
-                    let is_over = was_last || frame.is_trailers() || inner.is_end_stream();
-                    is_over.then(|| numbers.ended())
-                }
-            };
-            ended = ending.map(|ending| (numbers.count(&ending), ending));
-            polled
-        });
+        let mut poll = || {
+            span.inside(|| {
+                let polled = inner.as_mut().poll_frame(context);
+                let ending = match &polled {
+                    Poll::Pending => None,
+                    Poll::Ready(None) => Some(numbers.ended()),
+                    Poll::Ready(Some(Err(error))) => Some(numbers.failed(error)),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let was_last =
+                            frame.data_ref().is_some_and(|data| numbers.sent(data.remaining()));
+                        // Whoever sends it need not ask again; after trailers nobody does.
+                        let is_over = was_last || frame.is_trailers() || inner.is_end_stream();
+                        is_over.then(|| numbers.ended())
+                    }
+                };
+                ended = ending.map(|ending| (numbers.count(&ending), ending));
+                polled
+            })
+        };
+        let polled = match tells_of_panics {
+            true => catch_unwind(AssertUnwindSafe(poll)),
+            false => Ok(poll()),
+        };
+        let Ok(polled) = polled else {
+            // What it holds is dropped while the span is still current; that may be one more.
+            let _ = exchange.run_caught(|| this.inner.set(None));
+            exchange.end((Outcome::Panic, Some(Failed::panic())));
+            *this.exchange = InFlight::NONE;
+            return Poll::Ready(Some(Ok(Frame::trailers(Code::Internal.trailers()))));
+        };
         if let Some((at, ending)) = ended {
             exchange.finish(ending, at);
             *this.exchange = InFlight::NONE;

@@ -4,6 +4,7 @@ use super::super::http::instruments::{Labels, SERVER};
 use super::super::http::{self as conventions, Called};
 use super::Route;
 use super::flight::InFlight;
+use super::grpc::{self, Code, Form};
 use super::lines::{Ended, Told};
 use super::options::Options;
 use super::stacked::{self, Counted, Learnt, Lined};
@@ -53,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) span: OwnedSpan,
     /// The id that the answer repeats, and in which header.
     id: Option<(HeaderName, HeaderValue)>,
+    /// Which of gRPC's forms it speaks.
+    grpc: Option<Form>,
     pub(super) numbers: Numbers,
 }
 
@@ -107,6 +110,7 @@ impl Exchange {
         route: &impl Route<B>,
     ) -> InFlight {
         let here = current::here();
+        let grpc = Form::of(request);
         let id = options.identify(request.headers_mut());
         // In the context that the service runs in: all of its lines have it.
         let known = |context: Context| match id.as_ref().and_then(|id| id.to_str().ok()) {
@@ -121,7 +125,7 @@ impl Exchange {
             let began = clock::now();
             let span = OwnedSpan::start(silent, began, &METADATA, SpanKind::Server, name, Vec::new);
             let numbers = Numbers { options: None, measured: None };
-            return InFlight::new(Exchange { span, id: answers_with(), numbers });
+            return InFlight::new(Exchange { span, id: answers_with(), grpc, numbers });
         }
         let started = clock::now();
         let is_counted = Counted::begin(request.extensions_mut());
@@ -171,7 +175,7 @@ impl Exchange {
         let id = answers_with();
         let options = options.looks_at_answers().then(|| options.clone());
         let numbers = Numbers { options, measured: Some(measured) };
-        InFlight::new(Exchange { span, id, numbers })
+        InFlight::new(Exchange { span, id, grpc, numbers })
     }
 
     /// Runs a part of what the service does, in the span.
@@ -210,7 +214,7 @@ impl Exchange {
     /// The head of the answer is there. Returns whether that is all of it.
     pub(super) fn answered(&mut self, head: &mut response::Parts) -> bool {
         let status = head.status;
-        self.learn(head.extensions.remove());
+        self.learn(head.extensions.remove(), head);
         self.show_route();
         let Numbers { options, measured } = &mut self.numbers;
         let headers = || {
@@ -243,9 +247,11 @@ impl Exchange {
     }
 
     /// What a layer further in has told.
-    fn learn(&mut self, learnt: Option<Learnt>) {
+    fn learn(&mut self, learnt: Option<Learnt>, head: &response::Parts) {
         let (Some(learnt), Some(measured)) = (learnt, &mut self.numbers.measured) else { return };
-        measured.replaced = learnt.replaced;
+        // Unless a layer in between made something better of it.
+        let is_failed = head.status.as_u16() >= 500 || grpc::is_failed(&head.headers);
+        measured.replaced = learnt.replaced.filter(|_| is_failed);
         measured.heard = learnt.route.or(measured.heard.take());
     }
 
@@ -261,13 +267,17 @@ impl Exchange {
         }
     }
 
-    /// The client is told the head's status, because the service panicked or took too long.
+    /// The client is told the head's status, or gRPC's, because the service panicked or took too long.
     pub(super) fn replaced(
         &mut self,
         head: &mut response::Parts,
+        code: Code,
         outcome: Outcome,
         error_type: &'static str,
     ) {
+        if let Some(form) = self.grpc {
+            form.fail(head, code);
+        }
         if let Some(measured) = &mut self.numbers.measured {
             measured.replaced = Some((outcome, error_type));
         }
@@ -289,6 +299,13 @@ impl Exchange {
             at = span.inside(|| numbers.count(&ending));
         }
         self.finish(ending, at);
+    }
+
+    /// Whether its client reads trailers, of which this layer then makes some where a body panics. Further in
+    /// none does: the panic is counted once.
+    pub(super) fn tells_of_panics(&self) -> bool {
+        let counts = self.numbers.measured.as_ref().is_some_and(|it| it.active.is_some());
+        counts && self.grpc == Some(Form::Grpc)
     }
 
     /// Ends the span, which is current no more.
@@ -317,15 +334,15 @@ impl Numbers {
     pub(super) fn completed(&mut self) -> Ending {
         let Some(measured) = &mut self.measured else { return (Outcome::Ok, None) };
         let status = measured.labels.status.and_then(|status| StatusCode::from_u16(status).ok());
+        if let Some((outcome, error_type)) = measured.replaced {
+            measured.labels.error = Some(error_type);
+            return (outcome, Some(Failed::of_type(error_type)));
+        }
         match status {
             // From 600 on nobody knows what a code means: that is no success.
-            Some(status) if status.as_u16() >= 500 => match measured.replaced {
-                Some((outcome, error_type)) => {
-                    measured.labels.error = Some(error_type);
-                    (outcome, Some(Failed::of_type(error_type)))
-                }
-                None => (Outcome::Error, Some(conventions::failed(status))),
-            },
+            Some(status) if status.as_u16() >= 500 => {
+                (Outcome::Error, Some(conventions::failed(status)))
+            }
             // Another one has to follow: as the last it is none, and servers send 500 in its place.
             Some(status)
                 if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS =>

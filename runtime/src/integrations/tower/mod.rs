@@ -32,7 +32,8 @@
 //! * `error`, with a status of 5xx, or when the service itself or its body returns an error, or the body
 //!   is shorter than the answer said, or a status of 1xx is all of it;
 //! * `panic`, when the service panics. The client gets a 500 with an empty body, and the connection
-//!   lives on; if it is the body that panics, the connection breaks;
+//!   lives on; if it is the body that panics, the connection breaks. A client of gRPC is told the status
+//!   `INTERNAL` in either case;
 //! * `cancelled`, when the answer was not handed over to its end: the client has gone, or a timeout
 //!   further out has passed.
 //!
@@ -85,6 +86,7 @@ mod body;
 mod client;
 mod exchange;
 mod flight;
+mod grpc;
 mod lines;
 mod options;
 mod server;
@@ -250,8 +252,8 @@ impl<M> ServerLayer<M> {
         self
     }
 
-    /// Answers 503 when the head of an answer is not ready after this time, and drops the service's
-    /// future. The request is an error of type `timeout`. Needs Tokio's timer.
+    /// Answers 503, or to gRPC `DEADLINE_EXCEEDED`, when the head of an answer is not ready after this time, and drops
+    /// the service's future. The request is an error of type `timeout`. Needs Tokio's timer.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.options.timeout = Some(limit);
         self

@@ -5,6 +5,7 @@ use super::Route;
 use super::body::ServerBody;
 use super::exchange::Exchange;
 use super::flight::InFlight;
+use super::grpc::Code;
 use super::options::Options;
 use crate::outcome::Outcome;
 use ::http::{Request, Response, StatusCode};
@@ -190,12 +191,12 @@ where
                 Err(error)
             }
             Polled::TooLate if emptied.is_ok() => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                Ok(replaced(exchange, status, Outcome::Error, "timeout"))
+                let said = (StatusCode::SERVICE_UNAVAILABLE, Code::DeadlineExceeded);
+                Ok(replaced(exchange, said, Outcome::Error, "timeout"))
             }
             _ => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Ok(replaced(exchange, status, Outcome::Panic, "panic"))
+                let said = (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal);
+                Ok(replaced(exchange, said, Outcome::Panic, "panic"))
             }
         })
     }
@@ -204,12 +205,12 @@ where
 /// An empty answer in place of the service's.
 fn replaced<R>(
     exchange: &mut Exchange,
-    status: StatusCode,
+    (status, code): (StatusCode, Code),
     outcome: Outcome,
     error_type: &'static str,
 ) -> Response<ServerBody<R>> {
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
-    exchange.replaced(&mut head, outcome, error_type);
+    exchange.replaced(&mut head, code, outcome, error_type);
     Response::from_parts(head, ServerBody::default())
 }
