@@ -131,3 +131,55 @@ fn every_call_is_counted_with_and_without_a_subscriber() {
     assert_eq!((calls.started, calls.ok, calls.panic, calls.in_flight), (3, 2, 1, 0));
     assert_eq!(seen.calls("quietly").error, 1);
 }
+
+/// Tells, when it is dropped, what it is called.
+#[derive(Debug)]
+struct Told(&'static str, std::rc::Rc<std::cell::RefCell<String>>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push_str(self.0);
+    }
+}
+
+#[test]
+fn parameters_are_dropped_in_the_order_of_the_bare_function() {
+    /// The same functions below an attribute, and what each drops in which order.
+    macro_rules! orders {
+        ($a:ident, $instrument:meta, $with_field:meta) => {{
+            #[$instrument]
+            #[allow(unused_variables)]
+            fn pattern(a: Told, (b, c): (Told, Told), _: Told, (d, _): (Told, Told)) {
+                let _ = (&b, &a);
+            }
+            #[$with_field]
+            #[allow(unused_variables)]
+            fn field($a: Told, (b, c): (Told, Told), d: Told) {
+                let _ = (&$a, &c);
+            }
+            #[$instrument]
+            #[allow(unused_variables)]
+            async fn later(a: Told, (b, c): (Told, Told), _: Told, mut d: Told) {
+                tokio::task::yield_now().await;
+                let _ = (&b, &a);
+                d.0 = "D";
+            }
+            let dropped = std::rc::Rc::default();
+            let told = |name| Told(name, std::rc::Rc::clone(&dropped));
+            let seen = || std::mem::take(&mut *dropped.borrow_mut());
+            let pair = |one, two| (told(one), told(two));
+            pattern(told("a"), pair("b", "c"), told("_"), pair("d", "e"));
+            let of_pattern = seen();
+            field(told("a"), pair("b", "c"), told("d"));
+            let of_field = seen();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(later(told("a"), pair("b", "c"), told("_"), told("d")));
+            [of_pattern, of_field, seen()]
+        }};
+    }
+    let bare = orders!(a, allow(dead_code), allow(dead_code));
+    assert_eq!(bare, ["de_cba", "dcba", "D_cba"]);
+    assert_eq!(bare, orders!(a, instrument, instrument(skip_all, fields(a = a.0))));
+    let by_hand = orders!(a, instrument(skip_all), instrument(skip(a), fields(a = %a.0)));
+    assert_eq!(bare, by_hand);
+}

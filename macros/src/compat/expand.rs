@@ -177,7 +177,8 @@ fn begin(model: &Model) -> TokenStream {
     let options = &model.options;
     let fields = (!options.fields.is_empty()).then(|| {
         let values = fields::values(&options.fields);
-        quote_spanned!(at=> #private::Started::fields(&mut __redspan_started, #values);)
+        let peeks = plain::peeks(&model.function);
+        quote_spanned!(at=> #peeks #private::Started::fields(&mut __redspan_started, #values);)
     });
     let causes = options.follows_from.as_ref().map(|causes| {
         quote_spanned!(at=>

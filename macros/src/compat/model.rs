@@ -17,7 +17,7 @@ use crate::diag::Diag;
 use crate::instrumented::model::{
     self as function, Model as Plain, Options as PlainOptions, Output, Shared,
 };
-use crate::instrumented::params;
+use crate::instrumented::params::{self, Stay};
 use crate::instrumented::parse::Function;
 use crate::options::{COMPAT, COMPAT_EVENT, INSTRUMENTED};
 use crate::paths;
@@ -286,8 +286,9 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         None => {
             let recorded: Vec<_> =
                 arguments.iter().filter_map(|field| field.value.tokens()).cloned().collect();
-            let given: Vec<_> = given.iter().collect();
-            let params = params::take(&mut sig, &recorded, Some(&given));
+            let reads: Vec<_> = recorded.into_iter().chain(given.iter().cloned()).collect();
+            let stay = Stay { given: &given, body: &body.stream() };
+            let params = params::take(&mut sig, &reads, Some(stay));
             let body = if sig.asyncness.is_some() { without_a_value(body) } else { body };
             (params, body, function::output(&sig.output), true)
         }

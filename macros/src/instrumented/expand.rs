@@ -443,7 +443,7 @@ fn shared(model: &Model) -> Option<TokenStream> {
 }
 
 /// What fields mention of the parameters' patterns, bound by reference.
-fn peeks(model: &Model) -> TokenStream {
+pub(crate) fn peeks(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let peeks = typed(model).filter_map(|param| match &param.shape {
         Shape::Pattern(Some(peek)) => {

@@ -43,13 +43,12 @@ pub(crate) enum Shape {
 
 /// Takes the patterns out of the signature and leaves plain names in it.
 ///
-/// `reads` are what the options mention. With `stay` the body captures patterns, and what the
-/// expressions in it mention, from the signature: a field then sees a pattern's names as the body does,
-/// and may move what it mentions.
+/// `reads` are what the options mention. What `stay` keeps is captured from the signature, and so lives longer than in
+/// the bare function.
 pub(crate) fn take(
     sig: &mut Signature,
     reads: &[TokenStream],
-    stay: Option<&[&TokenStream]>,
+    stay: Option<Stay<'_>>,
 ) -> Vec<Param> {
     let mut params = Vec::new();
     let names = underscored(sig);
@@ -73,7 +72,7 @@ pub(crate) fn take(
                 let mut recorded = Vec::new();
                 bindings(&typed.pat, reads, &mut recorded);
                 let (outer, shape) = match &*typed.pat {
-                    Pat::Ident(plain) if stays(&plain.ident, stay) => continue,
+                    pattern if stay.is_some_and(|stay| stay.keeps(pattern)) => continue,
                     Pat::Ident(plain)
                         if plain.by_ref.is_none()
                             && plain.subpat.is_none()
@@ -86,7 +85,6 @@ pub(crate) fn take(
                         (outer, Shape::Plain)
                     }
                     Pat::Wild(_) => (ours(index), Shape::Wild),
-                    _ if stay.is_some() => continue,
                     other => {
                         let peek = (!recorded.is_empty()).then(|| peek(other, &recorded));
                         (ours(index), Shape::Pattern(peek))
@@ -141,8 +139,27 @@ fn is_constant(pattern: &PatIdent, ty: &Type, recorded: &[Ident]) -> bool {
         && (recorded.is_empty() || of_type())
 }
 
-fn stays(name: &Ident, stay: Option<&[&TokenStream]>) -> bool {
-    stay.into_iter().flatten().any(|tokens| parse::mentions(tokens, name))
+/// Expressions of the user's that see what a pattern binds as the body does, and may move it or change it.
+#[derive(Clone, Copy)]
+pub(crate) struct Stay<'a> {
+    pub(crate) given: &'a [TokenStream],
+    pub(crate) body: &'a TokenStream,
+}
+
+impl Stay<'_> {
+    fn keeps(self, pattern: &Pat) -> bool {
+        let mut mentioned = Vec::new();
+        bindings(pattern, self.given, &mut mentioned);
+        match pattern {
+            // What the body mentions as well was not moved before it.
+            Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
+                let of_both =
+                    || plain.mutability.is_none() && parse::mentions(self.body, &plain.ident);
+                !mentioned.is_empty() && !of_both()
+            }
+            _ => !mentioned.is_empty(),
+        }
+    }
 }
 
 fn ours(index: usize) -> Ident {
