@@ -184,6 +184,8 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut groups: Vec<bool> = Vec::new();
     let mut was_opened = false;
     let mut was_distinct = false;
+    // What a function `RETURNS TABLE (…)` are columns.
+    let mut was_returns = false;
     // Queries that `WITH` has named, which are no tables, and whether another name is expected.
     let mut named: Vec<&str> = Vec::new();
     let mut expects_named = false;
@@ -228,8 +230,8 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 };
                 let goes_elsewhere = matches!(&*upper, "FROM" | "INTO")
                     && verb.is_some_and(|verb| FROM_ANOTHER.contains(&verb));
-                let leads_elsewhere =
-                    BEFORE_TABLE.contains(&&*upper) && (names_none || goes_elsewhere);
+                let leads_elsewhere = BEFORE_TABLE.contains(&&*upper)
+                    && (names_none || goes_elsewhere || was_returns);
                 let speaks_of_update = upper == "UPDATE"
                     && !was_opened
                     && verb.is_some_and(|verb| SPEAKS_OF_UPDATE.contains(&verb));
@@ -270,6 +272,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     expects_table = false;
                 }
                 was_distinct = upper == "DISTINCT";
+                was_returns = upper == "RETURNS";
             }
             Token::Other("(") => {
                 groups.push(false);
@@ -296,6 +299,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
             may_be_called = (was_name || continues_name) && reads_from;
             was_opened = token == Token::Other("(");
             was_distinct &= matches!(token, Token::Word(_));
+            was_returns &= matches!(token, Token::Word(_));
         }
         if is_cut {
             // Of a long list of values nothing more is to be learnt.

@@ -192,6 +192,7 @@ fn a_query_is_summed_up_by_its_verb_and_first_table() {
         ("REVOKE SELECT ON TABLE orders FROM bob", "REVOKE orders"),
         ("IMPORT FOREIGN SCHEMA a FROM SERVER b INTO c", "IMPORT"),
         ("SHOW search_path", "SHOW"),
+        ("CREATE FUNCTION f() RETURNS TABLE (id int) AS $$ SELECT 1 $$ LANGUAGE sql", "CREATE"),
         ("SELECT trim(comment FROM note) FROM orders", "SELECT orders"),
         // What may be done to a table is no table.
         ("GRANT SELECT, UPDATE ON orders TO bob", "GRANT"),
