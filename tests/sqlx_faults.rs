@@ -10,9 +10,13 @@ use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::postgres::Postgres;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Executor};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 type PgPool = redspan::sqlx::Pool<sqlx::Postgres>;
@@ -230,6 +234,31 @@ async fn a_query_whose_recorder_panics_ends_once() {
     let spans = seen.spans_named("SELECT").into_iter().chain(seen.spans_named("SELECT nowhere"));
     let panics = spans.map(|span| text(&span, "error.type")).collect::<Vec<_>>();
     assert_eq!(panics, ["panic"; 4], "{seen:?}");
+}
+
+#[tokio::test]
+async fn an_operation_that_panics_is_an_error_in_span_and_numbers_and_gives_its_connection_back() {
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(pool.connect("sqlite::memory:").await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        let panics = pool.operation("UPDATE orders SET n = 1", |_| {
+            Box::pin(async { if true { panic!("a mistake") } else { Ok(()) } })
+        });
+        let mut panics = std::pin::pin!(panics);
+        let caught = poll_fn(|context| {
+            let poll = AssertUnwindSafe(|| panics.as_mut().poll(context).map(|_| ()));
+            catch_unwind(poll).map_or_else(|_| Poll::Ready(true), |polled| polled.map(|()| false))
+        });
+        assert!(caught.await);
+        sqlx::query("SELECT 1").execute(&pool).await.unwrap();
+    })
+    .await;
+    let span = seen.span("UPDATE orders");
+    assert!(matches!(span.status(), Status::Error { .. }), "{span:?}");
+    assert_eq!(text(&span, "error.type"), "panic");
+    assert_eq!(text(&span, "redspan.outcome"), "panic");
+    assert_eq!(seen.histogram(DURATION, &[("error_type", "panic")]).unwrap().count, 1);
+    assert_eq!(seen.spans_named("SELECT").len(), 1);
 }
 
 #[tokio::test]

@@ -173,7 +173,10 @@ impl About<'_> {
                 "slow query"
             );
         }
-        let failed = error.map(|error| Box::new(failed(error, described.codes)));
+        let failed = match (outcome, error) {
+            (Outcome::Panic, _) => Some(Box::new(Failed::panic())),
+            (_, error) => error.map(|error| Box::new(failed(error, described.codes))),
+        };
         let at = (!is_slow).then_some(now);
         Verdict { outcome, at, status_code: ended.status_code, failed }
     }
