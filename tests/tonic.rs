@@ -139,7 +139,7 @@ impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for InScope<S
 fn serve(layers: usize) -> SocketAddr {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = incoming.local_addr().unwrap();
-    let layer = || ServerLayer::new().timeout(Duration::from_millis(100));
+    let layer = || ServerLayer::new().timeout(Duration::from_secs(1));
     let server = Server::builder().layer(ScopeLayer(Context::current()));
     if layers == 2 {
         let server = server.layer(layer()).layer(layer()).add_service(Methods);
@@ -192,15 +192,16 @@ impl Stream for Asks {
 
 /// The server's side of each request, once it has ended.
 async fn served(seen: &Seen, count: usize) -> Vec<SeenSpan> {
-    loop {
+    for _ in 0..1_000 {
         // Those of HTTP/2 itself stand beside them.
         let spans = seen.spans().into_iter().filter(|span| *span.kind() == SpanKind::Server);
         let spans: Vec<_> = spans.collect();
         if spans.len() >= count {
             return spans;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    panic!("{seen:?}");
 }
 
 fn text(span: &SeenSpan, key: &str) -> Option<String> {
