@@ -195,7 +195,8 @@ pub mod tail {
 /// calling package.
 ///
 /// The same as [`builder()`]`.package(…).install()`: returns the guard that flushes everything when
-/// it is dropped.
+/// it is dropped. `std::process::exit` drops nothing: call [`shutdown`](Telemetry::shutdown) before it, or return an
+/// [`ExitCode`](std::process::ExitCode) from `main`.
 /// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
 /// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr.
 ///
