@@ -197,8 +197,11 @@ pub mod tail {
 /// The same as [`builder()`]`.package(…).install()`: returns the guard that flushes everything when
 /// it is dropped. `std::process::exit` drops nothing: call [`shutdown`](Telemetry::shutdown) before it, or return an
 /// [`ExitCode`](std::process::ExitCode) from `main`.
+///
 /// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
-/// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr.
+/// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr, and a lock that
+/// another thread held at that moment stays locked: a line waits for none, but the first span of a thread, or of a
+/// metric a new series, may wait for ever.
 ///
 /// ```no_run
 /// fn main() -> Result<(), redspan::InitError> {
