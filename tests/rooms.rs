@@ -13,6 +13,7 @@ const FLOORS: &[&[&str]] = &[
         "exemplar",
         "sharded",
         "clock",
+        "ahead",
         "label",
         "quiet",
         "protobuf",

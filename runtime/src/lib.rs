@@ -88,6 +88,7 @@
 //! With the feature `testing`, `redspan::testing` runs a closure or a future in a scope of its own and
 //! asserts on spans, metrics and logs together.
 
+mod ahead;
 mod bridge;
 mod call;
 mod callers;

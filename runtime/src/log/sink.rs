@@ -248,6 +248,7 @@ impl Sink {
         }
         match &self.to {
             Destination::Lines(writer) => {
+                writer.expect();
                 out.clear();
                 self.render(line, out, seconds);
                 writer.write(out);

@@ -8,13 +8,14 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bell::{Bell, Load, State};
 use super::reminder::Reminder;
+use crate::ahead;
 
 /// How many bytes wait at most; as many again are being written.
 const MAX_PENDING: usize = 8 * 1024 * 1024;
@@ -38,6 +39,9 @@ const MAY_HANG: Duration = Duration::from_secs(15);
 
 /// A batch's memory is given back if it is larger than this.
 const KEPT: usize = 256 * 1024;
+
+/// How long a line mostly is.
+const USUAL: usize = 320;
 
 type Sink = Box<dyn Write + Send>;
 
@@ -77,6 +81,8 @@ impl Lines {
 #[derive(Debug)]
 struct Shared {
     bell: Bell<Batch, Sink>,
+    /// Where the next line will go: an address, and no more than that.
+    next: AtomicUsize,
     limit: usize,
     written: AtomicU64,
     dropped: AtomicU64,
@@ -118,6 +124,7 @@ impl Writer {
     fn with_limit(sink: impl Write + Send + 'static, limit: usize) -> Writer {
         Writer(Arc::new(Shared {
             bell: Bell::new(Batch::default(), Box::new(sink)),
+            next: AtomicUsize::new(0),
             limit,
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -131,6 +138,14 @@ impl Writer {
         Lines(Arc::clone(&self.0))
     }
 
+    /// A line is about to be made. Where it goes others have written last: fetched first when it is there, the lock is
+    /// held until all of that has come.
+    #[inline]
+    pub(crate) fn expect(&self) {
+        ahead::fetch(&self.0.bell);
+        ahead::fetch_bytes(self.0.next.load(Relaxed), USUAL);
+    }
+
     /// Takes one line, which ends with its only newline, or counts it as dropped.
     pub(crate) fn write(&self, line: &[u8]) {
         if WRITING.get() {
@@ -141,6 +156,7 @@ impl Writer {
             if fits {
                 pending.bytes.extend_from_slice(line);
                 pending.lines += 1;
+                self.0.next.store(pending.bytes.as_ptr_range().end.addr(), Relaxed);
             } else {
                 self.0.full.store(true, Relaxed);
             }

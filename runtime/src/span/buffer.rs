@@ -1,6 +1,5 @@
 //! A thread's own bounded buffer of ended spans.
 
-mod ahead;
 mod blocks;
 #[cfg(test)]
 mod tests;
@@ -82,7 +81,8 @@ impl Buffers {
     pub(super) fn add(&self, mut record: impl FnMut() -> Record) -> Added {
         let added = OWN.try_with(|own| {
             let mut own = own.try_borrow_mut().ok()?;
-            Some(own.get_or_insert_with(|| self.another()).add(&mut record, spare::keep))
+            let own = own.get_or_insert_with(|| self.another());
+            Some(own.add(&mut record, spare::keep, spare::fetch))
         });
         added.ok().flatten().unwrap_or_else(|| self.add_late(record))
     }
@@ -91,7 +91,7 @@ impl Buffers {
     #[cold]
     fn add_late(&self, record: impl FnMut() -> Record) -> Added {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.get_or_insert_with(|| self.another()).add(record, drop)
+        late.get_or_insert_with(|| self.another()).add(record, drop, |_| ())
     }
 
     #[cold]

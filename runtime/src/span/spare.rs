@@ -6,6 +6,7 @@
 //! again.
 
 use super::record::{Extra, Record};
+use crate::ahead;
 use crate::spares::Spares;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::Status;
@@ -42,6 +43,16 @@ pub(super) fn keep(record: Record) {
     if let Some(mut extra) = record.live.extra {
         empty(&mut extra);
         Spares::keep(&EXTRAS, extra);
+    }
+}
+
+/// Begins to fetch what a record has that is to be kept next: on its way to the exporter others have had it.
+#[inline(always)]
+pub(super) fn fetch(record: &Record) {
+    let attributes = &*record.live.attributes;
+    ahead::fetch_all(attributes.get(..ROOM).unwrap_or(attributes));
+    if let Some(extra) = &record.live.extra {
+        ahead::fetch_all(std::slice::from_ref(&**extra));
     }
 }
 

@@ -1,7 +1,5 @@
 //! The queue of ended spans.
 
-#[path = "../../../runtime/src/span/buffer/ahead.rs"]
-mod ahead;
 #[path = "../../../runtime/src/span/buffer/blocks.rs"]
 mod blocks;
 
@@ -69,7 +67,8 @@ const ROOMY: Bounds = Bounds { waiting: 8, calls: 8, spare: 1 };
 fn add(to: &mut Sender<Value, BLOCK>, values: std::ops::Range<u64>) -> (Vec<u64>, usize) {
     let (mut back, mut refused) = (Vec::new(), 0);
     for value in values {
-        let added = to.add(|| Track::new(value), |old| back.push(old.into_inner()));
+        let soon = |next: &Value| _ = next.get_ref();
+        let added = to.add(|| Track::new(value), |old| back.push(old.into_inner()), soon);
         refused += usize::from(added == Added::Refused);
     }
     (back, refused)

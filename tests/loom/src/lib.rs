@@ -3,6 +3,10 @@
 //!
 //! The files are the runtime's own, built of loom's atomics.
 
+#[path = "../../../runtime/src/ahead.rs"]
+#[cfg(test)]
+#[allow(dead_code, reason = "the models need less of it")]
+mod ahead;
 #[path = "../../../runtime/src/log/bell.rs"]
 #[cfg(test)]
 #[allow(dead_code, reason = "a reminder is a time, and a model has none")]

@@ -3,11 +3,11 @@
 //! Values stand in blocks, and stay where they were put until their slot is used again. Who takes them works
 //! on them in place; what has memory of its own is left there, and comes back with the block to who adds.
 
-use super::ahead;
 use super::cell::UnsafeCell;
 use super::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use super::sync::{Arc, Mutex, MutexGuard};
+use crate::ahead;
 use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -173,9 +173,15 @@ pub(super) fn queue<T, const N: usize>(bounds: Bounds) -> (Sender<T, N>, Receive
 }
 
 impl<T, const N: usize> Sender<T, N> {
-    /// Adds a value, which is not asked for where there is no room. What was left in its slot goes `back`.
+    /// Adds a value, which is not asked for where there is no room. What was left in its slot goes `back`; what will
+    /// the next time is shown to `soon`.
     #[inline(always)]
-    pub(super) fn add(&mut self, value: impl FnOnce() -> T, back: impl FnOnce(T)) -> Added {
+    pub(super) fn add(
+        &mut self,
+        value: impl FnOnce() -> T,
+        back: impl FnOnce(T),
+        soon: impl FnOnce(&T),
+    ) -> Added {
         let mut added = Added::Kept;
         if self.at == N {
             added = self.go_on();
@@ -197,6 +203,12 @@ impl<T, const N: usize> Sender<T, N> {
         block.filled.store(self.at, Release);
         if let Some(soon) = block.slots.get(self.at + AHEAD) {
             ahead::fetch(soon);
+        }
+        if let Some(next) = block.slots.get(self.at)
+            && self.left & bit(self.at) != 0
+        {
+            // SAFETY: as in the slot before.
+            next.with(|next| soon(unsafe { (*next).assume_init_ref() }));
         }
         added
     }

@@ -27,7 +27,7 @@ impl Drop for Value<'_> {
 }
 
 fn add<'a>(to: &mut Sender<Value<'a>, BLOCK>, number: u64, alive: &'a AtomicI64) -> Added {
-    to.add(|| Value::new(number, alive), drop)
+    to.add(|| Value::new(number, alive), drop, |_| ())
 }
 
 fn take(from: &Receiver<Value<'_>, BLOCK>, is_left: bool) -> Vec<u64> {
@@ -61,11 +61,13 @@ fn what_is_left_comes_back_with_its_slot_or_is_dropped() {
     (0..9).for_each(|number| _ = add(&mut to, number, &alive));
     assert_eq!(take(&from, true), Vec::from_iter(0..9));
     assert_eq!(alive.load(SeqCst), 5, "of the two blocks that are done one is kept");
-    let mut back = Vec::new();
+    let (mut back, mut shown) = (Vec::new(), Vec::new());
     for number in 9..14 {
-        to.add(|| Value::new(number, &alive), |value| back.push(*value.number));
+        let value = || Value::new(number, &alive);
+        to.add(value, |value| back.push(*value.number), |next| shown.push(*next.number));
     }
     assert_eq!(back, [0, 1], "the block in hand is filled first");
+    assert_eq!(shown, [1, 2], "each before it comes back");
     assert_eq!(alive.load(SeqCst), 8);
     drop(to);
     assert_eq!(alive.load(SeqCst), 6, "two more had come back, and were not used again");
@@ -106,7 +108,9 @@ fn what_is_kept_for_later_is_freed_when_it_is_quiet() {
     from.shrink();
     assert_eq!(alive.load(SeqCst), 0, "the block in hand is kept, but not what was left in it");
     // Nothing of it comes back.
-    (5..17).for_each(|number| _ = to.add(|| Value::new(number, &alive), |_| unreachable!()));
+    (5..17).for_each(|number| {
+        _ = to.add(|| Value::new(number, &alive), |_| unreachable!(), |_| unreachable!())
+    });
     assert_eq!(take(&from, false), Vec::from_iter(5..16));
 }
 
@@ -147,7 +151,7 @@ fn two_threads_lose_nothing_and_keep_the_order() {
     let adding = thread::spawn(move || {
         let (mut kept, mut back) = (Vec::new(), 0);
         for number in 0..VALUES {
-            if to.add(|| Value::new(number, &ALIVE), |_| back += 1) != Added::Refused {
+            if to.add(|| Value::new(number, &ALIVE), |_| back += 1, |_| ()) != Added::Refused {
                 kept.push(number);
             }
         }

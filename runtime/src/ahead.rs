@@ -2,25 +2,40 @@
 
 /// Begins to fetch the first two cache lines of a place for writing, and does not wait for them.
 #[inline(always)]
-pub(super) fn fetch<T>(place: &T) {
+pub(crate) fn fetch<T>(place: &T) {
+    fetch_bytes(std::ptr::from_ref(place).addr(), 2 * LINE);
+}
+
+/// As [`fetch`], of all that these take.
+#[inline(always)]
+pub(crate) fn fetch_all<T>(these: &[T]) {
+    fetch_bytes(these.as_ptr().addr(), size_of_val(these));
+}
+
+/// As [`fetch`], of so many bytes from an address on. It may be one at which nothing stands any more.
+#[inline(always)]
+pub(crate) fn fetch_bytes(address: usize, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     if x86::can_fetch() {
-        let place = std::ptr::from_ref(place).addr();
-        // SAFETY: the processor has the instruction, which changes nothing, and takes any address: of one that cannot
-        // be written it does nothing.
-        unsafe {
-            std::arch::asm!(
-                "prefetchw [{0}]",
-                "prefetchw [{0} + 64]",
-                in(reg) place,
-                options(nomem, nostack, preserves_flags),
-            );
+        for offset in (0..bytes).step_by(LINE) {
+            // SAFETY: the processor has the instruction, which changes nothing, and takes any address: of one that
+            // cannot be written it does nothing.
+            unsafe {
+                std::arch::asm!(
+                    "prefetchw [{0}]",
+                    in(reg) address.wrapping_add(offset),
+                    options(nomem, nostack, preserves_flags),
+                );
+            }
         }
     }
     // Measured on x86-64 alone: elsewhere the processor is left to itself.
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = (address, bytes);
 }
+
+/// A cache line's bytes.
+const LINE: usize = 64;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -67,7 +82,8 @@ mod x86 {
             // Where the system lists it, it has to be found.
             let listed = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
             assert!(can || !listed.contains("3dnowprefetch"));
-            super::super::fetch(&[0_u8; 128]);
+            super::super::fetch_all(&[0_u64; 40]);
+            super::super::fetch_bytes(usize::MAX - 100, 300);
         }
     }
 }
