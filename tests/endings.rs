@@ -424,6 +424,7 @@ fn a_forks_child_does_not_wait_for_a_lock_that_a_thread_of_its_parent_held() {
                     // The end of one that hangs.
                     alarm(20);
                     (0..100).for_each(|_| tracing::info!("of the child"));
+                    work(1);
                     drop(telemetry);
                     std::process::exit(0);
                 }

@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
         "sharded",
         "clock",
         "ahead",
+        "home",
         "label",
         "quiet",
         "protobuf",

@@ -102,6 +102,7 @@ mod error_type;
 mod exemplar;
 mod expose;
 pub mod guide;
+mod home;
 mod in_flight;
 #[cfg(feature = "_integrations")]
 mod integrations;

@@ -36,6 +36,7 @@ pub(super) use blocks::{Added, Taken};
 
 use super::record::Record;
 use super::spare;
+use crate::home::Home;
 use blocks::{Bounds, Receiver, Sender, queue};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -72,6 +73,7 @@ thread_local! {
 pub(super) struct Buffers {
     all: Mutex<Vec<Arc<Buffer>>>,
     late: Mutex<Option<Adding>>,
+    home: Home,
 }
 
 impl Buffers {
@@ -81,8 +83,11 @@ impl Buffers {
     pub(super) fn add(&self, mut record: impl FnMut() -> Record) -> Added {
         let added = OWN.try_with(|own| {
             let mut own = own.try_borrow_mut().ok()?;
-            let own = own.get_or_insert_with(|| self.another());
-            Some(own.add(&mut record, spare::keep, spare::fetch))
+            if own.is_none() {
+                *own = self.another();
+            }
+            let own = own.as_mut();
+            Some(own.map_or(Added::Refused, |own| own.add(&mut record, spare::keep, spare::fetch)))
         });
         added.ok().flatten().unwrap_or_else(|| self.add_late(record))
     }
@@ -90,16 +95,20 @@ impl Buffers {
     /// The thread is ending, and has no buffer any more; or it is adding a span just now.
     #[cold]
     fn add_late(&self, record: impl FnMut() -> Record) -> Added {
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.get_or_insert_with(|| self.another()).add(record, drop, |_| ())
+        let Some(mut late) = self.home.lock(&self.late) else { return Added::Refused };
+        if late.is_none() {
+            *late = self.another();
+        }
+        late.as_mut().map_or(Added::Refused, |late| late.add(record, drop, |_| ()))
     }
 
+    /// None in a fork's child that cannot have one: what it records goes nowhere, as its guard says.
     #[cold]
-    fn another(&self) -> Adding {
+    fn another(&self) -> Option<Adding> {
+        let mut all = self.home.lock(&self.all)?;
         let (adding, spans) = queue(BOUNDS);
-        let buffer = Arc::new(Buffer { spans, quiet_rounds: AtomicU32::new(0) });
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
-        adding
+        all.push(Arc::new(Buffer { spans, quiet_rounds: AtomicU32::new(0) }));
+        Some(adding)
     }
 
     /// Hands all spans to `each`, and what that leaves of them back to their thread; returns how many

@@ -1,4 +1,5 @@
 use super::blocks::{Added, Bounds, Receiver, Sender, Taken, queue};
+use super::{Buffers, Home};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::thread;
@@ -169,4 +170,14 @@ fn two_threads_lose_nothing_and_keep_the_order() {
     assert!(back <= kept.len());
     drop(from);
     assert_eq!(ALIVE.load(SeqCst), 0);
+}
+
+#[test]
+fn in_a_forks_child_no_lock_is_waited_for_that_a_thread_of_its_parent_held() {
+    let buffers = Buffers { home: Home::elsewhere(), ..Buffers::default() };
+    let held = buffers.all.lock().unwrap();
+    let add = || buffers.add(|| unreachable!("there is no room for it"));
+    let added = thread::scope(|scope| scope.spawn(add).join().unwrap());
+    assert_eq!(added, Added::Refused);
+    drop(held);
 }

@@ -1,10 +1,8 @@
-//! What the bell is built of: the model checker of `tests/loom` has its own.
-
-pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+//! The process that a lock is of: a fork's child has its locks, and not the threads that hold them.
 
 use std::process;
-use std::sync::TryLockError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::Duration;
 
@@ -12,31 +10,43 @@ use std::time::Duration;
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The process whose threads answer a bell. What a fork's child finds locked may have been locked by a thread that
+/// The process whose threads do what others wait for. What a fork's child finds locked may have been locked by a thread that
 /// the child does not have, and stays so: none may wait for it.
-pub(super) struct Home {
+pub(crate) struct Home {
     process: AtomicU32,
     /// Of a child: a lock was not to be had. It never will be.
     locked_for_ever: AtomicBool,
 }
 
+impl Default for Home {
+    fn default() -> Home {
+        Home::new()
+    }
+}
+
 impl Home {
-    pub(super) fn new() -> Home {
+    pub(crate) fn new() -> Home {
         Home { process: AtomicU32::new(process::id()), locked_for_ever: AtomicBool::new(false) }
     }
 
-    /// The thread that answers is one of this process.
-    pub(super) fn is_moved_here(&self) {
+    /// Of another process.
+    #[cfg(test)]
+    pub(crate) fn elsewhere() -> Home {
+        Home { process: AtomicU32::new(0), ..Home::new() }
+    }
+
+    /// Those threads are of this process.
+    pub(crate) fn is_moved_here(&self) {
         self.process.store(process::id(), Relaxed);
     }
 
-    pub(super) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.process.load(Relaxed) == process::id()
     }
 
     /// Locks, but for ever waits for nobody. Only who has to wait asks the system which process this is.
     #[inline]
-    pub(super) fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
+    pub(crate) fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
         match mutex.try_lock() {
             Ok(held) => Some(held),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
