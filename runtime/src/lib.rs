@@ -202,8 +202,8 @@ pub mod tail {
 ///
 /// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
 /// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr, and a lock that
-/// another thread held at that moment stays locked: a line waits for none, but the first span of a thread, or of a
-/// metric a new series, may wait for ever.
+/// another thread held at that moment stays locked: lines and spans wait for none, but a new series of a
+/// metric may wait for ever.
 ///
 /// ```no_run
 /// fn main() -> Result<(), redspan::InitError> {
