@@ -183,3 +183,25 @@ fn parameters_are_dropped_in_the_order_of_the_bare_function() {
     let by_hand = orders!(a, instrument(skip_all), instrument(skip(a), fields(a = %a.0)));
     assert_eq!(bare, by_hand);
 }
+
+#[test]
+fn a_field_may_move_what_the_body_only_seems_to_mention() {
+    struct Ticket {
+        token: usize,
+    }
+    fn spent(token: String) -> usize {
+        token.len()
+    }
+    macro_rules! spends {
+        ($token:ident, $instrument:meta) => {{
+            #[$instrument]
+            fn spends($token: String, of: Ticket) -> usize {
+                let Ticket { $token: number } = Ticket { $token: of.$token + "token".len() };
+                number
+            }
+            spends("three".to_owned(), Ticket { token: 2 })
+        }};
+    }
+    assert_eq!(spends!(token, tracing::instrument(skip_all, fields(spent = spent(token)))), 7);
+    assert_eq!(spends!(token, instrument(skip_all, fields(spent = spent(token)))), 7);
+}

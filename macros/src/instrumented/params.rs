@@ -1,6 +1,6 @@
 //! The function's parameters: one name each outside, the user's own patterns inside.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -151,15 +151,39 @@ impl Stay<'_> {
         let mut mentioned = Vec::new();
         bindings(pattern, self.given, &mut mentioned);
         match pattern {
-            // What the body mentions as well was not moved before it.
+            // What the body uses as well was not moved before it.
             Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
-                let of_both =
-                    || plain.mutability.is_none() && parse::mentions(self.body, &plain.ident);
+                let of_both = || plain.mutability.is_none() && uses(self.body, &plain.ident);
                 !mentioned.is_empty() && !of_both()
             }
             _ => !mentioned.is_empty(),
         }
     }
+}
+
+/// Whether a name is surely a variable somewhere: it is none behind a dot or before a colon, where fields stand, and in a
+/// text it may be part of a word.
+fn uses(tokens: &TokenStream, name: &Ident) -> bool {
+    let is = |token: Option<&TokenTree>, sign| match token {
+        Some(TokenTree::Punct(punct)) => punct.as_char() == sign,
+        _ => false,
+    };
+    let mut tokens = tokens.clone().into_iter().peekable();
+    let mut before = None;
+    while let Some(token) = tokens.next() {
+        let is_used = match &token {
+            TokenTree::Ident(ident) => {
+                ident == name && !is(before.as_ref(), '.') && !is(tokens.peek(), ':')
+            }
+            TokenTree::Group(group) => uses(&group.stream(), name),
+            TokenTree::Literal(_) | TokenTree::Punct(_) => false,
+        };
+        if is_used {
+            return true;
+        }
+        before = Some(token);
+    }
+    false
 }
 
 fn ours(index: usize) -> Ident {
