@@ -142,7 +142,7 @@ pub fn collect(name: impl Into<SharedString>, collector: impl Collector) -> Coll
 pub struct Collecting(Arc<Known>);
 
 impl Collecting {
-    /// Asks it no more, and takes back what it gave.
+    /// Asks it no more, and takes back what it gave. Who looks at the metrics at this moment may still ask it once.
     pub fn stop(self) {
         self.end();
     }
