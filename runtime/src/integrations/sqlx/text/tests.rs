@@ -254,6 +254,164 @@ fn to_mysql_a_table_that_is_changed_needs_no_word_before_it() {
 }
 
 #[test]
+fn what_is_defined_is_a_collection_where_it_is_a_table_or_a_view() {
+    for (query, expected) in [
+        ("CREATE VIEW best AS SELECT * FROM orders", "CREATE best"),
+        ("CREATE OR REPLACE TEMP VIEW shop.best (a, b) AS SELECT 1", "CREATE shop.best"),
+        ("CREATE RECURSIVE VIEW best (n) AS SELECT * FROM orders", "CREATE best"),
+        ("CREATE MATERIALIZED VIEW IF NOT EXISTS best AS SELECT a FROM orders", "CREATE best"),
+        ("EXPLAIN CREATE MATERIALIZED VIEW best AS SELECT a FROM orders", "EXPLAIN best"),
+        ("REFRESH MATERIALIZED VIEW CONCURRENTLY shop.best WITH NO DATA", "REFRESH shop.best"),
+        ("ALTER VIEW best RENAME TO worst", "ALTER best"),
+        ("DROP MATERIALIZED VIEW IF EXISTS best, worst", "DROP best"),
+        ("COMMENT ON VIEW best IS 'secret'", "COMMENT best"),
+        ("COMMENT ON TABLE orders IS 'secret'", "COMMENT orders"),
+        ("COMMENT ON COLUMN orders.id IS 'secret'", "COMMENT"),
+        ("CREATE TABLE copies AS WITH x AS (SELECT 1) SELECT * FROM orders", "CREATE copies"),
+        ("CREATE UNLOGGED TABLE IF NOT EXISTS copies (LIKE orders)", "CREATE copies"),
+        ("CREATE TABLE lines (id int REFERENCES orders (id) ON UPDATE CASCADE)", "CREATE lines"),
+        ("CREATE TABLE old PARTITION OF orders FOR VALUES FROM (1) TO (2)", "CREATE old"),
+        ("ALTER TABLE IF EXISTS ONLY orders RENAME TO old", "ALTER orders"),
+        ("ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b", "ALTER"),
+        ("DROP TABLE IF EXISTS orders, users", "DROP orders"),
+        // What stands in them is read later, or is of another kind.
+        ("CREATE INDEX CONCURRENTLY by_id ON orders (id)", "CREATE"),
+        ("CREATE CONSTRAINT TRIGGER g AFTER INSERT ON orders FROM users EXECUTE f()", "CREATE"),
+        ("CREATE FUNCTION f() RETURNS int RETURN (SELECT max(id) FROM orders)", "CREATE"),
+        ("CREATE PROCEDURE p() BEGIN ATOMIC INSERT INTO orders VALUES (1); END", "CREATE"),
+        ("CREATE RULE r AS ON INSERT TO orders DO INSTEAD INSERT INTO old VALUES (1)", "CREATE"),
+        ("CREATE POLICY p ON orders USING (EXISTS (SELECT 1 FROM users))", "CREATE"),
+        ("CREATE SCHEMA shop CREATE TABLE orders (a int)", "CREATE"),
+        ("CREATE STATISTICS s ON a, b FROM orders", "CREATE"),
+        ("CREATE PUBLICATION p FOR TABLE orders", "CREATE"),
+        ("CREATE COLLATION german FROM \"de\"", "CREATE"),
+        ("ALTER PUBLICATION p ADD TABLE orders", "ALTER"),
+        ("ALTER ROLE bob SET search_path FROM CURRENT", "ALTER"),
+        ("DROP FUNCTION f(int)", "DROP"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+    for (query, expected) in [
+        ("CREATE DEFINER=`view`@`%` SQL SECURITY INVOKER VIEW best AS SELECT 1", "CREATE best"),
+        ("CREATE ALGORITHM=MERGE DEFINER='a'@'b' VIEW best AS SELECT 1", "CREATE best"),
+        ("CREATE DEFINER=root@localhost PROCEDURE p() UPDATE orders SET a = 1", "CREATE"),
+        ("CREATE TRIGGER g AFTER INSERT ON orders FOR EACH ROW DELETE FROM old", "CREATE"),
+        ("CREATE EVENT e ON SCHEDULE EVERY 1 HOUR DO DELETE FROM orders", "CREATE"),
+        ("CREATE TABLE copies LIKE orders", "CREATE copies"),
+        ("ALTER ONLINE TABLE orders ADD a INT", "ALTER orders"),
+        ("SHOW CREATE VIEW best", "SHOW best"),
+    ] {
+        assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
+    }
+    for (query, expected) in [
+        ("CREATE VIEW \"best\" AS SELECT \"secret\"", "CREATE best"),
+        ("CREATE TRIGGER g AFTER DELETE ON orders BEGIN INSERT INTO old VALUES (1); END", "CREATE"),
+        ("CREATE VIRTUAL TABLE temp.words USING fts5(body)", "CREATE temp.words"),
+        ("DROP VIEW IF EXISTS main.\"best\"", "DROP main.best"),
+    ] {
+        let shown = shown(query, SQLITE);
+        assert_eq!(shown.summary(), expected, "{query}");
+        assert!(!shown.text.contains("secret"), "{query}");
+    }
+}
+
+#[test]
+fn what_looks_after_tables_names_them_as_each_dialect_lets_it() {
+    for (query, expected) in [
+        ("LOCK orders IN SHARE ROW EXCLUSIVE MODE", "LOCK orders"),
+        ("LOCK TABLE ONLY orders, users NOWAIT", "LOCK orders"),
+        ("VACUUM", "VACUUM"),
+        ("VACUUM FULL FREEZE VERBOSE ANALYZE orders", "VACUUM orders"),
+        ("VACUUM (FULL true, PARALLEL 2) shop.orders (a)", "VACUUM shop.orders"),
+        ("VACUUM (ANALYZE); SELECT a FROM orders", "VACUUM"),
+        ("ANALYZE VERBOSE orders (a)", "ANALYZE orders"),
+        ("CLUSTER orders USING by_id", "CLUSTER orders"),
+        ("REINDEX (VERBOSE) TABLE CONCURRENTLY orders", "REINDEX orders"),
+        ("REINDEX INDEX by_id", "REINDEX"),
+        ("COPY BINARY orders FROM STDIN", "COPY orders"),
+        ("COPY orders FROM STDIN WITH DELIMITER AS ',' NULL AS 'x'", "COPY orders"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+    for (query, expected) in [
+        ("LOCK TABLES orders READ, users WRITE", "LOCK orders"),
+        ("LOCK INSTANCE FOR BACKUP", "LOCK"),
+        ("UNLOCK TABLES", "UNLOCK"),
+        ("FLUSH TABLES orders FOR EXPORT", "FLUSH orders"),
+        ("FLUSH TABLES WITH READ LOCK", "FLUSH"),
+        ("CHECK TABLE orders", "CHECK orders"),
+        ("LOAD INDEX INTO CACHE orders", "LOAD"),
+        ("HANDLER shop.orders READ FIRST", "HANDLER shop.orders"),
+        ("DESC `shop`.`orders` 'a%'", "DESC shop.orders"),
+        ("EXPLAIN orders", "EXPLAIN orders"),
+        ("EXPLAIN FORMAT=JSON UPDATE orders SET a = 1", "EXPLAIN orders"),
+        ("EXPLAIN INSERT orders VALUES (1)", "EXPLAIN orders"),
+        ("EXPLAIN ANALYZE SELECT 1", "EXPLAIN"),
+        ("EXPLAIN FOR CONNECTION 5", "EXPLAIN"),
+        ("SHOW FULL COLUMNS IN orders IN shop", "SHOW orders"),
+        ("SHOW TABLES IN shop", "SHOW"),
+    ] {
+        assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
+    }
+    // An index or a database, for all that is known.
+    for (query, expected) in [("ANALYZE main", "ANALYZE"), ("VACUUM main INTO 'a'", "VACUUM")] {
+        assert_eq!(shown(query, SQLITE).summary(), expected, "{query}");
+    }
+}
+
+#[test]
+fn the_queries_that_with_names_are_no_tables_wherever_it_stands() {
+    for (query, expected) in [
+        ("EXPLAIN WITH x AS (SELECT 1) SELECT * FROM x", "EXPLAIN"),
+        ("EXPLAIN WITH x AS (SELECT a FROM users) DELETE FROM orders", "EXPLAIN orders"),
+        ("DECLARE c CURSOR WITH HOLD FOR WITH x AS (SELECT 1) SELECT * FROM x", "DECLARE"),
+        ("COPY (WITH x AS (SELECT 1) SELECT * FROM x) TO STDOUT", "COPY"),
+        (
+            "SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) y JOIN orders ON a",
+            "SELECT orders",
+        ),
+        ("PREPARE p AS WITH x AS (SELECT 1), y AS (SELECT 2) SELECT * FROM y", "PREPARE"),
+        // Their names may be verbs, and so may what is said of their order.
+        (
+            "WITH start AS (SELECT 1), comment(a) AS (SELECT 2) SELECT * FROM orders",
+            "SELECT orders",
+        ),
+        ("WITH RECURSIVE x AS (SELECT 1) SEARCH DEPTH FIRST BY a SET b SELECT * FROM x", "SELECT"),
+        ("WITH x AS (SELECT 1) CYCLE a SET b USING c UPDATE orders SET a = 1", "UPDATE orders"),
+        // Other words may follow it.
+        ("SELECT a::timestamp WITH TIME ZONE, b AS c FROM c", "SELECT c"),
+        ("SELECT * FROM f() WITH ORDINALITY AS x JOIN orders AS x ON true", "SELECT orders"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+    let sqlite = "WITH \"x\" AS (SELECT \"secret\") REPLACE INTO orders SELECT * FROM \"x\"";
+    let shown = shown(sqlite, SQLITE);
+    assert_eq!(shown.summary(), "REPLACE orders");
+    assert!(shown.text.starts_with("WITH \"x\" AS (SELECT ?)"), "{}", shown.text);
+}
+
+#[test]
+fn a_word_is_a_keyword_only_where_it_can_be_one() {
+    for (query, expected) in [
+        ("SELECT mail.from AS sender FROM messages mail", "SELECT messages"),
+        ("SELECT (mail).into sender FROM messages mail", "SELECT messages"),
+        ("SELECT trim(replace(a, 'x', '') FROM b) FROM orders", "SELECT orders"),
+        ("EXPLAIN SELECT * FROM f() FOR UPDATE SKIP LOCKED", "EXPLAIN"),
+        ("WITH x AS (SELECT * FROM f() FOR NO KEY UPDATE NOWAIT) SELECT * FROM x", "SELECT"),
+        ("DECLARE c CURSOR FOR SELECT * FROM f() FOR UPDATE OF a", "DECLARE"),
+        // A name is what it is without its quotes.
+        ("SELECT * FROM \"we\"\"ird\".\"from\"", "SELECT we\"ird.from"),
+        ("SELECT * FROM shop . /* the */ orders", "SELECT shop.orders"),
+        ("SELECT * FROM größe.maß", "SELECT größe.maß"),
+        ("SELECT * FROM U&\"d\\0061t\"", "SELECT"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+    let mysql = "SET STATEMENT max_statement_time=1 FOR UPDATE `a``b` SET c = 1";
+    assert_eq!(shown(mysql, MYSQL).summary(), "SET a`b");
+}
+
+#[test]
 fn a_long_text_is_cut_and_never_inside_a_literal() {
     let query =
         format!("SELECT '{}' FROM orders WHERE a IN ({})", "x".repeat(9000), "1,".repeat(9000));
