@@ -4,10 +4,8 @@
 use redspan::instrumented;
 use redspan_tests::process::{alone, is_alone};
 use redspan_tests::{Receiver, Transport};
-use std::ffi::{c_int, c_uint};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -401,91 +399,4 @@ fn where_files_run_out_init_fails_or_works_and_does_not_panic() {
         let said = String::from_utf8_lossy(&out.stdout);
         assert!(out.status.success(), "{left} left: {said}");
     }
-}
-
-unsafe extern "C" {
-    safe fn fork() -> c_int;
-    unsafe fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
-    safe fn alarm(seconds: c_uint) -> c_uint;
-}
-
-#[test]
-fn a_forks_child_does_not_wait_for_a_lock_that_a_thread_of_its_parent_held() {
-    let test = "a_forks_child_does_not_wait_for_a_lock_that_a_thread_of_its_parent_held";
-    alone(test, &[], || {
-        let logs = redspan::log::layer().with_writer(std::io::sink());
-        let telemetry = redspan::builder().logs(logs).install().expect("installed");
-        let ends = AtomicBool::new(false);
-        let forks_while_others_log = || {
-            for _ in 0..40 {
-                thread::sleep(Duration::from_millis(3));
-                let child = fork();
-                if child == 0 {
-                    // The end of one that hangs.
-                    alarm(20);
-                    (0..100).for_each(|_| tracing::info!("of the child"));
-                    work(1);
-                    drop(telemetry);
-                    std::process::exit(0);
-                }
-                let mut status = -1;
-                // SAFETY: `status` outlives the call.
-                if unsafe { waitpid(child, &raw mut status, 0) } != child || status != 0 {
-                    return false;
-                }
-            }
-            true
-        };
-        let went_well = thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| {
-                    while !ends.load(Relaxed) {
-                        tracing::info!("of the parent");
-                    }
-                });
-            }
-            let went_well = forks_while_others_log();
-            ends.store(true, Relaxed);
-            went_well
-        });
-        assert!(went_well, "a child waited for ever");
-    });
-}
-
-#[test]
-fn a_forks_child_says_what_it_loses_and_waits_for_no_thread_of_its_parent() {
-    let out = Command::new(env::current_exe().expect("this program"))
-        .args(["--exact", "forks", "--ignored", "--nocapture"])
-        .env("OTEL_TRACES_EXPORTER", "console")
-        .env("OTEL_METRICS_EXPORTER", "prometheus")
-        .env("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
-        .output()
-        .expect("a new process");
-    let (said, shown) =
-        (String::from_utf8_lossy(&out.stderr), String::from_utf8_lossy(&out.stdout));
-    assert!(out.status.success(), "{said}");
-    assert_eq!(said.matches("call init! after the fork").count(), 1, "{said}");
-    assert!(shown.contains("of the parent"), "it goes on as before: {shown}");
-}
-
-/// Not a test: a program that forks too late.
-#[test]
-#[ignore = "another test starts it"]
-fn forks() {
-    let telemetry = redspan::init!().expect("installed");
-    work(0);
-    let child = fork();
-    if child == 0 {
-        work(1);
-        tracing::info!("of the child");
-        // As long as it takes: it must not be waited for.
-        let flushed = telemetry.flush(Duration::MAX) || telemetry.shutdown(Duration::MAX);
-        drop(telemetry);
-        std::process::exit(i32::from(flushed));
-    }
-    let mut status = -1;
-    // SAFETY: `status` outlives the call.
-    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0);
-    tracing::info!("of the parent");
 }

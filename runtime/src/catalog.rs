@@ -4,8 +4,9 @@
 //! why counters of functions that were never called already stand at zero.
 
 use crate::callsite::CallSite;
+use crate::home;
 use std::ptr;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 use tracing_core::Metadata;
 
 /// All annotated functions that are linked into this program, in no particular order.
@@ -16,15 +17,17 @@ use tracing_core::Metadata;
 /// }
 /// ```
 pub fn catalog() -> impl Iterator<Item = &'static CallSite> {
-    let late = LATE.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let late = home::read(&LATE).map(|late| late.clone()).unwrap_or_default();
     Linked::new().chain(late)
 }
 
 /// Sites that the linker did not list: on a target whose sections we do not know, a site is
 /// listed from its first call on.
 pub(crate) fn add(site: &'static CallSite) {
-    if !is_linked(ptr::from_ref(site).addr()) {
-        LATE.write().unwrap_or_else(PoisonError::into_inner).push(site);
+    if !is_linked(ptr::from_ref(site).addr())
+        && let Some(mut late) = home::write(&LATE)
+    {
+        late.push(site);
     }
 }
 
@@ -32,8 +35,7 @@ pub(crate) fn add(site: &'static CallSite) {
 pub(crate) fn contains(metadata: &Metadata<'_>) -> bool {
     let wanted = ptr::from_ref(metadata).addr();
     is_linked(wanted) || {
-        let late = LATE.read().unwrap_or_else(PoisonError::into_inner);
-        late.iter().any(|site| {
+        home::read(&LATE).iter().flat_map(|late| late.iter()).any(|site| {
             let site = ptr::from_ref(*site).addr();
             (site..site + size_of::<CallSite>()).contains(&wanted)
         })

@@ -1,8 +1,9 @@
 //! One clock for calls, and its way back to wall time.
 
+use crate::home;
 use quanta::Clock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment on the clock of calls: cheap to read, never goes back. As the processor counts, so that only what
@@ -126,9 +127,10 @@ static ANCHOR: RwLock<Option<Anchor>> = RwLock::new(None);
 
 /// The one that holds now: for who has many moments to convert.
 pub(crate) fn anchor() -> Anchor {
-    let anchor = *ANCHOR.read().unwrap_or_else(PoisonError::into_inner);
+    let anchor = home::read(&ANCHOR).and_then(|anchor| *anchor);
     anchor.unwrap_or_else(|| {
-        *ANCHOR.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Anchor::here)
+        home::write(&ANCHOR)
+            .map_or_else(Anchor::here, |mut anchor| *anchor.get_or_insert_with(Anchor::here))
     })
 }
 
@@ -159,8 +161,10 @@ pub(crate) fn settle() {
     let here = Anchor::here();
     SEEN.store(here.wall.0, Relaxed);
     let drift = anchor().wall(here.met).0.abs_diff(here.wall.0);
-    if u128::from(drift) > STEP.as_nanos() {
-        *ANCHOR.write().unwrap_or_else(PoisonError::into_inner) = Some(here);
+    if u128::from(drift) > STEP.as_nanos()
+        && let Some(mut anchor) = home::write(&ANCHOR)
+    {
+        *anchor = Some(here);
     }
 }
 

@@ -201,9 +201,9 @@ pub mod tail {
 /// [`ExitCode`](std::process::ExitCode) from `main`.
 ///
 /// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
-/// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr, and a lock that
-/// another thread held at that moment stays locked: lines and spans wait for none, but a new series of a
-/// metric may wait for ever.
+/// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr. A lock that
+/// another thread held at that moment stays locked there: nothing waits for one, and what it guards is neither
+/// counted nor shown.
 ///
 /// ```no_run
 /// fn main() -> Result<(), redspan::InitError> {

@@ -13,13 +13,14 @@ pub(crate) mod sets;
 
 use crate::clock::{Last, Tick, Wall};
 use crate::exemplar::{Exemplar, Slot};
+use crate::home;
 use crate::outcome::Outcome;
 use crate::sharded::{self, Lanes, Together};
 use elsewhere::Elsewhere;
 use errors::{Errors, OfType};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// Upper bounds of the duration buckets in nanoseconds; they reach below a millisecond because
@@ -318,7 +319,7 @@ impl Cells {
         (nanos, ended_at): (u64, Wall),
         exemplar: impl Fn() -> Exemplar,
     ) {
-        let mut slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut slots) = home::lock(&self.exemplars) else { return };
         let slots = slots.get_or_insert_default();
         slots.outcomes[outcome as usize].offer_of(ended_at, &exemplar);
         slots.buckets[bounds.bucket(nanos)].offer_of(ended_at, &exemplar);
@@ -333,8 +334,7 @@ impl Cells {
         both().for_each(|shards| shards.read_ends(&mut red));
         both().for_each(|shards| shards.read_errors(&mut red));
         both().for_each(|shards| shards.read_starts(&mut red));
-        let slots = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slots) = &*slots {
+        if let Some(Some(slots)) = home::lock(&self.exemplars).as_deref() {
             red.by_outcome = slots.outcomes;
             red.by_bucket = slots.buckets;
         }

@@ -13,6 +13,7 @@ pub(crate) use together::Together;
 
 /// What all but the lanes are built of: the model checker of `tests/loom` has its own.
 mod atomic {
+    pub(super) use crate::home::Patience;
     pub(super) use std::hint::spin_loop as spin;
     pub(super) use std::sync::OnceLock;
     pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};

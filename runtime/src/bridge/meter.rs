@@ -1,5 +1,6 @@
 //! OpenTelemetry's metrics API: what is recorded through it stands in redspan's store.
 
+use crate::home;
 use crate::metrics::collect::{Values, collect};
 use crate::metrics::histogram::{Histogram as HistogramSeries, Layout};
 use crate::metrics::labels::SCOPE_LABELS;
@@ -16,7 +17,7 @@ use opentelemetry::metrics::{
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use std::borrow::Cow;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 /// The provider that `install` makes the global one.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl<S: Made, T> Instrument<S, T> {
             return self.only.get_or_init(make).clone();
         }
         let hash = self.hasher.hash_one(attributes);
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = home::read(&self.known)?;
         let found = known.find(hash, |(other, held, _)| *other == hash && **held == *attributes);
         if let Some((_, _, series)) = found {
             return Some(Arc::clone(series));
@@ -70,8 +71,10 @@ impl<S: Made, T> Instrument<S, T> {
         // Texts stand in the key as they are.
         let typed = || (!attributes.iter().all(is_text)).then(|| last_of_each(attributes).into());
         let series = Store::global().series::<S>(&key, typed)?;
-        if room && series.id().key == key {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if room
+            && series.id().key == key
+            && let Some(mut known) = home::write(&self.known)
+        {
             let entry = (hash, attributes.into(), Arc::clone(&series));
             known.insert_unique(hash, entry, |(hash, _, _)| *hash);
         }
@@ -210,7 +213,7 @@ struct Observer<'a, T> {
 
 impl<T> AsyncInstrument<T> for Observer<'_, T> {
     fn observe(&self, measurement: T, attributes: &[KeyValue]) {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut values) = home::lock(&self.values) else { return };
         let mut observation = values
             .observe(self.kind, self.name.to_owned().into())
             .unit(self.unit.to_owned())

@@ -4,9 +4,10 @@
 //! spans, its log lines) and looks for it only while a scope is open, so production pays one load.
 
 use crate::callsite::CallSite;
+use crate::home;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -42,12 +43,13 @@ static OUTSIDE: Mutex<BTreeMap<(&'static str, &'static str), u64>> = Mutex::new(
 /// A call began outside every scope while one was open.
 #[cold]
 pub(crate) fn ran_outside(site: &'static CallSite) {
-    let mut outside = OUTSIDE.lock().unwrap_or_else(PoisonError::into_inner);
-    *outside.entry((site.module(), site.function())).or_default() += 1;
+    if let Some(mut outside) = home::lock(&OUTSIDE) {
+        *outside.entry((site.module(), site.function())).or_default() += 1;
+    }
 }
 
 /// All calls that [`ran_outside`] was told of.
 #[cfg(feature = "testing")]
 pub(crate) fn outside() -> BTreeMap<(&'static str, &'static str), u64> {
-    OUTSIDE.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    home::lock(&OUTSIDE).map(|outside| outside.clone()).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
 //! Words that come again and again, kept for ever: a span then has them without a copy of its own, which
 //! another thread would have to free.
 
+use crate::home;
 use hashbrown::{Equivalent, HashMap};
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, RwLock};
 
 /// How many are kept, and of what length: what lies beyond is copied each time.
 const KEPT: usize = 2_000;
@@ -116,7 +117,7 @@ impl Words {
 
     #[cold]
     fn known(&self, first: &'static str, rest: &str) -> Option<&'static Word> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = home::read(&self.known)?;
         if let Some(known) = known.get(&Asked { first, rest }) {
             return Some(known);
         }
@@ -124,7 +125,7 @@ impl Words {
             return None;
         }
         drop(known);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = home::write(&self.known)?;
         // Meanwhile another thread may have come here for the same.
         if let Some(known) = known.get(&Asked { first, rest }) {
             return Some(known);

@@ -5,6 +5,7 @@
 //! guard gives up after a second; it can be flushed only by ending it; when its queue is full at the end it
 //! prints to stdout, in the middle of the JSON; and it panics if it cannot start its thread.
 
+use crate::home;
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +70,7 @@ impl Lines {
     }
 
     pub(super) fn problem(&self) -> Option<String> {
-        let told = self.0.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = home::lock(&self.0.problem).and_then(|problem| problem.clone());
         told.or_else(|| self.0.backlog(Instant::now()))
     }
 
@@ -220,12 +221,14 @@ impl Shared {
     }
 
     fn set_busy(&self, since: Option<Instant>) {
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        if let Some(mut busy) = home::lock(&self.busy) {
+            *busy = since;
+        }
     }
 
     /// Why lines wait or find no room, though the destination has refused none.
     fn backlog(&self, now: Instant) -> Option<String> {
-        let since = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = home::lock(&self.busy).and_then(|busy| *busy);
         let busy = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         if busy > MAY_HANG {
             return Some(format!("the destination has taken nothing for {} s", busy.as_secs()));

@@ -1,9 +1,10 @@
 //! Giving series up: those that have not changed for long, and those whose maker takes them back.
 
+use crate::home;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::made::{Kind, Made};
 use crate::metrics::series::{Counter, Gauge, Identified, UpDown};
-use crate::metrics::store::{Store, enter};
+use crate::metrics::store::Store;
 use metrics::Key;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,7 +28,7 @@ impl Store {
             if !forgotten.is_empty() {
                 store.revise();
             }
-            let mut names = enter(&store.names);
+            let Some(mut names) = home::lock(&store.names) else { return };
             for key in forgotten {
                 names.forget(S::KIND, &key);
             }
@@ -43,7 +44,9 @@ impl Store {
         fn of<S: Made>(store: &Store, key: &Key) {
             if S::table(store).remove(key) {
                 store.revise();
-                enter(&store.names).forget(S::KIND, key);
+                if let Some(mut names) = home::lock(&store.names) {
+                    names.forget(S::KIND, key);
+                }
             }
         }
         match kind {

@@ -4,6 +4,7 @@
 
 use crate::clock::{Last, Tick, Wall};
 use crate::exemplar::{Exemplar, Slot};
+use crate::home;
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::exponential::Exponential;
 use crate::metrics::series::{Identified, Series};
@@ -14,7 +15,7 @@ use crate::sharded::{Busy, Spread};
 use metrics::{HistogramFn, Key};
 use opentelemetry::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, TryLockError, Weak};
 use std::time::Duration;
 
 /// Upper bounds of a histogram of which nothing is said. What it measures is not known: seconds, where
@@ -186,7 +187,7 @@ impl Histogram {
             Cells::Exponential(shards) => {
                 let mut all = Exponential::new();
                 for shard in shards.each() {
-                    all.merge(&shard.lock().unwrap_or_else(PoisonError::into_inner));
+                    home::lock(shard).iter().for_each(|shard| all.merge(shard));
                 }
                 Distribution::Exponential(Box::new(all))
             }
@@ -216,7 +217,8 @@ impl Histogram {
 
     /// The same, into memory that is used again.
     pub(crate) fn exemplars_into(&self, slots: &mut Vec<Slot>) {
-        slots.clone_from(&self.exemplars.lock().unwrap_or_else(PoisonError::into_inner));
+        slots.clear();
+        home::lock(&self.exemplars).iter().for_each(|held| slots.clone_from(held));
     }
 
     /// How many exemplars have room.
@@ -238,7 +240,7 @@ impl Histogram {
 
     /// Publishes the exemplar of this slot and time; it is made only when it is kept.
     pub(crate) fn publish(&self, at: usize, time: Wall, exemplar: impl FnOnce() -> Exemplar) {
-        let mut held = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut held) = home::lock(&self.exemplars) else { return };
         if held.is_empty() {
             held.resize(self.slots(), Slot::EMPTY);
         }

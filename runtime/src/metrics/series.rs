@@ -5,6 +5,7 @@
 
 use crate::clock::{Last, Tick, Wall};
 use crate::exemplar::{Exemplar, Slot};
+use crate::home;
 use crate::metrics::candidate::{self, Candidates};
 use crate::metrics::labels::{Labels, canonical};
 use crate::metrics::store::Store;
@@ -13,7 +14,7 @@ use metrics::{CounterFn, GaugeFn, Key};
 use opentelemetry::KeyValue;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 /// What each kind of series has: who it is.
@@ -54,7 +55,7 @@ impl Identified {
         if self.labels.is_empty() || self.pinned.load(Relaxed) {
             return false;
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut seen) = home::lock(&self.seen) else { return false };
         match *seen {
             Some((before, since)) if before == activity => {
                 now.duration_since(since).is_ok_and(|unchanged| unchanged >= idle)
@@ -151,12 +152,12 @@ impl Counter {
     }
 
     pub(crate) fn exemplar(&self) -> Option<Exemplar> {
-        self.exemplar.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get()
+        home::lock(&self.exemplar)?.as_ref()?.get()
     }
 
     /// Publishes the exemplar of a value of this time; it is made only when it is kept.
     pub(crate) fn publish(&self, time: Wall, exemplar: impl FnOnce() -> Exemplar) {
-        let mut slot = self.exemplar.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut slot) = home::lock(&self.exemplar) else { return };
         slot.get_or_insert_default().offer_of(time, exemplar);
     }
 
@@ -192,12 +193,12 @@ impl Counter {
 
     pub(crate) fn raise(&self, value: u64) {
         // One at a time: each looks at what is missing, and adds it.
-        let _raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
+        let _raising = home::lock(&self.raising);
         self.whole.add(value.saturating_sub(self.whole.get()));
     }
 
     pub(crate) fn raise_real(&self, value: f64) {
-        let _raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
+        let _raising = home::lock(&self.raising);
         let more = value - self.value().as_f64();
         if more > 0.0 && more.is_finite() {
             self.part.add(more);
@@ -343,7 +344,7 @@ impl Gauge {
             return held();
         }
         // Or it might be set between one look and the other.
-        let _alone = self.setting_first.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = home::lock(&self.setting_first);
         match self.whole.get().cast_signed() {
             steps if steps != 0 && !self.was_set.load(Relaxed) => held() + steps as f64,
             _ => held(),
@@ -361,7 +362,7 @@ impl Gauge {
     /// The steps until now count no more, nor does one that is on its way to them: it came before.
     #[cold]
     fn store_first(&self, value: f64) {
-        let _alone = self.setting_first.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = home::lock(&self.setting_first);
         self.bits.store(value.to_bits(), Relaxed);
         self.was_set.store(true, Release);
     }

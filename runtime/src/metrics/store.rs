@@ -4,6 +4,7 @@
 
 use crate::callsite::CallSite;
 use crate::context::{current, scope};
+use crate::home;
 use crate::label::OVERFLOW;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::labels::{self, MAX_VALUE};
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// How much one store holds.
 #[derive(Clone, Copy, Debug)]
@@ -83,11 +84,10 @@ impl Deref for Current {
     }
 }
 
-static GLOBAL: LazyLock<Store> = LazyLock::new(|| Store::new(Limits::DEFAULT, None));
-
-pub(super) fn enter<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static GLOBAL: LazyLock<Store> = LazyLock::new(|| {
+    home::is_known();
+    Store::new(Limits::DEFAULT, None)
+});
 
 impl Store {
     fn new(limits: Limits, cells: Option<ScopedCells>) -> Self {
@@ -131,6 +131,17 @@ impl Store {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn scoped() -> Arc<Store> {
         Arc::new(Store::new(Limits::DEFAULT, Some(Mutex::default())))
+    }
+
+    /// Whether its locks can be had: in a fork's child some may be locked for ever.
+    pub(crate) fn is_free(&self) -> bool {
+        let parts = [self.counters.is_free(), self.up_downs.is_free(), self.gauges.is_free()];
+        home::lock(&self.names).is_some()
+            && home::lock(&self.descriptions).is_some()
+            && home::lock(&self.warned).is_some()
+            && home::lock(&self.kept).is_some()
+            && parts.into_iter().all(|free| free)
+            && self.histograms.is_free()
     }
 
     /// The store of the testing scope that the current context belongs to.
@@ -183,7 +194,7 @@ impl Store {
         }
         let name = key.name_shared();
         let description = self.description(S::KIND, &name);
-        let mut names = enter(&self.names);
+        let mut names = home::lock(&self.names)?;
         // Another thread may have made it meanwhile; it must not be counted twice.
         if let Some(series) = table.get(key) {
             return Some(series);
@@ -274,7 +285,7 @@ impl Store {
     ) -> Result<(), Box<Taken>> {
         let description = description.bounded();
         let wanted = self.wanted(kind, name, Some(&description));
-        let mut names = enter(&self.names);
+        let Some(mut names) = home::lock(&self.names) else { return Ok(()) };
         match names.get(kind, name.as_str()) {
             // Made once more at the same place: the same metric.
             Some(named) if named.source == wanted.source => return Ok(()),
@@ -289,7 +300,9 @@ impl Store {
         }
         if names.define(wanted, self.limits)?.is_some() {
             // Before the names are let go of: who finds this one makes series as it is described.
-            enter(&self.descriptions).insert((kind, name.to_retained()), description);
+            if let Some(mut descriptions) = home::lock(&self.descriptions) {
+                descriptions.insert((kind, name.to_retained()), description);
+            }
             self.revise();
         }
         Ok(())
@@ -297,7 +310,7 @@ impl Store {
 
     #[cold]
     fn warn_full<S: Made>(&self, name: &str) {
-        let limit = enter(&self.names).get(S::KIND, name).map_or(0, |named| named.limit);
+        let limit = self.named(S::KIND, name, |named| named.limit).unwrap_or(0);
         // The label that has the most values is the one to look at. The overflow is none of them.
         let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();
         S::table(self).visit(|series| {
@@ -332,7 +345,7 @@ impl Store {
         if name.as_str().len() > labels::MAX_NAME {
             return;
         }
-        let mut descriptions = enter(&self.descriptions);
+        let Some(mut descriptions) = home::lock(&self.descriptions) else { return };
         let id = (kind, name.to_retained());
         if descriptions.len() < self.limits.names || descriptions.contains_key(&id) {
             descriptions.entry(id).or_default().tell(kind, name.as_str(), unit, help);
@@ -344,9 +357,9 @@ impl Store {
     /// process' store.
     pub(crate) fn description(&self, kind: Kind, name: &KeyName) -> Option<Description> {
         let id = (kind, name.clone());
-        let own = enter(&self.descriptions).get(&id).cloned();
+        let own = home::lock(&self.descriptions)?.get(&id).cloned();
         match own {
-            None if self.cells.is_some() => enter(&GLOBAL.descriptions).get(&id).cloned(),
+            None if self.cells.is_some() => home::lock(&GLOBAL.descriptions)?.get(&id).cloned(),
             own => own,
         }
     }
@@ -354,12 +367,16 @@ impl Store {
     /// How often a metric's values were sent to its overflow series, by metric; under
     /// [`OVERFLOW`] the metrics that found no room at all.
     pub(crate) fn overflowed(&self) -> Vec<(String, u64)> {
-        enter(&self.names).overflowed()
+        home::lock(&self.names).map(|names| names.overflowed()).unwrap_or_default()
+    }
+
+    fn count(&self, what: impl FnOnce(&mut Names)) {
+        home::lock(&self.names).as_deref_mut().map(what);
     }
 
     /// A label of a metric has more values than it may: this one was sent to [`OVERFLOW`].
     pub(crate) fn overflow(&self, kind: Kind, name: &str, label: &str, cap: usize) {
-        enter(&self.names).overflow(kind, name);
+        self.count(|names| names.overflow(kind, name));
         if self.warn_once(&format!("{name}{{{label}}}")) {
             tracing::warn!(
                 target: "redspan",
@@ -374,13 +391,13 @@ impl Store {
 
     /// A value of a label is longer than any may be: it was sent to [`OVERFLOW`].
     pub(crate) fn overflow_long(&self, kind: Kind, name: &str, label: &str, length: usize) {
-        enter(&self.names).overflow(kind, name);
+        self.count(|names| names.overflow(kind, name));
         self.warn_long(name, label, length);
     }
 
     #[cold]
     fn refuse(&self, why: &str) {
-        enter(&self.names).refuse();
+        self.count(Names::refuse);
         if self.warn_once("bounds of names") {
             tracing::warn!(target: "redspan", "{why}: it is not recorded, nor are others; this is said once");
         }
@@ -406,12 +423,12 @@ impl Store {
         name: &str,
         look: impl FnOnce(&Named) -> T,
     ) -> Option<T> {
-        enter(&self.names).get(kind, name).map(look)
+        home::lock(&self.names)?.get(kind, name).map(look)
     }
 
     /// Whether the user was not yet told `about` this.
     pub(crate) fn warn_once(&self, about: &str) -> bool {
-        let mut warned = enter(&self.warned);
+        let Some(mut warned) = home::lock(&self.warned) else { return false };
         warned.len() < self.limits.names
             && !warned.contains(about)
             && warned.insert(about.to_owned())
@@ -419,11 +436,10 @@ impl Store {
 
     /// A site's numbers in this scope.
     pub(crate) fn cells(&self, site: &'static CallSite) -> Arc<labelled::Table> {
-        let Some(cells) = &self.cells else {
+        let Some(mut cells) = self.cells.as_ref().and_then(home::lock) else {
             // Only scopes are asked. Were it the process' store, the site's own cells would hold.
             return Arc::new(labelled::Table::new());
         };
-        let mut cells = enter(cells);
         let (_, found) = cells
             .entry(std::ptr::from_ref(site).addr())
             .or_insert_with(|| (site, Arc::new(labelled::Table::new())));
@@ -453,8 +469,9 @@ impl Store {
                 crate::catalog::catalog().map(|site| (site, read(site, site.table()))).collect()
             }
             Some(tables) => {
-                let tables = enter(tables);
-                tables.values().map(|(site, table)| (*site, read(site, table))).collect()
+                let tables = home::lock(tables);
+                let tables = tables.iter().flat_map(|tables| tables.values());
+                tables.map(|(site, table)| (*site, read(site, table))).collect()
             }
         }
     }

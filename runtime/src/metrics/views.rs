@@ -1,7 +1,8 @@
 //! What the program says about metrics that it does not make itself: buckets and limits, by name.
 
+use crate::home;
 use crate::metrics::histogram::Layout;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 use std::time::Duration;
 
 /// What is said about the metrics of some names.
@@ -53,12 +54,17 @@ static SETTLED: RwLock<Views> = RwLock::new(Views { views: Vec::new(), limit: No
 impl Views {
     /// From now on these hold: for metrics that are made from now on.
     pub(crate) fn settle(self) {
-        *SETTLED.write().unwrap_or_else(PoisonError::into_inner) = self;
+        if let Some(mut settled) = home::write(&SETTLED) {
+            *settled = self;
+        }
     }
 
     /// Looks at what holds.
     pub(crate) fn look<T>(look: impl FnOnce(&Views) -> T) -> T {
-        look(&SETTLED.read().unwrap_or_else(PoisonError::into_inner))
+        match home::read(&SETTLED) {
+            Some(settled) => look(&settled),
+            None => look(&Views::default()),
+        }
     }
 
     /// How a metric's buckets are laid out; the last view that says so counts.

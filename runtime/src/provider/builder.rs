@@ -23,10 +23,12 @@ use crate::config::preset::Preset;
 use crate::config::resource::{self, Identity};
 use crate::config::settings::Settings;
 use crate::context::propagation::{self, Propagator, baggage};
+use crate::home;
 use crate::log::{self, LogLayer, key_values};
 use crate::metrics::candidate;
 use crate::metrics::recorder::recorder;
 use crate::metrics::snapshot::Identity as Service;
+use crate::metrics::store::Store;
 use crate::span::engine::{self, Engine};
 use crate::span::tracer::TracerProvider;
 use opentelemetry::trace::TracerProvider as _;
@@ -215,6 +217,7 @@ impl Builder {
     #[track_caller]
     pub fn install(mut self) -> Result<Telemetry, InitError> {
         static INSTALLED: Mutex<Option<&'static Location<'static>>> = Mutex::new(None);
+        home::is_moved_here(|| Store::global().is_free());
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = *installed {
             return Err(InitError::AlreadyInstalled(first));

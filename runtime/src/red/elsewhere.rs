@@ -6,10 +6,11 @@
 
 use super::{Bounds, Cells, OUTCOMES, Red, Shards};
 use crate::clock::Tick;
+use crate::home;
 use crate::outcome::Outcome;
 use arc_swap::ArcSwapOption;
 use metrics::{Counter, Gauge, Histogram};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A recorder may forget a series that was idle for long, and with it those who hold its handles:
@@ -177,7 +178,7 @@ impl Cells {
         let elsewhere = self.elsewhere();
         let mut counted = Red::new(bounds);
         let (earlier, untyped) = {
-            let mut sent = elsewhere.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(mut sent) = home::lock(&elsewhere.sent) else { return };
             // Read under the lock, or an older reading could come after a newer one.
             self.shards.read_ends(&mut counted);
             self.shards.read_errors(&mut counted);

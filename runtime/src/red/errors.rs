@@ -3,9 +3,10 @@
 //! Types are few where they are what they should be, and the room is bounded where they are not.
 
 use crate::exemplar::{Exemplar, Slot};
+use crate::home;
 use crate::label::OVERFLOW;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 /// Types that are told apart; the others share one place.
 const MOST: usize = 16;
@@ -47,12 +48,14 @@ impl Errors {
         let Some(types) = self.0.get() else { return };
         let mut names = types.names.iter().map_while(OnceLock::get);
         let at = names.position(|known| *known == name).unwrap_or(MOST);
-        types.exemplars.lock().unwrap_or_else(PoisonError::into_inner)[at].offer(exemplar);
+        if let Some(mut exemplars) = home::lock(&types.exemplars) {
+            exemplars[at].offer(exemplar);
+        }
     }
 
     pub(super) fn read(&self, into: &mut Vec<OfType>) {
         let Some(types) = self.0.get() else { return };
-        let exemplars = *types.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        let exemplars = home::lock(&types.exemplars).map_or([Slot::EMPTY; MOST + 1], |held| *held);
         let names = types.names.iter().map(|name| name.get().copied()).chain([Some(OVERFLOW)]);
         for ((name, count), exemplar) in names.zip(&types.counts).zip(exemplars) {
             let count = count.load(Relaxed);

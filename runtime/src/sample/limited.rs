@@ -2,9 +2,10 @@
 
 use super::time::Time;
 use super::{Decision, Reason, Sampler, Sampling};
+use crate::home;
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
@@ -59,7 +60,7 @@ impl RateLimited {
         if self.traces == 0 || now < self.full_until.load(Relaxed) {
             return false;
         }
-        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut recorded) = home::lock(&self.recorded) else { return false };
         // Who waited for the lock must not be recorded as earlier than who had it.
         let now = recorded.back().map_or(now, |last| now.max(*last));
         if recorded.len() >= self.traces as usize {

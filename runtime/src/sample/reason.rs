@@ -1,9 +1,10 @@
 //! Why it was decided so, and how often.
 
 use super::Decision;
+use crate::home;
 use crate::sharded::Counter;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Names that a process may make of its own; further ones are counted together. Each holds some
 /// KiB of counters, and is a label's value.
@@ -77,7 +78,7 @@ impl Reason {
         if let Some(known) = BUILT_IN.iter().find(|reason| reason.name() == name) {
             return *known;
         }
-        let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut own) = home::lock(&OWN) else { return Reason::OVERFLOW };
         if let Some(known) = own.iter().find(|reason| reason.name() == name) {
             return *known;
         }
@@ -150,7 +151,7 @@ pub(crate) fn sampled() -> u64 {
 }
 
 fn all() -> impl Iterator<Item = Reason> {
-    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let own = home::lock(&OWN).map(|own| own.clone()).unwrap_or_default();
     BUILT_IN.iter().copied().chain(own)
 }
 

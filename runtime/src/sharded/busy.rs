@@ -1,7 +1,7 @@
 //! One thread at a time, and no writer waits.
 
 use super::atomic::Ordering::{Acquire, Relaxed, Release};
-use super::atomic::{AtomicBool, pause, spin};
+use super::atomic::{AtomicBool, Patience, pause, spin};
 
 /// Who may change a shard: one thread at a time, and no other waits for it.
 ///
@@ -21,17 +21,22 @@ impl Busy {
         entered.then(|| Inside(&self.0))
     }
 
-    /// Enters as soon as nobody is inside: for readers, which may wait.
-    pub(crate) fn enter(&self) -> Inside<'_> {
+    /// Enters as soon as nobody is inside: for readers, which may wait. None in a fork's child, where a thread that
+    /// it does not have may be inside for ever: it reads what is there.
+    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
         for _ in 0..64 {
             if let Some(inside) = self.try_enter() {
-                return inside;
+                return Some(inside);
             }
             spin();
         }
+        let mut patience = Patience::default();
         loop {
             if let Some(inside) = self.try_enter() {
-                return inside;
+                return Some(inside);
+            }
+            if !patience.is_left() {
+                return None;
             }
             pause();
         }

@@ -1,7 +1,7 @@
 //! Numbers that change together, and are read as of one moment.
 
 use super::atomic::Ordering::{Acquire, Relaxed, Release};
-use super::atomic::{AtomicU64, fence, pause, spin};
+use super::atomic::{AtomicU64, Patience, fence, pause, spin};
 
 /// Numbers of which a reader sees each change wholly or not at all; it stops no writer.
 ///
@@ -65,11 +65,16 @@ impl<const N: usize> Together<N> {
         let mut looks = 0;
         // Dropped on the way out.
         let mut _waiting = None;
+        let mut patience = Patience::default();
         loop {
             let version = self.version.load(Acquire);
             let seen = std::array::from_fn(|at| self.cells[at].load(Relaxed));
             fence(Acquire);
             if version & 1 == 0 && self.version.load(Relaxed) == version {
+                return seen;
+            }
+            // A thread that a fork's child does not have was interrupted inside.
+            if looks >= PATIENCE && !patience.is_left() {
                 return seen;
             }
             looks += 1;

@@ -4,11 +4,12 @@
 //! same `error.type`, but the event with message and source chain stands only on the first. An entry
 //! here says which span the error has reached; it moves up as spans end.
 
+use crate::home;
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Errors on their way up in one place at one time. Past that the oldest is forgotten, and its error
 /// described once more: a repetition, not a loss.
@@ -45,14 +46,10 @@ impl Place {
         &PLACES[usize::from(last) % PLACES.len()]
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Travelling>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes out what `here` says yes to.
     fn take(&self, mut here: impl FnMut(&Travelling) -> bool) -> Vec<Travelling> {
-        let mut waiting = self.lock();
         let mut taken = Vec::new();
+        let Some(mut waiting) = home::lock(&self.waiting) else { return taken };
         while let Some(at) = waiting.iter().position(&mut here) {
             taken.extend(waiting.remove(at));
         }
@@ -62,7 +59,7 @@ impl Place {
 
     fn put(travelling: Travelling) {
         let place = Place::of(travelling.next);
-        let mut waiting = place.lock();
+        let Some(mut waiting) = home::lock(&place.waiting) else { return };
         if waiting.len() >= MAX {
             waiting.pop_front();
         }

@@ -11,6 +11,7 @@ use crate::config::settings::SpanLimits;
 use crate::context::follow;
 use crate::context::propagation::{self, baggage};
 use crate::context::{ids, ids::RANDOM, scope};
+use crate::home;
 use crate::sample::{Decision, Reason, Sampler, Sampling};
 use arc_swap::ArcSwap;
 use opentelemetry::trace::{
@@ -23,7 +24,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 use tracing_core::LevelFilter;
 
@@ -376,7 +377,7 @@ impl Engine {
     /// Changes the sampler; spans that have started stay as they are.
     pub(crate) fn set_sampler(&self, sampler: Box<dyn Sampler>) {
         // What is known of it must not be of another one that comes at the same time.
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = home::lock(&self.changing);
         let follows = sampler.follows_local_parent();
         // Before it is asked.
         self.reads_attributes.store(sampler.reads_attributes(), Relaxed);

@@ -5,13 +5,14 @@
 //! here until the span ends.
 
 use super::limits;
+use crate::home;
 use crate::metrics::candidate;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Event, SpanId, SpanRef};
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// Past that the oldest is dropped, and counted.
@@ -47,7 +48,7 @@ pub(crate) fn add_event(
 
 #[cold]
 fn keep(span: SpanId, event: Event) {
-    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut waiting) = home::lock(&WAITING) else { return };
     if waiting.len() >= MAX {
         waiting.pop_front();
         limits::event_dropped();
@@ -65,7 +66,7 @@ pub(super) fn any() -> bool {
 /// Those of a span that ends.
 #[cold]
 pub(super) fn take(span: SpanId) -> Vec<Event> {
-    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut waiting) = home::lock(&WAITING) else { return Vec::new() };
     let (own, others) = waiting.drain(..).partition::<VecDeque<_>, _>(|(id, _)| *id == span);
     *waiting = others;
     ANY.store(!waiting.is_empty(), Relaxed);

@@ -2,6 +2,7 @@
 
 use super::confirmed::{Call, Ids};
 use crate::clock;
+use crate::home;
 use crate::metrics::candidate::{self, Candidate};
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::Resource;
@@ -9,7 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How many spans are waited for. Those that are never exported make room for others.
@@ -36,8 +37,8 @@ struct Waiting {
 static ASKED: AtomicBool = AtomicBool::new(false);
 static WAITING: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
 
-fn waiting() -> MutexGuard<'static, Waiting> {
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+fn waiting() -> Option<MutexGuard<'static, Waiting>> {
+    home::lock(&WAITING)
 }
 
 impl Waiting {
@@ -71,14 +72,17 @@ pub(crate) fn are_told() -> bool {
 
 /// A call ended in a span of another tracer.
 pub(crate) fn call_ended(span: &SpanContext, call: Call, error_type: Option<&'static str>) {
-    if span.is_valid() && span.is_sampled() {
-        waiting().of(span).call = Some((call, error_type));
+    if span.is_valid()
+        && span.is_sampled()
+        && let Some(mut waiting) = waiting()
+    {
+        waiting.of(span).call = Some((call, error_type));
     }
 }
 
 /// A value was measured in a span of another tracer.
 fn measured(span: &SpanContext, value: Candidate) {
-    let mut waiting = waiting();
+    let Some(mut waiting) = waiting() else { return };
     let values = &mut waiting.of(span).values;
     if values.len() < VALUES {
         values.push(value);
@@ -89,7 +93,9 @@ fn exported(spans: &[Ids]) {
     // Nobody else does, where another tracer makes the spans.
     clock::settle();
     for &ids in spans {
-        let Some(Waits { call, values }) = waiting().take(ids) else { continue };
+        let Some(Waits { call, values }) = waiting().and_then(|mut all| all.take(ids)) else {
+            continue;
+        };
         if let Some((call, error_type)) = call {
             call.publish(ids, error_type, None);
         }

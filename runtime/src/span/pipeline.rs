@@ -24,6 +24,7 @@ use super::stats::{ExporterStats, SpanStats, Stats, reason};
 use super::tail::{Outlet, Tail, TailPolicy};
 use crate::clock;
 use crate::config::settings::{Batching, WhenFull};
+use crate::home;
 use crate::quiet;
 use room::Refused;
 use std::collections::BTreeMap;
@@ -194,7 +195,7 @@ impl Pipeline {
     /// What became of the spans so far.
     pub(crate) fn read_stats(&self) -> SpanStats {
         self.count_late();
-        let pending = self.shared.queue().pending;
+        let pending = self.look(|queue| queue.pending);
         SpanStats { pending, ..self.shared.stats.read() }
     }
 
@@ -207,13 +208,18 @@ impl Pipeline {
 
     /// How many spans wait for the exporter, and how many may.
     pub(crate) fn queue(&self) -> (usize, usize) {
-        (self.shared.queue().spans.len(), self.shared.batching.queue)
+        (self.look(|queue| queue.spans.len()), self.shared.batching.queue)
+    }
+
+    /// Nothing in a fork's child that cannot look.
+    fn look<T: Default>(&self, look: impl FnOnce(&Queue) -> T) -> T {
+        home::lock(&self.shared.queue).map(|queue| look(&queue)).unwrap_or_default()
     }
 
     /// What those take of the memory, and those that are being sent, and what they may take.
     pub(crate) fn queue_bytes(&self) -> (usize, usize) {
-        let queue = self.shared.queue();
-        (queue.spans.bytes() + queue.sending_bytes, bytes_for(self.shared.batching.queue))
+        let bytes = self.look(|queue| queue.spans.bytes() + queue.sending_bytes);
+        (bytes, bytes_for(self.shared.batching.queue))
     }
 
     /// A span has ended. Never blocks, never fails: what finds no room is dropped and counted, and not asked for.

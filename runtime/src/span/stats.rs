@@ -1,12 +1,13 @@
 //! What became of the spans: every sampled one is exported, or dropped for a reason.
 
 use super::limits;
+use crate::home;
 use crate::sample::{self, Decision, Reason};
 use crate::sharded::Counter;
 use metrics::Label;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Written by callers and by the pipeline.
 pub(crate) struct Stats {
@@ -65,13 +66,14 @@ impl Stats {
             if reason::OF_PRESSURE.contains(&reason) {
                 sample::spans_dropped(spans);
             }
-            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-            *dropped.entry(reason).or_default() += spans;
+            if let Some(mut dropped) = home::lock(&self.dropped) {
+                *dropped.entry(reason).or_default() += spans;
+            }
         }
     }
 
     pub(crate) fn read(&self) -> SpanStats {
-        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let dropped = home::lock(&self.dropped).map(|held| held.clone()).unwrap_or_default();
         let exported = self.exported.load(Relaxed);
         let ended = self.ended.get();
         let sampled = self.followed.get() + sample::sampled();

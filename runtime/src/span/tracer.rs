@@ -7,6 +7,7 @@
 use super::engine::{self, Start, Started};
 use super::span::Span;
 use crate::clock;
+use crate::home;
 use crate::quiet;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
@@ -14,7 +15,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// Gives out tracers; `init` makes it OpenTelemetry's global one.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +68,9 @@ pub(crate) fn making_view<T>(context: Context, name: &'static str, make: impl Fn
         }
     }
     let number = NEXT_VIEW.fetch_add(1, Relaxed);
-    VIEWED.lock().unwrap_or_else(PoisonError::into_inner).insert(number, context);
+    if let Some(mut viewed) = home::lock(&VIEWED) {
+        viewed.insert(number, context);
+    }
     let _restore = Restore(MAKING.replace(Some((number, name))));
     make()
 }
@@ -78,7 +81,7 @@ pub(crate) fn is_making_view(name: &str) -> bool {
 }
 
 fn viewed(number: i64) -> Option<Context> {
-    VIEWED.lock().unwrap_or_else(PoisonError::into_inner).remove(&number)
+    home::lock(&VIEWED)?.remove(&number)
 }
 
 impl opentelemetry::trace::Tracer for Tracer {

@@ -207,6 +207,16 @@ mod atomic {
     // A model must be told where it may turn to another thread.
     pub(crate) use loom::thread::yield_now as pause;
     pub(crate) use loom::thread::yield_now as spin;
+
+    /// A model has one process.
+    #[derive(Default)]
+    pub(crate) struct Patience;
+
+    impl Patience {
+        pub(crate) fn is_left(&mut self) -> bool {
+            true
+        }
+    }
 }
 
 #[cfg(test)]

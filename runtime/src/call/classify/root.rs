@@ -4,9 +4,10 @@
 //! it *is* of a given type, not which it is. So there is a list of types to ask for.
 
 use super::{MAX_SOURCES, source_of};
+use crate::home;
 use std::any::{Any, type_name};
 use std::error::Error;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 /// A type to ask for.
 #[derive(Clone, Copy)]
@@ -88,7 +89,7 @@ static NAMED: RwLock<Vec<Known>> = RwLock::new(Vec::new());
 /// redspan::name_error::<Declined>();
 /// ```
 pub fn name_error<E: Error + 'static>() {
-    let mut named = NAMED.write().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut named) = home::write(&NAMED) else { return };
     if !named.iter().any(|known| (known.name)() == type_name::<E>()) {
         named.push(Known::of::<E>());
     }
@@ -117,14 +118,14 @@ pub(super) fn type_of<'e>(error: &(dyn Error + 'e), otherwise: &'static str) -> 
 pub(super) fn within(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
     let known = KNOWN.iter().find_map(|known| (known.within)(any));
     known.or_else(|| {
-        let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
+        let named = home::read(&NAMED)?;
         named.iter().find_map(|known| (known.within)(any))
     })
 }
 
 fn name_of(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let named = || {
-        let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
+        let named = home::read(&NAMED)?;
         named.iter().copied().find(|known| (known.is)(error))
     };
     let known = KNOWN.iter().copied().find(|known| (known.is)(error));

@@ -1,5 +1,6 @@
 //! The numbers of a pool's connections.
 
+use crate::home;
 use crate::integrations::kept::{Kept, address};
 use crate::metrics::recorder::{self, OF_SITES};
 use crate::metrics::store::Store;
@@ -10,7 +11,7 @@ use sqlx_core::pool::Pool;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI64, fence};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 static METADATA: Metadata<'static> =
     Metadata::new("redspan::sqlx", Level::INFO, Some(module_path!()));
@@ -103,7 +104,8 @@ impl Pooled {
     /// A new one under the first name that is free, or the one that this pool has already.
     fn claim(wanted: &str, ask: Ask) -> Result<Arc<Self>, Arc<Self>> {
         let pool = ask.pool;
-        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut held, mut nobody) = (home::lock(&NAMES), BTreeMap::new());
+        let names = held.as_deref_mut().unwrap_or(&mut nobody);
         let mut same = names.values().filter(|named| named.pool == pool && named.wanted == wanted);
         if let Some(known) = same.find_map(|named| named.pooled.upgrade()) {
             return Err(known);
@@ -193,7 +195,9 @@ impl Drop for Pooled {
             collecting.stop();
         }
         self.show(0, 0, 0);
-        NAMES.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        if let Some(mut names) = home::lock(&NAMES) {
+            names.remove(&self.name);
+        }
     }
 }
 

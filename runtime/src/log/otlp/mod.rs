@@ -2,6 +2,7 @@
 
 mod encode;
 
+use crate::home;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
@@ -229,7 +230,7 @@ impl Shared {
     }
 
     pub(super) fn problem(&self) -> Option<String> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        home::lock(&self.problem)?.clone()
     }
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {

@@ -7,10 +7,11 @@ pub use values::{Observation, Values};
 
 pub(crate) use run::collect_all;
 
+use crate::home;
 use metrics::SharedString;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// What says, when it is asked, how things are: the size of a pool, the age of a file.
@@ -105,8 +106,8 @@ pub(crate) fn first(write: fn()) {
 
 static KNOWN: Mutex<Vec<Arc<Known>>> = Mutex::new(Vec::new());
 
-fn known() -> std::sync::MutexGuard<'static, Vec<Arc<Known>>> {
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+fn known() -> Option<std::sync::MutexGuard<'static, Vec<Arc<Known>>>> {
+    home::lock(&KNOWN)
 }
 
 /// Asks `collector` whenever somebody looks at the metrics, until it is [stopped](Collecting::stop).
@@ -134,7 +135,9 @@ pub fn collect(name: impl Into<SharedString>, collector: impl Collector) -> Coll
         stopped: AtomicBool::new(false),
         given: Mutex::default(),
     });
-    known().push(Arc::clone(&known_one));
+    if let Some(mut known) = known() {
+        known.push(Arc::clone(&known_one));
+    }
     Collecting(known_one)
 }
 
@@ -148,7 +151,9 @@ impl Collecting {
     }
 
     pub(crate) fn end(&self) {
-        known().retain(|known| !Arc::ptr_eq(known, &self.0));
+        if let Some(mut known) = known() {
+            known.retain(|known| !Arc::ptr_eq(known, &self.0));
+        }
         self.0.stopped.store(true, Relaxed);
         values::take_back(&self.0, values::Given::default());
     }

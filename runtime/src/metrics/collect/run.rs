@@ -6,7 +6,6 @@ use crate::metrics::store::{Kind, Store};
 use crate::quiet;
 use metrics::{CounterFn, Key, KeyName, Label};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -21,7 +20,7 @@ pub(crate) fn collect_all() {
     if let Some(write) = super::FIRST.get() {
         write();
     }
-    let mut left: Vec<Arc<Known>> = known().clone();
+    let mut left = known().map(|known| known.clone()).unwrap_or_default();
     if left.is_empty() {
         return;
     }

@@ -1,12 +1,13 @@
 //! What a collector gives, before it is shown.
 
 use super::Known;
+use crate::home;
 use crate::metrics::made::Description;
 use crate::metrics::series::Number;
 use crate::metrics::store::{Kind, Store};
 use metrics::{Key, KeyName, Label, SharedString};
 use std::collections::HashSet;
-use std::sync::PoisonError;
+
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The values that a collector gives.
@@ -164,7 +165,7 @@ pub(super) fn show(known: &Known, values: Values) {
 
 /// Takes back what is as it was, and no longer so: all but totals, which stay what they were.
 pub(super) fn take_back(known: &Known, given: Given) {
-    let mut held = known.given.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut held) = home::lock(&known.given) else { return };
     let mut before = std::mem::replace(&mut *held, given);
     // It was stopped while somebody asked it: what it gave them goes as well.
     if known.stopped.load(Relaxed) {

@@ -10,6 +10,7 @@ pub(crate) use identity::Identity;
 pub(crate) use order::{Idle, Now, Order, Ordered};
 
 use crate::exemplar::{Exemplar, Slot};
+use crate::home;
 use crate::metrics::collect::collect_all;
 use crate::metrics::histogram::{self, Distribution};
 use crate::metrics::labels::{self, Labels};
@@ -23,7 +24,7 @@ use metrics::{Key, Label};
 use opentelemetry::KeyValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 /// All families, sorted by name.
@@ -207,7 +208,7 @@ fn gather(
 ) -> Vec<Family> {
     // One after the other: what collectors give for one reading is not to be mixed with the next.
     let _alone = store.is_global().then(|| {
-        let alone = GATHERING.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = home::lock(&GATHERING);
         collect_all();
         alone
     });

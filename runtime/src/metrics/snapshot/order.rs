@@ -6,6 +6,7 @@
 
 use super::Head;
 use crate::exemplar::Exemplar;
+use crate::home;
 use crate::metrics::conventions::{self, Convention};
 use crate::metrics::histogram::Histogram;
 use crate::metrics::labels::{self, Labels};
@@ -14,7 +15,7 @@ use crate::metrics::store::{Kind, Store};
 use metrics::KeyName;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 /// All families of a store, sorted by name.
@@ -131,12 +132,14 @@ impl Store {
     pub(crate) fn order(&self) -> Arc<Order> {
         // Before the series are looked at: one that comes meanwhile is found now or next time.
         let revision = self.revision();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some(order) if order.revision == revision => Arc::clone(order),
+        let mut kept = home::lock(&self.kept);
+        match kept.as_deref() {
+            Some(Some(order)) if order.revision == revision => Arc::clone(order),
             _ => {
                 let order = Arc::new(Order { families: self.families(), revision });
-                *kept = Some(Arc::clone(&order));
+                if let Some(kept) = kept.as_deref_mut() {
+                    *kept = Some(Arc::clone(&order));
+                }
                 order
             }
         }

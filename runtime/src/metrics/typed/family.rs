@@ -1,6 +1,7 @@
 //! The series of one metric, found by the type of its labels.
 
 use super::labels::Labels;
+use crate::home;
 use crate::label::OVERFLOW;
 use crate::metrics::labels::MAX_VALUE;
 use crate::metrics::made::Made;
@@ -10,7 +11,7 @@ use metrics::{Key, KeyName, Label};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
 /// Combinations of closed labels that have a place of their own; more are looked up.
@@ -77,7 +78,9 @@ impl<T: Single> Family<T> {
         }
         if !closed {
             let weak: Weak<Self> = Arc::downgrade(&family);
-            FORGETFUL.lock().unwrap_or_else(PoisonError::into_inner).push(weak);
+            if let Some(mut families) = home::lock(&FORGETFUL) {
+                families.push(weak);
+            }
         }
         family
     }
@@ -128,7 +131,7 @@ impl<T: Single> Family<T> {
                 && entry.values.iter().enumerate().all(|(at, value)| **value == *text(labels, at))
         };
         let part = &self.dynamic.parts[(hash >> 32) as usize % 16];
-        let held = part.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = home::read(part) else { return T::of(None) };
         if let Some(entry) = held.find(hash, same) {
             return entry.handle.clone();
         }
@@ -146,7 +149,7 @@ impl<T: Single> Family<T> {
     ) -> T {
         let mut values: Vec<&str> = (0..self.names.len()).map(|at| text(labels, at)).collect();
         let (mut over, mut long) = (None, None);
-        let mut known = self.dynamic.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut known) = home::lock(&self.dynamic.known) else { return T::of(None) };
         for (at, value) in values.iter_mut().enumerate() {
             let (Some(&cap), Some(known)) = (self.caps.get(at), known.get_mut(at)) else {
                 continue;
@@ -178,13 +181,13 @@ impl<T: Single> Family<T> {
             && long.is_none()
             && crate::metrics::series::Series::id(&*series).key == key;
         let handle = T::of(Some(series));
-        if own {
-            let mut held = part.write().unwrap_or_else(PoisonError::into_inner);
-            if held.find(hash, &same).is_none() {
-                let values = (0..self.names.len()).map(|at| text(labels, at).into()).collect();
-                let entry = Entry { hash, values, handle: handle.clone() };
-                held.insert_unique(hash, entry, |entry| entry.hash);
-            }
+        if own
+            && let Some(mut held) = home::write(part)
+            && held.find(hash, &same).is_none()
+        {
+            let values = (0..self.names.len()).map(|at| text(labels, at).into()).collect();
+            let entry = Entry { hash, values, handle: handle.clone() };
+            held.insert_unique(hash, entry, |entry| entry.hash);
         }
         handle
     }
@@ -226,9 +229,9 @@ trait Forgetful: Send + Sync {
 impl<T: Single> Forgetful for Family<T> {
     fn forget_idle(&self, idle: Duration, now: SystemTime) {
         let mut left = vec![HashSet::new(); self.names.len()];
-        let mut known = self.dynamic.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut known) = home::lock(&self.dynamic.known) else { return };
         for part in &self.dynamic.parts {
-            let mut part = part.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(mut part) = home::write(part) else { return };
             part.retain(|entry| {
                 use crate::metrics::series::Series as _;
                 let gone = entry.handle.series().is_none_or(|series| {
@@ -251,7 +254,7 @@ impl<T: Single> Forgetful for Family<T> {
 
 /// Lets go of what has not changed for so long, so that the store can forget it.
 pub(crate) fn forget_idle(idle: Duration, now: SystemTime) {
-    let mut families = FORGETFUL.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut families) = home::lock(&FORGETFUL) else { return };
     families.retain(|family| family.strong_count() > 0);
     let families: Vec<_> = families.iter().filter_map(Weak::upgrade).collect();
     for family in families {

@@ -1,11 +1,12 @@
 //! What one exporter did.
 
+use crate::home;
 use crate::span::export::ExportError;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Numbers of one exporter, and how it fares.
@@ -47,18 +48,20 @@ impl ExporterStats {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn told(&self) -> Option<MutexGuard<'_, Told>> {
+        home::lock(&self.told)
     }
 
     pub(in crate::span) fn sending(&self, spans: u64) {
         self.in_flight.store(spans, Relaxed);
-        self.told().sending = Some(Instant::now());
+        if let Some(mut told) = self.told() {
+            told.sending = Some(Instant::now());
+        }
     }
 
     /// How many it is sending, and since when.
     pub(in crate::span) fn in_flight(&self) -> (u64, Option<Instant>) {
-        (self.in_flight.load(Relaxed), self.told().sending)
+        (self.in_flight.load(Relaxed), self.told().and_then(|told| told.sending))
     }
 
     /// An export of `spans` has ended.
@@ -78,7 +81,7 @@ impl ExporterStats {
             Err(_) => (spans, Some((super::reason::PANICKED, "the exporter panicked".to_owned()))),
         };
         self.exported.fetch_add(spans - lost, Relaxed);
-        let mut told = self.told();
+        let Some(mut told) = self.told() else { return };
         told.sending = None;
         if told.durations.len() < DURATIONS {
             told.durations.push((error.as_ref().map(|(kind, _)| *kind), took));
@@ -93,15 +96,18 @@ impl ExporterStats {
     }
 
     pub(in crate::span) fn dropped(&self, kind: &'static str, spans: u64) {
-        *self.told().dropped.entry(kind).or_default() += spans;
+        if let Some(mut told) = self.told() {
+            *told.dropped.entry(kind).or_default() += spans;
+        }
     }
 
     pub(super) fn take_durations(&self) -> Vec<(Option<&'static str>, Duration)> {
-        std::mem::take(&mut self.told().durations)
+        self.told().map(|mut told| std::mem::take(&mut told.durations)).unwrap_or_default()
     }
 
     pub(crate) fn read(&self) -> ExporterHealth {
-        let told = self.told();
+        let (held, nothing) = (self.told(), Told::default());
+        let told = held.as_deref().unwrap_or(&nothing);
         let ago = |at: &Instant| at.elapsed();
         ExporterHealth {
             description: self.description.clone(),
@@ -176,7 +182,8 @@ mod tests {
         assert!(stats.read().is_well());
         stats.sending(7);
         assert!(stats.read().is_well(), "it has only begun");
-        stats.told().sending = Instant::now().checked_sub(MAY_HANG + Duration::from_secs(2));
+        stats.told().unwrap().sending =
+            Instant::now().checked_sub(MAY_HANG + Duration::from_secs(2));
         let health = stats.read();
         assert!(!health.is_well());
         assert_eq!(health.to_string(), "to nowhere: 0 exported, 7 in flight for 17 s");
