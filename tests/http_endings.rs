@@ -13,6 +13,9 @@ use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::serve_in_scope;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{self, Poll};
@@ -49,6 +52,28 @@ impl http_body::Body for Plain {
 
     fn size_hint(&self) -> SizeHint {
         self.hint
+    }
+}
+
+/// A body that breaks off with an error, behind as many layers as put one around it.
+struct Fails<E>(Option<E>);
+
+impl<E: Error + Send + Sync + Unpin + 'static> Fails<E> {
+    fn with(error: E, layers: usize) -> Response {
+        let layer = |body: Body, _| Body::new(body.map_err(axum::Error::new));
+        Response::new((0..layers).fold(Body::new(Fails(Some(error))), layer))
+    }
+}
+
+impl<E: Unpin> http_body::Body for Fails<E> {
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        Poll::Ready(self.0.take().map(Err))
     }
 }
 
@@ -172,6 +197,49 @@ async fn an_answer_that_is_shorter_than_it_said_is_an_error() {
     let counted = seen.histogram(DURATION, &[("error_type", "incomplete")]).unwrap();
     assert_eq!(counted.count, 2);
     assert_eq!(seen.gauge(ACTIVE, &[]), Some(0.0));
+}
+
+#[tokio::test]
+async fn what_breaks_a_body_is_named_through_all_that_stands_around_it() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the pages are torn")]
+    struct Torn(#[source] fmt::Error);
+    #[derive(Debug, thiserror::Error)]
+    #[error("somebody else's")]
+    struct Unknown;
+    let app = Router::new()
+        .route("/io", get(async || Fails::with(io::Error::other("the disk is gone"), 0)))
+        .route("/torn", get(async || Fails::with(Torn(fmt::Error), 3)))
+        .route("/unknown", get(async || Fails::with(Unknown, 2)));
+    let expected = [
+        ("/io", "std::io::error::Error", "the disk is gone"),
+        ("/torn", "core::fmt::Error", "the pages are torn"),
+        ("/unknown", "axum_core::error::Error", "somebody else's"),
+    ];
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        for (path, ..) in expected {
+            // hyper may close the connection before it has written the head.
+            if let Ok(response) = reqwest::get(format!("http://{shop}{path}")).await {
+                response.text().await.unwrap_err();
+            }
+        }
+    })
+    .await;
+    wait_for(&seen, 3).await;
+    for (path, error_type, message) in expected {
+        let span = seen.span(&format!("GET {path}"));
+        assert_eq!(span.attribute("error.type"), Some(error_type.into()), "{path}");
+        let event = span.event("exception");
+        let said = |key: &str| event.attributes.iter().find(|it| it.key.as_str() == key);
+        let message_of = said("exception.message").map(|it| it.value.as_str().into_owned());
+        assert_eq!(message_of.as_deref(), Some(message), "{path}");
+        // What stands around it repeats its text.
+        let chain = said("redspan.exception.chain").map(|it| it.value.to_string());
+        assert!(!chain.unwrap_or_default().contains(message), "{path}");
+        let counted = seen.histogram(DURATION, &[("error_type", error_type)]).unwrap();
+        assert_eq!(counted.count, 1, "{path}");
+    }
 }
 
 #[tokio::test]

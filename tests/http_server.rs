@@ -189,8 +189,8 @@ async fn a_body_that_breaks_off_is_an_error() {
     .await;
     let spans = wait_for(&seen, 1).await;
     assert_eq!(outcome(&spans[0]), "error");
-    assert_eq!(text(&spans[0], "error.type").as_deref(), Some("axum_core::error::Error"));
-    let labels = [("error_type", "axum_core::error::Error")];
+    assert_eq!(text(&spans[0], "error.type").as_deref(), Some("std::io::error::Error"));
+    let labels = [("error_type", "std::io::error::Error")];
     assert_eq!(seen.histogram(DURATION, &labels).unwrap().count, 1);
 }
 

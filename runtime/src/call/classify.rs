@@ -115,15 +115,14 @@ pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Faile
         .describe()
 }
 
-/// An error of any type that has a text, and its `error.type`. What is in a box, as tower's own layers hand it on,
-/// is asked for what it is, and of what is known to be an error also what is behind it is shown.
+/// An error of any type that has a text, and its `error.type`. What is in a box, as tower's own layers hand it on and
+/// axum's bodies, is asked for what it is, and of what is known to be an error also what is behind it is shown.
 #[cfg(feature = "tower")]
 pub(crate) fn any<E: fmt::Display + 'static>(error: &E) -> (&'static str, Failed) {
-    type Boxed = Box<dyn Error + Send + Sync>;
     let (any, otherwise): (&dyn std::any::Any, _) = (error, type_name::<E>());
-    if let Some(boxed) = any.downcast_ref::<Boxed>() {
-        let error_type = root::type_of(&**boxed, otherwise);
-        return (error_type, described(error_type, &**boxed));
+    if let Some(boxed) = root::boxed(any) {
+        let error_type = root::type_of(boxed, otherwise);
+        return (error_type, described(error_type, boxed));
     }
     let failed = match root::within(any) {
         Some(error) => described(otherwise, error),

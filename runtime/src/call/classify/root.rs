@@ -65,6 +65,14 @@ static KNOWN: &[Known] = &[
     Known::of::<tonic::Status>(),
 ];
 
+/// Errors that are a box by another name: their text and their type say nothing of their own.
+#[cfg(feature = "tower")]
+static BOXES: &[Known] = &[
+    // That of each body of axum's, whatever fails in it.
+    #[cfg(feature = "axum")]
+    Known::of::<axum::Error>(),
+];
+
 static NAMED: RwLock<Vec<Known>> = RwLock::new(Vec::new());
 
 /// Lets `error.type` name `E` where it is the root of an `anyhow::Error`, an `eyre::Report` or a
@@ -121,6 +129,20 @@ pub(super) fn within(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
         let named = home::read(&NAMED)?;
         named.iter().find_map(|known| (known.within)(any))
     })
+}
+
+/// What is in a box, or in one within another, as each layer of a server may put one around its body.
+#[cfg(feature = "tower")]
+pub(super) fn boxed(any: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    type Boxed = Box<dyn Error + Send + Sync>;
+    let boxed = any.downcast_ref::<Boxed>().map(|boxed| &**boxed as &(dyn Error + 'static));
+    let mut inner = boxed.or_else(|| BOXES.iter().find_map(|of| (of.within)(any)))?;
+    for _ in 0..MAX_SOURCES {
+        let within = source_of(inner).filter(|_| BOXES.iter().any(|of| (of.is)(inner)));
+        let Some(within) = within else { break };
+        inner = within;
+    }
+    Some(inner)
 }
 
 fn name_of(error: &(dyn Error + 'static)) -> Option<&'static str> {

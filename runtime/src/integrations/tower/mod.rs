@@ -56,7 +56,7 @@
 //! `http_server_request_duration_seconds`.
 //!
 //! `error.type` is the code of a 5xx, `cancelled`, `panic`, `timeout`, `incomplete`, or the type of the service's
-//! error; of one in a box, as tower's layers hand it on, it is the innermost that is known
+//! error; of one in a box, as tower's layers hand it on, or as axum's bodies do, it is the innermost that is known
 //! ([`name_error`](crate::name_error)). What gRPC says of itself in trailers is not looked at: to HTTP it is a 200, and the
 //! annotated method says how it ended (feature `tonic`); `Routes::into_axum_router` lets `redspan::axum::layer` name its
 //! service. Strangers choose paths and methods: a path never becomes a label, and an unknown method
