@@ -3,8 +3,9 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use opentelemetry::trace::{SpanKind, Status};
 use redspan::axum::layer;
@@ -233,6 +234,36 @@ async fn what_a_layer_further_in_was_asked_for_it_does() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert_eq!(lines[0].span_id, Some(spans[0].span_id()));
         assert_eq!(lines[0].field("outcome").unwrap(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_a_layer_has_marked_as_sensitive_is_not_shown_though_it_was_named() {
+    async fn mark(mut request: Request, next: Next) -> Response {
+        request.headers_mut().get_mut("x-tenant").unwrap().set_sensitive(true);
+        next.run(request).await
+    }
+    async fn answer() -> impl IntoResponse {
+        let mut secret = HeaderValue::from_static("eight");
+        secret.set_sensitive(true);
+        [("x-session", secret), ("x-cache", HeaderValue::from_static("hit"))]
+    }
+    let names = |names: &[&'static str]| {
+        names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>()
+    };
+    let captures = layer()
+        .capture_request_headers(names(&["x-tenant", "accept"]))
+        .capture_response_headers(names(&["x-session", "x-cache"]));
+    let app = Router::new().route("/", get(answer)).layer(captures).layer(from_fn(mark));
+    let (_, seen) = ask(app, layer(), "/").await;
+    let span = &served(&seen, 1).await[0];
+    for (key, shown) in [
+        ("http.request.header.x-tenant", "[\"[redacted]\"]"),
+        ("http.request.header.accept", "[\"*/*\"]"),
+        ("http.response.header.x-session", "[\"[redacted]\"]"),
+        ("http.response.header.x-cache", "[\"hit\"]"),
+    ] {
+        assert_eq!(span.attribute(key).unwrap().to_string(), shown, "{key}");
     }
 }
 

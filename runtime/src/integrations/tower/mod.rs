@@ -213,14 +213,15 @@ impl<M> ServerLayer<M> {
     }
 
     /// Shows headers of requests as attributes `http.request.header.<name>`, each a list of its
-    /// values. None is shown that is not named here.
+    /// values. None is shown that is not named here, and of one that is marked as sensitive
+    /// ([`HeaderValue::set_sensitive`](::http::HeaderValue::set_sensitive)) only that it was there.
     pub fn capture_request_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.options.capture_requests(names);
         self
     }
 
     /// Shows headers of answers as attributes `http.response.header.<name>`, each a list of its
-    /// values. None is shown that is not named here.
+    /// values. None is shown that is not named here, nor what is marked as sensitive.
     pub fn capture_response_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.options.capture_responses(names);
         self

@@ -2,6 +2,7 @@
 
 use crate::context::ids::{self, hex};
 use crate::integrations::interned;
+use crate::redact::REDACTED;
 use ::http::header::Entry;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -70,6 +71,8 @@ impl Shown {
     /// All its values, as the attribute.
     fn of(&self, headers: &HeaderMap) -> Option<KeyValue> {
         let text = |value: &HeaderValue| match value.to_str() {
+            // Somebody has marked it, for all who would show it.
+            _ if value.is_sensitive() => REDACTED.into(),
             Ok(plain) => StringValue::from(plain.to_owned()),
             Err(_) => String::from_utf8_lossy(value.as_bytes()).into_owned().into(),
         };
