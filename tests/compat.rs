@@ -205,3 +205,69 @@ fn a_field_may_move_what_the_body_only_seems_to_mention() {
     assert_eq!(spends!(token, tracing::instrument(skip_all, fields(spent = spent(token)))), 7);
     assert_eq!(spends!(token, instrument(skip_all, fields(spent = spent(token)))), 7);
 }
+
+#[test]
+fn a_field_may_move_what_the_body_has_another_of() {
+    fn spent(token: String) -> usize {
+        token.len()
+    }
+    macro_rules! spends {
+        ($token:ident, $this:ident, $instrument:meta, $method:meta) => {{
+            #[$instrument]
+            fn spends($token: String) -> usize {
+                let $token = Some(2);
+                if let Some($token) = $token { $token } else { 0 }
+            }
+            #[$instrument]
+            async fn later($token: String) -> usize {
+                [3].map(|$token| $token)[0]
+            }
+            struct Ticket(String);
+            fn used(ticket: Ticket) -> usize {
+                ticket.0.len()
+            }
+            impl Ticket {
+                #[$method]
+                async fn method($this, number: usize) -> usize {
+                    number
+                }
+            }
+            let three = || "three".to_owned();
+            (spends(three()), block_on(later(three())), block_on(Ticket(three()).method(5)))
+        }};
+    }
+    let theirs = spends!(
+        token,
+        self,
+        tracing::instrument(skip_all, fields(spent = spent(token))),
+        tracing::instrument(skip_all, fields(used = used(self)))
+    );
+    let ours = spends!(
+        token,
+        self,
+        instrument(skip_all, fields(spent = spent(token))),
+        instrument(skip_all, fields(used = used(self)))
+    );
+    assert_eq!((theirs, ours), ((2, 3, 5), (2, 3, 5)));
+}
+
+#[test]
+fn what_a_field_only_shows_is_dropped_in_its_turn() {
+    macro_rules! dropped {
+        ($a:ident, $b:ident, $instrument:meta) => {{
+            #[$instrument]
+            #[allow(unused_variables, unused_mut)]
+            fn shown(mut $a: Told, ($b, c): (Told, Told), d: Told) {
+                let _ = (&c, &d);
+            }
+            let dropped = std::rc::Rc::default();
+            let told = |name| Told(name, std::rc::Rc::clone(&dropped));
+            shown(told("a"), (told("b"), told("c")), told("d"));
+            std::mem::take(&mut *dropped.borrow_mut())
+        }};
+    }
+    let bare = dropped!(a, b, allow(dead_code));
+    assert_eq!(bare, "dcba");
+    let shown = dropped!(a, b, instrument(skip_all, fields(of = ?a, and = ?b)));
+    assert_eq!(shown, bare);
+}

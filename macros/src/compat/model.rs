@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Ident, Lit, Token};
+use syn::{Expr, ExprLit, Ident, Lit, Token, parse2};
 
 use super::fields::{self, Field};
 use super::parse;
@@ -266,9 +266,15 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
     let Function { attrs, inner_attrs, vis, default, mut sig, body, .. } = function;
     let body = function::instrumentable(&sig, body, diag)?;
     // What expressions of the user's mention may be moved by them.
-    let given = options.fields.iter().filter_map(|field| field.value.tokens()).cloned();
+    let (names, given): (Vec<_>, Vec<_>) = options
+        .fields
+        .iter()
+        .filter_map(|field| field.value.tokens().cloned())
+        // A name by itself is only shown, as an argument is.
+        .partition(|tokens| parse2::<Ident>(tokens.clone()).is_ok());
     let others = [&options.parent, &options.follows_from].into_iter().flatten();
-    let given: Vec<TokenStream> = given.chain(others.map(ToTokens::to_token_stream)).collect();
+    let given: Vec<TokenStream> =
+        given.into_iter().chain(others.map(ToTokens::to_token_stream)).collect();
     let arguments: Vec<Field> = arguments
         .into_iter()
         .filter(|argument| !options.skip_all && !options.skip.contains(&argument.name))
@@ -286,7 +292,8 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         None => {
             let recorded: Vec<_> =
                 arguments.iter().filter_map(|field| field.value.tokens()).cloned().collect();
-            let reads: Vec<_> = recorded.into_iter().chain(given.iter().cloned()).collect();
+            let reads = recorded.into_iter().chain(names).chain(given.iter().cloned());
+            let reads: Vec<_> = reads.collect();
             let stay = Stay { given: &given, body: &body.stream() };
             let params = params::take(&mut sig, &reads, Some(stay));
             let body = if sig.asyncness.is_some() { without_a_value(body) } else { body };

@@ -57,6 +57,8 @@ pub(crate) fn take(
             FnArg::Receiver(receiver) => {
                 // `self: &Self` and the like need no care, but to tell them apart buys nothing.
                 let owned = !matches!(receiver.kind, ReceiverKind::Reference(..));
+                let this = Ident::new("self", receiver.self_token.span);
+                let owned = owned && !stay.is_some_and(|stay| stay.is_taken(&this));
                 let mutable = receiver.mutability.is_some();
                 let token = receiver.self_token.to_token_stream();
                 params.push(Param::Receiver { token, owned, mutable });
@@ -154,10 +156,15 @@ impl Stay<'_> {
             // What the body uses as well was not moved before it.
             Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
                 let of_both = || plain.mutability.is_none() && uses(self.body, &plain.ident);
-                !mentioned.is_empty() && !of_both()
+                !mentioned.is_empty() && (self.is_taken(&plain.ident) || !of_both())
             }
             _ => !mentioned.is_empty(),
         }
+    }
+
+    /// Whether an expression moves a name, if that is no number: the body uses another variable of that name, then.
+    fn is_taken(self, name: &Ident) -> bool {
+        self.given.iter().any(|given| takes(given, name))
     }
 }
 
@@ -179,6 +186,39 @@ fn uses(tokens: &TokenStream, name: &Ident) -> bool {
             TokenTree::Literal(_) | TokenTree::Punct(_) => false,
         };
         if is_used {
+            return true;
+        }
+        before = Some(token);
+    }
+    false
+}
+
+/// Whether a name stands somewhere by itself, and not for a reference to it or a part of it. What a macro makes of it
+/// nobody knows.
+fn takes(tokens: &TokenStream, name: &Ident) -> bool {
+    let sign = |token: Option<&TokenTree>| match token {
+        Some(TokenTree::Punct(punct)) => Some(punct.as_char()),
+        _ => None,
+    };
+    let is_mut = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident == "mut");
+    let mut tokens = tokens.clone().into_iter().peekable();
+    let mut before = None;
+    while let Some(token) = tokens.next() {
+        let is_taken = match &token {
+            TokenTree::Ident(ident) if ident == name => {
+                let next = tokens.peek();
+                let is_part = matches!(sign(next), Some('.' | ':' | '=' | '<' | '>' | '!'))
+                    || matches!(next, Some(TokenTree::Group(_)));
+                !matches!(sign(before.as_ref()), Some('.' | '&' | '*'))
+                    && !before.as_ref().is_some_and(is_mut)
+                    && !is_part
+            }
+            TokenTree::Group(group) => {
+                sign(before.as_ref()) != Some('!') && takes(&group.stream(), name)
+            }
+            _ => false,
+        };
+        if is_taken {
             return true;
         }
         before = Some(token);
