@@ -7,7 +7,9 @@ use opentelemetry_sdk::trace::SpanData;
 use redspan::{Outcome, catalog, instrumented};
 use redspan_tests::{Kept, process};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{self, Poll, Waker};
 use std::time::Duration;
 use tracing::Subscriber;
 use tracing::span::Id;
@@ -90,6 +92,39 @@ fn tears_its_view() {
 }
 
 #[instrumented]
+async fn tears_its_view_later() {
+    is_torn();
+}
+
+#[instrumented]
+async fn is_ready_at_once(inside: impl FnOnce()) {
+    inside();
+}
+
+#[instrumented]
+async fn is_dropped(inside: impl FnOnce()) {
+    inside();
+    std::future::pending().await
+}
+
+#[instrumented]
+async fn is_ready_later() -> Option<u8> {
+    let mut polls = 0;
+    std::future::poll_fn(|_| {
+        polls += 1;
+        Context::current().span().set_attribute(KeyValue::new(format!("poll.{polls}"), true));
+        if polls < 3 { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    is_ready_at_once(|| ()).await;
+    Context::current().get::<u8>().copied()
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut task::Context::from_waker(Waker::noop()))
+}
+
+#[instrumented]
 fn fails_and_tears_its_view() -> Result<(), std::fmt::Error> {
     is_torn();
     Err(std::fmt::Error)
@@ -159,6 +194,52 @@ fn a_call_ends_once_whatever_its_context_goes_through() {
 }
 
 #[test]
+fn futures_have_their_contexts_as_long_as_they_are_polled() {
+    process::alone("futures_have_their_contexts_as_long_as_they_are_polled", &[], || {
+        let spans = Kept::default();
+        let quiet = redspan::log::layer().with_writer(std::io::sink());
+        let telemetry = redspan::builder().spans_to(spans.clone()).logs(quiet).install().unwrap();
+
+        let carrying = Context::current_with_value(7_u8).attach();
+        let mut later = Box::pin(is_ready_later());
+        assert!(poll(later.as_mut()).is_pending());
+        drop(carrying);
+        assert!(poll(later.as_mut()).is_pending());
+        let elsewhere = std::thread::spawn(move || poll(later.as_mut()));
+        assert_eq!(elsewhere.join().unwrap(), Poll::Ready(Some(7)), "it has what was around it");
+
+        // From where it is dropped on, the call's own context is the last that has the value.
+        let rude = Context::current_with_value(PerhapsRude(true)).attach();
+        let at_once = || poll(pin!(is_ready_at_once(move || drop(rude))));
+        assert!(catch_unwind(AssertUnwindSafe(at_once)).is_err());
+        let rude = Context::current_with_value(PerhapsRude(true)).attach();
+        let by_hand = || redspan::span("by_hand").in_scope(|_| drop(rude));
+        assert!(catch_unwind(AssertUnwindSafe(by_hand)).is_err());
+        let rude = Context::current_with_value(PerhapsRude(true)).attach();
+        let mut dropped = Box::pin(is_dropped(move || drop(rude)));
+        assert!(poll(dropped.as_mut()).is_pending());
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(dropped))).is_err());
+        assert!(!Context::current().has_active_span(), "nothing is left attached");
+        assert!(telemetry.flush(Duration::from_secs(60)));
+
+        for (function, outcome) in
+            [("is_ready_later", Outcome::Ok), ("is_dropped", Outcome::Cancelled)]
+        {
+            let expected = Outcome::ALL.map(|of| u64::from(of == outcome));
+            assert_eq!(outcomes(function), expected, "{function}");
+            assert_eq!(named(&spans, function).len(), 1, "{function}");
+        }
+        let polled = &named(&spans, "is_ready_later")[0];
+        assert_eq!(keys(polled)[..3], ["poll.1", "poll.2", "poll.3"], "{polled:?}");
+        let ready = named(&spans, "is_ready_at_once");
+        assert_eq!(ready[0].parent_span_id, polled.span_context.span_id());
+        assert!(ready.len() == 2 && !keys(&ready[1]).contains(&"redspan.outcome"), "{ready:?}");
+        let by_hand = named(&spans, "by_hand");
+        assert!(by_hand.len() == 1 && keys(&by_hand[0]).is_empty(), "{by_hand:?}");
+    });
+}
+
+#[test]
 fn a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along() {
     const TEST: &str = "a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along";
     process::alone(TEST, &[], || {
@@ -166,12 +247,18 @@ fn a_layer_that_unwinds_at_a_spans_end_does_not_take_the_calls_along() {
         let quiet = redspan::log::layer().with_writer(std::io::sink());
         let builder = redspan::builder().spans_to(spans.clone()).logs(quiet);
         let telemetry = builder.layer(RudeLayer).install().unwrap();
-        for function in [tears_its_view, || assert!(fails_and_tears_its_view().is_err())] {
+        let later = || assert!(poll(pin!(tears_its_view_later())).is_ready());
+        let fails = || assert!(fails_and_tears_its_view().is_err());
+        for function in [tears_its_view, fails, later] {
             assert!(catch_unwind(function).is_err(), "the layer unwinds");
             IS_RUDE.store(false, Relaxed);
         }
         assert!(telemetry.flush(Duration::from_secs(60)));
-        let ends = [("tears_its_view", Outcome::Ok), ("fails_and_tears_its_view", Outcome::Error)];
+        let ends = [
+            ("tears_its_view", Outcome::Ok),
+            ("tears_its_view_later", Outcome::Ok),
+            ("fails_and_tears_its_view", Outcome::Error),
+        ];
         for (name, ended) in ends {
             let expected = Outcome::ALL.map(|outcome| u64::from(outcome == ended));
             assert_eq!(outcomes(name), expected, "{name}");

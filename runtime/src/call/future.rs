@@ -7,12 +7,13 @@ use super::running::{Here, Running};
 use crate::callsite::CallSite;
 use crate::clock::Tick;
 use crate::outcome::Outcome;
+use crate::span::lent::Returned;
 use futures_core::Stream;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem::{self, ManuallyDrop};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -237,7 +238,7 @@ impl<'a> Polling<'a> {
         if let Slot::Begun(running) = self.slot {
             running.may_be_cancelled();
             self.began = running.poll_begins();
-            running.attach(&mut self.here);
+            running.attach_first(&mut self.here);
         }
     }
 
@@ -267,18 +268,18 @@ impl<'a> Polling<'a> {
     #[inline(never)]
     fn last(&mut self) {
         self.if_dropped = None;
-        self.detach();
-        if let Slot::Begun(running) = self.slot {
-            running.end_of_items();
-        }
-        *self.slot = Slot::Over;
+        self.over(|running, _, _| running.end_of_items());
     }
 
     /// Leaves the call running.
     #[inline(never)]
     fn pending(&mut self) {
         self.if_dropped = None;
-        self.detach();
+        self.forget_waiting();
+        if let Slot::Begun(running) = self.slot {
+            running.leave(&mut self.here);
+            running.poll_ends(self.began.take());
+        }
     }
 
     #[inline(never)]
@@ -295,26 +296,48 @@ impl<'a> Polling<'a> {
 
     #[inline(never)]
     fn ready_apart(&mut self, verdict: Verdict<'_>) {
-        self.detach();
-        if let Slot::Begun(running) = self.slot {
-            if running.is_wanted() {
-                // As tracing does: what the future held is dropped in the span, entered once more.
-                running.attach(&mut self.here);
-                running.detach(&mut self.here);
+        self.forget_waiting();
+        let is_over = catch_unwind(AssertUnwindSafe(|| match self.slot {
+            Slot::Begun(running) => running.end_own::<true>(&verdict, &mut self.here),
+            _ => false,
+        }));
+        match is_over {
+            Ok(true) => self.replace(Slot::Over),
+            Ok(false) => self.over(|running, here, back| {
+                if running.is_wanted() {
+                    // As tracing does: what the future held is dropped in the span, entered once more.
+                    running.attach(here);
+                    running.detach(here);
+                }
+                running.end(verdict, back);
+            }),
+            Err(panic) => {
+                *self.slot = Slot::Over;
+                resume_unwind(panic);
             }
-            running.end(verdict, None);
         }
-        *self.slot = Slot::Over;
     }
 
-    fn detach(&mut self) {
-        // The body of a `drive_handed` that did not hand over.
-        if WAITING.get() == ptr::from_mut(self).cast() {
-            WAITING.set(ptr::null_mut());
-        }
+    /// The call is current no more, and `end` ends it. What users put into its context may unwind when that goes: it ends
+    /// all the same.
+    fn over(&mut self, end: impl FnOnce(&mut Running, &mut Here, Option<Returned>)) {
+        self.forget_waiting();
+        let mut torn = None;
         if let Slot::Begun(running) = self.slot {
-            running.detach(&mut self.here);
+            let back = catch_unwind(AssertUnwindSafe(|| running.detach(&mut self.here)));
             running.poll_ends(self.began.take());
+            end(running, &mut self.here, back.map_err(|panic| torn = Some(panic)).ok().flatten());
+        }
+        *self.slot = Slot::Over;
+        if let Some(panic) = torn {
+            resume_unwind(panic);
+        }
+    }
+
+    /// The body of a `drive_handed` that did not hand over.
+    fn forget_waiting(&self) {
+        if WAITING.get().cast_const() == ptr::from_ref(self).cast() {
+            WAITING.set(ptr::null_mut());
         }
     }
 }
@@ -327,11 +350,7 @@ impl Drop for Polling<'_> {
             unsafe { drops(room) };
         }
         let Some(outcome) = self.if_dropped else { return };
-        self.detach();
-        if let Slot::Begun(running) = self.slot {
-            running.end_without_value(outcome);
-        }
-        *self.slot = Slot::Over;
+        self.over(|running, _, _| running.end_without_value(outcome));
     }
 }
 

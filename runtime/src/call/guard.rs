@@ -187,7 +187,7 @@ impl Call {
     #[inline(never)]
     fn finish_apart(&mut self, verdict: Verdict<'_>) {
         let Entry { here, running } = &mut *self.0;
-        if running.end_own(&verdict, here) {
+        if running.end_own::<false>(&verdict, here) {
             return;
         }
         // What users put into its context may unwind when that goes: the call has returned all the same.

@@ -178,7 +178,7 @@ impl NewSpan {
     fn judged<T>(self, work: impl FnOnce(&CurrentSpan) -> T, judge: Judge<T>) -> T {
         let mut span = self.start();
         let handle = CurrentSpan::of(&span);
-        let value = span.inside(|| work(&handle));
+        let value = span.inside_until(|| work(&handle), |_| true);
         end(&mut span, judge, &value);
         value
     }
@@ -249,7 +249,7 @@ impl<F: Future> Future for Run<F> {
         let Poll::Ready(value) = span.inside(|| future.poll(context)) else {
             return Poll::Pending;
         };
-        span.inside(|| this.future.set(None));
+        span.inside_until(|| this.future.set(None), |()| true);
         end(span, *this.judge, &value);
         Poll::Ready(value)
     }

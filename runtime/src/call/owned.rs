@@ -1,25 +1,28 @@
 //! Spans made by integrations and by hand: like a call, but without a site or numbers of its own.
 
 use crate::clock::{self, Tick};
-use crate::context::current::{self, Attached, View};
+use crate::context::current::{self, Attached, Lends, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 #[cfg(feature = "sqlx")]
 use crate::span::common::Common;
 use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
-use crate::span::lent::{Ending, Lender};
+use crate::span::lent::{Ending, Lender, Returned};
 #[cfg(feature = "_spans")]
 use crate::span::record::Live;
 use opentelemetry::Context;
 #[cfg(feature = "_spans")]
 use opentelemetry::KeyValue;
 #[cfg(feature = "_spans")]
-use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::TraceContextExt;
+use std::any::Any;
 #[cfg(feature = "_spans")]
 use std::borrow::Cow;
 use std::mem::{self, ManuallyDrop};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::Metadata;
 
 /// A span without a site. Dropped without [`OwnedSpan::finish`], it ends with `if_dropped`.
@@ -31,8 +34,20 @@ pub(crate) struct OwnedSpan {
     /// None: tracing's users do not see it.
     metadata: Option<&'static Metadata<'static>>,
     view: Option<Box<View>>,
+    gone: Gone,
     pub(crate) if_dropped: Outcome,
     ended: bool,
+}
+
+/// What came of the context of a span that ends next.
+#[derive(Default)]
+enum Gone {
+    /// Nothing yet.
+    #[default]
+    Not,
+    Now(Option<Returned>),
+    /// What users have put into it unwound. In a lock, since whoever has a span may be looked at by several threads.
+    Torn(Mutex<Box<dyn Any + Send>>),
 }
 
 /// Whether the context is made current.
@@ -97,8 +112,17 @@ impl OwnedSpan {
     #[cfg(feature = "tower")]
     pub(crate) fn within(context: Context, metadata: &'static Metadata<'static>) -> Self {
         let (attaches, metadata) = (Attaches::Always, Some(metadata));
-        let (view, if_dropped) = (None, Outcome::Cancelled);
-        OwnedSpan { context, span: None, attaches, metadata, view, if_dropped, ended: false }
+        let if_dropped = Outcome::Cancelled;
+        OwnedSpan {
+            context,
+            span: None,
+            attaches,
+            metadata,
+            view: None,
+            gone: Gone::Not,
+            if_dropped,
+            ended: false,
+        }
     }
 
     /// Starts the span of an integration below the current one; it began at a moment that was read already.
@@ -143,7 +167,16 @@ impl OwnedSpan {
     ) -> Self {
         let with = |context, span, attaches| {
             let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
-            OwnedSpan { context, span, attaches, metadata, view: None, if_dropped, ended: false }
+            OwnedSpan {
+                context,
+                span,
+                attaches,
+                metadata,
+                view: None,
+                gone: Gone::Not,
+                if_dropped,
+                ended: false,
+            }
         };
         let engine = engine::get().filter(|engine| !engine.is_followed_unsampled(&parent));
         let Some(engine) = engine else { return with(parent, None, attaches) };
@@ -197,7 +230,16 @@ impl OwnedSpan {
             context = here;
         }
         let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
-        OwnedSpan { context, span, attaches, metadata, view: None, if_dropped, ended: false }
+        OwnedSpan {
+            context,
+            span,
+            attaches,
+            metadata,
+            view: None,
+            gone: Gone::Not,
+            if_dropped,
+            ended: false,
+        }
     }
 
     /// The same span, of which `tracing::Span::current()` shows nothing: inside runs only a library that
@@ -253,23 +295,42 @@ impl OwnedSpan {
     }
 
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
-    ///
-    /// The span's own context is made current, and no copy: nobody else reaches the span meanwhile.
     #[inline]
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.inside_as(false, work, |_| false)
+    }
+
+    /// As [`OwnedSpan::inside`]. If `is_last` says so of what `work` returns, the span ends next, and its context goes.
+    #[inline]
+    pub(crate) fn inside_until<T>(
+        &mut self,
+        work: impl FnOnce() -> T,
+        is_last: impl FnOnce(&T) -> bool,
+    ) -> T {
+        self.inside_as(true, work, is_last)
+    }
+
+    /// `alone`: OpenTelemetry has its context meanwhile, and nobody else; or else the span's own context is made current,
+    /// and no copy: nobody else reaches the span meanwhile.
+    #[inline]
+    fn inside_as<T>(
+        &mut self,
+        alone: bool,
+        work: impl FnOnce() -> T,
+        is_last: impl FnOnce(&T) -> bool,
+    ) -> T {
         struct Inside<'a> {
             span: &'a mut OwnedSpan,
             // Detached below: there is nothing left to drop, which is a call to find out.
             attached: ManuallyDrop<Attached>,
+            is_last: bool,
         }
         impl Drop for Inside<'_> {
             // Also when something unwinds: the span still has to end.
             #[inline]
             fn drop(&mut self) {
                 if self.attached.is_there() {
-                    let view = self.attached.detach(&mut self.span.context);
-                    // As it was attached, what this takes the place of is nothing.
-                    mem::forget(mem::replace(&mut self.span.view, view));
+                    self.span.detach(&mut self.attached, self.is_last);
                 }
             }
         }
@@ -280,16 +341,51 @@ impl OwnedSpan {
             #[cfg(feature = "_spans")]
             Attaches::Elsewhere => !self.is_here(),
         };
-        let attached = match attaches {
-            true => current::attach(&mut self.context, self.metadata, &mut self.view),
-            false => Attached::default(),
-        };
-        let inside = Inside { span: self, attached: ManuallyDrop::new(attached) };
+        let attached = if attaches { self.attach(alone) } else { Attached::default() };
+        let attached = ManuallyDrop::new(attached);
+        let mut inside = Inside { span: self, attached, is_last: false };
         let hidden = (!attaches && inside.span.metadata.is_none()).then(current::hide);
         let value = work();
         drop(hidden);
         inside.span.if_dropped = otherwise;
+        inside.is_last = is_last(&value);
         value
+    }
+
+    #[inline(never)]
+    fn attach(&mut self, alone: bool) -> Attached {
+        let OwnedSpan { context, span, metadata, view, .. } = self;
+        if let Some(span) = span
+            && !context.has_active_span()
+        {
+            // It was let go for others (`Attached::detach`).
+            *context = Arc::clone(span).lend(&current::here());
+        }
+        match span {
+            Some(_) if alone => current::attach_alone(context, *metadata, span, || view.take()),
+            _ => current::attach(context, *metadata, view),
+        }
+    }
+
+    #[inline(never)]
+    fn detach(&mut self, attached: &mut Attached, is_last: bool) {
+        let mut view = None;
+        let guard = attached.pop(&mut self.context, &mut self.span, |seen| view = Some(seen));
+        match &self.span {
+            Some(span) if !self.context.has_active_span() && is_last => {
+                // What users put into its context may unwind when that goes.
+                let gone = catch_unwind(AssertUnwindSafe(|| span.returned(|| drop(guard))));
+                self.gone = gone.map_or_else(|panic| Gone::Torn(panic.into()), Gone::Now);
+                self.attaches = Attaches::Never;
+            }
+            Some(span) if !self.context.has_active_span() => {
+                current::take_again(span, &mut self.context);
+                drop(guard);
+            }
+            _ => drop(guard),
+        }
+        // As it was attached, what this takes the place of is nothing.
+        mem::forget(mem::replace(&mut self.view, view));
     }
 
     /// Ends the span.
@@ -332,7 +428,15 @@ impl OwnedSpan {
         if let Some(span) = self.span.take() {
             let end = ended.unwrap_or_else(clock::now);
             let place = Place::default();
-            span.end(Ending { outcome, end, failed, place, measured }, None);
+            let ending = Ending { outcome, end, failed, place, measured };
+            match mem::take(&mut self.gone) {
+                Gone::Not => span.end(ending, None),
+                Gone::Now(back) => span.end(ending, back),
+                Gone::Torn(panic) => {
+                    span.end(ending, None);
+                    resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
+                }
+            }
         }
     }
 }

@@ -448,35 +448,18 @@ impl Running {
         if self.site.is_busy() {
             self.say_polls(duration(), polls);
         }
-        let Some(span) = self.span.take() else {
-            self.context = Context::new();
-            return;
-        };
+        let context = mem::take(&mut self.context);
+        let Some(span) = self.span.take() else { return };
         let ending = Ending { outcome, end, failed, place, measured: false };
         match back {
             // Its context has gone.
             Some(back) => span.end(ending, Some(back)),
-            None => self.end_with_context(span, ending),
+            None => span.end_after(context, ending),
         }
     }
 }
 
 impl Running {
-    /// Ends the span after its context has gone, whatever that has.
-    #[inline(never)]
-    fn end_with_context(&mut self, span: Arc<Lender>, ending: Ending) {
-        let context = mem::take(&mut self.context);
-        // Destructors of what users put into it may unwind: the span ends before that goes on.
-        let gone = catch_unwind(AssertUnwindSafe(|| span.returned(|| drop(context))));
-        match gone {
-            Ok(back) => span.end(ending, back),
-            Err(panic) => {
-                span.end(ending, None);
-                resume_unwind(panic);
-            }
-        }
-    }
-
     /// Ends the span while something unwinds that is somebody else's. Not when nobody has it any more: what was torn may
     /// have kept it, for good.
     #[cold]

@@ -85,16 +85,37 @@ impl Frame {
     /// A context of its span.
     fn context(&self) -> Context {
         let Some(span) = &self.span else { return self.context.clone() };
-        // What it was attached with, and what came since, unless that has another span, or its ids alone.
-        let is_own = |here: &Context| here.span().span_context() == span.ids();
-        let of = |here: &Context| match is_own(here) {
+        let own = |here: &Context| match is_of(here, span.ids()) {
             true => here.clone(),
             false => Arc::clone(span).lend(here),
         };
         // OpenTelemetry may be at work on it, and say something of that to those who ask here.
-        let here = catch_unwind(AssertUnwindSafe(|| Context::map_current(of)));
+        let here = catch_unwind(AssertUnwindSafe(|| Context::map_current(own)));
         here.unwrap_or_else(|_| Arc::clone(span).lend(&Context::new()))
     }
+}
+
+/// Whether this is what the span of these ids was attached with, or what came since, unless that has another span, or
+/// its ids alone.
+#[inline]
+fn is_of(here: &Context, ids: &SpanContext) -> bool {
+    here.span().span_context() == ids
+}
+
+/// The context of `span`, which was attached by [`attach_alone`], into `to`, which is empty: before what was
+/// [popped](Attached::pop) is dropped.
+#[inline]
+pub(crate) fn take_again<S: Lends>(span: &Arc<S>, to: &mut Context) {
+    Context::map_current(|here| {
+        // What it takes the place of is empty: nothing to drop, which is a call to find out.
+        mem::forget(mem::replace(
+            to,
+            match is_of(here, span.ids()) {
+                true => here.clone(),
+                false => Arc::clone(span).lend(here),
+            },
+        ));
+    });
 }
 
 /// What this thread has attached.
@@ -240,14 +261,14 @@ pub(crate) fn attach(
 #[inline(always)]
 pub(crate) fn attach_alone(
     context: &mut Context,
-    metadata: &'static Metadata<'static>,
+    metadata: Option<&'static Metadata<'static>>,
     span: &mut Option<Arc<impl Lends>>,
     view: impl FnOnce() -> Option<Box<View>>,
 ) -> Attached {
     let mut attached = Attached::default();
     let _ = frames(|frames| {
         let Some(guard) = attach_unless_borrowed(mem::take(context)) else { return };
-        let new = frames.push(guard, Some(metadata), |frame| {
+        let new = frames.push(guard, metadata, |frame| {
             // The slot is empty: there is nothing to drop.
             let span = span.take().map(|span| -> Arc<dyn Lends> { span });
             mem::forget(mem::replace(&mut frame.span, span));

@@ -35,6 +35,7 @@ use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::mem::{self, ManuallyDrop};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -193,6 +194,19 @@ impl Lender {
                 Err(shared) => shared.end_shared(ending),
             },
             None => self.end_shared(ending),
+        }
+    }
+
+    /// Ends the span after a context of it has gone, whatever that has.
+    #[inline(never)]
+    pub(crate) fn end_after(self: Arc<Self>, context: Context, ending: Ending) {
+        // Destructors of what users put into it may unwind: the span ends before that goes on.
+        match catch_unwind(AssertUnwindSafe(|| self.returned(|| drop(context)))) {
+            Ok(back) => self.end(ending, back),
+            Err(panic) => {
+                self.end(ending, None);
+                resume_unwind(panic);
+            }
         }
     }
 }

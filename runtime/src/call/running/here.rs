@@ -30,15 +30,26 @@ impl Running {
         }
     }
 
+    /// As [`Running::attach`], for the first poll: many calls have no other.
+    #[inline]
+    pub(in crate::call) fn attach_first(&mut self, here: &mut Here) {
+        if self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known() {
+            // What is said of its polls is said before it ends.
+            self.attach_own(here, self.rare.is_none() && !self.site.is_busy());
+        }
+    }
+
     /// As [`Running::attach`], for good: the call ends when it is detached.
     #[inline]
     pub(in crate::call) fn enter(&mut self, here: &mut Here) {
-        // The line of its end is said in its context.
-        self.attach_own(here, self.site.line_of_ends().is_none());
+        self.attach_own(here, true);
     }
 
+    /// Its context is OpenTelemetry's `alone`, unless it is needed when that has let it go: the line of the call's end
+    /// is said in it.
     #[inline(never)]
-    fn attach_own(&mut self, here: &mut Here, alone: bool) {
+    fn attach_own(&mut self, here: &mut Here, mut alone: bool) {
+        alone &= self.site.line_of_ends().is_none();
         if self.begun.is_known() {
             here.above = Some(callers::enter(Some(self.site)));
         }
@@ -62,7 +73,7 @@ impl Running {
         if !(alone && self.span.is_some()) {
             return current::attach(context, Some(metadata), view);
         }
-        current::attach_alone(context, metadata, &mut self.span, || view.take())
+        current::attach_alone(context, Some(metadata), &mut self.span, || view.take())
     }
 
     #[cold]
@@ -92,7 +103,13 @@ impl Running {
     /// context that is gone with it.
     #[inline(never)]
     pub(in crate::call) fn detach(&mut self, here: &mut Here) -> Option<Returned> {
-        self.detach_here(here, Running::keep)
+        self.detach_here(here, false, Running::keep)
+    }
+
+    /// As [`Running::detach`], of a call that will be attached again.
+    #[inline(never)]
+    pub(in crate::call) fn leave(&mut self, here: &mut Here) {
+        drop(self.detach_here(here, true, Running::keep));
     }
 
     /// [`Running::detach`], where that is done; `seen` is told what was given out.
@@ -100,6 +117,7 @@ impl Running {
     pub(super) fn detach_here(
         &mut self,
         here: &mut Here,
+        goes_on: bool,
         seen: impl FnOnce(&mut Running, Box<View>),
     ) -> Option<Returned> {
         if here.above.is_some() {
@@ -112,7 +130,14 @@ impl Running {
             let guard = here.attached.pop(&mut self.context, &mut self.span, found);
             back = match &self.span {
                 // Else the context is the call's too, and not gone.
-                Some(span) if !self.context.has_active_span() => span.returned(|| drop(guard)),
+                Some(span) if !self.context.has_active_span() => match goes_on {
+                    true => {
+                        current::take_again(span, &mut self.context);
+                        drop(guard);
+                        None
+                    }
+                    false => span.returned(|| drop(guard)),
+                },
                 _ => {
                     drop(guard);
                     None

@@ -50,7 +50,7 @@ impl Running {
             Own::Nothing => Attached::default(),
             Own::Recording if site.line_of_ends().is_none() => {
                 let attached =
-                    current::attach_alone(&mut context, site.metadata(), &mut span, || None);
+                    current::attach_alone(&mut context, Some(site.metadata()), &mut span, || None);
                 let here = Here { above: None, attached, entered: None };
                 return (Running::with(site, start, own, Context::new(), span), here);
             }
@@ -104,8 +104,13 @@ impl Running {
     /// The same for a call that has a context of its own.
     // It is counted before that goes: there the processor waits, twice, for all that was written until then, and
     // begins nothing that stands behind it.
+    // Code of its own for futures: what two places call is put into neither.
     #[inline(always)]
-    pub(in crate::call) fn end_own(&mut self, verdict: &Verdict<'_>, here: &mut Here) -> bool {
+    pub(in crate::call) fn end_own<const OF_FUTURE: bool>(
+        &mut self,
+        verdict: &Verdict<'_>,
+        here: &mut Here,
+    ) -> bool {
         let has_little = self.own != Own::Nothing && self.rare.is_none() && self.seat.is_none();
         let runs = self.if_dropped.is_some();
         let is_plain = self.site.is_only_counted() && !self.site.is_busy() && elsewhere::is_ours();
@@ -121,7 +126,7 @@ impl Running {
         table.end(place, bounds, Outcome::Ok, None, end.nanos_since(self.start));
         let torn = Torn { running: &mut *self, end, place };
         // A view closes before the span that it stands for.
-        let back = torn.running.detach_here(here, |_, view| drop(view));
+        let back = torn.running.detach_here(here, false, |_, view| drop(view));
         mem::forget(torn);
         self.own = Own::Nothing;
         let Some(span) = self.span.take() else {
@@ -130,7 +135,7 @@ impl Running {
         };
         match back {
             Some(back) => span.end(fine(end, place), Some(back)),
-            None => self.end_with_context(span, fine(end, place)),
+            None => span.end_after(mem::take(&mut self.context), fine(end, place)),
         }
         true
     }

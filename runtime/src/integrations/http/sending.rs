@@ -94,7 +94,7 @@ impl Sending {
     ) -> Poll<Result<R, E>> {
         let Sending { span, numbers } = self;
         let mut ended = None;
-        let polled = span.inside(|| {
+        let work = || {
             let mut polled = poll();
             let (ending, answer) = match polled {
                 Poll::Pending => return polled,
@@ -111,7 +111,8 @@ impl Sending {
             };
             ended = Some((numbers.count(ending.0), ending, answer));
             polled
-        });
+        };
+        let polled = span.inside_until(work, Poll::is_ready);
         if let Some((at, (outcome, failed), answer)) = ended {
             if let Some((status, version)) = answer {
                 span.set_attributes(said(status, version));
@@ -168,7 +169,7 @@ impl Drop for Sending {
             if outcome == Outcome::Cancelled {
                 span.set_attributes([super::cancelled()]);
             }
-            let at = span.inside(|| numbers.count(outcome));
+            let at = span.inside_until(|| numbers.count(outcome), |_| true);
             let failed = (outcome == Outcome::Panic).then(Failed::panic);
             span.finish_at(outcome, failed, Some(at));
         }

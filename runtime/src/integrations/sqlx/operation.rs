@@ -214,7 +214,11 @@ impl<'a> Operation<'a> {
     /// Polls sqlx in the span, which is made current once, however many steps `poll` takes; it counts rows.
     fn poll<T: Answer>(&mut self, poll: impl FnOnce(&mut Option<u64>) -> Poll<T>) -> Poll<T> {
         let mut verdict = None;
-        let polled = self.span.inside(|| {
+        let is_last = |polled: &Poll<T>| match polled {
+            Poll::Ready(answer) => answer.end().is_some(),
+            Poll::Pending => false,
+        };
+        let work = || {
             let polled = poll(&mut self.rows);
             if let Poll::Ready(answer) = &polled
                 && let Some(end) = answer.end()
@@ -227,7 +231,8 @@ impl<'a> Operation<'a> {
                 });
             }
             polled
-        });
+        };
+        let polled = self.span.inside_until(work, is_last);
         if let Some(verdict) = verdict {
             self.end(verdict);
         }
@@ -236,11 +241,12 @@ impl<'a> Operation<'a> {
 
     fn finish(&mut self, outcome: Outcome, error: Option<&Error>) {
         let about = &self.about;
-        let verdict = self.span.inside(|| {
+        let judge = || {
             // Beforehand: should somebody's recorder panic, it is not asked once more while that unwinds.
             self.ended = true;
             about.judge(outcome, error)
-        });
+        };
+        let verdict = self.span.inside_until(judge, |_| true);
         self.end(verdict);
     }
 

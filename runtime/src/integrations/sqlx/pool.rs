@@ -307,11 +307,12 @@ impl<'a> Wait<'a> {
         let Wait { metrics, started, .. } = *self;
         if let Some(span) = &mut self.span {
             let (recording, over) = (span.is_recording(), &mut self.over);
-            return span.inside(|| {
+            let work = || {
                 let (result, now) = (ready!(poll()), clock::now());
                 measure(metrics, started, now, over, recording);
                 Poll::Ready((result, now))
-            });
+            };
+            return span.inside_until(work, Poll::is_ready);
         }
         self.polling = true;
         let polled = poll();
@@ -328,7 +329,8 @@ impl<'a> Wait<'a> {
         match span {
             Some(span) => {
                 let recording = span.is_recording();
-                span.inside(|| measure(metrics, *started, now, over, recording));
+                let measure = || measure(metrics, *started, now, over, recording);
+                span.inside_until(measure, |()| true);
             }
             None => measure(metrics, *started, now, over, false),
         }

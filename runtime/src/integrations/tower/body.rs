@@ -86,9 +86,8 @@ where
         let Some(exchange) = this.exchange.get() else { return inner.poll_frame(context) };
         let tells_of_panics = exchange.tells_of_panics();
         let Exchange { span, numbers, .. } = &mut *exchange;
-        let mut ended = None;
         let mut poll = || {
-            span.inside(|| {
+            let work = || {
                 let polled = inner.as_mut().poll_frame(context);
                 let ending = match &polled {
                     Poll::Pending => None,
@@ -102,15 +101,16 @@ where
                         is_over.then(|| numbers.ended())
                     }
                 };
-                ended = ending.map(|ending| (numbers.count(&ending), ending));
-                polled
-            })
+                let at = ending.map(|ending| (numbers.count(&ending), ending));
+                (polled, at)
+            };
+            span.inside_until(work, |(_, ended)| ended.is_some())
         };
         let polled = match tells_of_panics {
             true => catch_unwind(AssertUnwindSafe(poll)),
             false => Ok(poll()),
         };
-        let Ok(polled) = polled else {
+        let Ok((polled, ended)) = polled else {
             // What it holds is dropped while the span is still current; that may be one more.
             let _ = exchange.run_caught(|| this.inner.set(None));
             exchange.end((Outcome::Panic, Some(Failed::panic())));

@@ -296,7 +296,7 @@ impl Exchange {
             if ending.0 == Outcome::Cancelled {
                 span.set_attributes([conventions::cancelled()]);
             }
-            at = span.inside(|| numbers.count(&ending));
+            at = span.inside_until(|| numbers.count(&ending), |_| true);
         }
         self.finish(ending, at);
     }
