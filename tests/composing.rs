@@ -386,6 +386,16 @@ fn a_logger_that_was_there_before_is_told_at_the_start() {
 }
 
 #[test]
+fn that_nobody_has_named_the_service_is_told_at_the_start() {
+    alone("that_nobody_has_named_the_service_is_told_at_the_start", &[], || {
+        let telemetry = redspan::builder().install().expect("installed");
+        let said = telemetry.describe();
+        assert!(said.starts_with("unknown_service:"), "{said}");
+        assert!(said.contains(" (OTEL_SERVICE_NAME names it), "), "{said}");
+    });
+}
+
+#[test]
 fn a_layer_that_turns_tracing_spans_on_is_told_at_the_start() {
     alone("a_layer_that_turns_tracing_spans_on_is_told_at_the_start", &[], || {
         struct Everything;

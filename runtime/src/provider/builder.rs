@@ -391,7 +391,14 @@ impl Builder {
 }
 
 fn named(service: &Service) -> String {
-    format!("{} {}", service.service_name, service.version).trim_end().to_owned()
+    let named = format!("{} {}", service.service_name, service.version);
+    // `init!` names the package; whoever builds by hand may not know that nobody has.
+    let way = if service.service_name.starts_with("unknown_service") {
+        " (OTEL_SERVICE_NAME names it)"
+    } else {
+        ""
+    };
+    format!("{}{way}", named.trim_end())
 }
 
 /// Whether somebody has the functions make `tracing` spans as well, which costs.
