@@ -5,7 +5,7 @@ use crate::context::current::{self, Attached, Lends, View};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 #[cfg(feature = "sqlx")]
-use crate::span::common::Common;
+use crate::span::common::Shared;
 use crate::span::engine::{self, Own, Start};
 use crate::span::failed::Failed;
 use crate::span::lent::{Ending, Lender, Returned};
@@ -67,7 +67,7 @@ enum Attributes {
     #[cfg(feature = "_http")]
     Own(Vec<KeyValue>),
     #[cfg(feature = "sqlx")]
-    Common(Arc<Common>),
+    Common(Shared),
 }
 
 #[cfg(feature = "_spans")]
@@ -149,7 +149,7 @@ impl OwnedSpan {
         metadata: &'static Metadata<'static>,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
-        common: impl FnOnce() -> Arc<Common>,
+        common: impl FnOnce() -> Shared,
     ) -> Self {
         let attributes = || Attributes::Common(common());
         OwnedSpan::described(parent, Attaches::Elsewhere, metadata, kind, began, name, attributes)

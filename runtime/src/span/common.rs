@@ -7,10 +7,12 @@
 
 use super::engine;
 use super::record::Live;
+use crate::home;
 use crate::redact::Redaction;
 use opentelemetry::{Array, Key, KeyValue, Value};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A list of attributes with different keys. Spans share it until one of them has something else to say; it is
 /// searched for secrets once, and encoded once.
@@ -24,9 +26,55 @@ pub(crate) struct Common {
     asked: AtomicUsize,
 }
 
+/// Such a list, for many.
+#[derive(Clone, Debug)]
+pub(crate) enum Shared {
+    /// Kept for ever: threads that count who has one write to each other's memory with each span.
+    Kept(&'static Common),
+    Counted(Arc<Common>),
+}
+
+impl Deref for Shared {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        match self {
+            Shared::Kept(common) => common,
+            Shared::Counted(common) => common,
+        }
+    }
+}
+
+/// Those that are kept for ever, each once.
+static KEPT: Mutex<Vec<&'static Common>> = Mutex::new(Vec::new());
+
+/// How many are, as many as the statements of a large program.
+const MOST: usize = 1_000;
+
+impl Shared {
+    /// The keys are all different. For what is asked for again and again: programs have only so many.
+    pub(crate) fn kept(pairs: Vec<KeyValue>) -> Self {
+        let new = Common::new(pairs);
+        let Some(mut all) = home::lock(&KEPT) else { return Shared::Counted(new.into()) };
+        match all.iter().find(|known| known.pairs == new.pairs) {
+            Some(known) => Shared::Kept(known),
+            None if all.len() < MOST => {
+                let new: &'static Common = Box::leak(Box::new(new));
+                all.push(new);
+                Shared::Kept(new)
+            }
+            None => Shared::Counted(new.into()),
+        }
+    }
+
+    /// As [`Shared::kept`], for as long as somebody has it.
+    pub(crate) fn counted(pairs: Vec<KeyValue>) -> Self {
+        Shared::Counted(Common::new(pairs).into())
+    }
+}
+
 impl Common {
-    /// The keys are all different.
-    pub(crate) fn new(pairs: Vec<KeyValue>) -> Arc<Self> {
+    fn new(pairs: Vec<KeyValue>) -> Self {
         let length = |pair: &KeyValue| match &pair.value {
             Value::Array(Array::String(texts)) => {
                 texts.iter().map(|text| text.as_str().len()).max()
@@ -36,7 +84,7 @@ impl Common {
         };
         let longest = pairs.iter().filter_map(length).max().unwrap_or(0);
         let (encoded, asked) = (OnceLock::new(), AtomicUsize::new(0));
-        Arc::new(Common { pairs, longest, encoded, asked })
+        Common { pairs, longest, encoded, asked }
     }
 
     pub(crate) fn pairs(&self) -> &[KeyValue] {
@@ -83,7 +131,7 @@ impl Live {
     }
 
     /// Begins with attributes that the span shares with others, as far as its limits let it.
-    pub(crate) fn share(&mut self, common: Arc<Common>) {
+    pub(crate) fn share(&mut self, common: Shared) {
         let limits = engine::limits();
         // So many bytes are not more characters.
         let is_short = limits.value_length.is_none_or(|most| common.longest <= most);
@@ -138,8 +186,8 @@ mod tests {
         }
     }
 
-    fn common() -> Arc<Common> {
-        Common::new(vec![KeyValue::new("a", "one"), KeyValue::new("b", 2)])
+    fn common() -> Shared {
+        Shared::counted(vec![KeyValue::new("a", "one"), KeyValue::new("b", 2)])
     }
 
     fn said(live: &Live) -> Vec<(String, Value)> {
@@ -191,6 +239,22 @@ mod tests {
             assert!(!live.shares(&Key::new("a")));
             assert_eq!(said(&live), pairs([("a", "one".into()), ("b", 2.into())]));
         }
+    }
+
+    #[test]
+    fn the_same_list_is_kept_once_and_not_more_than_fit() {
+        let list = |number: i64| vec![KeyValue::new("of the test", number)];
+        let (Shared::Kept(one), Shared::Kept(again)) =
+            (Shared::kept(list(-1)), Shared::kept(list(-1)))
+        else {
+            panic!("there was room")
+        };
+        assert!(std::ptr::eq(one, again));
+        let many: Vec<Shared> =
+            (0..MOST as i64 + 9).map(|number| Shared::kept(list(number))).collect();
+        assert!(many.iter().any(|one| matches!(one, Shared::Counted(_))));
+        assert!(many.iter().zip(0..).all(|(one, number)| one.pairs() == list(number)));
+        assert_eq!(KEPT.lock().unwrap().len(), MOST);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::metrics::candidate::{self, Candidate};
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::redact::{self, Redaction};
-use crate::span::common::Common;
+use crate::span::common::{Common, Shared};
 use crate::span::scoped::ScopedSpans;
 use crate::span::spare;
 use opentelemetry::trace::{
@@ -38,7 +38,7 @@ impl fmt::Debug for Candidates {
 pub(crate) struct Extra {
     pub(crate) dropped_attributes: u32,
     /// Attributes that it has in common with others, of which none is among its own.
-    pub(crate) common: Option<Arc<Common>>,
+    pub(crate) common: Option<Shared>,
     pub(crate) events: Vec<Event>,
     pub(crate) dropped_events: u32,
     pub(crate) links: Vec<Link>,

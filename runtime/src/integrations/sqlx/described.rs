@@ -6,7 +6,7 @@ use super::statements::{Ended, Found, Statement, Statements, shared};
 use super::text::{Shown, shown};
 use super::tokens::Dialect;
 use crate::integrations::interned::word;
-use crate::span::common::Common;
+use crate::span::common::Shared;
 use metrics::{Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use opentelemetry::KeyValue;
 use sqlx_core::database::Database;
@@ -33,7 +33,7 @@ pub(super) struct Described {
     /// Shorter ones are no spans.
     pub(super) least_wait: Duration,
     /// Its name in spans, and what each has from the beginning.
-    of_waits: OnceLock<(Cow<'static, str>, Arc<Common>)>,
+    of_waits: OnceLock<(Cow<'static, str>, Shared)>,
     pub(super) slow: Option<Duration>,
     pub(super) shows_text: bool,
     statements: Statements,
@@ -144,8 +144,11 @@ impl Described {
     }
 
     /// <https://opentelemetry.io/docs/specs/semconv/database/database-spans/>
-    pub(super) fn attributes(&self, statement: &Statement) -> Arc<Common> {
-        let common = || Common::new(self.attributes_of(statement));
+    pub(super) fn attributes(&self, statement: &Found<'_>) -> Shared {
+        let common = || match statement {
+            Found::Remembered(_) => Shared::kept(self.attributes_of(statement)),
+            Found::Passing(_) => Shared::counted(self.attributes_of(statement)),
+        };
         statement.common.get_or_init(common).clone()
     }
 
@@ -165,12 +168,12 @@ impl Described {
         attributes
     }
 
-    fn of_wait(&self) -> &(Cow<'static, str>, Arc<Common>) {
+    fn of_wait(&self) -> &(Cow<'static, str>, Shared) {
         self.of_waits.get_or_init(|| {
             let mut attributes = self.place();
             let name = shared(&self.pooled().name);
             attributes.push(KeyValue::new("db.client.connection.pool.name", name));
-            (word(&self.waits), Common::new(attributes))
+            (word(&self.waits), Shared::kept(attributes))
         })
     }
 
@@ -179,7 +182,7 @@ impl Described {
         self.of_wait().0.clone()
     }
 
-    pub(super) fn attributes_of_wait(&self) -> Arc<Common> {
+    pub(super) fn attributes_of_wait(&self) -> Shared {
         self.of_wait().1.clone()
     }
 

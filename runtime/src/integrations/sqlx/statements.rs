@@ -3,7 +3,7 @@
 use super::text::Shown;
 use crate::integrations::interned::word;
 use crate::integrations::kept::Kept;
-use crate::span::common::Common;
+use crate::span::common::Shared;
 use hashbrown::DefaultHashBuilder;
 use metrics::Histogram;
 use opentelemetry::Value;
@@ -27,7 +27,7 @@ pub(super) struct Statement {
     pub(super) shown: Shown,
     pub(super) name: Cow<'static, str>,
     /// What each of its spans has from the beginning.
-    pub(super) common: OnceLock<Arc<Common>>,
+    pub(super) common: OnceLock<Shared>,
     pub(super) durations: Kept<Ended, Histogram>,
 }
 

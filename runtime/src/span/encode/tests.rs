@@ -4,7 +4,7 @@ use crate::clock;
 use crate::outcome::Outcome;
 use crate::red::labelled::Place;
 use crate::span::batch::{Filling, Form, Makes};
-use crate::span::common::Common;
+use crate::span::common::Shared;
 use crate::span::record::{End, Extra};
 use bytes::Buf;
 use opentelemetry::trace::{SpanContext, TraceState};
@@ -146,7 +146,7 @@ impl Dice {
             ended_at: (self.up_to(1) == 1).then_some(data.end_time),
             scope: (!of_site).then(|| data.instrumentation_scope.into()),
             stated: Some(data.span_context.clone()),
-            common: (self.up_to(1) == 1).then(|| Common::new(self.pairs())),
+            common: (self.up_to(1) == 1).then(|| Shared::counted(self.pairs())),
             ..Extra::default()
         };
         let live = Live {
