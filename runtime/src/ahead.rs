@@ -1,4 +1,4 @@
-//! Fetches memory that will be written, or read, soon.
+//! Fetches memory that will be written soon.
 
 /// Begins to fetch the first two cache lines of a place for writing, and does not wait for them.
 #[inline(always)]
@@ -32,21 +32,6 @@ pub(crate) fn fetch_bytes(address: usize, bytes: usize) {
     // Measured on x86-64 alone: elsewhere the processor is left to itself.
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (address, bytes);
-}
-
-/// Begins to fetch the memory of all these for reading, and does not wait for it.
-#[inline(always)]
-pub(crate) fn fetch_to_read<T>(these: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for offset in (0..size_of_val(these)).step_by(LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-        let line = these.as_ptr().cast::<i8>().wrapping_byte_add(offset);
-        // SAFETY: each of these processors has the instruction, which changes nothing and takes any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = these;
 }
 
 /// A cache line's bytes.
@@ -99,7 +84,6 @@ mod x86 {
             assert!(can || !listed.contains("3dnowprefetch"));
             super::super::fetch_all(&[0_u64; 40]);
             super::super::fetch_bytes(usize::MAX - 100, 300);
-            super::super::fetch_to_read(&[0_u64; 40]);
         }
     }
 }

@@ -456,8 +456,7 @@ fn collect(
                 return spans.each_mut(|it| tail.take(it.take(), now, &mut way));
             }
             // Their memory comes from other processors, all of it at once.
-            spans.each(Record::fetch);
-            spans.each(|it| _ = black_box(it.fetch_behind()));
+            spans.each(|it| _ = black_box(it.fetch()));
             spans.each_mut(|it| way.keep(it));
         });
         if let Some(tail) = &mut tail {

@@ -1,7 +1,6 @@
 //! What is known of a span that has ended, and its way to the exporter's format.
 
 use super::confirmed::{Confirmed, Value, Values};
-use crate::ahead;
 use crate::callsite::CallSite;
 use crate::clock::{self, Anchor, Tick, Wall};
 use crate::metrics::candidate::{self, Candidate};
@@ -19,7 +18,6 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use std::borrow::Cow;
 use std::fmt;
 use std::mem;
-use std::slice;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -233,35 +231,13 @@ impl Record {
         Record { live: Live { attributes, extra, kind, ..*live }, ..*self }
     }
 
-    /// Begins to fetch each piece of memory that it has. Converting a span is so long that the processor does not do so
-    /// with the next one meanwhile: each would be waited for.
+    /// Reads a little of each piece of memory that it has; what, does not matter. Converting a span is so long that
+    /// the processor does not begin to fetch the next one meanwhile: each would be waited for.
     #[inline]
-    pub(super) fn fetch(&self) {
-        ahead::fetch_to_read(&self.live.attributes);
-        if let Some(extra) = &self.live.extra {
-            ahead::fetch_to_read(slice::from_ref(&**extra));
-        }
-    }
-
-    /// As [`Record::fetch`], which was done before, of what those have, of which it reads a little; what, does not
-    /// matter.
-    #[inline]
-    pub(super) fn fetch_behind(&self) -> usize {
+    pub(super) fn fetch(&self) -> usize {
         let Live { attributes, extra, .. } = &self.live;
-        let keys = attributes.iter().map(|pair| {
-            if let opentelemetry::Value::String(text) = &pair.value {
-                ahead::fetch_to_read(text.as_str().as_bytes());
-            }
-            pair.key.as_str().len()
-        });
-        let extra = extra.as_ref().map_or(0, |extra| {
-            ahead::fetch_to_read(&extra.candidates.0);
-            ahead::fetch_to_read(&extra.events);
-            if let Some(common) = &extra.common {
-                ahead::fetch_to_read(slice::from_ref(&**common));
-            }
-            extra.events.len() ^ extra.candidates.0.len()
-        });
+        let keys = attributes.iter().map(|pair| pair.key.as_str().len());
+        let extra = extra.as_ref().map_or(0, |it| it.events.len() ^ it.candidates.0.len());
         keys.fold(extra, |all, one| all ^ one)
     }
 
