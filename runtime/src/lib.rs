@@ -202,7 +202,7 @@ pub mod tail {
 ///
 /// A program that forks, as daemons do, calls it afterwards: the threads that send what is recorded would stay
 /// in the parent. In a child that is forked later all of that is lost, which its guard says on stderr. A lock that
-/// another thread held at that moment stays locked there: nothing waits for one, and what it guards is neither
+/// another thread held at that moment stays locked there: it is not waited for, and what it guards is neither
 /// counted nor shown.
 ///
 /// ```no_run

@@ -217,11 +217,12 @@ impl Builder {
     #[track_caller]
     pub fn install(mut self) -> Result<Telemetry, InitError> {
         static INSTALLED: Mutex<Option<&'static Location<'static>>> = Mutex::new(None);
-        home::is_moved_here(|| Store::global().is_free());
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = *installed {
             return Err(InitError::AlreadyInstalled(first));
         }
+        // Not where it is installed: of a fork's child that was its parent, whose threads hold what they held.
+        home::is_moved_here(|| Store::global().is_free());
         let (mut settings, warnings) = Settings::read(self.variables(), self.preset);
         settings.sdk_disabled = self.disabled.unwrap_or(settings.sdk_disabled);
         settings.exemplars = self.exemplars.unwrap_or(settings.exemplars);
