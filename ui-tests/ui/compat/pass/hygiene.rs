@@ -1,5 +1,6 @@
 //! The user's names are the user's: those of the language, of the crates, and of what is generated.
 
+#![deny(warnings)]
 #![allow(dead_code, non_camel_case_types)]
 #![no_implicit_prelude]
 
@@ -17,6 +18,7 @@ struct Option;
 struct Box;
 type str = u8;
 
+#[allow(unused_macros)]
 macro_rules! vec {
     () => {};
 }

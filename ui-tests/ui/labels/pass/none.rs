@@ -1,4 +1,5 @@
 //! A label set may be empty, generic, and named by a re-export.
+#![deny(warnings)]
 
 use redspan::metrics::Labels as _;
 

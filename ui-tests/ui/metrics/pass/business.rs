@@ -1,4 +1,5 @@
 //! Metrics of all kinds, with and without labels, closed and capped; their names and places.
+#![deny(warnings)]
 
 use redspan::Label;
 use redspan::metrics::{Counter, Gauge, Histogram, Labels as _, Metrics, UpDownCounter};
