@@ -44,7 +44,7 @@ const CEILINGS: &[(&str, u64)] = &[
     ("redspan-1-field", 2_075),
     ("redspan-4-fields", 2_530),
     ("redspan-error", 3_870),
-    ("redspan-async-1", 1_985),
+    ("redspan-async-1", 1_785),
     ("redspan-async-10", 6_955),
     ("redspan-line", 4_045),
     ("redspan-init-line", 4_300),
