@@ -94,6 +94,24 @@ impl Attributes {
 }
 
 impl OwnedSpan {
+    fn new(
+        context: Context,
+        span: Option<Arc<Lender>>,
+        attaches: Attaches,
+        metadata: &'static Metadata<'static>,
+    ) -> Self {
+        OwnedSpan {
+            context,
+            span,
+            attaches,
+            metadata: Some(metadata),
+            view: None,
+            gone: Gone::Not,
+            if_dropped: Outcome::Cancelled,
+            ended: false,
+        }
+    }
+
     /// As [`OwnedSpan::below_current`], below `parent`.
     #[cfg(feature = "tower")]
     pub(crate) fn start(
@@ -111,18 +129,7 @@ impl OwnedSpan {
     /// No span, but work that is done in `context`, whose span is somebody else's.
     #[cfg(feature = "tower")]
     pub(crate) fn within(context: Context, metadata: &'static Metadata<'static>) -> Self {
-        let (attaches, metadata) = (Attaches::Always, Some(metadata));
-        let if_dropped = Outcome::Cancelled;
-        OwnedSpan {
-            context,
-            span: None,
-            attaches,
-            metadata,
-            view: None,
-            gone: Gone::Not,
-            if_dropped,
-            ended: false,
-        }
+        OwnedSpan::new(context, None, Attaches::Always, metadata)
     }
 
     /// Starts the span of an integration below the current one; it began at a moment that was read already.
@@ -165,19 +172,7 @@ impl OwnedSpan {
         name: impl FnOnce() -> Cow<'static, str>,
         attributes: impl FnOnce() -> Attributes,
     ) -> Self {
-        let with = |context, span, attaches| {
-            let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
-            OwnedSpan {
-                context,
-                span,
-                attaches,
-                metadata,
-                view: None,
-                gone: Gone::Not,
-                if_dropped,
-                ended: false,
-            }
-        };
+        let with = |context, span, attaches| OwnedSpan::new(context, span, attaches, metadata);
         let engine = engine::get().filter(|engine| !engine.is_followed_unsampled(&parent));
         let Some(engine) = engine else { return with(parent, None, attaches) };
         let (mut context, mut span) = (Context::new(), None);
@@ -229,17 +224,7 @@ impl OwnedSpan {
         if own == Own::Nothing {
             context = here;
         }
-        let (metadata, if_dropped) = (Some(metadata), Outcome::Cancelled);
-        OwnedSpan {
-            context,
-            span,
-            attaches,
-            metadata,
-            view: None,
-            gone: Gone::Not,
-            if_dropped,
-            ended: false,
-        }
+        OwnedSpan::new(context, span, attaches, metadata)
     }
 
     /// The same span, of which `tracing::Span::current()` shows nothing: inside runs only a library that
