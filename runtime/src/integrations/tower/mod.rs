@@ -214,7 +214,8 @@ impl<M> ServerLayer<M> {
 
     /// Shows headers of requests as attributes `http.request.header.<name>`, each a list of its
     /// values. None is shown that is not named here, and of one that is marked as sensitive
-    /// ([`HeaderValue::set_sensitive`](::http::HeaderValue::set_sensitive)) only that it was there.
+    /// ([`HeaderValue::set_sensitive`](https://docs.rs/http/1/http/header/struct.HeaderValue.html#method.set_sensitive)) only
+    /// that it was there.
     pub fn capture_request_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.options.capture_requests(names);
         self
