@@ -296,7 +296,6 @@ impl<'a> Polling<'a> {
 
     #[inline(never)]
     fn ready_apart(&mut self, verdict: Verdict<'_>) {
-        self.forget_waiting();
         let is_over = catch_unwind(AssertUnwindSafe(|| match self.slot {
             Slot::Begun(running) => running.end_own::<true>(&verdict, &mut self.here),
             _ => false,

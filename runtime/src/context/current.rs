@@ -85,37 +85,28 @@ impl Frame {
     /// A context of its span.
     fn context(&self) -> Context {
         let Some(span) = &self.span else { return self.context.clone() };
-        let own = |here: &Context| match is_of(here, span.ids()) {
-            true => here.clone(),
-            false => Arc::clone(span).lend(here),
-        };
         // OpenTelemetry may be at work on it, and say something of that to those who ask here.
+        let own = |here: &Context| of_span(span, here);
         let here = catch_unwind(AssertUnwindSafe(|| Context::map_current(own)));
         here.unwrap_or_else(|_| Arc::clone(span).lend(&Context::new()))
     }
 }
 
-/// Whether this is what the span of these ids was attached with, or what came since, unless that has another span, or
-/// its ids alone.
+/// A context of `span`: what it was attached with, and what came since, unless that has another span, or its ids alone.
 #[inline]
-fn is_of(here: &Context, ids: &SpanContext) -> bool {
-    here.span().span_context() == ids
+fn of_span<S: Lends + ?Sized>(span: &Arc<S>, here: &Context) -> Context {
+    match here.span().span_context() == span.ids() {
+        true => here.clone(),
+        false => Arc::clone(span).lend(here),
+    }
 }
 
 /// The context of `span`, which was attached by [`attach_alone`], into `to`, which is empty: before what was
 /// [popped](Attached::pop) is dropped.
 #[inline]
 pub(crate) fn take_again<S: Lends>(span: &Arc<S>, to: &mut Context) {
-    Context::map_current(|here| {
-        // What it takes the place of is empty: nothing to drop, which is a call to find out.
-        mem::forget(mem::replace(
-            to,
-            match is_of(here, span.ids()) {
-                true => here.clone(),
-                false => Arc::clone(span).lend(here),
-            },
-        ));
-    });
+    // What it takes the place of is empty: nothing to drop, which is a call to find out.
+    Context::map_current(|here| mem::forget(mem::replace(to, of_span(span, here))));
 }
 
 /// What this thread has attached.

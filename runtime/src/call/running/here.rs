@@ -20,12 +20,18 @@ pub(in crate::call) struct Here {
 }
 
 impl Running {
+    /// Whether there is anything to make current.
+    #[inline]
+    fn has_here(&self) -> bool {
+        self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known()
+    }
+
     /// Makes the call current on this thread. `here` is empty.
     // In place, here and when it ends: most calls have nothing to attach, and what is moved about is dropped,
     // which is a call to find out that there is nothing.
     #[inline]
     pub(in crate::call) fn attach(&mut self, here: &mut Here) {
-        if self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known() {
+        if self.has_here() {
             self.attach_own(here, false);
         }
     }
@@ -33,7 +39,7 @@ impl Running {
     /// As [`Running::attach`], for the first poll: many calls have no other.
     #[inline]
     pub(in crate::call) fn attach_first(&mut self, here: &mut Here) {
-        if self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known() {
+        if self.has_here() {
             // What is said of its polls is said before it ends.
             self.attach_own(here, self.rare.is_none() && !self.site.is_busy());
         }
