@@ -1,9 +1,8 @@
 //! A fork's child has what its parent had, and no thread of it: it loses what it records, and waits for nobody.
 #![cfg(unix)]
 
-use redspan::export::{ExportError, SpanSink};
 use redspan::instrumented;
-use redspan_tests::process::alone;
+use redspan_tests::{Discard, process::alone};
 use std::ffi::{c_int, c_uint};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,22 +12,6 @@ use std::{env, thread};
 #[instrumented]
 fn work(number: u64) -> u64 {
     number
-}
-
-struct Nowhere;
-
-impl SpanSink for Nowhere {
-    fn describe(&self) -> String {
-        "nowhere".to_owned()
-    }
-
-    fn export(
-        &mut self,
-        _: Vec<opentelemetry_sdk::trace::SpanData>,
-        _: Duration,
-    ) -> Result<(), ExportError> {
-        Ok(())
-    }
 }
 
 unsafe extern "C" {
@@ -163,7 +146,7 @@ fn a_forks_child_measures_and_is_looked_at_without_waiting_for_threads_of_its_pa
         let telemetry = redspan::builder()
             .logs(redspan::log::layer().with_writer(std::io::sink()))
             .metrics_at(([127, 0, 0, 1], 0).into())
-            .spans_to(Nowhere)
+            .spans_to(Discard)
             .install()
             .expect("installed");
         asked();
@@ -216,7 +199,7 @@ fn what_is_installed_in_a_forks_child_measures_there_as_anywhere() {
         let child = fork();
         if child == 0 {
             alarm(20);
-            let telemetry = redspan::builder().spans_to(Nowhere).install().expect("installed");
+            let telemetry = redspan::builder().spans_to(Discard).install().expect("installed");
             thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| (0..20).for_each(|round| measures("of the child", round)));

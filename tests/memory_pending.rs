@@ -1,8 +1,7 @@
 //! What a trace takes that waits for the tail policy's decision. `redspan::guide::cost` states it.
 
-use opentelemetry_sdk::trace::SpanData;
-use redspan::export::{ExportError, SpanSink};
 use redspan::instrumented;
+use redspan_tests::Discard;
 use redspan_tests::counting::{self, Counting};
 use std::future::Future;
 use std::pin::Pin;
@@ -13,18 +12,6 @@ use std::time::Duration;
 static ALLOCATOR: Counting = Counting;
 
 const TRACES: u64 = 4_000;
-
-struct Nobody;
-
-impl SpanSink for Nobody {
-    fn describe(&self) -> String {
-        "nobody".to_owned()
-    }
-
-    fn export(&mut self, _: Vec<SpanData>, _: Duration) -> Result<(), ExportError> {
-        Ok(())
-    }
-}
 
 /// Is pending so many times.
 struct Pauses(u32);
@@ -56,7 +43,7 @@ async fn root() {
 #[test]
 fn a_pending_trace_takes_what_is_stated() {
     let policy = redspan::tail::policy().ratio(0.0);
-    let telemetry = redspan::builder().spans_to(Nobody).tail(policy).install().expect("installed");
+    let telemetry = redspan::builder().spans_to(Discard).tail(policy).install().expect("installed");
     // The thread's buffer and the tables are as large then as they become.
     for _ in 0..4 {
         (0..TRACES).for_each(|_| below());

@@ -1,8 +1,8 @@
 //! A page is never whole in memory: it is written as its reader takes it, and what is kept for the next one is
 //! little.
 
-use redspan::export::{ExportError, SpanSink};
 use redspan::instrumented;
+use redspan_tests::Discard;
 use redspan_tests::counting::{self, Counting};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,23 +10,6 @@ use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Takes all spans, so that their exemplars are shown.
-struct Nobody;
-
-impl SpanSink for Nobody {
-    fn describe(&self) -> String {
-        "nobody".to_owned()
-    }
-
-    fn export(
-        &mut self,
-        _: Vec<opentelemetry_sdk::trace::SpanData>,
-        _: Duration,
-    ) -> Result<(), ExportError> {
-        Ok(())
-    }
-}
 
 #[instrumented]
 fn measured(histograms: &[metrics::Histogram]) {
@@ -69,7 +52,7 @@ fn scrape(address: std::net::SocketAddr, buffer: &mut [u8], slow: bool, encoding
 fn a_page_of_many_histograms_grows_memory_by_less_than_its_size() {
     let series = if std::env::var("REDSPAN_LONG").is_ok() { 20_000 } else { 2_000 };
     let telemetry = redspan::builder()
-        .spans_to(Nobody)
+        .spans_to(Discard)
         .series_limit("wait*", series)
         .metrics_at(([127, 0, 0, 1], 0).into())
         .install()
