@@ -180,6 +180,29 @@ const NO_TABLE: [&str; 4] = ["OUTFILE", "DUMPFILE", "ALL", "WITH"];
 /// Words before a table's name.
 const BEFORE_TABLE: [&str; 5] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE"];
 
+/// Words behind which a comma parts no tables any more, as it does behind `FROM`.
+const AFTER_TABLES: [&str; 19] = [
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "WINDOW",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "FETCH",
+    "FOR",
+    "LOCK",
+    "PROCEDURE",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "SELECT",
+    "VALUES",
+    "SET",
+    "INTO",
+    "RETURNING",
+];
+
 /// Verbs that change the table they name.
 const CHANGES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"];
 
@@ -230,6 +253,8 @@ struct Group {
     is_query: bool,
     /// `WITH` is naming queries: another may follow a comma.
     names_queries: bool,
+    /// `FROM` is listing tables: another may follow a comma, where the first was a function or a subquery.
+    lists_tables: bool,
 }
 
 /// Whether a name follows this verb at once.
@@ -274,7 +299,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut names_none = false;
     // Whether the word that says what is created is still to come.
     let mut seeks_kind = false;
-    let mut outside = Group { is_query: true, names_queries: false };
+    let mut outside = Group { is_query: true, names_queries: false, lists_tables: false };
     let mut groups: Vec<Group> = Vec::new();
     // What was read last, but for blanks.
     let mut before = Token::Space;
@@ -350,6 +375,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     // A subquery, whose own table follows.
                     expects_table &= !was_opened;
                 }
+                group.lists_tables &= !AFTER_TABLES.contains(&&*upper);
                 let is_query = group.is_query;
                 let verb = verb.unwrap_or_default();
                 if is_first {
@@ -401,6 +427,7 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                     }
                     let is_before_table = upper != "FROM" || is_query && !follows("DISTINCT");
                     expects_table = is_before_table && collection.is_none();
+                    group.lists_tables |= is_before_table && upper == "FROM";
                     reads_from = matches!(&*upper, "FROM" | "JOIN");
                 } else if expects_table && !is_between && is_explained {
                     expects_table = false;
@@ -417,11 +444,14 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 }
             }
             Token::Other("(") => {
-                groups.push(Group { is_query: false, names_queries: false });
+                let takes_options = takes_options(verb, dialect);
+                // `FROM (f() JOIN (g(), orders))`
+                let lists_tables = expects_table && reads_from && !takes_options;
+                groups.push(Group { is_query: false, names_queries: false, lists_tables });
                 if may_be_called {
                     collection = None;
                 }
-                expects_table &= !takes_options(verb, dialect);
+                expects_table &= !takes_options;
             }
             Token::Other(")") => {
                 groups.pop();
@@ -435,12 +465,18 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
             Token::Other(",") if groups.last().unwrap_or(&outside).names_queries => {
                 expects_named = true;
             }
+            Token::Other(",") => {
+                let lists_tables = groups.last().unwrap_or(&outside).lists_tables;
+                expects_table = lists_tables && collection.is_none() && !is_over;
+            }
             Token::Other(";") => {
                 is_over |= verb.is_some() && groups.is_empty();
                 expects_table = false;
             }
             // `FROM U&"d\0061t"`: a name with escapes.
             Token::Other("&") if was_name => collection = None,
+            // `FROM main.'orders'`: a name in a string's quotes.
+            Token::Literal if continues_name => collection = None,
             _ => expects_table &= token == Token::Space,
         }
         was_dot = token == Token::Other(".") && collection.is_some() && text.ends_with(is_name_end);

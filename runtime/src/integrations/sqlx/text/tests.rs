@@ -165,7 +165,7 @@ fn a_query_is_summed_up_by_its_verb_and_first_table() {
         ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", "SELECT a"),
         // What it names is no table, unless it is changed.
         ("WITH x AS (SELECT 1), \"Y\"(b) AS (VALUES (1)) SELECT * FROM x JOIN y ON a", "SELECT"),
-        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i FROM n) SELECT * FROM n, t", "SELECT"),
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i FROM n) SELECT * FROM n, t", "SELECT t"),
         ("WITH x AS (SELECT 1) SELECT * FROM x JOIN orders ON true", "SELECT orders"),
         ("WITH orders AS (SELECT 1) DELETE FROM orders", "DELETE orders"),
         // Only what follows the name at once belongs to it.
@@ -225,6 +225,57 @@ fn a_query_is_summed_up_by_its_verb_and_first_table() {
         ("", "OTHER"),
     ] {
         assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+}
+
+#[test]
+fn what_from_lists_before_the_first_table_is_passed_over() {
+    for (query, expected) in [
+        ("SELECT * FROM generate_series(1, 3) g, orders", "SELECT orders"),
+        (
+            "SELECT f(a, b), c FROM g($1, $2), shop.h(3) AS x(a, b), shop.orders o",
+            "SELECT shop.orders",
+        ),
+        ("SELECT * FROM unnest($1, $2) WITH ORDINALITY AS t(a, b), orders", "SELECT orders"),
+        ("SELECT * FROM (SELECT 1, 2) x, LATERAL f(x.a), orders", "SELECT orders"),
+        ("SELECT * FROM (VALUES (1, 2), (3, 4)) AS v(a, b), orders", "SELECT orders"),
+        ("SELECT * FROM ROWS FROM (f(1), g(2)) AS x(a, b), orders", "SELECT orders"),
+        ("SELECT * FROM (f(1) x CROSS JOIN g(2)), orders", "SELECT orders"),
+        ("WITH x AS (SELECT 1), y AS (SELECT 2) SELECT * FROM x, y z, orders", "SELECT orders"),
+        // Behind other words a comma parts something else.
+        ("SELECT a FROM f(1) WHERE b IN (c, d) ORDER BY e, g LIMIT 1", "SELECT"),
+        (
+            "SELECT a, b FROM f(1) GROUP BY a, b HAVING c WINDOW d AS (ORDER BY e, f), g AS ()",
+            "SELECT",
+        ),
+        ("SELECT a FROM f(1) UNION SELECT b, c", "SELECT"),
+        ("SELECT a FROM f(1) UNION VALUES (2), (3)", "SELECT"),
+        ("SELECT a FROM (SELECT b, c FROM f(1)) x", "SELECT"),
+        ("SELECT a FROM f(1); SELECT b, c", "SELECT"),
+        ("SELECT extract(year FROM f(1)), b, trim(c FROM d), e", "SELECT"),
+        ("SELECT a FROM f(1) x FOR UPDATE OF x, y", "SELECT"),
+        ("VACUUM (FULL true, PARALLEL 2) orders", "VACUUM orders"),
+    ] {
+        assert_eq!(shown(query, POSTGRES).summary(), expected, "{query}");
+    }
+    for (query, expected) in [
+        ("SELECT * FROM JSON_TABLE(?, '$' COLUMNS (a INT PATH '$')) j, `orders`", "SELECT orders"),
+        ("SELECT 1 FROM DUAL, orders", "SELECT orders"),
+        ("SELECT a FROM (SELECT 1) x LIMIT 2, 3", "SELECT"),
+        ("SELECT a, b FROM (SELECT 1) x INTO @a, @b", "SELECT"),
+    ] {
+        assert_eq!(shown(query, MYSQL).summary(), expected, "{query}");
+    }
+    for (query, expected) in [
+        ("SELECT * FROM json_each(?) j, \"orders\"", "SELECT orders"),
+        ("SELECT * FROM json_each(?) ORDER BY a, \"secret\"", "SELECT"),
+        ("SELECT * FROM json_each(?) WHERE a IN (\"secret\", \"secret\")", "SELECT"),
+        ("SELECT * FROM json_each(?) UNION VALUES (\"secret\"), (\"secret\")", "SELECT"),
+        ("SELECT * FROM main.'orders'", "SELECT"),
+    ] {
+        let shown = shown(query, SQLITE);
+        assert_eq!(shown.summary(), expected, "{query}");
+        assert!(!shown.text.contains("secret"), "{query}");
     }
 }
 
