@@ -35,6 +35,16 @@ pub(super) struct State {
     max: u32,
 }
 
+impl State {
+    /// sqlx counts a connection that comes back when another task may have taken it already: for that moment its
+    /// number of idle ones is below zero, where such a number is the greatest there is.
+    fn of(size: u32, idle: usize, max: u32) -> Self {
+        let size = i64::from(size.cast_signed()).max(0);
+        let idle = i64::try_from(idle.cast_signed()).unwrap_or(0).clamp(0, size);
+        State { size, idle, max }
+    }
+}
+
 /// Asks a pool.
 #[derive(Clone)]
 pub(super) struct Ask {
@@ -45,11 +55,8 @@ pub(super) struct Ask {
 
 pub(super) fn ask<DB: Database>(pool: Pool<DB>) -> Ask {
     let of = std::ptr::from_ref(pool.options()).addr();
-    let state = move || State {
-        size: i64::from(pool.size()),
-        idle: i64::try_from(pool.num_idle()).unwrap_or(i64::MAX),
-        max: pool.options().get_max_connections(),
-    };
+    let state =
+        move || State::of(pool.size(), pool.num_idle(), pool.options().get_max_connections());
     Ask { pool: of, state: Arc::new(state) }
 }
 
@@ -311,6 +318,19 @@ mod tests {
             pooled.lent(1, &pooled.metrics());
             assert_eq!(late.0.value.load(Relaxed), 0);
         });
+    }
+
+    #[test]
+    fn what_a_pool_counts_below_zero_for_a_moment_is_none() {
+        let state = |size, idle| {
+            let State { size, idle, max } = State::of(size, idle, 4);
+            (size, idle, max)
+        };
+        assert_eq!(state(3, 2), (3, 2, 4));
+        assert_eq!(state(3, usize::MAX), (3, 0, 4));
+        assert_eq!(state(u32::MAX, 0), (0, 0, 4));
+        // One that comes back while the pool is closed.
+        assert_eq!(state(0, 1), (0, 0, 4));
     }
 
     #[test]
