@@ -51,6 +51,10 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Warning { variable, value, accepted, instead } = self;
         match instead {
+            // The default is an address, and nothing is sent there unasked.
+            Instead::Default if variable.ends_with("_ENDPOINT") => {
+                write!(f, "{variable}={value:?} is ignored as if it were not set")?;
+            }
             Instead::Default if is_particular(variable) => write!(
                 f,
                 "{variable}={value:?} is ignored and the default, or what is said for all, holds"

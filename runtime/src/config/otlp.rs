@@ -247,9 +247,10 @@ fn names(signal: Signal) -> &'static Names {
     }
 }
 
-/// Whether somebody asked for OTLP by saying where it is.
+/// Whether somebody asked for OTLP by saying where it is. An address that cannot be asked says nothing: what was
+/// meant for another place is not sent to the default one.
 pub(super) fn endpoint_is_set(env: &mut Env, signal: Signal) -> bool {
-    names(signal).endpoint.iter().any(|name| env.text(name).is_some())
+    names(signal).endpoint.iter().any(|name| endpoint(env, name).is_some())
 }
 
 /// Reads a signal's OTLP variables: its own form first, then the form for all signals.
@@ -347,7 +348,7 @@ fn endpoint(env: &mut Env, variable: &'static str) -> Option<String> {
                 Some((address, _)) => format!("{address}?{HIDDEN}"),
                 None => endpoint,
             };
-            (shown, "an address such as http://localhost:4318")
+            (shown, "an http:// or https:// address such as http://localhost:4318")
         }
     };
     env.warn(variable, shown, accepted);

@@ -280,6 +280,34 @@ fn an_endpoint_asks_for_otlp_and_the_exporter_variable_beats_it() {
 }
 
 #[test]
+fn an_endpoint_that_cannot_be_asked_asks_for_nothing() {
+    let bad = ["localhost:4318", "unix:/run/otel.sock", "ftp://h", "http://", "http://h:65536"];
+    let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    for value in bad {
+        let (settings, warnings) = read(&[(base, value)]);
+        assert_eq!(settings.traces_exporters, [], "{value}");
+        assert_eq!(settings.metrics_exporters, [], "{value}");
+        assert_eq!(settings.logs_exporters, [LogsExporter::Console], "{value}");
+        let said = format!(
+            "{base}={value:?} is ignored as if it were not set: expected an http:// or https:// address such as \
+             http://localhost:4318"
+        );
+        assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
+        assert_eq!(read(&[(traces, value)]).0.traces_exporters, [], "{value}");
+        // What is said for all holds, and who asks for OTLP by its name gets the default.
+        let (settings, warnings) = read(&[(traces, value), (base, "http://h:4318")]);
+        assert_eq!(settings.traces_exporters, [TracesExporter::Otlp], "{value}");
+        assert_eq!(settings.otlp.endpoint, "http://h:4318/v1/traces");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let (settings, _) = read(&[(base, value), ("OTEL_TRACES_EXPORTER", "otlp")]);
+        assert_eq!(settings.traces_exporters, [TracesExporter::Otlp], "{value}");
+        assert_eq!(settings.otlp.endpoint, "http://localhost:4318/v1/traces");
+    }
+    assert_eq!(read(&[(base, ""), (traces, " ")]).0.traces_exporters, [], "empty is not set");
+}
+
+#[test]
 fn the_base_endpoint_gets_the_path_and_the_traces_endpoint_is_taken_as_it_is() {
     let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/prefix/");
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://tempo:4318/in");
