@@ -426,6 +426,42 @@ fn what_a_receiver_has_to_say_of_what_it_took_is_a_warning_once() {
 }
 
 #[test]
+fn success_in_other_words_than_otlps_counts_as_sent_and_is_a_warning_once() {
+    for (answer, unread) in [
+        ("content-length: 0\r\n", false),
+        ("content-type: application/json\r\ncontent-length: 0\r\n", false),
+        ("content-type: Application/JSON\r\ncontent-length: 2\r\n\r\n{}", false),
+        ("content-length: 2\r\n\r\n{}", false),
+        ("content-type: text/plain\r\ncontent-length: 2\r\n\r\nOK", true),
+        ("content-type: application/json\r\ncontent-length: 3\r\n\r\n{\"p", true),
+        ("content-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n\x0a\x07\x08", true),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.expect("a client");
+                let _ = connection.read(&mut [0; 4096]);
+                let end = if answer.contains("\r\n\r\n") { "" } else { "\r\n" };
+                let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{answer}{end}");
+                let _ = connection.write_all(answer.as_bytes());
+            }
+        });
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(lines.for_each()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
+            for _ in 0..3 {
+                sink.export(batch(1), LONG).expect("the status says that it was taken");
+            }
+        });
+        let said = lines.text();
+        assert_eq!(said.matches("WARN").count(), usize::from(unread), "{answer:?}: {said}");
+        assert_eq!(said.contains("see what answers at this address"), unread, "{answer:?}: {said}");
+    }
+}
+
+#[test]
 fn a_web_page_is_no_receiver_although_it_says_200() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));

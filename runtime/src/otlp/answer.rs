@@ -11,6 +11,8 @@ pub(crate) enum Sent {
     /// The receiver has taken it, but for so many spans, records or points. None: it took all and has
     /// something to say.
     Partly { rejected: usize, message: String },
+    /// The receiver says that it has taken it; what else it says, such as how much of it not, cannot be read.
+    Unread,
     /// Nothing was taken, as far as is known.
     Failed(Failure),
 }
@@ -29,7 +31,7 @@ impl Sent {
     /// What that comes to for a request of so many items; `None` if all were taken.
     pub(crate) fn missing(self, of: usize) -> Option<Missing> {
         match self {
-            Sent::Taken => None,
+            Sent::Taken | Sent::Unread => None,
             Sent::Partly { rejected: 0, .. } => None,
             Sent::Partly { rejected, message } => {
                 let items = rejected.min(of);

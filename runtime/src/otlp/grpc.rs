@@ -1,6 +1,6 @@
 //! One request over gRPC, and what its answer means.
 
-use super::answer::{Attempt, Failure, MAX_ANSWER, words};
+use super::answer::{Attempt, Failure, MAX_ANSWER, Sent, words};
 use super::client::{Body, Client, Hyper, broken};
 use super::http::partly;
 use super::parts::Parts;
@@ -50,7 +50,7 @@ pub(super) async fn attempt<R: Request>(
     let method = PathAndQuery::from_static(R::METHOD);
     let answer = grpc.unary(tonic::Request::new(body), method, Encoded::<R>(PhantomData)).await;
     match answer {
-        Ok(response) => Attempt::Done(partly::<R>(response.into_inner())),
+        Ok(response) => Attempt::Done(response.into_inner().map_or(Sent::Unread, partly::<R>)),
         Err(status) => refused(&status),
     }
 }
@@ -168,7 +168,7 @@ struct Response<R>(PhantomData<fn(R)>);
 
 impl<R: Request> Codec for Encoded<R> {
     type Encode = Parts;
-    type Decode = R::Response;
+    type Decode = Option<R::Response>;
     type Encoder = AsIs;
     type Decoder = Response<R>;
 
@@ -193,20 +193,19 @@ impl Encoder for AsIs {
 }
 
 impl<R: Request> Decoder for Response<R> {
-    type Item = R::Response;
+    type Item = Option<R::Response>;
     type Error = Status;
 
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<R::Response>, Status> {
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
         let body = from.copy_to_bytes(from.remaining());
         // A message that is not understood is no reason to doubt the status that follows.
-        Ok(Some(R::Response::decode(body).unwrap_or_default()))
+        Ok(Some(R::Response::decode(body).ok()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::Sent;
 
     #[test]
     fn every_code_has_a_kind() {

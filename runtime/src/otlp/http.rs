@@ -74,7 +74,7 @@ pub(super) async fn attempt<R: Request>(
         return match body {
             Ok(body) => Attempt::Done(taken::<R>(&head.headers, &body)),
             // The status was success: sending it again would have it there twice.
-            Err(TooLong) => Attempt::Done(Sent::Taken),
+            Err(TooLong) => Attempt::Done(Sent::Unread),
         };
     }
     let said = body.ok().and_then(|body| said(&body)).map_or(String::new(), |it| format!(": {it}"));
@@ -149,12 +149,20 @@ fn kind(status: StatusCode) -> &'static str {
 /// Success may come with a number of items that were not taken after all. A body that is not
 /// understood is no reason to doubt the status.
 fn taken<R: Request>(headers: &HeaderMap, body: &Bytes) -> Sent {
-    let content = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let response = match content {
-        Some(content) if content.starts_with(JSON) => serde_json::from_slice(body).ok(),
-        _ => R::Response::decode(body.as_ref()).ok(),
+    // Many say no more than that, whatever they call it.
+    if body.is_empty() {
+        return Sent::Taken;
+    }
+    let content = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_json =
+        content.get(..JSON.len()).is_some_and(|it| it.eq_ignore_ascii_case(JSON.as_bytes()));
+    let response = match is_json {
+        true => serde_json::from_slice(body).ok(),
+        false => {
+            R::Response::decode(body.as_ref()).ok().or_else(|| serde_json::from_slice(body).ok())
+        }
     };
-    response.map_or(Sent::Taken, partly::<R>)
+    response.map_or(Sent::Unread, partly::<R>)
 }
 
 /// What a response says of what was not taken.

@@ -81,6 +81,8 @@ pub(crate) struct Exporter<R> {
     not_before: Option<Instant>,
     /// When it was last shown what the receiver has to say of what it took.
     told: Option<Instant>,
+    /// It was shown that the receiver's answers cannot be read.
+    told_unread: bool,
     /// `None` after the end.
     runtime: Option<Runtime>,
     request: PhantomData<fn(R)>,
@@ -120,6 +122,7 @@ impl<R: Request> Exporter<R> {
             client,
             not_before: None,
             told: None,
+            told_unread: false,
             runtime: Some(runtime),
             request: PhantomData,
         })
@@ -186,10 +189,24 @@ impl<R: Request> Exporter<R> {
         };
         self.runtime = Some(runtime);
         let sent = self.shown(sent);
-        if let Sent::Partly { rejected: 0, message } = &sent {
-            self.tell(message);
+        match &sent {
+            Sent::Partly { rejected: 0, message } => self.tell(message),
+            Sent::Unread => self.tell_unread(),
+            _ => {}
         }
         sent
+    }
+
+    /// Whatever answers there may answer all requests in this way: a program that is no receiver.
+    fn tell_unread(&mut self) {
+        if !std::mem::replace(&mut self.told_unread, true) {
+            let to = &self.description;
+            tracing::warn!(
+                target: "redspan",
+                "{to}: the answer is success, so all counts as sent, but the rest of it is not OTLP's or broke off: \
+                 if nothing arrives, see what answers at this address; this is said once"
+            );
+        }
     }
 
     /// A receiver may warn of what it takes: that an attribute is not to be used any more, that a quota is nearly
@@ -290,7 +307,7 @@ impl<R: Request> Exporter<R> {
             message
         };
         match sent {
-            Sent::Taken => Sent::Taken,
+            Sent::Taken | Sent::Unread => sent,
             Sent::Partly { rejected, message } => Sent::Partly { rejected, message: hide(message) },
             Sent::Failed(Failure { kind, message }) => {
                 let mut message = hide(message);
