@@ -297,4 +297,7 @@ async fn a_tunnel_is_answered_with_the_head() {
     })
     .await;
     assert_all_ok(&seen, 1).await;
+    let tunnel = &served(&seen)[0];
+    assert_eq!(tunnel.attribute("server.address"), Some("shop".into()));
+    assert_eq!(tunnel.attribute("url.path"), None, "it names a host and a port, and no path");
 }

@@ -148,7 +148,8 @@ impl AdminListener {
             .unwrap_or_else(|_| Err(io::Error::other("tokio made no runtime: it panicked")))?;
         let (stop, stop_asked) = oneshot::channel();
         let (stopped_tell, stopped) = mpsc::channel();
-        let loopback = address.ip().is_loopback();
+        // An IPv4 address may be written as one of IPv6.
+        let loopback = address.ip().to_canonical().is_loopback();
         let scrape = Arc::new(Scrape { identity, pages, before_scrape, loopback });
         thread::Builder::new().name("redspan-admin".to_owned()).spawn(move || {
             runtime.block_on(async {

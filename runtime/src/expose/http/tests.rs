@@ -16,9 +16,15 @@ fn pages() -> Pages {
 }
 
 fn start(before_scrape: impl Fn() + Send + Sync + 'static) -> AdminListener {
+    start_at("127.0.0.1:0", before_scrape).unwrap()
+}
+
+fn start_at(
+    address: &str,
+    before_scrape: impl Fn() + Send + Sync + 'static,
+) -> Result<AdminListener, ListenError> {
     let identity = Identity { service_name: "shop".into(), ..Identity::default() };
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    AdminListener::start(address, identity, pages(), before_scrape).unwrap()
+    AdminListener::start(address.parse().unwrap(), identity, pages(), before_scrape)
 }
 
 fn connect(listener: &AdminListener) -> Socket {
@@ -292,14 +298,15 @@ fn health_and_calls_in_flight_have_pages_of_their_own() {
 #[test]
 fn on_a_loopback_address_another_hosts_name_is_refused() {
     let listener = start(|| ());
-    let status = |host: &str| {
-        let mut socket = connect(&listener);
+    let status_at = |listener: &AdminListener, host: &str| {
+        let mut socket = connect(listener);
         let request = format!("GET /health HTTP/1.1\r\nConnection: close\r\n{host}\r\n");
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         answer.split(' ').nth(1).unwrap_or_default().to_owned()
     };
+    let status = |host: &str| status_at(&listener, host);
     for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "a.localhost"] {
         assert_eq!(status(&format!("Host: {host}\r\n")), "200", "{host}");
     }
@@ -307,6 +314,11 @@ fn on_a_loopback_address_another_hosts_name_is_refused() {
         assert_ne!(status(&format!("Host: {host}\r\n")), "200", "{host}");
     }
     assert_ne!(status("Host: localhost\r\nHost: evil.example\r\n"), "200");
+    // Where there is IPv6.
+    if let Ok(mapped) = start_at("[::ffff:127.0.0.1]:0", || ()) {
+        assert_eq!(status_at(&mapped, "Host: localhost\r\n"), "200");
+        assert_eq!(status_at(&mapped, "Host: evil.example\r\n"), "421");
+    }
 }
 
 #[test]

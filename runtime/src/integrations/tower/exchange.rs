@@ -454,7 +454,10 @@ fn attributes<B>(
     // With room for the status, and for what says how it failed.
     let mut attributes = spare::attributes(10 + options.captured());
     called.push_method(&mut attributes, request.method());
-    attributes.push(KeyValue::new("url.path", path.to_owned()));
+    // Who asks for a tunnel names a host and a port, and no path.
+    if !path.is_empty() {
+        attributes.push(KeyValue::new("url.path", path.to_owned()));
+    }
     attributes.push(KeyValue::new("url.scheme", scheme(request)));
     if let Some((host, port)) = conventions::asked::server(request) {
         let address = interned::host(conventions::bare(host));

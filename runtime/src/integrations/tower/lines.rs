@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// What lines say of a request that its numbers do not.
 pub(super) struct Told {
-    /// Without the query: secrets stand there.
-    path: String,
+    /// Without the query: secrets stand there. None of a tunnel.
+    path: Option<String>,
     /// Of strangers' own making, if it is none of HTTP's.
     method: Method,
 }
@@ -28,6 +28,7 @@ pub(super) struct Ended<'a> {
 impl Told {
     /// Says that it has begun, within its span.
     pub(super) fn started(method: &Method, path: &str, route: Option<&str>) -> Told {
+        let path = Some(path).filter(|path| !path.is_empty());
         tracing::debug!(
             name: "http.server.request.started",
             target: "redspan::tower",
@@ -38,7 +39,7 @@ impl Told {
             },
             "request started"
         );
-        Told { path: path.to_owned(), method: method.clone() }
+        Told { path: path.map(str::to_owned), method: method.clone() }
     }
 
     /// Says how it ended, within its span.
@@ -51,7 +52,7 @@ impl Told {
                     {
                         http.request.method = self.method.as_str(),
                         http.route = ended.route,
-                        url.path = self.path,
+                        url.path = self.path.as_deref(),
                         http.response.status_code = ended.labels.status,
                         http.response.body.size = ended.sent,
                         duration_ms = ms(ended.took),
