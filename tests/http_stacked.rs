@@ -6,12 +6,12 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use opentelemetry::trace::{SpanKind, Status};
 use redspan::axum::layer;
 use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
-use redspan::tower::{ClientLayer, ServerLayer};
+use redspan::tower::{ClientLayer, Server, ServerLayer};
 use redspan_tests::serve_in_scope;
 use std::future::{pending, ready};
 use std::time::Duration;
@@ -28,6 +28,12 @@ async fn load() -> &'static str {
 
 fn users() -> Router {
     Router::new().route("/users/{id}", get(load))
+}
+
+/// A service that knows no routes, and is told one.
+fn files() -> Server<MethodRouter, fn(&Request) -> Option<String>> {
+    let route: fn(&Request) -> Option<String> = |_| Some("/files/{*path}".to_owned());
+    ServerLayer::new().with_route(route).layer(get(async || "a file"))
 }
 
 fn text(span: &SeenSpan, key: &str) -> Option<String> {
@@ -91,6 +97,8 @@ async fn a_layer_that_knows_the_route_tells_the_one_that_does_not() {
             "/v1/users/{id}",
         ),
         (Router::new().fallback_service(users().layer(layer())), "/users/17", "/users/{id}"),
+        // As axum's documentation says of what has no routes.
+        (Router::new().nest_service("/files", files()), "/files/a/b", "/files/{*path}"),
         // Also by way of one more.
         (
             Router::new().fallback_service(

@@ -17,7 +17,20 @@
 //! `ServiceBuilder::new().layer(…).service(router)`, it would run before the route is known. Once is
 //! enough: a nested router needs no layer of its own, and with one its requests are still counted once. A service that
 //! is nested by `nest_service` or as a fallback is the exception: only a layer of its own knows its routes, and tells the
-//! one around it.
+//! one around it. One that has no routes, such as tower-http's `ServeDir`, is given one in the same way:
+//!
+//! ```
+//! use axum::Router;
+//! use axum::extract::Request;
+//! use redspan::tower::ServerLayer;
+//! use tower_layer::Layer;
+//!
+//! # struct ServeDir;
+//! # impl ServeDir { fn new(_: &str) -> axum::routing::MethodRouter { axum::routing::get(async || "a file") } }
+//! let route = |_: &Request| Some("/files/{*path}".to_owned());
+//! let files = ServerLayer::new().with_route(route).layer(ServeDir::new("files"));
+//! let app: Router = Router::new().nest_service("/files", files).layer(redspan::axum::layer());
+//! ```
 //!
 //! # Websockets
 //!
