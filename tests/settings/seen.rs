@@ -88,7 +88,7 @@ impl Seen {
             "RUST_LOG" => line.contains("RUST_LOG: ignored") && line.contains("accepted are"),
             _ => {
                 let named = line.contains(&value) || line.contains(&part);
-                named && line.contains(IGNORED) && line.contains("holds: expected ")
+                named && line.contains(IGNORED) && line.contains(": expected ")
             }
         };
         self.out.lines().filter(of).collect()
