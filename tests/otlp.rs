@@ -299,6 +299,8 @@ fn an_address_that_is_another_or_lacks_its_path_is_told_what_to_set() {
             "/v1/traces, and not at /: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is the whole",
         ),
         ("404 Not Found", "/v1/traces", "HTTP status 404"),
+        ("404 Not Found", "/v1/traces/v1/traces", "leave it out of OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("404 Not Found", "/in/v1/metrics/v1/traces", "stands there twice"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut settings = OtlpSettings::http("http://h");
@@ -313,6 +315,8 @@ fn an_address_that_is_another_or_lacks_its_path_is_told_what_to_set() {
         let error = error.expect_err("refused").to_string();
         assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
         assert_eq!(error.contains("is the whole"), path.is_empty(), "{error}");
+        let has_two = path.matches("/v1/").count() == 2;
+        assert_eq!(error.contains("stands there twice"), has_two, "{error}");
     }
 }
 

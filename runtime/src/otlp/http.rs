@@ -5,7 +5,7 @@ use super::client::{Body, Client, broken};
 use super::parts::Parts;
 use super::pause::retry_after;
 use super::signal::Request;
-use crate::config::otlp::{Compression, OtlpSettings, Protocol};
+use crate::config::otlp::{Compression, OtlpSettings, Protocol, Signal};
 use bytes::{Buf, Bytes};
 use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -92,6 +92,7 @@ pub(super) async fn attempt<R: Request>(
                 uri.path()
             ));
         }
+        404 | 405 => message.push_str(added_twice(uri.path(), path)),
         _ => {}
     }
     let failure = Failure::new(kind(head.status), message);
@@ -101,6 +102,18 @@ pub(super) async fn attempt<R: Request>(
             Attempt::Again { failure, after: asked.and_then(retry_after) }
         }
         _ => Attempt::Done(Sent::Failed(failure)),
+    }
+}
+
+/// What to do where the address for all signals has one signal's path already.
+fn added_twice(asked: &str, path: &str) -> &'static str {
+    let paths = [Signal::Traces, Signal::Metrics, Signal::Logs].map(Signal::path);
+    match asked.strip_suffix(path) {
+        Some(base) if paths.iter().any(|path| base.ends_with(path)) => {
+            ": the path of a signal stands there twice: leave it out of OTEL_EXPORTER_OTLP_ENDPOINT, to which \
+             that of each signal is added"
+        }
+        _ => "",
     }
 }
 
