@@ -50,7 +50,9 @@ pub(super) async fn attempt<R: Request>(
     let method = PathAndQuery::from_static(R::METHOD);
     let answer = grpc.unary(tonic::Request::new(body), method, Encoded::<R>(PhantomData)).await;
     match answer {
-        Ok(response) => Attempt::Done(response.into_inner().map_or(Sent::Unread, partly::<R>)),
+        Ok(response) => {
+            Attempt::Done(response.into_inner().map_or(Sent::Unread, |it| partly(R::partial(it))))
+        }
         Err(status) => refused(&status),
     }
 }

@@ -12,6 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use prost::Message;
+use serde_json::{Map, Value};
 use std::io;
 use std::time::Duration;
 
@@ -169,18 +170,43 @@ fn taken<R: Request>(headers: &HeaderMap, body: &Bytes) -> Sent {
     let content = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let is_json =
         content.get(..JSON.len()).is_some_and(|it| it.eq_ignore_ascii_case(JSON.as_bytes()));
-    let response = match is_json {
-        true => serde_json::from_slice(body).ok(),
-        false => {
-            R::Response::decode(body.as_ref()).ok().or_else(|| serde_json::from_slice(body).ok())
-        }
+    let json = || partial_json(body, R::REJECTED);
+    let partial = match is_json {
+        true => json(),
+        false => R::Response::decode(body.as_ref()).ok().map(R::partial).or_else(json),
     };
-    response.map_or(Sent::Unread, partly::<R>)
+    partial.map_or(Sent::Unread, partly)
 }
 
-/// What a response says of what was not taken.
-pub(super) fn partly<R: Request>(response: R::Response) -> Sent {
-    match R::partial(response) {
+/// How many items were rejected and why, as JSON says it; none, if it does not. Whole numbers of 64 bits are texts
+/// there, which opentelemetry-proto does not take here, and a name may be that of the field.
+/// <https://protobuf.dev/programming-guides/json/>
+#[expect(
+    clippy::option_option,
+    reason = "an answer that cannot be read is not one that says nothing"
+)]
+fn partial_json(body: &[u8], rejected: [&str; 2]) -> Option<Option<(i64, String)>> {
+    fn of<'a>(map: &'a Map<String, Value>, names: [&str; 2]) -> Option<&'a Value> {
+        names.into_iter().find_map(|name| map.get(name)).filter(|value| !value.is_null())
+    }
+    let said: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let Some(partial) = of(&said, ["partialSuccess", "partial_success"]) else { return Some(None) };
+    let partial = partial.as_object()?;
+    let rejected = match of(partial, rejected) {
+        None => 0,
+        Some(Value::String(text)) => text.parse().ok()?,
+        Some(number) => number.as_i64()?,
+    };
+    let message = match of(partial, ["errorMessage", "error_message"]) {
+        None => String::new(),
+        Some(message) => message.as_str()?.to_owned(),
+    };
+    Some(Some((rejected, message)))
+}
+
+/// What was not taken, and what the receiver says of it.
+pub(super) fn partly(partial: Option<(i64, String)>) -> Sent {
+    match partial {
         Some((rejected, message)) if rejected > 0 || !message.is_empty() => Sent::Partly {
             rejected: usize::try_from(rejected).unwrap_or_default(),
             message: words(&message).unwrap_or_default(),
@@ -202,6 +228,7 @@ fn said(body: &Bytes) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
     #[test]
     fn statuses_part_into_rejected_throttled_and_server() {
@@ -214,6 +241,38 @@ mod tests {
             (503, "server"),
         ] {
             assert_eq!(kind(StatusCode::from_u16(status).expect("a status")), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn json_says_how_many_as_text_or_as_a_number() {
+        let partly = |rejected, message: &str| Sent::Partly { rejected, message: message.into() };
+        for (body, expected) in [
+            ("{}", Sent::Taken),
+            (r#"{"partialSuccess":null}"#, Sent::Taken),
+            (r#"{"partialSuccess":{}}"#, Sent::Taken),
+            (r#"{"partialSuccess":{"rejectedSpans":"0","errorMessage":""}}"#, Sent::Taken),
+            (r#"{"partialSuccess":{"rejectedSpans":"5"}}"#, partly(5, "")),
+            (r#"{"partialSuccess":{"rejectedSpans":5,"errorMessage":"why"}}"#, partly(5, "why")),
+            (
+                r#"{"partial_success":{"rejected_spans":"5","error_message":"why"}}"#,
+                partly(5, "why"),
+            ),
+            (
+                r#"{"partialSuccess":{"errorMessage":"soon full"},"new":[1]}"#,
+                partly(0, "soon full"),
+            ),
+            (r#"{"partialSuccess":{"rejectedSpans":"five"}}"#, Sent::Unread),
+            (r#"{"partialSuccess":7}"#, Sent::Unread),
+            ("[]", Sent::Unread),
+            ("OK", Sent::Unread),
+        ] {
+            let json = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(JSON))]);
+            for headers in [json, HeaderMap::new()] {
+                let body = Bytes::from_static(body.as_bytes());
+                let sent = taken::<ExportTraceServiceRequest>(&headers, &body);
+                assert_eq!(sent, expected, "{body:?} {headers:?}");
+            }
         }
     }
 }

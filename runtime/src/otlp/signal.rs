@@ -12,15 +12,17 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// A request of one signal.
 pub(crate) trait Request: Message + Serialize + 'static {
     /// What answers it.
-    type Response: Message + Default + DeserializeOwned + 'static;
+    type Response: Message + Default + 'static;
 
     /// What it is of.
     const SIGNAL: Signal;
+
+    /// What an answer in JSON calls the number of items that were rejected, as it should and as it may.
+    const REJECTED: [&'static str; 2];
 
     /// The method's path over gRPC.
     const METHOD: &'static str;
@@ -32,6 +34,7 @@ pub(crate) trait Request: Message + Serialize + 'static {
 impl Request for ExportTraceServiceRequest {
     type Response = ExportTraceServiceResponse;
     const SIGNAL: Signal = Signal::Traces;
+    const REJECTED: [&'static str; 2] = ["rejectedSpans", "rejected_spans"];
     const METHOD: &'static str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
     fn partial(response: Self::Response) -> Option<(i64, String)> {
@@ -42,6 +45,7 @@ impl Request for ExportTraceServiceRequest {
 impl Request for ExportLogsServiceRequest {
     type Response = ExportLogsServiceResponse;
     const SIGNAL: Signal = Signal::Logs;
+    const REJECTED: [&'static str; 2] = ["rejectedLogRecords", "rejected_log_records"];
     const METHOD: &'static str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
     fn partial(response: Self::Response) -> Option<(i64, String)> {
@@ -52,6 +56,7 @@ impl Request for ExportLogsServiceRequest {
 impl Request for ExportMetricsServiceRequest {
     type Response = ExportMetricsServiceResponse;
     const SIGNAL: Signal = Signal::Metrics;
+    const REJECTED: [&'static str; 2] = ["rejectedDataPoints", "rejected_data_points"];
     const METHOD: &'static str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
     fn partial(response: Self::Response) -> Option<(i64, String)> {
