@@ -286,6 +286,18 @@ fn the_other_protocols_port_is_recognised() {
 }
 
 #[test]
+fn a_path_that_is_one_of_http_is_told_to_be_left_out_over_grpc() {
+    let receiver = Receiver::start();
+    for (path, said) in [("/v1/traces", true), ("/", false)] {
+        let settings = OtlpSettings::grpc(&format!("{}{path}", receiver.grpc()));
+        match OtlpSink::new(settings).expect("a sink").export(batch(1), LONG) {
+            Ok(()) => assert!(!said, "{path}"),
+            Err(error) => assert!(said && error.message.ends_with("leave it out"), "{error}"),
+        }
+    }
+}
+
+#[test]
 fn an_address_that_is_another_or_lacks_its_path_is_told_what_to_set() {
     for (answer, path, said) in [
         (

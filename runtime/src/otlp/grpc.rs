@@ -53,8 +53,23 @@ pub(super) async fn attempt<R: Request>(
         Ok(response) => {
             Attempt::Done(response.into_inner().map_or(Sent::Unread, |it| partly(R::partial(it))))
         }
-        Err(status) => refused(&status),
+        Err(status) => match refused(&status) {
+            Attempt::Done(Sent::Failed(Failure { kind, message }))
+                if status.code() == Code::Unimplemented && has_path(origin) =>
+            {
+                Attempt::failed(kind, format!("{message}{WITH_PATH}"))
+            }
+            attempt => attempt,
+        },
     }
+}
+
+/// What may be wrong where nobody knows the method.
+const WITH_PATH: &str =
+    ": the address has a path, which stands before that of each method: over gRPC leave it out";
+
+fn has_path(origin: &Uri) -> bool {
+    !matches!(origin.path(), "" | "/")
 }
 
 /// What a status means that is not success.
