@@ -311,6 +311,14 @@ fn transports() -> Vec<Row> {
         row("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", packed, "//", ("zstd", "//zstd"))
             .bad("lz4")
             .over(|it| logs(it, logs_to_receiver()), "//"),
+        row(
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            metrics_where,
+            "received",
+            ("explicit_bucket_histogram", "received"),
+        )
+        .bad("base2_exponential_bucket_histogram")
+        .over(|it| it.exponential_buckets("*"), "received"),
         row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", delta, "false", ("delta", "true"))
             .bad("sum")
             .over(|it| metrics(it, metrics_to_receiver()), "false"),

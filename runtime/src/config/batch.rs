@@ -160,6 +160,11 @@ pub(crate) enum Temporality {
 }
 
 pub(super) fn reader(env: &mut Env) -> ReaderSettings {
+    // It would hold for one receiver: histograms are made once, for all who read them.
+    let explicit = [("explicit_bucket_histogram", ())];
+    let accepted =
+        "explicit_bucket_histogram: the program says which are exponential, by exponential_buckets";
+    env.word("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", accepted, &explicit);
     let words = [
         ("cumulative", Temporality::Cumulative),
         ("delta", Temporality::Delta),

@@ -43,7 +43,7 @@ fn is_particular(variable: &str) -> bool {
     of_spans.contains(&variable)
         || variable.strip_prefix("OTEL_EXPORTER_OTLP_").is_some_and(|what| {
             of_a_signal.iter().any(|signal| what.starts_with(signal))
-                && !what.contains("TEMPORALITY")
+                && !["TEMPORALITY", "HISTOGRAM"].iter().any(|alone| what.contains(alone))
         })
 }
 
