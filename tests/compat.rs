@@ -252,6 +252,60 @@ fn a_field_may_move_what_the_body_has_another_of() {
 }
 
 #[test]
+fn a_field_may_move_what_the_body_assigns_anew_or_the_rest_of_which_it_uses() {
+    fn spent(token: String) -> usize {
+        token.len()
+    }
+    macro_rules! spends {
+        ($($instrument:ident)::+) => {{
+            struct Ticket {
+                token: String,
+                number: usize,
+            }
+            #[$($instrument)::+(skip_all, fields(spent = spent(token)))]
+            fn anew(mut token: String) -> usize {
+                token = String::from("ab");
+                token.len()
+            }
+            #[$($instrument)::+(skip_all, fields(spent = token.into_bytes().len()))]
+            async fn later(token: String) -> usize {
+                let token = 3;
+                token
+            }
+            #[$($instrument)::+(skip_all, fields(spent = token.into_bytes().len()))]
+            fn called(token: String) -> usize {
+                let token = 4;
+                token
+            }
+            #[$($instrument)::+(skip_all, fields(spent = spent(ticket.token)))]
+            fn rest(ticket: Ticket) -> usize {
+                ticket.number
+            }
+            impl Ticket {
+                fn used(self) -> usize {
+                    self.token.len()
+                }
+                #[$($instrument)::+(skip_all, fields(spent = spent(self.token)))]
+                fn of_self(self) -> usize {
+                    self.number
+                }
+                #[$($instrument)::+(skip_all, fields(used = self.used()))]
+                fn whole(mut self) -> usize {
+                    self = Ticket { token: String::new(), number: 7 };
+                    self.number
+                }
+            }
+            let three = || "three".to_owned();
+            let ticket = |number| Ticket { token: three(), number };
+            let of_tickets = (rest(ticket(5)), ticket(6).of_self(), ticket(0).whole());
+            ((anew(three()), block_on(later(three())), called(three())), of_tickets)
+        }};
+    }
+    assert_eq!(spends!(tracing::instrument), ((2, 3, 4), (5, 6, 7)));
+    assert_eq!(spends!(instrument), ((2, 3, 4), (5, 6, 7)));
+}
+
+#[test]
 fn what_a_field_only_shows_is_dropped_in_its_turn() {
     macro_rules! dropped {
         ($a:ident, $b:ident, $instrument:meta) => {{

@@ -49,7 +49,10 @@ fn synchronous(model: &Model) -> TokenStream {
     let at = Span::mixed_site();
     let private = paths::private();
     let begin = begin(model);
-    let call = body::sync(&model.function);
+    let call = match model.in_place {
+        true => body::where_it_is(&model.function),
+        false => body::sync(&model.function),
+    };
     let entered = quote_spanned!(at=> #private::Started::enter(__redspan_started));
     if let Output::Never = model.function.output {
         // Nothing comes back: the call ends when unwinding drops it.

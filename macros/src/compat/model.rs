@@ -14,6 +14,7 @@ use super::parse::Entry;
 use super::tail::{self, Tail};
 use crate::attrs::{self, Form, LEVELS};
 use crate::diag::Diag;
+use crate::instrumented::body;
 use crate::instrumented::model::{
     self as function, Model as Plain, Options as PlainOptions, Output, Shared,
 };
@@ -63,6 +64,8 @@ pub(crate) struct Model {
     pub(crate) braces: Span,
     /// Whether the type of the value is known: a `Result` is looked for only then.
     pub(crate) typed: bool,
+    /// Whether the body is in no closure, as in tracing.
+    pub(crate) in_place: bool,
 }
 
 pub(crate) fn options(entries: Vec<Entry>, diag: &mut Diag) -> Options {
@@ -282,6 +285,11 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         .collect();
     let braces = body.span();
     let tail = if sig.asyncness.is_none() { tail::find(&body) } else { None };
+    // What an expression may have moved no closure can capture: a part of it may be left, or it is assigned anew.
+    let in_place = sig.asyncness.is_none()
+        && tail.is_none()
+        && params::mentions(&sig, &given)
+        && body::stays(&body);
     let (params, body, output, typed) = match &tail {
         Some(tail) => {
             let output = tail::output(&sig.output);
@@ -289,6 +297,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
             let output = output.unwrap_or_else(|| Output::Type(quote!(_)));
             (Vec::new(), tail.block.clone(), output, typed)
         }
+        None if in_place => (Vec::new(), body, function::output(&sig.output), true),
         None => {
             let recorded: Vec<_> =
                 arguments.iter().filter_map(|field| field.value.tokens()).cloned().collect();
@@ -317,5 +326,5 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
         output,
         body,
     };
-    Some(Model { options, function, tail, braces, typed })
+    Some(Model { options, function, tail, braces, typed, in_place })
 }

@@ -84,20 +84,27 @@ const STAY: &[&str] = &[
 /// The body of a `#[track_caller]` function where it is, since a closure has another caller: if nothing in it
 /// may return, so that it ends as a closure's would.
 fn in_place(model: &Model) -> Option<TokenStream> {
-    let at = Span::mixed_site();
     let tracks = model.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
-    if !tracks || returns_early(model.body.stream()) {
-        return None;
-    }
+    (tracks && stays(&model.body)).then(|| where_it_is(model))
+}
+
+/// Whether a body ends where it ends, and nowhere before.
+pub(crate) fn stays(body: &Group) -> bool {
+    !returns_early(body.stream())
+}
+
+/// A body that [`stays`], in no closure.
+pub(crate) fn where_it_is(model: &Model) -> TokenStream {
+    let at = Span::mixed_site();
     let before = before(model, true);
     let body = tail(&model.body);
-    Some(match &model.output {
+    match &model.output {
         Output::Type(ty) => quote_spanned!(at=> {
             let __redspan_body: #ty = { #before #body };
             __redspan_body
         }),
         Output::Unit | Output::Never => quote_spanned!(at=> { #before #body }),
-    })
+    }
 }
 
 /// Whether there is a `return` or a `?` among the tokens, or a macro that may hide one.

@@ -113,6 +113,21 @@ pub(crate) fn take(
     params
 }
 
+/// Whether expressions of the user's mention `self` or what a pattern binds.
+pub(crate) fn mentions(sig: &Signature, given: &[TokenStream]) -> bool {
+    sig.inputs.iter().any(|input| {
+        let mut mentioned = Vec::new();
+        match input {
+            FnArg::Receiver(receiver) => {
+                let this = Ident::new("self", receiver.self_token.span);
+                return given.iter().any(|given| parse::mentions(given, &this));
+            }
+            FnArg::Typed(typed) => bindings(&typed.pat, given, &mut mentioned),
+        }
+        !mentioned.is_empty()
+    })
+}
+
 /// The parameter is written twice, and only in one place there is what its author expects to be warned of.
 fn expect_nothing(attr: &mut Attribute) {
     if let Meta::List(list) = &mut attr.meta
@@ -193,25 +208,31 @@ fn uses(tokens: &TokenStream, name: &Ident) -> bool {
     false
 }
 
-/// Whether a name stands somewhere by itself, and not for a reference to it or a part of it. What a macro makes of it
-/// nobody knows.
+/// Whether a name stands somewhere by itself, and not for a reference to it or a part of it; or before a method that is
+/// called as those are which take what they are called on, `.into_…()`. What a macro makes of it nobody knows.
 fn takes(tokens: &TokenStream, name: &Ident) -> bool {
     let sign = |token: Option<&TokenTree>| match token {
         Some(TokenTree::Punct(punct)) => Some(punct.as_char()),
         _ => None,
     };
     let is_mut = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident == "mut");
+    let is_into = |token: &TokenTree| match token {
+        TokenTree::Ident(method) => method.to_string().starts_with("into_"),
+        _ => false,
+    };
     let mut tokens = tokens.clone().into_iter().peekable();
     let mut before = None;
     while let Some(token) = tokens.next() {
         let is_taken = match &token {
             TokenTree::Ident(ident) if ident == name => {
+                let method = tokens.clone().nth(1);
                 let next = tokens.peek();
+                let is_called = sign(next) == Some('.') && method.as_ref().is_some_and(is_into);
                 let is_part = matches!(sign(next), Some('.' | ':' | '=' | '<' | '>' | '!'))
                     || matches!(next, Some(TokenTree::Group(_)));
                 !matches!(sign(before.as_ref()), Some('.' | '&' | '*'))
                     && !before.as_ref().is_some_and(is_mut)
-                    && !is_part
+                    && (is_called || !is_part)
             }
             TokenTree::Group(group) => {
                 sign(before.as_ref()) != Some('!') && takes(&group.stream(), name)
