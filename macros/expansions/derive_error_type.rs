@@ -2,7 +2,7 @@
 #[allow(deprecated)]
 impl ::redspan::ErrorType for E {
     #[inline]
-    fn error_type(&self) -> &'static str {
+    fn error_type(&self) -> &'static ::core::primitive::str {
         match self {
             Self::Declined { .. } => "declined",
             Self::Away { 0: __redspan_error, .. } => {
@@ -38,7 +38,7 @@ impl ::redspan::ErrorType for E {
         }
     }
     #[inline]
-    fn retryable(&self) -> bool {
+    fn retryable(&self) -> ::core::primitive::bool {
         match self {
             Self::Declined { .. } => false,
             Self::Away { 0: __redspan_error, .. } => {

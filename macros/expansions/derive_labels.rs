@@ -1,15 +1,16 @@
 #[automatically_derived]
 #[allow(deprecated)]
 impl ::redspan::metrics::Labels for Placed {
-    const NAMES: &'static [&'static str] = &["tier", "who"];
-    const SETS: &'static [&'static [&'static str]] = &[
+    const NAMES: &'static [&'static ::core::primitive::str] = &["tier", "who"];
+    const SETS: &'static [&'static [&'static ::core::primitive::str]] = &[
         <Tier as ::redspan::Label>::VALUES,
         &[],
     ];
-    const CAPS: &'static [usize] = &[0usize, 10usize];
-    const CLOSED: usize = 1 * <Self as ::redspan::metrics::Labels>::SETS[0usize].len();
+    const CAPS: &'static [::core::primitive::usize] = &[0usize, 10usize];
+    const CLOSED: ::core::primitive::usize = 1
+        * <Self as ::redspan::metrics::Labels>::SETS[0usize].len();
     #[inline]
-    fn slot(&self) -> usize {
+    fn slot(&self) -> ::core::primitive::usize {
         #[allow(unused_mut)]
         let mut __redspan_slot = 0usize;
         __redspan_slot = ::redspan::__private::slot(
@@ -19,10 +20,10 @@ impl ::redspan::metrics::Labels for Placed {
         );
         __redspan_slot
     }
-    fn value(&self, __redspan_at: usize) -> &str {
+    fn value(&self, __redspan_at: ::core::primitive::usize) -> &::core::primitive::str {
         match __redspan_at {
             0usize => <Tier as ::redspan::Label>::as_str(&self.tier),
-            1usize => ::core::convert::AsRef::<str>::as_ref(&self.who),
+            1usize => ::core::convert::AsRef::<::core::primitive::str>::as_ref(&self.who),
             _ => "",
         }
     }

@@ -43,7 +43,7 @@ fn error_type(model: &Model, root: &TokenStream) -> TokenStream {
     });
     quote_spanned!(at=>
         #[inline]
-        fn error_type(&self) -> &'static str { #body }
+        fn error_type(&self) -> &'static ::core::primitive::str { #body }
     )
 }
 
@@ -81,7 +81,7 @@ fn retryable(model: &Model, root: &TokenStream) -> Option<TokenStream> {
     });
     Some(quote_spanned!(at=>
         #[inline]
-        fn retryable(&self) -> bool { #body }
+        fn retryable(&self) -> ::core::primitive::bool { #body }
     ))
 }
 

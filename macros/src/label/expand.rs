@@ -32,10 +32,10 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #impl_generics #root::Label for #ident #type_generics #condition {
-            const VALUES: &'static [&'static str] = &[#(#names),*];
+            const VALUES: &'static [&'static ::core::primitive::str] = &[#(#names),*];
 
             #[inline]
-            fn index(&self) -> usize {
+            fn index(&self) -> ::core::primitive::usize {
                 #index
             }
         }

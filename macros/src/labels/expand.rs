@@ -47,7 +47,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             None => quote_spanned!(at=> #index => <#ty as #root::Label>::as_str(&self.#field),),
             Some(_) => {
                 let there = ty.span().resolved_at(at);
-                quote_spanned!(there=> #index => ::core::convert::AsRef::<str>::as_ref(&self.#field),)
+                quote_spanned!(there=> #index => ::core::convert::AsRef::<::core::primitive::str>::as_ref(&self.#field),)
             }
         }
     });
@@ -55,20 +55,20 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #impl_generics #root::metrics::Labels for #ident #type_generics #condition {
-            const NAMES: &'static [&'static str] = &[#(#names),*];
-            const SETS: &'static [&'static [&'static str]] = &[#(#sets),*];
-            const CAPS: &'static [usize] = &[#(#caps),*];
-            const CLOSED: usize = 1 #(#sizes)*;
+            const NAMES: &'static [&'static ::core::primitive::str] = &[#(#names),*];
+            const SETS: &'static [&'static [&'static ::core::primitive::str]] = &[#(#sets),*];
+            const CAPS: &'static [::core::primitive::usize] = &[#(#caps),*];
+            const CLOSED: ::core::primitive::usize = 1 #(#sizes)*;
 
             #[inline]
-            fn slot(&self) -> usize {
+            fn slot(&self) -> ::core::primitive::usize {
                 #[allow(unused_mut)]
                 let mut __redspan_slot = 0usize;
                 #(#digits)*
                 __redspan_slot
             }
 
-            fn value(&self, __redspan_at: usize) -> &str {
+            fn value(&self, __redspan_at: ::core::primitive::usize) -> &::core::primitive::str {
                 match __redspan_at {
                     #(#values)*
                     _ => "",

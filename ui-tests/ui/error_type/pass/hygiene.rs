@@ -1,5 +1,5 @@
 #![deny(warnings)]
-#![allow(dead_code)]
+#![allow(dead_code, non_camel_case_types)]
 
 mod redspan {}
 mod core {}
@@ -10,6 +10,8 @@ struct Some;
 struct None;
 struct Level;
 struct Blame;
+struct bool;
+struct str;
 
 trait Shadow {
     fn error_type(&self) {}
@@ -22,7 +24,7 @@ impl<T> Shadow for T {}
 
 #[derive(::redspan::ErrorType)]
 enum Inner {
-    #[error_type(client, level = "info")]
+    #[error_type(client, level = "info", retryable)]
     Shadowed,
 }
 
