@@ -353,39 +353,61 @@ fn next_frame(connection: &mut impl Read) -> Option<(u8, u8)> {
     Some((head[3], head[4]))
 }
 
+const HEAD: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/grpc")];
+
+/// The address of one that gives each request of gRPC the same answer.
+fn answers_with(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a client");
+            let settings = [frame(4, 0, 0, &[]), frame(4, 1, 0, &[])].concat();
+            connection.write_all(&settings).expect("settings");
+            connection.read_exact(&mut [0; 24]).expect("the preface");
+            while let Some((kind, flags)) = next_frame(&mut connection) {
+                // The end of the request.
+                if kind < 2 && flags & 1 == 1 {
+                    let _ = connection.write_all(&answer);
+                    break;
+                }
+            }
+            // Until the client leaves.
+            while next_frame(&mut connection).is_some() {}
+        }
+    });
+    endpoint
+}
+
 #[test]
 fn details_that_are_none_do_no_harm_now_or_later() {
-    const HEAD: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/grpc")];
     let refused = [("grpc-status", "8"), ("grpc-status-details-bin", "!!!!")];
     for in_trailers in [false, true] {
-        let answer = match in_trailers {
+        let endpoint = answers_with(match in_trailers {
             false => frame(1, 5, 1, &block(&[HEAD, refused].concat())),
             true => [frame(1, 4, 1, &block(&HEAD)), frame(1, 5, 1, &block(&refused))].concat(),
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                let mut connection = connection.expect("a client");
-                let settings = [frame(4, 0, 0, &[]), frame(4, 1, 0, &[])].concat();
-                connection.write_all(&settings).expect("settings");
-                connection.read_exact(&mut [0; 24]).expect("the preface");
-                while let Some((kind, flags)) = next_frame(&mut connection) {
-                    // The end of the request.
-                    if kind < 2 && flags & 1 == 1 {
-                        let _ = connection.write_all(&answer);
-                        break;
-                    }
-                }
-                // Until the client leaves.
-                while next_frame(&mut connection).is_some() {}
-            }
         });
         for _ in 0..2 {
             let mut sink = OtlpSink::new(OtlpSettings::grpc(&endpoint)).expect("a sink");
             let error = sink.export(batch(1), LONG).expect_err("refused");
             assert_eq!(error.kind, "throttled", "{error}");
         }
+    }
+}
+
+#[test]
+fn a_message_that_is_none_is_a_warning_beside_grpcs_success() {
+    for (message, unread) in [(&[0, 0, 0, 0, 0][..], false), (&[0, 0, 0, 0, 2, 10, 7], true)] {
+        let end = frame(1, 5, 1, &block(&[("grpc-status", "0")]));
+        let endpoint =
+            answers_with([frame(1, 4, 1, &block(&HEAD)), frame(0, 0, 1, message), end].concat());
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(lines.for_each()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut sink = OtlpSink::new(OtlpSettings::grpc(&endpoint)).expect("a sink");
+            sink.export(batch(1), LONG).expect("the status says that it was taken");
+        });
+        assert_eq!(lines.text().matches("WARN").count(), usize::from(unread), "{message:?}");
     }
 }
 
