@@ -37,6 +37,9 @@
 //! * `cancelled`, when the answer was not handed over to its end: the client has gone, or a timeout
 //!   further out has passed.
 //!
+//! What was handed over is not known to have arrived: an answer that lies whole in the server's buffers is `ok`,
+//! also if its client leaves, or resets its stream of HTTP/2, before it was sent.
+//!
 //! # Metrics
 //!
 //! In whatever recorder is installed, redspan's or another, and for all requests, sampled or not:
