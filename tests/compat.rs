@@ -282,14 +282,14 @@ fn a_field_may_move_what_the_body_assigns_anew_or_the_rest_of_which_it_uses() {
                 ticket.number
             }
             impl Ticket {
-                fn used(self) -> usize {
+                fn into_used(self) -> usize {
                     self.token.len()
                 }
                 #[$($instrument)::+(skip_all, fields(spent = spent(self.token)))]
                 fn of_self(self) -> usize {
                     self.number
                 }
-                #[$($instrument)::+(skip_all, fields(used = self.used()))]
+                #[$($instrument)::+(skip_all, fields(used = self.into_used()))]
                 fn whole(mut self) -> usize {
                     self = Ticket { token: String::new(), number: 7 };
                     self.number

@@ -288,7 +288,7 @@ pub(crate) fn model(mut options: Options, function: Function, diag: &mut Diag) -
     // What an expression may have moved no closure can capture: a part of it may be left, or it is assigned anew.
     let in_place = sig.asyncness.is_none()
         && tail.is_none()
-        && params::mentions(&sig, &given)
+        && params::may_move(&sig, &given)
         && body::stays(&body);
     let (params, body, output, typed) = match &tail {
         Some(tail) => {

@@ -113,18 +113,28 @@ pub(crate) fn take(
     params
 }
 
-/// Whether expressions of the user's mention `self` or what a pattern binds.
-pub(crate) fn mentions(sig: &Signature, given: &[TokenStream]) -> bool {
+/// Whether an expression of the user's may move `self`, or what a pattern binds, or a part of either.
+pub(crate) fn may_move(sig: &Signature, given: &[TokenStream]) -> bool {
+    // `self.id` by itself is only shown.
+    let is_sign = |token: TokenTree| match token {
+        TokenTree::Punct(punct) => punct.as_char() != '.',
+        TokenTree::Group(_) => true,
+        TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+    };
+    let more = given.iter().filter(|given| TokenStream::clone(given).into_iter().any(is_sign));
+    let given: Vec<&TokenStream> = more.collect();
     sig.inputs.iter().any(|input| {
-        let mut mentioned = Vec::new();
+        let mut names = Vec::new();
         match input {
             FnArg::Receiver(receiver) => {
-                let this = Ident::new("self", receiver.self_token.span);
-                return given.iter().any(|given| parse::mentions(given, &this));
+                names.push(Ident::new("self", receiver.self_token.span));
             }
-            FnArg::Typed(typed) => bindings(&typed.pat, given, &mut mentioned),
+            FnArg::Typed(typed) => {
+                let given: Vec<TokenStream> = given.iter().copied().cloned().collect();
+                bindings(&typed.pat, &given, &mut names);
+            }
         }
-        !mentioned.is_empty()
+        names.iter().any(|name| given.iter().any(|given| takes(given, name, Of::Parts)))
     })
 }
 
@@ -179,7 +189,7 @@ impl Stay<'_> {
 
     /// Whether an expression moves a name, if that is no number: the body uses another variable of that name, then.
     fn is_taken(self, name: &Ident) -> bool {
-        self.given.iter().any(|given| takes(given, name))
+        self.given.iter().any(|given| takes(given, name, Of::Whole))
     }
 }
 
@@ -208,34 +218,51 @@ fn uses(tokens: &TokenStream, name: &Ident) -> bool {
     false
 }
 
-/// Whether a name stands somewhere by itself, and not for a reference to it or a part of it; or before a method that is
-/// called as those are which take what they are called on, `.into_…()`. What a macro makes of it nobody knows.
-fn takes(tokens: &TokenStream, name: &Ident) -> bool {
+/// Of what is asked whether it is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Whole,
+    Parts,
+}
+
+/// Whether a name stands somewhere by itself, or one of its parts does, and not for a reference to it; or before a method that
+/// is called as those are which take what they are called on, `.into_…()`. What a macro makes of it nobody knows.
+fn takes(tokens: &TokenStream, name: &Ident, of: Of) -> bool {
     let sign = |token: Option<&TokenTree>| match token {
         Some(TokenTree::Punct(punct)) => Some(punct.as_char()),
         _ => None,
     };
+    let is_group = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Group(_)));
     let is_mut = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident == "mut");
-    let is_into = |token: &TokenTree| match token {
-        TokenTree::Ident(method) => method.to_string().starts_with("into_"),
-        _ => false,
-    };
     let mut tokens = tokens.clone().into_iter().peekable();
     let mut before = None;
     while let Some(token) = tokens.next() {
         let is_taken = match &token {
             TokenTree::Ident(ident) if ident == name => {
-                let method = tokens.clone().nth(1);
+                let is_lent = matches!(sign(before.as_ref()), Some('.' | '&' | '*'))
+                    || before.as_ref().is_some_and(is_mut);
+                // What is called on it, or the last part of it that is named.
+                let mut last = None;
+                while sign(tokens.peek()) == Some('.') {
+                    tokens.next();
+                    last = tokens.next();
+                    if is_group(tokens.peek()) {
+                        break;
+                    }
+                }
                 let next = tokens.peek();
-                let is_called = sign(next) == Some('.') && method.as_ref().is_some_and(is_into);
-                let is_part = matches!(sign(next), Some('.' | ':' | '=' | '<' | '>' | '!'))
-                    || matches!(next, Some(TokenTree::Group(_)));
-                !matches!(sign(before.as_ref()), Some('.' | '&' | '*'))
-                    && !before.as_ref().is_some_and(is_mut)
-                    && (is_called || !is_part)
+                let is_spent = match last {
+                    Some(method) if is_group(next) => method.to_string().starts_with("into_"),
+                    Some(_) if of == Of::Whole => false,
+                    _ => {
+                        let goes_on = matches!(sign(next), Some(':' | '=' | '<' | '>' | '!'));
+                        !goes_on && !is_group(next)
+                    }
+                };
+                !is_lent && is_spent
             }
             TokenTree::Group(group) => {
-                sign(before.as_ref()) != Some('!') && takes(&group.stream(), name)
+                sign(before.as_ref()) != Some('!') && takes(&group.stream(), name, of)
             }
             _ => false,
         };
