@@ -302,7 +302,27 @@ fn a_field_may_move_what_the_body_assigns_anew_or_the_rest_of_which_it_uses() {
         }};
     }
     assert_eq!(spends!(tracing::instrument), ((2, 3, 4), (5, 6, 7)));
-    assert_eq!(spends!(instrument), ((2, 3, 4), (5, 6, 7)));
+    let (ours, seen) = testing::scope(|| spends!(instrument));
+    assert_eq!(ours, ((2, 3, 4), (5, 6, 7)));
+    for (name, field) in
+        [("anew", "spent"), ("called", "spent"), ("rest", "spent"), ("whole", "used")]
+    {
+        assert_eq!(seen.span(name).attribute(field), Some(5.into()), "{name}");
+        assert_eq!((seen.calls(name).ok, seen.calls(name).in_flight), (1, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_body_that_stays_in_its_place_ends_as_any_other() {
+    #[instrument(skip_all, fields(spent = Vec::from(token).len()), err)]
+    fn placed(token: String, fail: bool) -> Result<(), Refused> {
+        let token = Refused;
+        if fail { Err(token) } else { panic!("refused") }
+    }
+    let quietly = |fail| std::panic::catch_unwind(|| placed(String::new(), fail));
+    let ((), seen) = testing::scope(|| assert!(quietly(true).is_ok() && quietly(false).is_err()));
+    let calls = seen.calls("placed");
+    assert_eq!((calls.started, calls.error, calls.panic, calls.in_flight), (2, 1, 1, 0));
 }
 
 #[test]
