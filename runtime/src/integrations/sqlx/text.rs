@@ -301,8 +301,10 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut seeks_kind = false;
     let mut outside = Group { is_query: true, names_queries: false, lists_tables: false };
     let mut groups: Vec<Group> = Vec::new();
-    // What was read last, but for blanks.
+    // What was read last, but for blanks; the word that was, and the first one of its statement.
     let mut before = Token::Space;
+    let mut last_word = "";
+    let mut first_word = "";
     // Queries that `WITH` has named, which are no tables; whether another name is expected, and one that
     // is a query's if `AS` or its columns follow.
     let mut named: Vec<Cow<'_, str>> = Vec::new();
@@ -319,6 +321,11 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
                 Token::Word(name)
             }
             Token::WordOrLiteral(_) => Token::Literal,
+            Token::Word(_)
+                if dialect == Dialect::Sqlite && is_key(first_word, last_word, before) =>
+            {
+                Token::Literal
+            }
             token => token,
         };
         let follows =
@@ -486,6 +493,14 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
             may_be_called = (was_name || continues_name) && reads_from;
             expects_named &= matches!(token, Token::Word(_) | Token::Other(","));
             before = token;
+            match token {
+                Token::Word(word) if first_word.is_empty() => {
+                    (first_word, last_word) = (word, word)
+                }
+                Token::Word(word) => last_word = word,
+                Token::Other(";") => first_word = "",
+                _ => {}
+            }
         }
         if is_cut {
             // Of a long list of values nothing more is to be learnt.
@@ -516,6 +531,17 @@ pub(super) fn shown(query: &str, dialect: Dialect) -> Shown {
     let mut collection = collection.filter(|name| name.len() <= 128);
     let procedure = collection.take_if(|_| operation == "CALL");
     Shown { text, operation, collection, procedure }
+}
+
+/// Whether what follows is the key of an encrypted file: to SQLite a word without quotes is a string there.
+fn is_key(first: &str, last: &str, before: Token<'_>) -> bool {
+    if first.eq_ignore_ascii_case("PRAGMA") {
+        // `key`, `rekey`, `hexkey`, …
+        matches!(before, Token::Other("=" | "(")) && last.to_ascii_lowercase().ends_with("key")
+    } else {
+        first.eq_ignore_ascii_case("ATTACH")
+            && matches!(before, Token::Word(word) if word.eq_ignore_ascii_case("KEY"))
+    }
 }
 
 /// Whether a list of options in parentheses may stand between this verb and the table.

@@ -128,6 +128,21 @@ fn whether_a_backslash_escapes_is_the_sessions_matter_and_no_literal_is_shown_ei
 }
 
 #[test]
+fn the_key_of_an_encrypted_file_is_not_shown_though_it_is_a_word() {
+    for (query, expected) in [
+        ("PRAGMA key = secret", "PRAGMA key = ?"),
+        ("PRAGMA main.rekey(secret)", "PRAGMA main.rekey(?)"),
+        ("ATTACH DATABASE $1 AS old KEY secret", "ATTACH DATABASE $1 AS old KEY ?"),
+        ("SELECT 1; pragma key=secret; SELECT a", "SELECT ?; pragma key=?; SELECT a"),
+        ("PRAGMA foreign_keys = ON", "PRAGMA foreign_keys = ON"),
+        ("PRAGMA journal_mode = WAL", "PRAGMA journal_mode = WAL"),
+        ("SELECT a.key = other FROM t", "SELECT a.key = other FROM t"),
+    ] {
+        assert_eq!(shown(query, SQLITE).text, expected, "{query}");
+    }
+}
+
+#[test]
 fn of_several_statements_the_first_is_summed_up() {
     for (query, expected) in [
         ("SELECT 1; DELETE FROM users", "SELECT"),
