@@ -59,7 +59,7 @@ enum Escapes {
 pub(super) enum Token<'a> {
     /// A word: keyword or name, also a quoted one.
     Word(&'a str),
-    /// In double quotes: a name, or to SQLite a string, where there is no such name.
+    /// In double quotes: a name, or to SQLite a string, where there is no such name. To MySQL what begins with a digit.
     WordOrLiteral(&'a str),
     /// A string or a number.
     Literal,
@@ -149,6 +149,17 @@ fn number_length(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
+/// The length of a name that begins with a digit, as MySQL's may: `2024_orders`, and not `0xff` or `1e9`.
+fn digits_name_length(text: &str) -> Option<usize> {
+    let (length, digits) = (word_length(text), text.find(|c: char| !c.is_ascii_digit())?);
+    let after = text.get(digits..length).filter(|after| !after.is_empty() && digits > 0)?;
+    let is_hex = text.starts_with("0x") || text.starts_with("0b");
+    let is_power = after
+        .strip_prefix(['e', 'E'])
+        .is_some_and(|power| power.is_empty() || power.starts_with(|c: char| c.is_ascii_digit()));
+    (!is_hex && !is_power).then_some(length)
+}
+
 /// The end of `/* … */`.
 fn end_of_comment(text: &str, nests: bool) -> usize {
     let mut depth = 0usize;
@@ -225,8 +236,12 @@ impl<'a> Iterator for Tokens<'a> {
             {
                 (1 + placeholder_length(after_first), Token::Placeholder)
             }
+            ('.', Dialect::MySql) if digits_name_length(after_first).is_some() => (1, Token::Other),
             ('.', _) if after_first.starts_with(|c: char| c.is_ascii_digit()) => {
                 (number_length(text), |_| Token::Literal)
+            }
+            (_, Dialect::MySql) if let Some(length) = digits_name_length(text) => {
+                (length, Token::WordOrLiteral)
             }
             _ if first.is_ascii_digit() => (number_length(text), |_| Token::Literal),
             (_, dialect) if is_word(first) => {

@@ -320,6 +320,25 @@ fn to_mysql_a_table_that_is_changed_needs_no_word_before_it() {
 }
 
 #[test]
+fn to_mysql_a_tables_name_may_begin_with_a_digit_and_no_value_is_one() {
+    for (query, expected) in [
+        (
+            "SELECT 17 FROM 2024_orders WHERE a = 1",
+            ("SELECT ? FROM 2024_orders WHERE a = ?", Some("2024_orders")),
+        ),
+        (
+            "DELETE FROM shop.2024_orders",
+            ("DELETE FROM shop.2024_orders", Some("shop.2024_orders")),
+        ),
+        ("SELECT 0xff, 1e9, .5e3, 1e-9, 17 FROM t", ("SELECT ?, ?, ?, ?, ? FROM t", Some("t"))),
+        ("SELECT 17secret, .17secret FROM 17", ("SELECT ?, .? FROM ?", None)),
+    ] {
+        let shown = shown(query, MYSQL);
+        assert_eq!((&*shown.text, shown.collection.as_deref()), expected, "{query}");
+    }
+}
+
+#[test]
 fn what_is_defined_is_a_collection_where_it_is_a_table_or_a_view() {
     for (query, expected) in [
         ("CREATE VIEW best AS SELECT * FROM orders", "CREATE best"),
