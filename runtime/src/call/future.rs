@@ -286,9 +286,9 @@ impl<'a> Polling<'a> {
     fn ready(&mut self, verdict: Verdict<'_>) {
         self.if_dropped = None;
         if let Slot::Begun(running) = self.slot
+            && !self.here.is_attached()
             && running.end_at_once(&verdict)
         {
-            // What has nothing of its own was not attached.
             return self.replace(Slot::Over);
         }
         self.ready_apart(verdict);

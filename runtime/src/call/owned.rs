@@ -57,7 +57,6 @@ enum Attaches {
     Never,
     Always,
     /// It was the one around it, and holds no span of its own: somewhere else it is made current.
-    #[cfg(feature = "_spans")]
     Elsewhere,
 }
 
@@ -218,7 +217,7 @@ impl OwnedSpan {
         let open = |engine: &engine::Engine| engine.open(&here, start, (&mut context, &mut span));
         let own = engine::get().map(open).unwrap_or_default();
         let attaches = match own {
-            Own::Nothing if parent.is_none() => Attaches::Never,
+            Own::Nothing if parent.is_none() => Attaches::Elsewhere,
             _ => Attaches::Always,
         };
         if own == Own::Nothing {
@@ -270,15 +269,6 @@ impl OwnedSpan {
         }
     }
 
-    /// Whether what is current has the same span as our context.
-    #[cfg(feature = "_spans")]
-    fn is_here(&self) -> bool {
-        let place = |context: &Context| {
-            (context.span().span_context().span_id(), context.is_telemetry_suppressed())
-        };
-        current::with(|here| place(here) == place(&self.context)).unwrap_or(false)
-    }
-
     /// Runs `work` while the span is current; should it unwind, the span ends as a panic.
     #[inline]
     pub(crate) fn inside<T>(&mut self, work: impl FnOnce() -> T) -> T {
@@ -323,8 +313,7 @@ impl OwnedSpan {
         let attaches = match self.attaches {
             Attaches::Never => false,
             Attaches::Always => true,
-            #[cfg(feature = "_spans")]
-            Attaches::Elsewhere => !self.is_here(),
+            Attaches::Elsewhere => !current::is_within(&self.context),
         };
         let attached = if attaches { self.attach(alone) } else { Attached::default() };
         let attached = ManuallyDrop::new(attached);

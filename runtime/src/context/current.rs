@@ -203,6 +203,15 @@ pub(crate) fn here() -> Context {
     with(Context::clone).unwrap_or_default()
 }
 
+/// Whether what is current has the same span as `context`, and says as much.
+#[inline]
+pub(crate) fn is_within(context: &Context) -> bool {
+    let place = |context: &Context| {
+        (context.span().span_context().span_id(), context.is_telemetry_suppressed())
+    };
+    with(|here| place(here) == place(context)).unwrap_or(false)
+}
+
 /// A span of ours, current on this thread while this lives; or nothing. One word, so that it is handed on in
 /// a register.
 #[derive(Default)]

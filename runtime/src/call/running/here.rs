@@ -19,11 +19,25 @@ pub(in crate::call) struct Here {
     pub(super) entered: Option<Box<Entered>>,
 }
 
+impl Here {
+    /// Whether a context is.
+    #[inline]
+    pub(in crate::call) fn is_attached(&self) -> bool {
+        self.attached.is_there()
+    }
+}
+
 impl Running {
     /// Whether there is anything to make current.
     #[inline]
     fn has_here(&self) -> bool {
-        self.own != Own::Nothing || self.rare.is_some() || self.begun.is_known()
+        self.has_context() || self.rare.is_some() || self.begun.is_known()
+    }
+
+    /// Its own, or the one around it, which was [kept](Running::keep_around).
+    #[inline]
+    fn has_context(&self) -> bool {
+        self.own != Own::Nothing || self.context.has_active_span()
     }
 
     /// Makes the call current on this thread. `here` is empty.
@@ -61,7 +75,7 @@ impl Running {
         }
         if self.rare.is_some() {
             self.attach_wanted(here, alone);
-        } else if self.own != Own::Nothing {
+        } else if self.has_context() {
             let attached = self.attach_context(alone, &mut None);
             mem::forget(mem::replace(&mut here.attached, attached));
         }
@@ -76,6 +90,12 @@ impl Running {
             self.context = Arc::clone(span).lend(&current::here());
         }
         let (context, metadata) = (&mut self.context, self.site.metadata());
+        if self.own == Own::Nothing {
+            return match current::is_within(context) {
+                true => Attached::default(),
+                false => current::attach(context, None, view),
+            };
+        }
         if !(alone && self.span.is_some()) {
             return current::attach(context, Some(metadata), view);
         }
@@ -96,7 +116,7 @@ impl Running {
         here.entered = wanted.and_then(Entered::enter).map(Box::new);
         let made = || wanted?.with_subscriber(|(id, dispatch)| View::of(id, dispatch))?;
         let mut view = rare.view.take().or_else(made);
-        if self.own != Own::Nothing {
+        if self.has_context() {
             here.attached = self.attach_context(alone, &mut view);
         }
         if let Some(rare) = &mut self.rare {
@@ -116,6 +136,17 @@ impl Running {
     #[inline(never)]
     pub(in crate::call) fn leave(&mut self, here: &mut Here) {
         drop(self.detach_here(here, true, Running::keep));
+        if !self.has_context() {
+            self.keep_around();
+        }
+    }
+
+    /// Below a span that is not sampled a call has none, and is in that one's context also where it is polled next.
+    #[inline(never)]
+    fn keep_around(&mut self) {
+        if Running::engine_for(self.site).is_some() {
+            self.context = current::here();
+        }
     }
 
     /// [`Running::detach`], where that is done; `seen` is told what was given out.

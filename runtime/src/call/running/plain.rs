@@ -12,6 +12,7 @@ use crate::span::engine::{self, Engine, Own};
 use crate::span::lent::{Ending, Lender};
 use crate::watch;
 use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt;
 use std::hint::cold_path;
 use std::mem;
 use std::sync::Arc;
@@ -97,6 +98,9 @@ impl Running {
         let counted = elsewhere::end_at_once(self.site, nanos);
         if counted {
             self.if_dropped = None;
+            if self.context.has_active_span() {
+                self.context = Context::new();
+            }
         }
         counted
     }
