@@ -38,7 +38,8 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
 pub(super) struct Running {
     pub(super) site: &'static CallSite,
     start: Tick,
-    /// What of its own the call has, and its context: empty while it is attached, and after that if it was alone.
+    /// What of its own the call has, and its context: empty while it is attached, and after that if it was alone. Of a
+    /// future that has nothing of its own it is the one around it, from its first wait on.
     own: Own,
     context: Context,
     /// Its span, if that is recorded: not here while the call is attached alone (`current::attach_alone`).
