@@ -8,6 +8,7 @@ use anyhow::bail;
 use opentelemetry_sdk::trace::SpanData;
 use redspan::export::{ExportError, SpanSink};
 use redspan::{Outcome, instrumented};
+use redspan_tests::Random;
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::catch_unwind;
@@ -15,20 +16,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-
-/// splitmix64: the same calls in every run.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
 
 #[instrumented]
 fn fine(n: u64) -> u64 {
@@ -116,9 +103,9 @@ async fn recurses_async(depth: u64) -> u64 {
     if depth == 0 { 0 } else { 1 + Box::pin(recurses_async(depth - 1)).await }
 }
 
-fn sync_mix(dice: &mut Dice) {
-    let n = dice.roll(1 << 20);
-    match dice.roll(6) {
+fn sync_mix(random: &mut Random) {
+    let n = random.below(1 << 20) as u64;
+    match random.below(6) {
         0 => drop(fine(n)),
         1 => drop(fails(n)),
         2 => drop(bails(n)),
@@ -143,9 +130,9 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
 }
 
-async fn async_mix(dice: &mut Dice) {
-    let n = dice.roll(1 << 20);
-    match dice.roll(8) {
+async fn async_mix(random: &mut Random) {
+    let n = random.below(1 << 20) as u64;
+    match random.below(8) {
         0 => drop(waits(n % 3).await),
         1 => drop(tokio::time::timeout(Duration::ZERO, never_ready()).await),
         2 => {
@@ -195,17 +182,17 @@ fn round(runtime: &tokio::runtime::Runtime, number: u64, per_thread: u64, per_ta
     std::thread::scope(|scope| {
         for thread in 0..3 {
             scope.spawn(move || {
-                let mut dice = Dice(number << 8 | thread);
-                (0..per_thread).for_each(|_| sync_mix(&mut dice));
+                let mut random = Random(number << 8 | thread);
+                (0..per_thread).for_each(|_| sync_mix(&mut random));
             });
         }
         runtime.block_on(async {
             let tasks: Vec<_> = (0..8)
                 .map(|task| {
                     tokio::spawn(async move {
-                        let mut dice = Dice(number << 16 | task << 4 | 3);
+                        let mut random = Random(number << 16 | task << 4 | 3);
                         for _ in 0..per_task {
-                            async_mix(&mut dice).await;
+                            async_mix(&mut random).await;
                         }
                     })
                 })

@@ -13,6 +13,7 @@ use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use redspan::propagation::{Extract, Propagator};
+use redspan_tests::Random;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -35,26 +36,6 @@ impl Extractor for Headers<'_> {
 }
 
 /// splitmix64
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-}
-
 /// What the formats are made of, and what comes close.
 const BYTES: &[u8] = b"0123456789abcdefABCDEFgz-_*/@=;,. \t%\"\\d01\0\r\n\x7f\x80\xc3\xa9\xff";
 
@@ -65,7 +46,7 @@ fn mutated(random: &mut Random, seeds: &[&str]) -> Vec<u8> {
         let to = (at + random.below(24)).min(text.len());
         match random.below(10) {
             0 if at < text.len() => text[at] = random.of(BYTES),
-            1 if at < text.len() => text[at] = random.next() as u8,
+            1 if at < text.len() => text[at] = random.next_u64() as u8,
             2 => text.insert(at, random.of(BYTES)),
             3 if at < text.len() => drop(text.remove(at)),
             4 => text.truncate(at),
@@ -93,7 +74,7 @@ fn mutated(random: &mut Random, seeds: &[&str]) -> Vec<u8> {
         }
     }
     if random.below(32) == 0 {
-        text = (0..random.below(300)).map(|_| random.next() as u8).collect();
+        text = (0..random.below(300)).map(|_| random.next_u64() as u8).collect();
     }
     if random.below(64) == 0 {
         let part = [&text[..], b","].concat();

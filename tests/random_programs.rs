@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::SpanData;
 use redspan::context::{Follow, carry};
 use redspan::sample::{parent_based, trace_id_ratio};
 use redspan::{catalog, instrumented, measured};
-use redspan_tests::{Kept, Lines, process};
+use redspan_tests::{Kept, Lines, Random, process};
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -30,27 +30,6 @@ const WIDE: usize = 4;
 
 /// Programs between two looks at what was exported.
 const AT_ONCE: usize = 100;
-
-#[derive(Clone, Copy, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-}
 
 /// What makes a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

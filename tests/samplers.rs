@@ -6,33 +6,32 @@ use redspan::sample::{
     rate_limited, rules, trace_id_ratio, when,
 };
 use redspan::{KeyValue, instrumented, testing};
-use redspan_tests::process;
+use redspan_tests::{Random, process};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// splitmix64: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn trace_id(&mut self) -> TraceId {
-        TraceId::from(u128::from(self.next()) << 64 | u128::from(self.next()))
-    }
+/// What comes by chance.
+trait Arrivals {
+    fn trace_id(&mut self) -> TraceId;
 
     /// From 0 to 1, without 0.
-    fn unit(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
+    fn unit(&mut self) -> f64;
 
     /// Nanoseconds to the next of arrivals that know nothing of each other.
+    fn gap(&mut self, a_second: f64) -> u64;
+}
+
+impl Arrivals for Random {
+    fn trace_id(&mut self) -> TraceId {
+        TraceId::from(u128::from(self.next_u64()) << 64 | u128::from(self.next_u64()))
+    }
+
+    fn unit(&mut self) -> f64 {
+        ((self.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
     fn gap(&mut self, a_second: f64) -> u64 {
         (-self.unit().ln() / a_second * 1e9) as u64
     }
@@ -124,7 +123,7 @@ fn a_rate_limit_holds_over_any_second() {
             while now < end {
                 now += random.gap(load);
                 // Now and then many at the same moment.
-                for _ in 0..if random.next().is_multiple_of(500) { 300 } else { 1 } {
+                for _ in 0..if random.next_u64().is_multiple_of(500) { 300 } else { 1 } {
                     clock.set(now);
                     asked += 1;
                     let span = Sampling::new(random.trace_id(), "");

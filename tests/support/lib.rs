@@ -15,6 +15,7 @@ pub mod receiver;
 pub use front::{Fault, Files, Front};
 pub use lines::Lines;
 pub use metric::{Exemplar, Point};
+pub use random::Random;
 pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
 pub use served::serve_in_scope;
@@ -22,6 +23,7 @@ pub use span::{Event, Link, Span, Transport, Value};
 
 mod lines;
 mod metric;
+mod random;
 mod record;
 mod served;
 mod span;
