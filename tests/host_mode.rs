@@ -1,10 +1,14 @@
 //! Without `init`, in an application that keeps its own subscriber: calls are counted, and are
 //! tracing spans as `#[tracing::instrument]` makes them.
 
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use redspan::instrumented;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll, Waker};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -243,4 +247,25 @@ fn a_first_call_from_inside_a_subscriber_is_not_remembered_as_unwanted() {
         first_called_by_a_layer();
     });
     assert!(diary.read().iter().any(|line| line.starts_with("new first_called_by_a_layer")));
+}
+
+#[test]
+fn a_span_by_hand_that_nobody_makes_leaves_current_what_is() {
+    let theirs = |id: u64| {
+        let (trace_id, span_id) = (TraceId::from(1), SpanId::from(id));
+        let of = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::NONE);
+        Context::new().with_remote_span_context(of)
+    };
+    let current = || Context::current().span().span_context().span_id();
+    let mut seen = Vec::new();
+    let mut future = Box::pin(redspan::span("none").run(poll_fn(|_| {
+        seen.push(current());
+        if seen.len() < 2 { Poll::Pending } else { Poll::Ready(()) }
+    })));
+    for id in [1, 2] {
+        let _theirs = theirs(id).attach();
+        let _ = future.as_mut().poll(&mut task::Context::from_waker(Waker::noop()));
+    }
+    drop(future);
+    assert_eq!(seen, [SpanId::from(1), SpanId::from(2)]);
 }

@@ -215,11 +215,14 @@ impl OwnedSpan {
         };
         let (mut context, mut span) = (Context::new(), None);
         let open = |engine: &engine::Engine| engine.open(&here, start, (&mut context, &mut span));
-        let own = engine::get().map(open).unwrap_or_default();
+        let own = engine::get().map(open);
         let attaches = match own {
-            Own::Nothing if parent.is_none() => Attaches::Elsewhere,
+            // Nobody makes spans: what is current is the application's own.
+            None if parent.is_none() => Attaches::Never,
+            Some(Own::Nothing) if parent.is_none() => Attaches::Elsewhere,
             _ => Attaches::Always,
         };
+        let own = own.unwrap_or_default();
         if own == Own::Nothing {
             context = here;
         }
