@@ -1,7 +1,7 @@
 //! Programs made by chance: calls, futures, spans by hand and by tracing, values in the context, threads, futures that
 //! are polled in turns, elsewhere, or dropped, and panics, one within another. Wherever one looks, what is current is
 //! what encloses it in the program; every line names that, every sampled span has it as its parent, and in the end
-//! nothing is current.
+//! nothing is current, and no context is held.
 //!
 //! `cargo test` runs some hundreds of them. More, or one again:
 //! `REDSPAN_PROGRAMS=1000000 cargo test --test random_programs`, `REDSPAN_PROGRAM=17 cargo test --test random_programs`.
@@ -18,7 +18,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{self, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -89,14 +89,20 @@ fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Value(u64);
+/// Held by each value that is still somewhere.
+static HELD: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
+
+struct Value(u64, #[expect(dead_code, reason = "counted")] Arc<()>);
+
+fn with_value(value: u64) -> Context {
+    Context::current_with_value(Value(value, HELD.clone()))
+}
 
 /// What encloses a step.
 #[derive(Clone)]
 struct At {
     span: Option<SpanId>,
-    value: Option<Value>,
+    value: Option<u64>,
     world: Arc<Mutex<World>>,
 }
 
@@ -129,11 +135,11 @@ fn current() -> Option<SpanId> {
 
 impl At {
     fn with(&self, value: u64) -> At {
-        At { value: Some(Value(value)), ..self.clone() }
+        At { value: Some(value), ..self.clone() }
     }
 
     fn look(&self, place: &str) {
-        let is = (current(), Context::current().get::<Value>().copied());
+        let is = (current(), Context::current().get::<Value>().map(|value| value.0));
         let expected = (self.span, self.value);
         if is != expected {
             self.world.lock().unwrap().wrong.push(format!("{place}: {is:?}, not {expected:?}"));
@@ -252,7 +258,7 @@ fn now(inside: &Steps, at: &At) {
                 }));
             }
             Step::Value(value, inside) => {
-                let _value = Context::current_with_value(Value(*value)).attach();
+                let _value = with_value(*value).attach();
                 now(inside, &at.with(*value));
             }
             Step::Thread(inside) => {
@@ -299,7 +305,7 @@ fn run(inside: Steps, at: At) -> Running {
                     let inside = run(inside.clone(), at.with(*value));
                     // Not OpenTelemetry's `with_context`: it drops a future where it is dropped, and not within.
                     let carried = {
-                        let _value = Context::current_with_value(Value(*value)).attach();
+                        let _value = with_value(*value).attach();
                         inside.in_current_context()
                     };
                     carried.await;
@@ -396,6 +402,7 @@ fn whatever_a_program_does_what_encloses_is_current() {
             wrong.extend(ended.values().flatten().map(|span| format!("nobody began {span:?}")));
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         }
+        assert_eq!(Arc::strong_count(&HELD), 1, "a context is still held");
         assert!(catalog().all(|site| site.red().in_flight() == 0));
         println!("{spans} spans");
     });
