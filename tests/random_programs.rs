@@ -6,6 +6,7 @@
 //! `cargo test` runs some hundreds of them. More, or one again:
 //! `REDSPAN_PROGRAMS=1000000 cargo test --test random_programs`, `REDSPAN_PROGRAM=17 cargo test --test random_programs`.
 
+use futures_core::Stream;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry_sdk::trace::SpanData;
@@ -56,6 +57,8 @@ enum Step {
     Thread(Steps),
     /// A future that is begun here, and polled to its end on threads that know nothing.
     Wanders(u64, Makes, Steps),
+    /// A stream of as many items as there are steps, of which so many are taken.
+    Stream(u64, Vec<Steps>, usize),
     /// A future that was given the context, polled on threads that know nothing.
     Carried(Steps),
 }
@@ -68,7 +71,7 @@ fn steps(random: &mut Random, ids: &mut u64, deep: u32) -> Steps {
 }
 
 fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
-    let kind = if deep == 0 { random.below(2) } else { random.below(15) };
+    let kind = if deep == 0 { random.below(2) } else { random.below(16) };
     *ids += 1;
     let id = *ids;
     let makes =
@@ -84,7 +87,8 @@ fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
         10 => Step::Join(vec![inside(), inside(), inside()], id),
         11 => Step::Dropped(inside(), random.below(4)),
         12 => Step::Thread(inside()),
-        13 => Step::Wanders(id, makes, inside()),
+        13 => Step::Stream(id, vec![inside(), inside()], random.below(4)),
+        14 => Step::Wanders(id, makes, inside()),
         _ => Step::Carried(inside()),
     }
 }
@@ -198,6 +202,47 @@ async fn within_later(id: u64, inside: Steps, panics: bool, at: At) {
     if panics {
         resume_unwind(Box::new("on purpose"));
     }
+}
+
+/// An item when each of these is done.
+struct Items {
+    id: u64,
+    left: Vec<Steps>,
+    at: At,
+    /// In its span, once that has begun.
+    looks: Option<Looks>,
+    running: Option<Running>,
+}
+
+impl Stream for Items {
+    type Item = ();
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<()>> {
+        let this = &mut *self;
+        let looks = this
+            .looks
+            .get_or_insert_with(|| Looks(this.at.entered(this.id), "at the end of a stream"));
+        looks.0.look("in a stream");
+        if this.running.is_none() {
+            let Some(next) = this.left.pop() else {
+                // Its span ends here, whenever it is dropped.
+                this.looks = None;
+                return Poll::Ready(None);
+            };
+            this.running = Some(run(next, looks.0.clone()));
+        }
+        let Some(running) = &mut this.running else { return Poll::Pending };
+        let polled = running.as_mut().poll(context);
+        if polled.is_ready() {
+            this.running = None;
+        }
+        polled.map(Some)
+    }
+}
+
+#[instrumented]
+fn items(id: u64, left: Vec<Steps>, at: At) -> impl Stream<Item = ()> + Send {
+    Items { id, left, at, looks: None, running: None }
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -340,6 +385,16 @@ fn run(inside: Steps, at: At) -> Running {
                 }
                 Step::Carried(inside) => {
                     elsewhere(Box::pin(run(inside.clone(), at.clone()).in_current_context()));
+                }
+                Step::Stream(id, all, most) => {
+                    let mut stream = Box::pin(items(*id, all.clone(), at.clone()));
+                    for _ in 0..*most {
+                        let next = poll_fn(|context| stream.as_mut().poll_next(context)).await;
+                        at.look("after an item");
+                        if next.is_none() {
+                            break;
+                        }
+                    }
                 }
                 Step::Wanders(id, makes, inside) => {
                     let mut future = begun(*id, *makes, inside, false, &at);
