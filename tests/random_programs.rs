@@ -1,7 +1,7 @@
-//! Programs made by chance: calls, futures, spans by hand and by tracing, values in the context, threads, futures that
-//! are polled in turns, elsewhere, or dropped, and panics, one within another. Wherever one looks, what is current is
-//! what encloses it in the program; every line names that, every sampled span has it as its parent, and in the end
-//! nothing is current, and no context is held.
+//! Programs made by chance: calls, futures, streams, spans by hand and by tracing, values in the context, scopes of the
+//! log, threads, futures that are polled in turns, elsewhere, or dropped, and panics, one within another. Wherever one
+//! looks, what is current is what encloses it in the program; every line names that, every sampled span has it as its
+//! parent, and in the end nothing is current, and no context is held.
 //!
 //! `cargo test` runs some hundreds of them. More, or one again:
 //! `REDSPAN_PROGRAMS=1000000 cargo test --test random_programs`, `REDSPAN_PROGRAM=17 cargo test --test random_programs`.
@@ -50,6 +50,8 @@ enum Step {
     /// The same as a future.
     Future(u64, Makes, Steps, bool),
     Value(u64, Steps),
+    /// Its lines have a field more.
+    Scope(u64, Steps),
     /// Futures in turns.
     Join(Vec<Steps>, u64),
     /// A future that is dropped after so many polls.
@@ -71,7 +73,7 @@ fn steps(random: &mut Random, ids: &mut u64, deep: u32) -> Steps {
 }
 
 fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
-    let kind = if deep == 0 { random.below(2) } else { random.below(16) };
+    let kind = if deep == 0 { random.below(2) } else { random.below(17) };
     *ids += 1;
     let id = *ids;
     let makes =
@@ -88,7 +90,8 @@ fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
         11 => Step::Dropped(inside(), random.below(4)),
         12 => Step::Thread(inside()),
         13 => Step::Stream(id, vec![inside(), inside()], random.below(4)),
-        14 => Step::Wanders(id, makes, inside()),
+        14 => Step::Scope(id, inside()),
+        15 => Step::Wanders(id, makes, inside()),
         _ => Step::Carried(inside()),
     }
 }
@@ -107,6 +110,7 @@ fn with_value(value: u64) -> Context {
 struct At {
     span: Option<SpanId>,
     value: Option<u64>,
+    scope: Option<u64>,
     world: Arc<Mutex<World>>,
 }
 
@@ -142,13 +146,18 @@ impl At {
         At { value: Some(value), ..self.clone() }
     }
 
+    fn scoped(&self, scope: u64) -> At {
+        At { scope: Some(scope), ..self.clone() }
+    }
+
     fn look(&self, place: &str) {
         let is = (current(), Context::current().get::<Value>().map(|value| value.0));
         let expected = (self.span, self.value);
         if is != expected {
             self.world.lock().unwrap().wrong.push(format!("{place}: {is:?}, not {expected:?}"));
         }
-        tracing::info!(within = self.span.map(|span| span.to_string()), "{place}");
+        let within = self.span.map(|span| span.to_string());
+        tracing::info!(within, scoped = self.scope, "{place}");
     }
 
     /// In a span that has just begun. Below one that is not sampled there is none but that.
@@ -306,6 +315,10 @@ fn now(inside: &Steps, at: &At) {
                 let _value = with_value(*value).attach();
                 now(inside, &at.with(*value));
             }
+            Step::Scope(scope, inside) => {
+                let outer = at.scoped(*scope);
+                redspan::log::scope().with("scope", *scope).in_scope(|| now(inside, &outer));
+            }
             Step::Thread(inside) => {
                 let (inside, outer) = (inside.clone(), at.clone());
                 thread::spawn(carry(move || now(&inside, &outer))).join().unwrap();
@@ -354,6 +367,10 @@ fn run(inside: Steps, at: At) -> Running {
                         inside.in_current_context()
                     };
                     carried.await;
+                }
+                Step::Scope(scope, inside) => {
+                    let inside = run(inside.clone(), at.scoped(*scope));
+                    redspan::log::scope().with("scope", *scope).run(inside).await;
                 }
                 Step::Join(all, seed) => {
                     let mut random = Random(*seed);
@@ -415,7 +432,7 @@ fn run_program(seed: u64) -> World {
     if std::env::var_os("REDSPAN_PROGRAM").is_some() {
         println!("{program:#?}");
     }
-    now(&program, &At { span: None, value: None, world: world.clone() });
+    now(&program, &At { span: None, value: None, scope: None, world: world.clone() });
     std::mem::take(&mut *world.lock().unwrap())
 }
 
@@ -451,9 +468,11 @@ fn whatever_a_program_does_what_encloses_is_current() {
                 let found = world.wrong.iter().cloned().chain(world.compared(&mut ended));
                 wrong.extend(found.map(|it| format!("REDSPAN_PROGRAM={seed}: {it}")));
             }
-            let named = |line: &serde_json::Value| line["span_id"] == line["within"];
+            let named = |line: &serde_json::Value| {
+                line["span_id"] == line["within"] && line["scope"] == line["scoped"]
+            };
             let unnamed = lines.take_json().into_iter().filter(|line| !named(line));
-            wrong.extend(unnamed.map(|line| format!("it names another span: {line}")));
+            wrong.extend(unnamed.map(|line| format!("it names another span, or scope: {line}")));
             wrong.extend(ended.values().flatten().map(|span| format!("nobody began {span:?}")));
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         }
