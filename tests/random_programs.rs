@@ -52,6 +52,8 @@ enum Step {
     Value(u64, Steps),
     /// Its lines have a field more.
     Scope(u64, Steps),
+    /// Nothing in it is to be seen.
+    Silent(Steps),
     /// Futures in turns.
     Join(Vec<Steps>, u64),
     /// A future that is dropped after so many polls.
@@ -73,7 +75,7 @@ fn steps(random: &mut Random, ids: &mut u64, deep: u32) -> Steps {
 }
 
 fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
-    let kind = if deep == 0 { random.below(2) } else { random.below(17) };
+    let kind = if deep == 0 { random.below(2) } else { random.below(18) };
     *ids += 1;
     let id = *ids;
     let makes =
@@ -91,7 +93,8 @@ fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
         12 => Step::Thread(inside()),
         13 => Step::Stream(id, vec![inside(), inside()], random.below(4)),
         14 => Step::Scope(id, inside()),
-        15 => Step::Wanders(id, makes, inside()),
+        15 => Step::Silent(inside()),
+        16 => Step::Wanders(id, makes, inside()),
         _ => Step::Carried(inside()),
     }
 }
@@ -100,6 +103,10 @@ fn step(random: &mut Random, ids: &mut u64, deep: u32) -> Step {
 static HELD: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
 
 struct Value(u64, #[expect(dead_code, reason = "counted")] Arc<()>);
+
+fn silent() -> Context {
+    Context::current().with_telemetry_suppressed()
+}
 
 fn with_value(value: u64) -> Context {
     Context::current_with_value(Value(value, HELD.clone()))
@@ -111,6 +118,7 @@ struct At {
     span: Option<SpanId>,
     value: Option<u64>,
     scope: Option<u64>,
+    silent: bool,
     world: Arc<Mutex<World>>,
 }
 
@@ -150,9 +158,14 @@ impl At {
         At { scope: Some(scope), ..self.clone() }
     }
 
+    fn silenced(&self) -> At {
+        At { silent: true, ..self.clone() }
+    }
+
     fn look(&self, place: &str) {
-        let is = (current(), Context::current().get::<Value>().map(|value| value.0));
-        let expected = (self.span, self.value);
+        let here = Context::current();
+        let is = (current(), here.get::<Value>().map(|it| it.0), here.is_telemetry_suppressed());
+        let expected = (self.span, self.value, self.silent);
         if is != expected {
             self.world.lock().unwrap().wrong.push(format!("{place}: {is:?}, not {expected:?}"));
         }
@@ -166,10 +179,11 @@ impl At {
         let is_sampled = Context::current().span().span_context().is_sampled();
         let mut world = self.world.lock().unwrap();
         match span {
-            Some(own) if is_sampled && span != self.span => {
+            _ if self.silent && span == self.span => {}
+            Some(own) if !self.silent && is_sampled && span != self.span => {
                 world.sampled.insert(id, (own, self.span));
             }
-            Some(_) if !is_sampled => {}
+            Some(_) if !self.silent && !is_sampled => {}
             _ => world.wrong.push(format!("span {id} is not current in itself: {span:?}")),
         }
         At { span, ..self.clone() }
@@ -315,6 +329,10 @@ fn now(inside: &Steps, at: &At) {
                 let _value = with_value(*value).attach();
                 now(inside, &at.with(*value));
             }
+            Step::Silent(inside) => {
+                let _silent = silent().attach();
+                now(inside, &at.silenced());
+            }
             Step::Scope(scope, inside) => {
                 let outer = at.scoped(*scope);
                 redspan::log::scope().with("scope", *scope).in_scope(|| now(inside, &outer));
@@ -364,6 +382,14 @@ fn run(inside: Steps, at: At) -> Running {
                     // Not OpenTelemetry's `with_context`: it drops a future where it is dropped, and not within.
                     let carried = {
                         let _value = with_value(*value).attach();
+                        inside.in_current_context()
+                    };
+                    carried.await;
+                }
+                Step::Silent(inside) => {
+                    let inside = run(inside.clone(), at.silenced());
+                    let carried = {
+                        let _silent = silent().attach();
                         inside.in_current_context()
                     };
                     carried.await;
@@ -432,7 +458,10 @@ fn run_program(seed: u64) -> World {
     if std::env::var_os("REDSPAN_PROGRAM").is_some() {
         println!("{program:#?}");
     }
-    now(&program, &At { span: None, value: None, scope: None, world: world.clone() });
+    now(
+        &program,
+        &At { span: None, value: None, scope: None, silent: false, world: world.clone() },
+    );
     std::mem::take(&mut *world.lock().unwrap())
 }
 

@@ -203,7 +203,13 @@ pub(crate) fn here() -> Context {
     with(Context::clone).unwrap_or_default()
 }
 
-/// Whether what is current has the same span as `context`, and says as much.
+/// Whether a context says whose the work in it is: a span's, or nobody's on purpose.
+#[inline]
+pub(crate) fn says_whose(context: &Context) -> bool {
+    context.has_active_span() || context.is_telemetry_suppressed()
+}
+
+/// Whether what is current says the same as `context` of whose the work is.
 #[inline]
 pub(crate) fn is_within(context: &Context) -> bool {
     let place = |context: &Context| {

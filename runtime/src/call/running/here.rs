@@ -37,7 +37,7 @@ impl Running {
     /// Its own, or the one around it, which was [kept](Running::keep_around).
     #[inline]
     fn has_context(&self) -> bool {
-        self.own != Own::Nothing || self.context.has_active_span()
+        self.own != Own::Nothing || current::says_whose(&self.context)
     }
 
     /// Makes the call current on this thread. `here` is empty.
@@ -145,7 +145,9 @@ impl Running {
     #[inline(never)]
     fn keep_around(&mut self) {
         if Running::engine_for(self.site).is_some() {
-            self.context = current::here();
+            self.context = current::with(|here| current::says_whose(here).then(|| here.clone()))
+                .flatten()
+                .unwrap_or_default();
         }
     }
 

@@ -12,7 +12,6 @@ use crate::span::engine::{self, Engine, Own};
 use crate::span::lent::{Ending, Lender};
 use crate::watch;
 use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
 use std::hint::cold_path;
 use std::mem;
 use std::sync::Arc;
@@ -98,7 +97,8 @@ impl Running {
         let counted = elsewhere::end_at_once(self.site, nanos);
         if counted {
             self.if_dropped = None;
-            if self.context.has_active_span() {
+            // Kept by a future, which is forgotten next as what holds nothing.
+            if current::says_whose(&self.context) {
                 self.context = Context::new();
             }
         }
