@@ -141,7 +141,8 @@ impl Running {
         }
     }
 
-    /// Below a span that is not sampled a call has none, and is in that one's context also where it is polled next.
+    /// Below a span that is not sampled a call has none, nor where nobody is to see it: it is in the same context also
+    /// where it is polled next.
     #[inline(never)]
     fn keep_around(&mut self) {
         if Running::engine_for(self.site).is_some() {
