@@ -411,20 +411,41 @@ fn a_message_that_is_none_is_a_warning_beside_grpcs_success() {
     }
 }
 
-#[test]
-fn who_asks_to_be_asked_at_once_is_asked_a_few_times() {
+/// Answers each request with this, and hangs up: a status, headers and what comes behind them.
+fn answers(mut answer: impl FnMut() -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
     thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.expect("a client");
             let _ = connection.read(&mut [0; 4096]);
-            count.fetch_add(1, Relaxed);
-            let answer = "HTTP/1.1 503 Later\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            let _ = connection.write_all(answer.as_bytes());
+            let answer = answer().replacen("\r\n", "\r\nconnection: close\r\n", 1);
+            let _ = connection.write_all(format!("HTTP/1.1 {answer}").as_bytes());
         }
+    });
+    endpoint
+}
+
+/// What the log says of three batches that are taken there.
+fn said_of_three(endpoint: &str) -> String {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(lines.for_each()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let mut sink = OtlpSink::new(OtlpSettings::http(endpoint)).expect("a sink");
+        for _ in 0..3 {
+            sink.export(batch(1), LONG).expect("the status says that it was taken");
+        }
+    });
+    lines.text()
+}
+
+#[test]
+fn who_asks_to_be_asked_at_once_is_asked_a_few_times() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let endpoint = answers(move || {
+        count.fetch_add(1, Relaxed);
+        "503 Later\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n".to_owned()
     });
     let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
     let error = sink.export(batch(1), SHORT).expect_err("refused");
@@ -435,30 +456,14 @@ fn who_asks_to_be_asked_at_once_is_asked_a_few_times() {
 
 #[test]
 fn what_a_receiver_has_to_say_of_what_it_took_is_a_warning_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = connection.expect("a client");
-            let _ = connection.read(&mut [0; 4096]);
-            let said = r#"{"partialSuccess":{"errorMessage":"the quota is nearly reached"}}"#;
-            let length = said.len();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-                 connection: close\r\n\r\n{said}"
-            );
-            let _ = connection.write_all(answer.as_bytes());
-        }
+    let endpoint = answers(|| {
+        let said = r#"{"partialSuccess":{"errorMessage":"the quota is nearly reached"}}"#;
+        let length = said.len();
+        format!(
+            "200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{said}"
+        )
     });
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(lines.for_each()).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
-        for _ in 0..3 {
-            sink.export(batch(1), LONG).expect("all of it was taken");
-        }
-    });
-    let said = lines.text();
+    let said = said_of_three(&endpoint);
     assert!(said.contains("WARN") && said.contains("http://127.0.0.1"), "{said}");
     assert_eq!(said.matches("the quota is nearly reached").count(), 1, "{said}");
 }
@@ -474,26 +479,8 @@ fn success_in_other_words_than_otlps_counts_as_sent_and_is_a_warning_once() {
         ("content-type: application/json\r\ncontent-length: 3\r\n\r\n{\"p", true),
         ("content-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n\x0a\x07\x08", true),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                let mut connection = connection.expect("a client");
-                let _ = connection.read(&mut [0; 4096]);
-                let end = if answer.contains("\r\n\r\n") { "" } else { "\r\n" };
-                let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{answer}{end}");
-                let _ = connection.write_all(answer.as_bytes());
-            }
-        });
-        let lines = Lines::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(lines.for_each()).finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
-            for _ in 0..3 {
-                sink.export(batch(1), LONG).expect("the status says that it was taken");
-            }
-        });
-        let said = lines.text();
+        let end = if answer.contains("\r\n\r\n") { "" } else { "\r\n" };
+        let said = said_of_three(&answers(move || format!("200 OK\r\n{answer}{end}")));
         assert_eq!(said.matches("WARN").count(), usize::from(unread), "{answer:?}: {said}");
         assert_eq!(said.contains("see what answers at this address"), unread, "{answer:?}: {said}");
     }
@@ -501,18 +488,9 @@ fn success_in_other_words_than_otlps_counts_as_sent_and_is_a_warning_once() {
 
 #[test]
 fn a_web_page_is_no_receiver_although_it_says_200() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = connection.expect("a client");
-            let mut read = [0; 4096];
-            let _ = connection.read(&mut read);
-            let page = "HTTP/1.1 200 OK\r\ncontent-type: Text/HTML; charset=utf-8\r\ncontent-length: 6\r\n\
-                        connection: close\r\n\r\n<html>";
-            let _ = connection.write_all(page.as_bytes());
-        }
-    });
+    let page =
+        "200 OK\r\ncontent-type: Text/HTML; charset=utf-8\r\ncontent-length: 6\r\n\r\n<html>";
+    let endpoint = answers(|| page.to_owned());
     let mut sink = OtlpSink::new(OtlpSettings::http(&endpoint)).expect("a sink");
     let error = sink.export(batch(1), LONG).expect_err("a page");
     assert_eq!((error.kind, error.lost), ("rejected", None), "{error}");

@@ -35,7 +35,6 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// splitmix64
 /// What the formats are made of, and what comes close.
 const BYTES: &[u8] = b"0123456789abcdefABCDEFgz-_*/@=;,. \t%\"\\d01\0\r\n\x7f\x80\xc3\xa9\xff";
 

@@ -367,6 +367,13 @@ fn begun(id: u64, makes: Makes, inside: &Steps, panics: bool, at: &At) -> Runnin
     }
 }
 
+/// Runs steps that may wait in a context. Not by OpenTelemetry's `with_context`: it drops a future where it is dropped,
+/// and not within.
+fn run_in(context: Context, inside: &Steps, at: At) -> impl Future<Output = ()> + Send + use<> {
+    let _inside = context.attach();
+    run(inside.clone(), at).in_current_context()
+}
+
 /// Runs steps that may wait.
 fn run(inside: Steps, at: At) -> Running {
     Box::pin(async move {
@@ -378,21 +385,10 @@ fn run(inside: Steps, at: At) -> Running {
                     caught(future).await;
                 }
                 Step::Value(value, inside) => {
-                    let inside = run(inside.clone(), at.with(*value));
-                    // Not OpenTelemetry's `with_context`: it drops a future where it is dropped, and not within.
-                    let carried = {
-                        let _value = with_value(*value).attach();
-                        inside.in_current_context()
-                    };
-                    carried.await;
+                    run_in(with_value(*value), inside, at.with(*value)).await;
                 }
                 Step::Silent(inside) => {
-                    let inside = run(inside.clone(), at.silenced());
-                    let carried = {
-                        let _silent = silent().attach();
-                        inside.in_current_context()
-                    };
-                    carried.await;
+                    run_in(silent(), inside, at.silenced()).await;
                 }
                 Step::Scope(scope, inside) => {
                     let inside = run(inside.clone(), at.scoped(*scope));

@@ -122,17 +122,14 @@ pub(crate) fn may_move(sig: &Signature, given: &[TokenStream]) -> bool {
         TokenTree::Ident(_) | TokenTree::Literal(_) => false,
     };
     let more = given.iter().filter(|given| TokenStream::clone(given).into_iter().any(is_sign));
-    let given: Vec<&TokenStream> = more.collect();
+    let given: Vec<TokenStream> = more.cloned().collect();
     sig.inputs.iter().any(|input| {
         let mut names = Vec::new();
         match input {
             FnArg::Receiver(receiver) => {
                 names.push(Ident::new("self", receiver.self_token.span));
             }
-            FnArg::Typed(typed) => {
-                let given: Vec<TokenStream> = given.iter().copied().cloned().collect();
-                bindings(&typed.pat, &given, &mut names);
-            }
+            FnArg::Typed(typed) => bindings(&typed.pat, &given, &mut names),
         }
         names.iter().any(|name| given.iter().any(|given| takes(given, name, Of::Parts)))
     })

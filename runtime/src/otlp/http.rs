@@ -136,8 +136,13 @@ fn elsewhere(headers: &HeaderMap) -> String {
 
 /// A proxy that asks to log in, or another program's port, says 200 to everything; no receiver says it in HTML.
 fn is_a_page(headers: &HeaderMap) -> bool {
+    is_said_to_be(headers, "text/html")
+}
+
+/// Whether a body is of this kind, whatever more is said of it.
+fn is_said_to_be(headers: &HeaderMap, kind: &str) -> bool {
     let content = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    content.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
+    content.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind.as_bytes()))
 }
 
 /// How long an answer may take that has begun: its few bytes come with its head.
@@ -167,11 +172,8 @@ fn taken<R: Request>(headers: &HeaderMap, body: &Bytes) -> Sent {
     if body.is_empty() {
         return Sent::Taken;
     }
-    let content = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_json =
-        content.get(..JSON.len()).is_some_and(|it| it.eq_ignore_ascii_case(JSON.as_bytes()));
     let json = || partial_json(body, R::REJECTED);
-    let partial = match is_json {
+    let partial = match is_said_to_be(headers, JSON) {
         true => json(),
         false => R::Response::decode(body.as_ref()).ok().map(R::partial).or_else(json),
     };
