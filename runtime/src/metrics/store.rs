@@ -2,12 +2,15 @@
 //!
 //! Bounded, and without upkeep: nothing must be drained.
 
+#[cfg(test)]
+pub(super) mod tests;
+mod warn;
+
 use crate::callsite::CallSite;
 use crate::context::{current, scope};
 use crate::home;
-use crate::label::OVERFLOW;
 use crate::metrics::histogram::Histogram;
-use crate::metrics::labels::{self, MAX_VALUE};
+use crate::metrics::labels;
 pub(crate) use crate::metrics::made::Kind;
 use crate::metrics::made::{Description, Made};
 use crate::metrics::names::{self, Named, Names, Place, Taken, Wanted};
@@ -18,7 +21,7 @@ use crate::metrics::views::Views;
 use crate::red::labelled;
 use metrics::{Key, KeyName, SharedString};
 use opentelemetry::KeyValue;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -308,32 +311,6 @@ impl Store {
         Ok(())
     }
 
-    #[cold]
-    fn warn_full<S: Made>(&self, name: &str) {
-        let limit = self.named(S::KIND, name, |named| named.limit).unwrap_or(0);
-        // The label that has the most values is the one to look at. The overflow is none of them.
-        let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();
-        S::table(self).visit(|series| {
-            if series.id().key.name() == name {
-                for label in series.id().labels.iter().filter(|it| it.value() != OVERFLOW) {
-                    let values = values.entry(label.key().to_owned()).or_default();
-                    values.insert(label.value().to_owned());
-                }
-            }
-        });
-        let label = values.into_iter().max_by_key(|(_, values)| values.len());
-        let (label, values) = label.map_or((String::new(), 0), |(it, values)| (it, values.len()));
-        tracing::warn!(
-            target: "redspan",
-            metric = name,
-            label,
-            values,
-            limit,
-            "too many label sets of metric `{name}`: its label `{label}` alone has {values} values; \
-             further label sets share one series labelled {OVERFLOW}"
-        );
-    }
-
     /// Keeps what `describe_*` says; the last word counts.
     pub(crate) fn describe(
         &self,
@@ -370,52 +347,6 @@ impl Store {
         home::lock(&self.names).map(|names| names.overflowed()).unwrap_or_default()
     }
 
-    fn count(&self, what: impl FnOnce(&mut Names)) {
-        home::lock(&self.names).as_deref_mut().map(what);
-    }
-
-    /// A label of a metric has more values than it may: this one was sent to [`OVERFLOW`].
-    pub(crate) fn overflow(&self, kind: Kind, name: &str, label: &str, cap: usize) {
-        self.count(|names| names.overflow(kind, name));
-        if self.warn_once(&format!("{name}{{{label}}}")) {
-            tracing::warn!(
-                target: "redspan",
-                metric = name,
-                label,
-                limit = cap,
-                "too many values of label `{label}` of metric `{name}`: further ones are shown as \
-                 {OVERFLOW}"
-            );
-        }
-    }
-
-    /// A value of a label is longer than any may be: it was sent to [`OVERFLOW`].
-    pub(crate) fn overflow_long(&self, kind: Kind, name: &str, label: &str, length: usize) {
-        self.count(|names| names.overflow(kind, name));
-        self.warn_long(name, label, length);
-    }
-
-    #[cold]
-    fn refuse(&self, why: &str) {
-        self.count(Names::refuse);
-        if self.warn_once("bounds of names") {
-            tracing::warn!(target: "redspan", "{why}: it is not recorded, nor are others; this is said once");
-        }
-    }
-
-    fn warn_long(&self, name: &str, label: &str, length: usize) {
-        if self.warn_once(&format!("{name}{{{label}=…}}")) {
-            tracing::warn!(
-                target: "redspan",
-                metric = name,
-                label,
-                limit = MAX_VALUE,
-                "a value of label `{label}` of metric `{name}` has {length} bytes: such long ones are shown as \
-                 {OVERFLOW}"
-            );
-        }
-    }
-
     /// Looks at what is known of a metric's name.
     pub(crate) fn named<T>(
         &self,
@@ -424,14 +355,6 @@ impl Store {
         look: impl FnOnce(&Named) -> T,
     ) -> Option<T> {
         home::lock(&self.names)?.get(kind, name).map(look)
-    }
-
-    /// Whether the user was not yet told `about` this.
-    pub(crate) fn warn_once(&self, about: &str) -> bool {
-        let Some(mut warned) = home::lock(&self.warned) else { return false };
-        warned.len() < self.limits.names
-            && !warned.contains(about)
-            && warned.insert(about.to_owned())
     }
 
     /// A site's numbers in this scope.
@@ -474,136 +397,5 @@ impl Store {
                 tables.map(|(site, table)| (*site, read(site, table))).collect()
             }
         }
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use metrics::CounterFn;
-
-    pub(crate) fn store(names: usize, series_of_a_name: usize) -> Store {
-        Store::new(Limits { names, series_of_a_name, series: 1_000 }, Some(Mutex::default()))
-    }
-
-    pub(crate) fn key(name: &str, user: usize) -> Key {
-        Key::from_parts(name.to_owned(), &[("user", user.to_string())])
-    }
-
-    #[test]
-    fn label_sets_over_the_limit_share_one_series_and_are_counted() {
-        let store = store(10, 3);
-        for user in 0..10 {
-            store.counter(&key("logins", user)).unwrap().increment(1);
-        }
-        // A known label set keeps its own.
-        store.counter(&key("logins", 0)).unwrap().increment(1);
-        // Other label names do not open another overflow series.
-        let other = Key::from_parts("logins", &[("tenant", "a")]);
-        store.counter(&other).unwrap().increment(1);
-        let mut shown = Vec::new();
-        store.counters.visit(|series| {
-            let value = series.id.labels[0].value().to_owned();
-            shown.push((value, series.value().as_f64() as u64));
-        });
-        shown.sort();
-        let shown: Vec<_> = shown.iter().map(|(label, value)| (label.as_str(), *value)).collect();
-        assert_eq!(shown, [("0", 2), ("1", 1), ("2", 1), (OVERFLOW, 8)]);
-        assert_eq!(store.overflowed(), [("logins".to_owned(), 8)]);
-    }
-
-    #[test]
-    fn a_value_that_is_too_long_is_in_the_overflow_and_the_next_label_set_is_not() {
-        let store = store(10, 2);
-        let long = |byte: &str| Key::from_parts("c", &[("user", byte.repeat(MAX_VALUE + 1))]);
-        for key in [long("a"), long("b"), Key::from_parts("c", &[("user", "a".repeat(MAX_VALUE))])]
-        {
-            store.counter(&key).unwrap().increment(1);
-        }
-        let mut shown = BTreeMap::new();
-        store.counters.visit(|series| {
-            let value = series.id.labels[0].value();
-            shown.insert(value.len(), series.value().as_f64());
-        });
-        assert_eq!(shown, BTreeMap::from([(OVERFLOW.len(), 2.0), (MAX_VALUE, 1.0)]));
-        assert_eq!(store.overflowed(), [("c".to_owned(), 2)]);
-    }
-
-    #[test]
-    fn names_over_the_limit_are_not_recorded_but_counted() {
-        let store = store(2, 10);
-        assert!(store.gauge(&key("a", 1)).is_some());
-        assert!(store.counter(&key("b", 1)).is_some());
-        assert!(store.histogram(&key("c", 1)).is_none());
-        assert!(store.gauge(&key("a", 2)).is_some());
-        assert_eq!(store.overflowed(), [(OVERFLOW.to_owned(), 1)]);
-    }
-
-    #[test]
-    fn many_threads_do_not_count_a_series_twice() {
-        let store = store(10, 50);
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for user in 0..50 {
-                        store.counter(&key("c", user)).unwrap().increment(1);
-                    }
-                });
-            }
-        });
-        assert!(store.overflowed().is_empty());
-        let mut sum = 0.0;
-        store.counters.visit(|series| sum += series.value().as_f64());
-        assert_eq!(sum, 400.0);
-    }
-
-    #[test]
-    fn who_comes_second_finds_a_metric_as_it_was_defined() {
-        use crate::metrics::histogram::Layout;
-        use std::sync::Barrier;
-        let layout = || Some(Layout::explicit([3.0]));
-        for _ in 0..300 {
-            let (store, together) = (store(2, 2), Barrier::new(2));
-            std::thread::scope(|scope| {
-                for _ in 0..2 {
-                    scope.spawn(|| {
-                        together.wait();
-                        let description =
-                            Description { layout: layout(), ..Description::default() };
-                        store.define(Kind::Histogram, &KeyName::from("h"), description).unwrap();
-                        store.histogram(&Key::from_name("h")).unwrap().add(1.0, 1);
-                    });
-                }
-            });
-            assert_eq!(store.histogram(&Key::from_name("h")).unwrap().read().lines(), 4);
-        }
-    }
-
-    #[cfg(feature = "testing")]
-    #[test]
-    fn a_cached_handle_records_into_the_scope_it_is_used_in() {
-        use crate::metrics::series::Number;
-        use metrics::{GaugeFn, HistogramFn};
-        use opentelemetry::Context;
-        let (outer, scoped) = (Store::scoped(), Store::scoped());
-        let counter = outer.counter(&key("c", 1)).unwrap();
-        let gauge = outer.gauge(&key("g", 1)).unwrap();
-        let histogram = outer.histogram(&key("h", 1)).unwrap();
-        let _open = scope::Open::new();
-        counter.increment(1);
-        {
-            let cx = Context::current_with_value(ScopedStore(scoped.clone()));
-            let _attached = cx.attach();
-            assert!(matches!(Store::current(), Current::Scoped(_)));
-            counter.increment(5);
-            gauge.set(2.0);
-            histogram.record(1.0);
-        }
-        assert!(matches!(Store::current(), Current::Global(_)));
-        assert_eq!((counter.value(), gauge.value()), (Number::Whole(1), 0.0));
-        assert_eq!(histogram.read().count(), 0);
-        assert_eq!(scoped.counter(&key("c", 1)).unwrap().value(), Number::Whole(5));
-        assert_eq!(scoped.gauge(&key("g", 1)).unwrap().value(), 2.0);
-        assert_eq!(scoped.histogram(&key("h", 1)).unwrap().read().sum(), 1.0);
     }
 }

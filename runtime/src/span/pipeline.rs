@@ -4,6 +4,8 @@
 //! empties the buffers, converts, and fills a bounded queue; the exporter's thread sends batches
 //! from it. Callers touch neither.
 
+mod collector;
+mod exporter;
 mod room;
 #[cfg(test)]
 pub(super) mod tests;
@@ -21,16 +23,11 @@ use super::fan_out::{FanOut, Others};
 use super::hooks::Hooks;
 use super::record::Record;
 use super::stats::{ExporterStats, SpanStats, Stats, reason};
-use super::tail::{Outlet, Tail, TailPolicy};
+use super::tail::{Tail, TailPolicy};
 use crate::clock;
-use crate::config::settings::{Batching, WhenFull};
+use crate::config::settings::Batching;
 use crate::home;
-use crate::quiet;
-use room::Refused;
-use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
@@ -166,14 +163,14 @@ impl Pipeline {
         let others = beside.clone();
         let collector = {
             let shared = Arc::clone(&shared);
-            thread::Builder::new()
-                .name("redspan-collect".into())
-                .spawn(move || collect(&shared, tail.map(Tail::new), hooks, beside, filling))?
+            thread::Builder::new().name("redspan-collect".into()).spawn(move || {
+                collector::run(&shared, tail.map(Tail::new), hooks, beside, filling)
+            })?
         };
-        let exporter = Arc::clone(&shared);
+        let for_exporter = Arc::clone(&shared);
         let spawned = thread::Builder::new()
             .name("redspan-export".into())
-            .spawn(move || export(&exporter, sink, sending, &own));
+            .spawn(move || exporter::run(&for_exporter, sink, sending, &own));
         let collector = collector.thread().clone();
         if let Err(error) = spawned {
             shared.queue().stop = true;
@@ -386,220 +383,4 @@ impl Shared {
             voice: Voice::default(),
         }
     }
-}
-
-/// From the collector to the queue.
-struct Way<'a> {
-    filling: &'a mut Filling,
-    /// How many find room; for more it is not worth converting them.
-    room: usize,
-    /// So many bytes of them do.
-    bytes: usize,
-    /// Why they find none.
-    full: &'static str,
-    dropped: BTreeMap<&'static str, u64>,
-}
-
-impl Outlet for Way<'_> {
-    fn keep(&mut self, record: &mut Record) {
-        if self.filling.batch.len() < self.room && self.filling.batch.bytes() <= self.bytes {
-            self.filling.add(record);
-        } else {
-            self.drop(self.full);
-        }
-    }
-
-    fn drop(&mut self, reason: &'static str) {
-        *self.dropped.entry(reason).or_default() += 1;
-    }
-}
-
-/// The collector's thread.
-fn collect(
-    shared: &Shared,
-    mut tail: Option<Tail>,
-    mut hooks: Hooks,
-    others: Option<Arc<Others>>,
-    mut filling: Filling,
-) {
-    let _quiet = quiet::settle();
-    loop {
-        let (wanted, closing, stop, flush_hooks, waiting, held) = {
-            let mut queue = shared.queue();
-            let flush_hooks = std::mem::take(&mut queue.flush_hooks);
-            let closing = queue.closing.is_some() || queue.stop;
-            let held = queue.spans.bytes() + queue.sending_bytes;
-            (queue.rounds_wanted, closing, queue.stop, flush_hooks, queue.spans.len(), held)
-        };
-        let seen = !hooks.0.is_empty() || others.is_some();
-        let most = shared.batching.queue;
-        let (room, bytes) = match shared.batching.when_full {
-            // Nobody but the exporter sees them, and it will not.
-            WhenFull::DropNewest if !seen && stop => (0, 0),
-            WhenFull::DropNewest if !seen => {
-                (most.saturating_sub(waiting), bytes_for(most).saturating_sub(held))
-            }
-            _ => (usize::MAX, usize::MAX),
-        };
-        let why = if stop { reason::SHUTDOWN } else { reason::QUEUE_FULL };
-        clock::settle();
-        if stop {
-            shared.last_round.store(true, Relaxed);
-        }
-        let now = Instant::now();
-        let mut way =
-            Way { filling: &mut filling, room, bytes, full: why, dropped: BTreeMap::new() };
-        let dropped = shared.buffers.drain(|spans| {
-            // They were found in their buffer just now: what held when they ended is seen.
-            way.filling.settle();
-            if let Some(tail) = &mut tail {
-                return spans.each_mut(|it| tail.take(it.take(), now, &mut way));
-            }
-            // Their memory comes from other processors, all of it at once.
-            spans.each(|it| _ = black_box(it.fetch()));
-            spans.each_mut(|it| way.keep(it));
-        });
-        if let Some(tail) = &mut tail {
-            tail.round(now, closing, &mut way);
-        }
-        for (why, spans) in way.dropped {
-            shared.stats.dropped(why, spans);
-        }
-        shared.stats.dropped(reason::BUFFER_FULL, dropped);
-        let converted = &mut filling.batch;
-        if !hooks.0.is_empty() {
-            converted.each(|span| hooks.ended(span));
-        }
-        if let Some(others) = others.as_ref().filter(|_| !stop) {
-            others.give(converted);
-            if flush_hooks {
-                others.send();
-            }
-        }
-        if flush_hooks {
-            hooks.flush();
-        }
-
-        let mut queue = shared.queue();
-        let (why, refused) = match queue.stop {
-            true => {
-                let newer = converted.len();
-                converted.truncate(0);
-                (reason::SHUTDOWN, Refused { older: 0, newer })
-            }
-            false => {
-                let sending = queue.sending_bytes;
-                let refused = room::admit(&mut queue.spans, converted, sending, &shared.batching);
-                (reason::QUEUE_FULL, refused)
-            }
-        };
-        queue.left += refused.older as u64;
-        queue.entered += converted.len() as u64;
-        if !converted.is_empty() {
-            queue.since.get_or_insert_with(Instant::now);
-            queue.stuck_since.get_or_insert_with(Instant::now);
-        }
-        queue.spans.append(converted);
-        queue.rounds_done = queue.rounds_done.max(wanted);
-        queue.pending = tail.as_ref().map_or(0, Tail::waiting);
-        let until = queue.flush_until;
-        let (waiting, since) = (queue.spans.len() as u64 + queue.in_flight, queue.stuck_since);
-        shared.stats.dropped(why, (refused.older + refused.newer) as u64);
-        drop(queue);
-        shared.work.notify_all();
-        shared.progress.notify_all();
-        if stop {
-            // The numbers are in, whatever becomes of this.
-            let left = until.map(|it| it.saturating_duration_since(Instant::now()));
-            hooks.shutdown(left.unwrap_or_default().max(LAST_ROUND));
-            shared.queue().collector_gone = true;
-            shared.progress.notify_all();
-            return;
-        }
-        shared.voice.watch(waiting, since);
-        others.iter().for_each(|others| others.watch());
-        thread::park_timeout(ROUND);
-    }
-}
-
-/// The exporter's thread.
-fn export(shared: &Shared, mut sink: Exporter, mut sending: Batch, own: &ExporterStats) {
-    let _quiet = quiet::settle();
-    let Batching { delay, batch, timeout, .. } = shared.batching;
-    let mut well = true;
-    loop {
-        let mut queue = shared.queue();
-        while queue.flushes_done >= queue.flushes_wanted {
-            let waited = queue.since.map_or(Duration::ZERO, |since| since.elapsed());
-            let due = queue.spans.len() >= batch || queue.left < queue.urgent || waited >= delay;
-            if queue.stop || (due && !queue.spans.is_empty()) {
-                break;
-            }
-            let left = queue.since.map_or(delay, |_| delay.saturating_sub(waited));
-            let left = left.max(Duration::from_millis(1));
-            let woken = shared.work.wait_timeout(queue, left);
-            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if queue.stop {
-            break;
-        }
-        let (wanted, until) = (queue.flushes_wanted, queue.flush_until);
-        if queue.flushes_done < wanted {
-            drop(queue);
-            let left = until.map_or(timeout, |it| it.saturating_duration_since(Instant::now()));
-            let _ = catch_unwind(AssertUnwindSafe(|| sink.sink_mut().flush(left)));
-            shared.queue().flushes_done = wanted;
-            shared.progress.notify_all();
-            continue;
-        }
-        queue.spans.move_first(batch.max(1), &mut sending);
-        let count = sending.len();
-        queue.since = (!queue.spans.is_empty()).then(Instant::now);
-        queue.in_flight = count as u64;
-        queue.sending_bytes = sending.bytes();
-        own.sending(count as u64);
-        let ending = queue.closing;
-        drop(queue);
-        let timeout = timeout_of(timeout, ending, well);
-
-        // A sink may be somebody else's: its panic costs a batch, not the exporter.
-        let start = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| sink.export(&mut sending.spans, timeout)));
-        own.done(count as u64, &result, start.elapsed());
-        well = matches!(result, Ok(Ok(())));
-        // Before anybody who flushed looks at them.
-        match &result {
-            Ok(Ok(())) if shared.exemplars => sending.publish(|_| true),
-            Ok(Err(error)) if shared.exemplars => sending.publish(|at| error.has_taken(at)),
-            _ => {}
-        }
-        sending.truncate(0);
-        let mut queue = shared.queue();
-        queue.sending_bytes = 0;
-        let sent = std::mem::take(&mut queue.in_flight);
-        // Else a shutdown has given the batch up, and counted it.
-        if sent > 0 {
-            match &result {
-                Ok(Ok(())) => shared.stats.exported(sent),
-                Ok(Err(error)) => {
-                    let lost = error.lost.map_or(sent, |lost| sent.min(lost as u64));
-                    shared.stats.exported(sent - lost);
-                    shared.stats.dropped(error.kind, lost);
-                }
-                Err(_) => shared.stats.dropped(reason::PANICKED, sent),
-            }
-            queue.left += sent;
-        }
-        if well {
-            queue.stuck_since = (!queue.spans.is_empty()).then(Instant::now);
-        }
-        drop(queue);
-        shared.progress.notify_all();
-        if let Ok(Err(error)) = &result {
-            shared.voice.failed(error);
-        }
-    }
-    let _ = catch_unwind(AssertUnwindSafe(|| sink.sink_mut().shutdown(timeout)));
-    shared.queue().exporter_gone = true;
-    shared.progress.notify_all();
 }
