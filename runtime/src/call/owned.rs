@@ -403,16 +403,28 @@ impl OwnedSpan {
         }
         self.view = None;
         if let Some(span) = self.span.take() {
-            let end = ended.unwrap_or_else(clock::now);
-            let place = Place::default();
-            let ending = Ending { outcome, end, failed, place, measured };
-            match mem::take(&mut self.gone) {
-                Gone::Not => span.end(ending, None),
-                Gone::Now(back) => span.end(ending, back),
-                Gone::Torn(panic) => {
-                    span.end(ending, None);
-                    resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
-                }
+            self.end_recorded(span, outcome, failed, ended, measured);
+        }
+    }
+
+    // Apart: most spans are not recorded, and would fetch past this.
+    #[inline(never)]
+    fn end_recorded(
+        &mut self,
+        span: Arc<Lender>,
+        outcome: Outcome,
+        failed: Option<Box<Failed>>,
+        ended: Option<Tick>,
+        measured: bool,
+    ) {
+        let end = ended.unwrap_or_else(clock::now);
+        let ending = Ending { outcome, end, failed, place: Place::default(), measured };
+        match mem::take(&mut self.gone) {
+            Gone::Not => span.end(ending, None),
+            Gone::Now(back) => span.end(ending, back),
+            Gone::Torn(panic) => {
+                span.end(ending, None);
+                resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner));
             }
         }
     }

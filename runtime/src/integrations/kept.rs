@@ -81,14 +81,19 @@ impl<K: Clone + PartialEq, V: Clone> Kept<K, V> {
             }
             drop(cache);
             let handle = make(recorder);
-            self.0.rcu(|cache| {
-                let of_now = cache.as_deref().filter(|cache| cache.recorder == now);
-                let mut cache = of_now.map_or_else(|| Cache::new(now), Cache::clone);
-                cache.add(place, key, &handle);
-                Some(Arc::new(cache))
-            });
+            self.keep(now, place, key, &handle);
             with(&handle)
         })
+    }
+
+    #[cold]
+    fn keep(&self, recorder: usize, place: &str, key: &K, handle: &V) {
+        self.0.rcu(|cache| {
+            let of_now = cache.as_deref().filter(|cache| cache.recorder == recorder);
+            let mut cache = of_now.map_or_else(|| Cache::new(recorder), Cache::clone);
+            cache.add(place, key, handle);
+            Some(Arc::new(cache))
+        });
     }
 }
 

@@ -111,7 +111,12 @@ impl Statements {
             }
             link = &known.next;
         }
-        let statement = read(query);
+        self.remember(query, link, read(query))
+    }
+
+    /// Keeps what was read, at the end of the list in which it was not found.
+    #[cold]
+    fn remember<'a>(&'a self, query: &str, mut link: &'a Link, statement: Statement) -> Found<'a> {
         if self.known.fetch_add(1, Relaxed) >= REMEMBERED {
             self.known.fetch_sub(1, Relaxed);
             return Found::Passing(Box::new(statement));
