@@ -200,6 +200,24 @@ async fn an_answer_that_is_shorter_than_it_said_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_empty_answer_that_said_more_is_an_error_where_its_client_is_told() {
+    let promised = async || ([("content-length", "5")], Body::empty());
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(Router::new().route("/", get(promised))).await;
+        let url = format!("http://{shop}/");
+        // hyper takes it back before anybody sees it.
+        assert_eq!(reqwest::get(&url).await.unwrap().content_length(), Some(0));
+        let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+        two.get(&url).send().await.unwrap_err();
+        two.head(&url).send().await.unwrap();
+    })
+    .await;
+    let spans = wait_for(&seen, 3).await;
+    let errors: Vec<_> = spans.iter().map(|span| span.attribute("error.type")).collect();
+    assert_eq!(errors, [None, Some("incomplete".into()), None]);
+}
+
+#[tokio::test]
 async fn what_breaks_a_body_is_named_through_all_that_stands_around_it() {
     #[derive(Debug, thiserror::Error)]
     #[error("the pages are torn")]

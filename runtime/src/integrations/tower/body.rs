@@ -44,15 +44,15 @@ impl<R> ServerBody<R> {
 impl<R: Body> ServerBody<R> {
     pub(super) fn new(inner: R, mut exchange: InFlight, is_head_only: bool) -> Self {
         let Some(running) = exchange.get() else { return ServerBody::over(inner) };
-        let is_over = is_head_only
-            || inner.is_end_stream()
-            || running.numbers.expect(inner.size_hint().exact());
-        if is_over {
-            let ending = running.numbers.completed();
-            running.end(ending);
-            return ServerBody::over(inner);
-        }
-        ServerBody { inner: Some(inner), exchange }
+        let numbers = &mut running.numbers;
+        let ending = match () {
+            () if is_head_only => numbers.completed(),
+            () if inner.is_end_stream() => numbers.was_empty(),
+            () if numbers.expect(inner.size_hint().exact()) => numbers.completed(),
+            () => return ServerBody { inner: Some(inner), exchange },
+        };
+        running.end(ending);
+        ServerBody::over(inner)
     }
 }
 

@@ -364,6 +364,15 @@ impl Numbers {
         }
     }
 
+    /// How it ended, as nothing comes after its head. Over HTTP/1 the length that this has said is taken back before
+    /// anybody sees it; any later client is told that the answer broke off.
+    pub(super) fn was_empty(&mut self) -> Ending {
+        match self.measured.as_ref().and_then(|measured| measured.labels.version) {
+            Some("1.0" | "1.1") => self.completed(),
+            _ => self.ended(),
+        }
+    }
+
     /// How it ended, as the service, or the body of its answer, failed.
     pub(super) fn failed<E: Display + 'static>(&mut self, error: &E) -> Ending {
         let (error_type, failed) = classify::any(error);
