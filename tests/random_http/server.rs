@@ -1,0 +1,299 @@
+//! Handlers that do what a plan says, behind the layer and what looks at it from both sides.
+
+use crate::client::ask;
+use crate::plan::{Does, End, LIMIT, Parts, Says};
+use crate::world::{HELD, Handler, Holds, Over, Served, WORLD, begun, current, nothing_is_current};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::{Route, any, get};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use opentelemetry::Context;
+use opentelemetry::trace::SpanContext;
+use redspan::instrumented;
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
+use tokio::task::yield_now;
+use tokio::time::{Sleep, sleep};
+use tower_layer::layer_fn;
+use tower_service::Service;
+
+/// A body that does what is written.
+pub(crate) struct Script {
+    parts: Parts,
+    next: usize,
+    given: u64,
+    pause: Option<Pin<Box<Sleep>>>,
+    is_over: bool,
+    served: Option<Arc<Served>>,
+}
+
+impl Script {
+    pub(crate) fn of(parts: &Parts, served: Option<Arc<Served>>) -> Script {
+        let parts = parts.clone();
+        let mut it = Script { parts, next: 0, given: 0, pause: None, is_over: false, served };
+        let is_one = it.served.as_ref().is_some_and(|it| it.version != Version::HTTP_2);
+        if is_one && it.is_end_stream() {
+            // What it said is taken back.
+            it.over(Over::Complete);
+        }
+        it.has_given(0);
+        it
+    }
+
+    /// Whoever sends it does not ask for more than it said.
+    fn has_given(&mut self, size: usize) {
+        self.given += size as u64;
+        if self.is_end_stream() || self.parts.said().is_some_and(|said| self.given >= said) {
+            self.ends();
+        }
+    }
+
+    fn ends(&mut self) {
+        let is_short = self.parts.said().is_some_and(|said| self.given < said);
+        self.over(if is_short { Over::TooShort } else { Over::Complete });
+    }
+
+    fn over(&mut self, over: Over) {
+        self.is_over = true;
+        self.served.iter().for_each(|served| served.over(over));
+    }
+}
+
+impl http_body::Body for Script {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        this.served.iter().for_each(|served| served.look("in a body"));
+        if this.parts.pauses {
+            let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(2))));
+            task::ready!(pause.as_mut().poll(context));
+            this.pause = None;
+        }
+        if let Some(&size) = this.parts.sizes.get(this.next) {
+            this.next += 1;
+            this.has_given(size);
+            return Poll::Ready(Some(Ok(Frame::data(vec![b'x'; size].into()))));
+        }
+        Poll::Ready(match this.parts.end {
+            End::Stalls => return Poll::Pending,
+            End::Ends => {
+                this.ends();
+                None
+            }
+            End::Trailers => {
+                this.ends();
+                let checksum = HeaderName::from_static("checksum");
+                let trailers = HeaderMap::from_iter([(checksum, HeaderValue::from_static("17"))]);
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            End::Fails => {
+                this.over(Over::Failed);
+                Some(Err(io::Error::other("on purpose")))
+            }
+            End::Panics => {
+                this.over(Over::Panicked);
+                resume_unwind(Box::new("on purpose"));
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let is_last = self.next == self.parts.sizes.len() && self.parts.end == End::Ends;
+        is_last && self.parts.says_end
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.parts.says, self.parts.said()) {
+            (Says::Hint, Some(said)) => SizeHint::with_exact(said - self.given),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if let (false, Some(served)) = (self.is_over, &self.served) {
+            served.over(Over::Left);
+            if served.method != Method::HEAD {
+                served.look("when a body is dropped");
+            }
+        }
+    }
+}
+
+/// Looks where it is dropped.
+struct Looks(Arc<Served>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.look("when a handler is dropped");
+    }
+}
+
+async fn handle(request: Request) -> Response {
+    let served = request.extensions().get::<Arc<Served>>().unwrap().clone();
+    let plan = WORLD.lock().unwrap().plans[&served.number].clone();
+    let state = |handler| served.see(|seen| seen.handler = handler);
+    state(Handler::Runs);
+    let _looks = Looks(served.clone());
+    let mut body = request.into_body();
+    let most = [0, 1, usize::MAX][plan.handler_reads as usize];
+    for _ in 0..most {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        let read = frame.data_ref().map_or(0, Bytes::len) as u64;
+        served.see(|seen| seen.read += read);
+        served.look("in a handler that reads");
+    }
+    if served.hop < plan.redirects {
+        state(Handler::Returned);
+        let to = format!("{}?{}", plan.place.path(served.number), served.hop + 1);
+        let moved = Response::builder().status(plan.redirect).header("location", to);
+        return moved.body(Body::empty()).unwrap();
+    }
+    for _ in 0..plan.calls {
+        call(current(), &served).await;
+    }
+    if let Some(next) = &plan.asks_on {
+        ask(current(), next.clone()).await;
+    }
+    served.look("at the end of a handler");
+    match plan.does {
+        Does::Waits => pending().await,
+        Does::Panics => {
+            state(Handler::Panicked);
+            resume_unwind(Box::new("on purpose"));
+        }
+        Does::Answers => {}
+    }
+    state(Handler::Returned);
+    let mut answer = Response::builder().status(plan.status);
+    if let Some(length) = plan.answer.length() {
+        answer = answer.header("content-length", length);
+    }
+    answer.body(Body::new(Script::of(&plan.answer, Some(served)))).unwrap()
+}
+
+#[instrumented]
+async fn call(parent: SpanContext, served: &Served) {
+    begun("call", parent);
+    yield_now().await;
+    let (here, id) = (current(), served.see(|seen| seen.id.clone()));
+    let (trace, span) = (here.trace_id().to_string(), here.span_id().to_string());
+    tracing::info!(trace, span, id, "in a call");
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// A service that is seen from outside.
+#[derive(Clone)]
+struct Seeing(Route, fn(&mut Route, Request) -> Answering);
+
+impl Service<Request> for Seeing {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.0, context)
+    }
+
+    fn call(&mut self, request: Request) -> Answering {
+        (self.1)(&mut self.0, request)
+    }
+}
+
+/// Within the layer: its span is current, and it has given the request its id.
+fn inside(inner: &mut Route, request: Request) -> Answering {
+    let served = request.extensions().get::<Arc<Served>>().unwrap();
+    let id = request.headers()["x-request-id"].to_str().unwrap().to_owned();
+    served.see(|seen| (seen.own, seen.id) = (Some(current()), id));
+    Box::pin(inner.call(request))
+}
+
+/// Around the layer: what comes out of it.
+fn outside(inner: &mut Route, mut request: Request) -> Answering {
+    let served = Served::of(&request);
+    request.extensions_mut().insert(served.clone());
+    WORLD.lock().unwrap().served.push(served.clone());
+    let answering = {
+        let _around = Context::current_with_value(Holds(HELD.clone())).attach();
+        inner.call(request)
+    };
+    nothing_is_current("after a request has come");
+    Box::pin(async move {
+        // It is dropped before what it is seen by.
+        let mut answering = pin!(answering);
+        let answer = poll_fn(|context| {
+            let polled = answering.as_mut().poll(context);
+            nothing_is_current("after a poll");
+            polled
+        });
+        let answer = answer.await?;
+        let id = answer.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
+        served.see(|seen| {
+            seen.status = Some(answer.status().as_u16());
+            seen.answered_id = id;
+        });
+        Ok(answer.map(|body| Body::new(Passing(body, served))))
+    })
+}
+
+/// A body that comes out of the layer.
+struct Passing(Body, Arc<Served>);
+
+impl http_body::Body for Passing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.0).poll_frame(context);
+        nothing_is_current("after a body was polled");
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let sent = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.1.see(|seen| seen.sent += sent);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+pub(crate) fn router() -> Router {
+    let deep = || Router::new().route("/deep/{number}", any(handle));
+    Router::new()
+        .route("/some/{number}", get(handle).post(handle))
+        .route("/any/{number}", any(handle))
+        .route("/health", any(async || "fine"))
+        .nest("/nested", deep())
+        .nest_service("/served", deep().layer(redspan::axum::layer().log().timeout(LIMIT / 2)))
+        .layer(layer_fn(|inner| Seeing(inner, inside)))
+        .layer(redspan::axum::layer().request_id().log().timeout(LIMIT))
+        .layer(layer_fn(|inner| Seeing(inner, outside)))
+}
