@@ -155,6 +155,26 @@ async fn a_transaction_and_its_savepoints_are_spans() {
     );
 }
 
+/// SQLite's driver counts it until its thread has rolled it back.
+#[tokio::test]
+async fn a_savepoint_that_was_dropped_is_not_what_ends_next() {
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(pool.connect("sqlite::memory:").await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        for _ in 0..20 {
+            let mut connection = pool.acquire().await.unwrap();
+            drop(connection.begin().await.unwrap());
+            let mut transaction = connection.begin().await.unwrap();
+            drop(transaction.begin().await.unwrap());
+            assert_eq!(transaction.depth(), 1);
+            transaction.commit().await.unwrap();
+        }
+    })
+    .await;
+    let names: Vec<_> = queries(&seen).iter().map(|span| span.name().to_owned()).collect();
+    assert_eq!(names, ["BEGIN", "BEGIN", "SAVEPOINT", "COMMIT"].repeat(20));
+}
+
 #[tokio::test]
 async fn errors_of_the_database_are_known_by_their_sqlstate() {
     if !Postgres::is_there() {

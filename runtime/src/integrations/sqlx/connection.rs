@@ -77,11 +77,20 @@ pub struct Connection<H: Held> {
     pub(super) held: H,
     // Given back after the connection.
     pub(super) loan: Loan<Arc<Described>>,
+    /// Transactions and savepoints that it was handed out in.
+    depth: usize,
+}
+
+/// Transactions and savepoints that are open on a connection that was handed out in so many. SQLite's driver still counts
+/// one that was dropped until its thread has come to roll it back; the others roll back what is around one that cannot
+/// begin.
+fn open<DB: Database>(held: &DB::Connection, handed_out: usize) -> usize {
+    DB::TransactionManager::get_transaction_depth(held).min(handed_out)
 }
 
 impl<H: Held> Connection<H> {
-    pub(super) fn new(held: H, loan: Loan<Arc<Described>>) -> Self {
-        Connection { held, loan }
+    pub(super) fn new(held: H, loan: Loan<Arc<Described>>, depth: usize) -> Self {
+        Connection { held, loan, depth }
     }
 
     /// sqlx's own loan or transaction, for a function that takes no other: `&mut sqlx::Transaction<'_, Postgres>`. What it
@@ -180,14 +189,15 @@ impl<H: Held> Connection<H> {
     ) -> Result<Transaction<'_, H::Database>, Error> {
         let described = &self.loan.described;
         let held = self.held.held();
-        let depth = <H::Database as Database>::TransactionManager::get_transaction_depth(held);
+        let depth = open::<H::Database>(held, self.depth);
         let said = match &statement {
             Some(statement) => described.statement(statement.as_str()),
             None => described.step(Step::Begin, depth),
         };
         let begins = transaction::Transaction::begin(held, statement);
         let begun = once(described, said, begins, None).await?;
-        Ok(Transaction(Connection::new(begun, Loan::within(described.clone()))))
+        let loan = Loan::within(described.clone());
+        Ok(Transaction(Connection::new(begun, loan, depth + 1)))
     }
 }
 
@@ -224,7 +234,7 @@ impl<DB: Database> PoolConnection<DB> {
     /// # Errors
     /// Those of sqlx.
     pub async fn close(self) -> Result<(), Error> {
-        let Connection { held, loan: _loan } = self.0;
+        let Connection { held, loan: _loan, .. } = self.0;
         held.close().await
     }
 
@@ -256,7 +266,7 @@ impl<DB: Database> Transaction<'_, DB> {
     /// Those of sqlx, such as a serialization failure.
     pub async fn commit(self) -> Result<(), Error> {
         let around = self.depth().saturating_sub(1);
-        let Connection { held, loan } = self.0;
+        let Connection { held, loan, .. } = self.0;
         let described = &loan.described;
         once(described, described.step(Step::Commit, around), held.commit(), None).await
     }
@@ -267,14 +277,14 @@ impl<DB: Database> Transaction<'_, DB> {
     /// Those of sqlx.
     pub async fn rollback(self) -> Result<(), Error> {
         let around = self.depth().saturating_sub(1);
-        let Connection { held, loan } = self.0;
+        let Connection { held, loan, .. } = self.0;
         let described = &loan.described;
         once(described, described.step(Step::Rollback, around), held.rollback(), None).await
     }
 
     /// How many transactions and savepoints are open, this one included.
     pub fn depth(&self) -> usize {
-        DB::TransactionManager::get_transaction_depth(&self.0.held)
+        open::<DB>(&self.0.held, self.0.depth)
     }
 }
 

@@ -103,7 +103,7 @@ impl<DB: Database> Pool<DB> {
         let Pool { inner, described } = self.clone();
         async move {
             let Lent { held, loan } = acquire(&inner, described, None).await?;
-            Ok(PoolConnection(Connection::new(held, loan)))
+            Ok(PoolConnection(Connection::new(held, loan, 0)))
         }
     }
 
@@ -113,7 +113,7 @@ impl<DB: Database> Pool<DB> {
         let described = self.described.clone();
         let metrics = described.pooled().metrics();
         let loan = Loan::begin(described, clock::now(), metrics);
-        Some(PoolConnection(Connection::new(held, loan)))
+        Some(PoolConnection(Connection::new(held, loan, 0)))
     }
 
     /// Borrows a connection and begins a transaction.
@@ -214,7 +214,7 @@ impl<DB: Database> Pool<DB> {
         statement: Option<SqlStr>,
     ) -> Result<Option<Transaction<'static, DB>>, Error> {
         match self.try_acquire() {
-            Some(PoolConnection(Connection { held, loan })) => {
+            Some(PoolConnection(Connection { held, loan, .. })) => {
                 begin(held, loan, statement).await.map(Some)
             }
             None => Ok(None),
@@ -240,7 +240,7 @@ async fn begin<DB: Database>(
     let said = begins(described, statement.as_ref());
     let begins = transaction::Transaction::begin(held, statement);
     let begun = once(described, said, begins, None).await?;
-    Ok(Transaction(Connection::new(begun, loan)))
+    Ok(Transaction(Connection::new(begun, loan, 1)))
 }
 
 /// A connection that was lent out. It goes back when it is dropped.
