@@ -169,3 +169,19 @@ async fn connections_are_locked_detached_and_closed_as_before() {
     let mut leaked: PgConnection = pool.acquire().await.unwrap().leak();
     assert_eq!((pid(&mut leaked).await, pool.try_acquire().is_none()), (fourth, true));
 }
+
+/// Of whichever database, as sqlx's own documentation has it.
+async fn asked<DB>(pool: &sqlx::Pool<DB>)
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    pool.acquire().await.unwrap().execute("SELECT 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn functions_over_sqlxs_databases_are_called_as_before() {
+    let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+    asked(&pool).await;
+    asked(&redspan::sqlx::traced(pool)).await;
+}

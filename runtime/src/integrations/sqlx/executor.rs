@@ -20,7 +20,7 @@ const PREPARE: &str = "PREPARE";
 const DESCRIBE: &str = "DESCRIBE";
 
 /// A query whose text was looked at: sqlx gives it only for the whole query.
-struct Seen<DB: Database> {
+pub struct Seen<DB: Database> {
     sql: SqlStr,
     statement: Option<DB::Statement>,
     arguments: Option<Result<Option<DB::Arguments>, BoxDynError>>,
@@ -86,29 +86,83 @@ fn known<'e, 'q, DB: Database>(
     (query, statement)
 }
 
+/// A database whose connections are asked.
+///
+/// Where a [`Connection`] would want `&mut DB::Connection` to be an executor, a compiler that does not know the database yet, and
+/// looks for whatever else `&mut _` may be, finds the `Connection`, and below that another one, and so on without end: nobody
+/// could call a function that is generic over sqlx's databases without saying of which.
+pub trait Asked: Database {
+    /// As [`Executor::fetch_many`].
+    fn fetch_many(of: &mut Self::Connection, query: Seen<Self>) -> ManyOf<'_, Self>;
+
+    /// As [`Executor::fetch_optional`].
+    fn fetch_optional(
+        of: &mut Self::Connection,
+        query: Seen<Self>,
+    ) -> BoxFuture<'_, Result<Option<Self::Row>, Error>>;
+
+    /// As [`Executor::prepare_with`].
+    fn prepare_with<'e>(
+        of: &'e mut Self::Connection,
+        sql: SqlStr,
+        parameters: &'e [Self::TypeInfo],
+    ) -> BoxFuture<'e, Result<Self::Statement, Error>>;
+
+    /// As [`Executor::describe`].
+    fn describe(
+        of: &mut Self::Connection,
+        sql: SqlStr,
+    ) -> BoxFuture<'_, Result<Describe<Self>, Error>>;
+}
+
+impl<DB: Database> Asked for DB
+where
+    for<'a> &'a mut DB::Connection: Executor<'a, Database = DB>,
+{
+    fn fetch_many(of: &mut DB::Connection, query: Seen<DB>) -> ManyOf<'_, DB> {
+        of.fetch_many(query)
+    }
+
+    fn fetch_optional(
+        of: &mut DB::Connection,
+        query: Seen<DB>,
+    ) -> BoxFuture<'_, Result<Option<DB::Row>, Error>> {
+        of.fetch_optional(query)
+    }
+
+    fn prepare_with<'e>(
+        of: &'e mut DB::Connection,
+        sql: SqlStr,
+        parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, Result<DB::Statement, Error>> {
+        of.prepare_with(sql, parameters)
+    }
+
+    fn describe(
+        of: &mut DB::Connection,
+        sql: SqlStr,
+    ) -> BoxFuture<'_, Result<Describe<DB>, Error>> {
+        of.describe(sql)
+    }
+}
+
 /// A query's steps, on a connection.
-fn many<'e, DB: Database>(
+fn many<'e, DB: Asked>(
     described: &'e Described,
     held: &'e mut DB::Connection,
     (query, statement): Known<'e, DB>,
-) -> RowsOf<'e, DB>
-where
-    &'e mut DB::Connection: Executor<'e, Database = DB>,
-{
-    let steps = unseen(|| held.fetch_many(query));
+) -> RowsOf<'e, DB> {
+    let steps = unseen(|| DB::fetch_many(held, query));
     Rows::new(described, statement, steps)
 }
 
 /// A query's first row, on a connection.
-fn first<'e, DB: Database>(
+fn first<'e, DB: Asked>(
     described: &'e Described,
     held: &'e mut DB::Connection,
     (query, statement): Known<'e, DB>,
-) -> impl Future<Output = Result<Option<DB::Row>, Error>> + Send + 'e
-where
-    &'e mut DB::Connection: Executor<'e, Database = DB>,
-{
-    let answer = unseen(|| held.fetch_optional(query));
+) -> impl Future<Output = Result<Option<DB::Row>, Error>> + Send + 'e {
+    let answer = unseen(|| DB::fetch_optional(held, query));
     once(described, statement, answer, Some(one_if_some))
 }
 
@@ -132,7 +186,7 @@ async fn all<Q, R>(steps: &mut Rows<'_, Q, R>) -> Result<Vec<R>, Error> {
 
 impl<'c, H: Held> Executor<'c> for &'c mut Connection<H>
 where
-    for<'a> &'a mut <H::Database as Database>::Connection: Executor<'a, Database = H::Database>,
+    H::Database: Asked,
 {
     type Database = H::Database;
 
@@ -200,7 +254,7 @@ where
     {
         let described = &self.loan.described;
         let asked = described.asked(PREPARE, sql.as_str());
-        let answer = self.held.held().prepare_with(sql, parameters);
+        let answer = H::Database::prepare_with(self.held.held(), sql, parameters);
         Box::pin(once(described, asked, answer, None))
     }
 
@@ -210,7 +264,8 @@ where
     {
         let described = &self.loan.described;
         let asked = described.asked(DESCRIBE, sql.as_str());
-        Box::pin(once(described, asked, self.held.held().describe(sql), None))
+        let answer = H::Database::describe(self.held.held(), sql);
+        Box::pin(once(described, asked, answer, None))
     }
 }
 
@@ -303,7 +358,7 @@ where
         Box::pin(async move {
             let asked = pool.described.asked(PREPARE, sql.as_str());
             let mut lent = pool.lend(Some(&asked)).await?;
-            let answer = lent.held.prepare_with(sql, parameters);
+            let answer = DB::prepare_with(&mut lent.held, sql, parameters);
             once(&pool.described, asked, answer, None).await
         })
     }
@@ -316,7 +371,7 @@ where
         Box::pin(async move {
             let asked = pool.described.asked(DESCRIBE, sql.as_str());
             let mut lent = pool.lend(Some(&asked)).await?;
-            once(&pool.described, asked, lent.held.describe(sql), None).await
+            once(&pool.described, asked, DB::describe(&mut lent.held, sql), None).await
         })
     }
 }
