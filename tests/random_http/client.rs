@@ -3,17 +3,25 @@
 use crate::plan::{Asks, Plan, Reads};
 use crate::server::Script;
 use crate::world::{ASKED_SO_FAR, SERVER, Sent, WORLD, begun, current, wrong};
-use http::{StatusCode, Version};
+use http::{Request, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::TokioExecutor;
 use opentelemetry::trace::SpanContext;
 use redspan::instrumented;
 use redspan::reqwest::{Attempt, SendTraced, redirects, retries};
+use redspan::tower::ClientLayer;
 use reqwest::redirect::Policy;
+use std::any::type_name;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, LazyLock, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tower_layer::Layer;
+use tower_service::Service;
 
 /// Clients of HTTP/1.1 and of HTTP/2, which follow redirects, and ask again where a server is busy.
 static CLIENTS: LazyLock<[reqwest::Client; 2]> = LazyLock::new(|| {
@@ -29,21 +37,62 @@ static CLIENTS: LazyLock<[reqwest::Client; 2]> = LazyLock::new(|| {
     })
 });
 
+const TEMPLATE: &str = "/{place}/{number}";
+
+/// hyper's clients of both, behind a layer.
+static TOWER: LazyLock<[redspan::tower::Client<Client<HttpConnector, Script>, Template>; 2]> =
+    LazyLock::new(|| {
+        [false, true].map(|is_two| {
+            let client = Client::builder(TokioExecutor::new()).http2_only(is_two).build_http();
+            let template: Template = |_| Some(TEMPLATE.to_owned());
+            ClientLayer::new().with_route(template).layer(client)
+        })
+    });
+
+type Template = fn(&Request<Script>) -> Option<String>;
+
 #[instrumented]
 pub(crate) async fn ask(parent: SpanContext, plan: Arc<Plan>) {
     let own = begun("ask", parent);
     // A handler that is asked twice asks on twice.
     let number = plan.seed * 10_000 + ASKED_SO_FAR.fetch_add(1, Relaxed) % 10_000;
     WORLD.lock().unwrap().plans.insert(number, plan.clone());
-    let path = plan.place.path(number);
-    if let Asks::Raw(..) = plan.asks {
-        // Hung up, or nobody listens: what came is seen by the server.
-        let _ = timeout(plan.patience, ask_raw(&plan, &path)).await;
-        return;
+    // Some go away before their answer has come; what did come is seen by the server.
+    let _ = match plan.asks {
+        Asks::Raw(..) => timeout(plan.patience, ask_raw(number, &plan)).await.map(drop),
+        Asks::Tower => timeout(plan.patience, ask_tower(number, &plan)).await.map(drop),
+        _ => timeout(plan.patience, ask_reqwest(number, &plan)).await.map(drop),
+    };
+    if current() != own {
+        wrong(format!("{number}: {:?} is current at the end, not {own:?}", current()));
     }
-    let url = format!("http://{}{path}", SERVER.get().unwrap());
+}
+
+fn url(number: u64, plan: &Plan) -> String {
+    format!("http://{}{}", SERVER.get().unwrap(), plan.place.path(number))
+}
+
+async fn ask_tower(number: u64, plan: &Plan) -> Result<(), Error> {
+    let request = Request::builder().method(plan.method).uri(url(number, plan));
+    let request = plan
+        .headers()
+        .into_iter()
+        .fold(request.version(plan.version), |request, it| request.header(it.0, it.1));
+    let request = request.body(Script::of(&plan.body, None)).unwrap();
+    let sent = sent(number, plan, Some(TEMPLATE));
+    let answer = TOWER[usize::from(plan.version == Version::HTTP_2)].clone().call(request).await;
+    let came = answer.as_ref().map(|answer| (answer.status().as_u16(), answer.version()));
+    *sent.answer.lock().unwrap() = Some(came.map_err(|_| type_name::<Error>()));
+    let mut body = answer?.into_body();
+    for _ in 0..plan.client_reads.most() {
+        let Some(Ok(_)) = body.frame().await else { break };
+    }
+    Ok(())
+}
+
+async fn ask_reqwest(number: u64, plan: &Plan) -> reqwest::Result<()> {
     let client = &CLIENTS[usize::from(plan.version == Version::HTTP_2)];
-    let mut request = client.request(plan.method.parse().unwrap(), url);
+    let mut request = client.request(plan.method.parse().unwrap(), url(number, plan));
     for (name, value) in plan.headers() {
         request = request.header(name, value);
     }
@@ -53,39 +102,37 @@ pub(crate) async fn ask(parent: SpanContext, plan: Arc<Plan>) {
     if plan.has_timeout {
         request = request.timeout(plan.patience);
     }
-    let asking = async {
-        let answer = match plan.asks {
-            Asks::Plain => request.send().await,
-            asks => send(number, &plan, asks == Asks::Template, request).await,
-        };
-        let Ok(mut answer) = answer else { return };
-        let most = [0, 1, usize::MAX][plan.client_reads as usize];
-        for _ in 0..most {
-            let Ok(Some(_)) = answer.chunk().await else { break };
-        }
+    let mut answer = match plan.asks {
+        Asks::Plain => request.send().await?,
+        _ => send(number, plan, request).await?,
     };
-    let _ = timeout(plan.patience, asking).await;
-    if current() != own {
-        wrong(format!("{number}: {:?} is current at the end, not {own:?}", current()));
+    for _ in 0..plan.client_reads.most() {
+        let Ok(Some(_)) = answer.chunk().await else { break };
     }
+    Ok(())
+}
+
+/// That it is being sent.
+fn sent(number: u64, plan: &Plan, template: Option<&'static str>) -> Arc<Sent> {
+    let sent = Arc::new(Sent {
+        number,
+        path: plan.place.path(number),
+        method: plan.method.parse().unwrap(),
+        template,
+        parent: current(),
+        answer: Mutex::default(),
+    });
+    WORLD.lock().unwrap().sent.push(sent.clone());
+    sent
 }
 
 /// Sends it as a span.
 async fn send(
     number: u64,
     plan: &Plan,
-    has_template: bool,
     request: reqwest::RequestBuilder,
 ) -> reqwest::Result<reqwest::Response> {
-    let sent = Arc::new(Sent {
-        number,
-        path: plan.place.path(number),
-        method: plan.method.parse().unwrap(),
-        template: has_template.then_some("/{place}/{number}"),
-        parent: current(),
-        answer: Mutex::default(),
-    });
-    WORLD.lock().unwrap().sent.push(sent.clone());
+    let sent = sent(number, plan, (plan.asks == Asks::Template).then_some(TEMPLATE));
     let answer = match sent.template {
         Some(template) => request.send_traced_to(template).await,
         None => request.send_traced().await,
@@ -103,8 +150,9 @@ async fn send(
 }
 
 /// Sends it, or a part of it, over a socket.
-async fn ask_raw(plan: &Plan, path: &str) -> io::Result<()> {
+async fn ask_raw(number: u64, plan: &Plan) -> io::Result<()> {
     let Asks::Raw(most, times, resets) = plan.asks else { return Ok(()) };
+    let path = plan.place.path(number);
     let mut text = format!("{} {path} {:?}\r\nhost: shop\r\n", plan.method, plan.version);
     for (name, value) in plan.headers() {
         text += &format!("{name}: {value}\r\n");

@@ -117,6 +117,9 @@ impl Served {
         if seen.status.is_some() && seen.answered_id.as_ref() != Some(&seen.id) {
             exported.wrong.push(format!("{self:?} has another id in its answer"));
         }
+        if self.replaced().is_some_and(|status| seen.status != Some(status)) {
+            exported.wrong.push(format!("{self:?} is answered otherwise"));
+        }
         if self.place == Place::LeftOut {
             return;
         }

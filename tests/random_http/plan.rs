@@ -36,6 +36,11 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    fn none() -> Parts {
+        let (sizes, says) = (Vec::new(), Says::Nothing);
+        Parts { sizes, pauses: false, says, says_end: true, end: End::Ends }
+    }
+
     pub(crate) fn said(&self) -> Option<u64> {
         let all = self.sizes.iter().sum::<usize>() as u64;
         match self.says {
@@ -56,6 +61,17 @@ pub(crate) enum Reads {
     Nothing,
     One,
     All,
+}
+
+impl Reads {
+    /// So many parts.
+    pub(crate) fn most(self) -> usize {
+        match self {
+            Reads::Nothing => 0,
+            Reads::One => 1,
+            Reads::All => usize::MAX,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +120,8 @@ pub(crate) enum Asks {
     /// Named by a template.
     Template,
     Plain,
+    /// By hyper's client, behind the layer for clients.
+    Tower,
     /// Over a socket, of which so many thousandths are sent, twice or once; and closed or reset.
     Raw(usize, usize, bool),
 }
@@ -137,10 +155,9 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
-        let has_body = !self.body.sizes.is_empty();
-        let length = self.body.length().filter(|_| has_body);
-        let is_traced = matches!(self.asks, Asks::Traced | Asks::Template);
-        let parent = self.parent.clone().filter(|_| !is_traced);
+        let length = self.body.length();
+        let says_parent = matches!(self.asks, Asks::Plain | Asks::Raw(..));
+        let parent = self.parent.clone().filter(|_| says_parent);
         let all = [("x-request-id", self.id.clone()), ("traceparent", parent)];
         let grpc = (self.is_grpc && self.method == "POST").then(|| "application/grpc".to_owned());
         let all = all.into_iter().chain([("content-length", length), ("content-type", grpc)]);
@@ -189,7 +206,7 @@ pub(crate) fn plan(random: &mut Random, seed: u64, deep: u32) -> Plan {
         },
         method: random.of(&METHODS),
         version: random.of(&[Version::HTTP_11, Version::HTTP_2]),
-        asks: random.of(&[Asks::Traced, Asks::Traced, Asks::Template, Asks::Plain, raw]),
+        asks: random.of(&[Asks::Traced, Asks::Template, Asks::Tower, Asks::Plain, raw]),
         id: random.of(&[None, Some("one"), Some("not plain")]).map(|id| format!("{id}{seed}")),
         is_grpc: random.below(4) == 0,
         parent,
@@ -213,8 +230,8 @@ pub(crate) fn plan(random: &mut Random, seed: u64, deep: u32) -> Plan {
     if deep > 0 && random.below(4) == 0 {
         it.asks_on = Some(Arc::new(plan(random, seed, deep - 1)));
     }
-    if random.below(2) == 0 {
-        it.body.sizes.clear();
+    if it.body.sizes.is_empty() || random.below(2) == 0 {
+        it.body = Parts::none();
     }
     if let Asks::Raw(..) = it.asks {
         it.version = random.of(&[Version::HTTP_11, Version::HTTP_11, Version::HTTP_10]);
@@ -222,12 +239,11 @@ pub(crate) fn plan(random: &mut Random, seed: u64, deep: u32) -> Plan {
         it.patience = it.patience.min(LIMIT);
     }
     if matches!(it.status, 204 | 304) {
-        let (sizes, says) = (Vec::new(), Says::Nothing);
-        it.answer = Parts { sizes, says, says_end: true, end: Ends, ..it.answer };
+        it.answer = Parts::none();
     }
     if it.answer.end == Stalls {
         // Whoever has more of a request to read is not told that its client has gone.
-        it.body.sizes.clear();
+        it.body = Parts::none();
         it.patience = it.patience.min(LIMIT);
         if let Asks::Raw(sent, times, _) = &mut it.asks {
             (*sent, *times) = (1_000, 1);

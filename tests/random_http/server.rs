@@ -155,8 +155,7 @@ async fn handle(request: Request) -> Response {
     state(Handler::Runs);
     let _looks = Looks(served.clone());
     let mut body = request.into_body();
-    let most = [0, 1, usize::MAX][plan.handler_reads as usize];
-    for _ in 0..most {
+    for _ in 0..plan.handler_reads.most() {
         let Some(Ok(frame)) = body.frame().await else { break };
         let read = frame.data_ref().map_or(0, Bytes::len) as u64;
         served.see(|seen| seen.read += read);

@@ -39,6 +39,7 @@ pub(crate) struct Served {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) parent: Option<SpanContext>,
+    is_grpc: bool,
     seen: Mutex<Seen>,
 }
 
@@ -141,6 +142,8 @@ impl Served {
             method: request.method().clone(),
             version: request.version(),
             parent: parent.and_then(parsed),
+            is_grpc: request.method() == Method::POST
+                && request.headers().contains_key("content-type"),
             seen: Mutex::default(),
         })
     }
@@ -162,6 +165,17 @@ impl Served {
     /// The first that is said of it.
     pub(crate) fn over(&self, over: Over) {
         self.see(|seen| _ = seen.over.get_or_insert(over));
+    }
+
+    /// The status of what stands in place of an answer, if that is so.
+    pub(crate) fn replaced(&self) -> Option<u16> {
+        let seen = self.see(|seen| seen.clone());
+        let status = match seen.handler {
+            Handler::Panicked => 500,
+            Handler::Runs if seen.status.is_some() => 503,
+            _ => return None,
+        };
+        Some(if self.is_grpc { 200 } else { status })
     }
 
     /// Its outcome, and its `error.type`.
