@@ -187,6 +187,7 @@ pub(crate) fn plan(random: &mut Random, seed: u64, deep: u32) -> Plan {
     use End::{Ends, Fails, Panics, Stalls, Trailers};
     let place = [Place::Some, Place::Any, Place::Nested, Place::Served];
     let raw = Asks::Raw(random.below(1_300), 1 + random.below(2), random.below(2) == 0);
+    let short = random.below(20_000) as u64;
     let parent = match random.below(4) {
         0 => None,
         1 => Some("00-0000000000000000000000000000000-00f067aa0ba902b7-01".to_owned()),
@@ -211,7 +212,7 @@ pub(crate) fn plan(random: &mut Random, seed: u64, deep: u32) -> Plan {
         is_grpc: random.below(4) == 0,
         parent,
         body: parts(random, &[Ends, Ends, Ends, Trailers, Fails, Panics]),
-        patience: random.of(&[LONG, LONG, LONG, Duration::from_millis(20)]),
+        patience: random.of(&[LONG, LONG, LONG, Duration::from_micros(short)]),
         has_timeout: random.below(2) == 0,
         client_reads: random.of(&[Reads::All, Reads::All, Reads::One, Reads::Nothing]),
         handler_reads: random.of(&[Reads::All, Reads::All, Reads::One, Reads::Nothing]),
