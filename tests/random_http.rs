@@ -23,7 +23,7 @@ use opentelemetry::trace::SpanContext;
 use plan::plan;
 use redspan::catalog;
 use redspan::sample::{parent_based, trace_id_ratio};
-use redspan_tests::{Kept, Lines, Random, page, process};
+use redspan_tests::{Kept, Lines, Random, page, process, seeds};
 use server::router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +57,6 @@ async fn settled(asked: &mut JoinSet<()>) {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 #[test]
 fn whatever_an_exchange_comes_to_spans_numbers_and_lines_say_so() {
     const TEST: &str = "whatever_an_exchange_comes_to_spans_numbers_and_lines_say_so";
@@ -79,10 +75,7 @@ fn whatever_an_exchange_comes_to_spans_numbers_and_lines_say_so() {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         SERVER.set(listener.local_addr().unwrap()).unwrap();
         runtime.spawn(async { axum::serve(listener, router()).await });
-        let exchanges: Vec<u64> = match number("REDSPAN_EXCHANGE") {
-            Some(one) => vec![one],
-            None => (0..number("REDSPAN_EXCHANGES").unwrap_or(400)).collect(),
-        };
+        let exchanges: Vec<u64> = seeds("REDSPAN_EXCHANGE", "REDSPAN_EXCHANGES", 400).collect();
         let mut numbers = Numbers::new();
         for seeds in exchanges.chunks(AT_ONCE) {
             let mut asked = JoinSet::new();

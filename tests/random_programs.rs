@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::SpanData;
 use redspan::context::{Follow, carry};
 use redspan::sample::{parent_based, trace_id_ratio};
 use redspan::{catalog, instrumented, measured};
-use redspan_tests::{Kept, Lines, Random, process};
+use redspan_tests::{Kept, Lines, Random, process, seeds};
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -461,10 +461,6 @@ fn run_program(seed: u64) -> World {
     std::mem::take(&mut *world.lock().unwrap())
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 #[test]
 fn whatever_a_program_does_what_encloses_is_current() {
     const TEST: &str = "whatever_a_program_does_what_encloses_is_current";
@@ -475,12 +471,8 @@ fn whatever_a_program_does_what_encloses_is_current() {
         let most = parent_based(trace_id_ratio(0.7));
         let builder = redspan::builder().spans_to(kept.clone()).sampler(most).logs(json);
         let telemetry = builder.install().unwrap();
-        let programs = match number("REDSPAN_PROGRAM") {
-            Some(one) => one..one + 1,
-            None => 0..number("REDSPAN_PROGRAMS").unwrap_or(500),
-        };
         let (mut spans, mut wrong) = (0, Vec::new());
-        let programs: Vec<u64> = programs.collect();
+        let programs: Vec<u64> = seeds("REDSPAN_PROGRAM", "REDSPAN_PROGRAMS", 500).collect();
         for seeds in programs.chunks(AT_ONCE) {
             let worlds: Vec<World> = seeds.iter().map(|seed| run_program(*seed)).collect();
             assert!(telemetry.flush(Duration::from_secs(60)));

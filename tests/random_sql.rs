@@ -15,7 +15,7 @@ use redspan::sample::{parent_based, trace_id_ratio};
 use redspan::sqlx::{Connection, Held, Pool, PoolConnection, Transaction};
 use redspan::{catalog, instrumented};
 use redspan_tests::postgres::Postgres;
-use redspan_tests::{Kept, Random, process};
+use redspan_tests::{Kept, Random, process, seeds};
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -174,6 +174,21 @@ where
         self.world.lock().unwrap().done.push(done);
     }
 
+    /// One operation; if it is the pool's, after a wait for a connection.
+    async fn does<T>(
+        &self,
+        around: &Around,
+        name: &'static str,
+        of_pool: bool,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Ran<Result<T, Error>> {
+        let (id, ran) = self.ran(around, future).await;
+        let ending = ran.ending(|_| Ending::Ok(None));
+        let wait = ran.wait().filter(|_| of_pool);
+        self.done((id, around, &ran), wait, ending.map(|it| (name, it)));
+        ran
+    }
+
     async fn ask<'e>(
         &self,
         around: &Around,
@@ -208,9 +223,7 @@ where
                     Step::Operation(around, turns, works) => {
                         let (turns, works) = (*turns, *works);
                         let operation = connection.operation("COPY orders", |_| work(turns, works));
-                        let (id, ran) = self.ran(around, operation).await;
-                        let ending = ran.ending(|()| Ending::Ok(None));
-                        self.done((id, around, &ran), None, ending.map(|it| ("COPY", it)));
+                        self.does(around, "COPY", false, operation).await;
                     }
                     Step::Begin(around, inside, last, over)
                     | Step::TryBegin(around, inside, last, over) => {
@@ -220,10 +233,7 @@ where
                             _ => ("SAVEPOINT", usize::MAX),
                         };
                         let around = Around { polls, ..*around };
-                        let (id, ran) = self.ran(&around, connection.begin()).await;
-                        let ending = ran.ending(|_| Ending::Ok(None));
-                        self.done((id, &around, &ran), None, ending.map(|it| (name, it)));
-                        match ran {
+                        match self.does(&around, name, false, connection.begin()).await {
                             Ran::Ended(Ok(begun)) => {
                                 depth.set(depth.get() + 1);
                                 self.within(begun, depth, inside, last, *over).await;
@@ -261,9 +271,7 @@ where
             (Over::RolledBack, true) => ("ROLLBACK TO SAVEPOINT", Box::pin(begun.rollback())),
             (Over::RolledBack, false) => ("ROLLBACK", Box::pin(begun.rollback())),
         };
-        let (id, ran) = self.ran(last, ending).await;
-        let ending = ran.ending(|()| Ending::Ok(None));
-        self.done((id, last, &ran), None, ending.map(|it| (name, it)));
+        self.does(last, name, false, ending).await;
         depth.set(depth.get().saturating_sub(1));
     }
 
@@ -311,15 +319,11 @@ where
             Step::Operation(around, turns, works) => {
                 let (turns, works) = (*turns, *works);
                 let operation = self.of(around).operation("COPY orders", |_| work(turns, works));
-                let (id, ran) = self.ran(around, operation).await;
-                let ending = ran.ending(|()| Ending::Ok(None));
-                self.done((id, around, &ran), ran.wait(), ending.map(|it| ("COPY", it)));
+                self.does(around, "COPY", true, operation).await;
             }
             Step::Begin(around, inside, last, over) => {
-                let (id, ran) = self.ran(around, self.of(around).begin()).await;
-                let ending = ran.ending(|_| Ending::Ok(None));
-                self.done((id, around, &ran), ran.wait(), ending.map(|it| ("BEGIN", it)));
-                if let Some(begun) = ran.ok() {
+                let begins = self.of(around).begin();
+                if let Some(begun) = self.does(around, "BEGIN", true, begins).await.ok() {
                     self.within(begun, &Cell::new(1), inside, last, *over).await;
                 }
             }
@@ -366,10 +370,6 @@ where
             Step::Close => drop(self.pool.close()),
         }
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// How a database is reached.
@@ -447,12 +447,8 @@ where
         redspan::builder().spans_to(kept.clone()).sampler(all).logs(quiet).install().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
-    let programs = match number("REDSPAN_PROGRAM") {
-        Some(one) => one..one + 1,
-        None => 0..number("REDSPAN_PROGRAMS").unwrap_or(usually),
-    };
     let (mut before, mut all) = (Numbers::default(), Expected::default());
-    for seed in programs {
+    for seed in seeds("REDSPAN_PROGRAM", "REDSPAN_PROGRAMS", usually) {
         let (program, state) = run_program(seed, reached, runtime.handle());
         let page = Numbers::of_page(&redspan::recorder().render_openmetrics());
         let mut world = std::mem::take(&mut *program.world.lock().unwrap());

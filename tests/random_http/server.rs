@@ -2,7 +2,9 @@
 
 use crate::client::ask;
 use crate::plan::{Does, End, LIMIT, Parts, Says};
-use crate::world::{HELD, Handler, Holds, Over, Served, WORLD, begun, current, nothing_is_current};
+use crate::world::{
+    HELD, Handler, Holds, Over, Served, WORLD, begun, current, nothing_is_current, say,
+};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -194,9 +196,7 @@ async fn handle(request: Request) -> Response {
 async fn call(parent: SpanContext, served: &Served) {
     begun("call", parent);
     yield_now().await;
-    let (here, id) = (current(), served.see(|seen| seen.id.clone()));
-    let (trace, span) = (here.trace_id().to_string(), here.span_id().to_string());
-    tracing::info!(trace, span, id, "in a call");
+    say(&current(), &served.see(|seen| seen.id.clone()), "in a call");
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;

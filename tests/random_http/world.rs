@@ -109,6 +109,12 @@ pub(crate) fn begun(name: &'static str, parent: SpanContext) -> SpanContext {
     own
 }
 
+/// A line that says where it is to be.
+pub(crate) fn say(here: &SpanContext, id: &str, place: &str) {
+    let (trace, span) = (here.trace_id().to_string(), here.span_id().to_string());
+    tracing::info!(trace, span, id, "{place}");
+}
+
 /// Around the layer nothing of it is to be seen.
 pub(crate) fn nothing_is_current(place: &str) {
     let here = Context::current();
@@ -158,8 +164,7 @@ impl Served {
         if own.as_ref() != Some(&is) {
             wrong(format!("{}: {place} {is:?} is current, not {own:?}", self.number));
         }
-        let (trace, span) = (is.trace_id().to_string(), is.span_id().to_string());
-        tracing::info!(trace, span, id, "{place}");
+        say(&is, &id, place);
     }
 
     /// The first that is said of it.

@@ -15,7 +15,7 @@ pub mod receiver;
 pub use front::{Fault, Files, Front};
 pub use lines::Lines;
 pub use metric::{Exemplar, Point};
-pub use random::Random;
+pub use random::{Random, seeds};
 pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
 pub use served::serve_in_scope;

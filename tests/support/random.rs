@@ -1,5 +1,7 @@
 //! Numbers by chance, the same ones for the same seed.
 
+use std::ops::Range;
+
 /// The generator [SplitMix64](https://doi.org/10.1145/2660193.2660195), from its seed on.
 #[derive(Clone, Copy, Debug)]
 pub struct Random(pub u64);
@@ -24,5 +26,15 @@ impl Random {
     /// If there is none.
     pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
+    }
+}
+
+/// The seeds that a test goes through: `usually` the first so many, or as many as the variable `many` says, or the one that
+/// the variable `one` says.
+pub fn seeds(one: &str, many: &str, usually: u64) -> Range<u64> {
+    let number = |variable| std::env::var(variable).ok()?.parse().ok();
+    match number(one) {
+        Some(one) => one..one + 1,
+        None => 0..number(many).unwrap_or(usually),
     }
 }

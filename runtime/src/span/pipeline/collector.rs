@@ -1,11 +1,13 @@
 //! The collector's thread: from the threads' buffers, through the tail policy, to the queue.
 
 use super::room::{self, Refused};
-use super::{Filling, Hooks, LAST_ROUND, ROUND, Shared};
+use super::{LAST_ROUND, ROUND, Shared};
 use crate::clock;
 use crate::config::settings::WhenFull;
 use crate::quiet;
+use crate::span::batch::Filling;
 use crate::span::fan_out::Others;
+use crate::span::hooks::Hooks;
 use crate::span::record::Record;
 use crate::span::stats::reason;
 use crate::span::tail::{Outlet, Tail};

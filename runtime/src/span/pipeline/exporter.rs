@@ -1,9 +1,10 @@
 //! The exporter's thread: from the queue to the exporter, batch by batch.
 
-use super::{Batch, Exporter, ExporterStats, Shared, timeout_of};
+use super::{Shared, timeout_of};
 use crate::config::settings::Batching;
 use crate::quiet;
-use crate::span::stats::reason;
+use crate::span::batch::{Batch, Exporter};
+use crate::span::stats::{ExporterStats, reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
