@@ -17,6 +17,8 @@ pub async fn serve_in_scope(app: Router, layer: ServerLayer<Matched>) -> SocketA
     let app = app.layer(layer).layer(in_scope);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    // Everybody can know who asks; only what is told to shows it.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
 }

@@ -77,11 +77,12 @@
 
 use crate::tower::{BodyCount, Route, ServerLayer};
 use ::axum::body::Body;
-use ::axum::extract::{MatchedPath, OriginalUri};
+use ::axum::extract::{ConnectInfo, MatchedPath, OriginalUri};
 use ::http::Request;
 use ::http_body::Body as _;
 use std::any::Any;
 use std::mem;
+use std::net::{IpAddr, SocketAddr};
 
 /// A layer that makes a server span of every request. See the [module](self).
 pub fn layer() -> ServerLayer<Matched> {
@@ -107,6 +108,11 @@ impl<B: 'static> Route<B> for Matched {
     fn path<'r>(&self, request: &'r Request<B>) -> &'r str {
         let original = request.extensions().get::<OriginalUri>();
         original.map_or_else(|| request.uri(), |original| &original.0).path()
+    }
+
+    fn peer(&self, request: &Request<B>) -> Option<IpAddr> {
+        let info = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        info.or_else(|| request.extensions().get().copied()).map(|address| address.ip())
     }
 
     // Whatever stands outside of this layer may have put its own body around axum's, which is counted alone.

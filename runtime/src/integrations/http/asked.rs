@@ -10,13 +10,26 @@ pub(in crate::integrations) fn server<B>(request: &Request<B>) -> Option<(&str, 
     if let Some(stated) = request.uri().authority() {
         return Some((stated.host(), stated.port_u16()));
     }
-    let host = request.headers().get(HOST)?.to_str().ok()?;
-    plain(host).or_else(|| {
-        let authority: Authority = host.parse().ok()?;
-        let begin = host.rfind('@').map_or(0, |at| at + 1);
+    host(request.headers().get(HOST)?.to_str().ok()?)
+}
+
+/// What a host is called, and its port.
+pub(in crate::integrations) fn host(text: &str) -> Option<(&str, Option<u16>)> {
+    plain(text).or_else(|| {
+        let authority: Authority = text.parse().ok()?;
+        let begin = text.rfind('@').map_or(0, |at| at + 1);
         let end = begin + authority.host().len();
-        Some((host.get(begin..end)?, authority.port_u16()))
+        Some((text.get(begin..end)?, authority.port_u16()))
     })
+}
+
+/// One of HTTP's schemes, as labels have it; what is upgraded to a websocket was asked for by one of them.
+pub(in crate::integrations) fn known_scheme(text: &str) -> Option<&'static str> {
+    let is = |scheme: &str| text.eq_ignore_ascii_case(scheme);
+    if is("https") || is("wss") {
+        return Some("https");
+    }
+    (is("http") || is("ws")).then_some("http")
 }
 
 /// Host and port, as most are: without user, brackets or escapes.

@@ -26,6 +26,7 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue, global};
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -128,27 +129,32 @@ impl Exchange {
             return InFlight::new(Exchange { span, id: answers_with(), grpc, numbers });
         }
         let started = clock::now();
+        let scheme = scheme(request, options);
+        let client = client(request, options, route);
         let is_counted = Counted::begin(request.extensions_mut());
         let mut span = if is_counted {
-            here.span().set_attributes(options.of_request(request.headers()));
+            let of_request = options.of_request(request.headers());
+            here.span().set_attributes(of_request.chain(client.map(shown_client)));
             OwnedSpan::within(known(here), &METADATA)
         } else {
             let parent = global::get_text_map_propagator(|propagator| {
                 propagator.extract_with_context(&here, &Reading(request.headers()))
             });
             let name = || called.name.clone();
-            let attributes = || attributes(request, route.path(request), &called, options);
+            let attributes =
+                || attributes(request, route.path(request), (scheme, client), &called, options);
             let (parent, kind) = (known(parent), SpanKind::Server);
             OwnedSpan::start(parent, started, &METADATA, kind, name, attributes)
         };
         let lines = options.log && !Lined::begin(request.extensions_mut());
         let told = lines.then(|| {
             let path = route.path(request);
-            span.inside(|| Told::started(request.method(), path, called.route.as_deref()))
+            let route = called.route.as_deref();
+            span.inside(|| Told::started(request.method(), path, route, client))
         });
         let labels = Labels {
             method: called.method,
-            scheme: scheme(request),
+            scheme,
             version: conventions::version(request.version()),
             port: None,
             status: None,
@@ -446,17 +452,32 @@ impl Drop for Exchange {
     }
 }
 
-/// HTTP/1 does not say it, and whoever ends TLS is usually another process.
-fn scheme<B>(request: &Request<B>) -> &'static str {
-    match request.uri().scheme_str() {
+/// HTTP/1 does not say it, and whoever ends TLS is usually another process, which may say it.
+fn scheme<B>(request: &Request<B>, options: &Options) -> &'static str {
+    let said = options.proxies.and_then(|proxies| proxies.scheme(request.headers()));
+    said.unwrap_or_else(|| match request.uri().scheme_str() {
         Some("https") => "https",
         _ => "http",
+    })
+}
+
+/// Who asks, if that is to be shown.
+fn client<B>(request: &Request<B>, options: &Options, route: &impl Route<B>) -> Option<IpAddr> {
+    if !options.shows_client {
+        return None;
     }
+    let said = options.proxies.and_then(|proxies| proxies.client(request.headers()));
+    said.or_else(|| Some(route.peer(request)?.to_canonical()))
+}
+
+fn shown_client(address: IpAddr) -> KeyValue {
+    KeyValue::new("client.address", address.to_string())
 }
 
 fn attributes<B>(
     request: &Request<B>,
     path: &str,
+    (scheme, client): (&'static str, Option<IpAddr>),
     called: &Called,
     options: &Options,
 ) -> Vec<KeyValue> {
@@ -467,8 +488,9 @@ fn attributes<B>(
     if !path.is_empty() {
         attributes.push(KeyValue::new("url.path", path.to_owned()));
     }
-    attributes.push(KeyValue::new("url.scheme", scheme(request)));
-    if let Some((host, port)) = conventions::asked::server(request) {
+    attributes.push(KeyValue::new("url.scheme", scheme));
+    let said = options.proxies.and_then(|proxies| proxies.server(request.headers()));
+    if let Some((host, port)) = said.or_else(|| conventions::asked::server(request)) {
         let address = interned::host(conventions::bare(host));
         conventions::push_server(&mut attributes, address, port);
     }
@@ -478,6 +500,7 @@ fn attributes<B>(
     if let Some(route) = &called.route {
         attributes.push(KeyValue::new("http.route", route.clone()));
     }
+    attributes.extend(client.map(shown_client));
     attributes.extend(options.of_request(request.headers()));
     attributes
 }

@@ -5,6 +5,7 @@ use crate::log::ms;
 use crate::outcome::Outcome;
 use crate::span::failed::Failed;
 use ::http::Method;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What lines say of a request that its numbers do not.
@@ -13,6 +14,8 @@ pub(super) struct Told {
     path: Option<String>,
     /// Of strangers' own making, if it is none of HTTP's.
     method: Method,
+    /// Who asked, if that is to be shown.
+    client: Option<IpAddr>,
 }
 
 /// How a request ended.
@@ -27,7 +30,12 @@ pub(super) struct Ended<'a> {
 
 impl Told {
     /// Says that it has begun, within its span.
-    pub(super) fn started(method: &Method, path: &str, route: Option<&str>) -> Told {
+    pub(super) fn started(
+        method: &Method,
+        path: &str,
+        route: Option<&str>,
+        client: Option<IpAddr>,
+    ) -> Told {
         let path = Some(path).filter(|path| !path.is_empty());
         tracing::debug!(
             name: "http.server.request.started",
@@ -36,10 +44,11 @@ impl Told {
                 http.request.method = method.as_str(),
                 http.route = route,
                 url.path = path,
+                client.address = client.map(display),
             },
             "request started"
         );
-        Told { path: path.map(str::to_owned), method: method.clone() }
+        Told { path: path.map(str::to_owned), method: method.clone(), client }
     }
 
     /// Says how it ended, within its span.
@@ -53,6 +62,7 @@ impl Told {
                         http.request.method = self.method.as_str(),
                         http.route = ended.route,
                         url.path = self.path.as_deref(),
+                        client.address = self.client.map(display),
                         http.response.status_code = ended.labels.status,
                         http.response.body.size = ended.sent,
                         duration_ms = ms(ended.took),

@@ -67,7 +67,9 @@
 //!
 //! # More, by name
 //!
-//! [`request_id`](ServerLayer::request_id), [`capture_request_headers`](ServerLayer::capture_request_headers),
+//! [`request_id`](ServerLayer::request_id), [`trust_x_forwarded`](ServerLayer::trust_x_forwarded),
+//! [`trust_forwarded`](ServerLayer::trust_forwarded), [`client_address`](ServerLayer::client_address),
+//! [`capture_request_headers`](ServerLayer::capture_request_headers),
 //! [`capture_response_headers`](ServerLayer::capture_response_headers), [`slow`](ServerLayer::slow),
 //! [`timeout`](ServerLayer::timeout), [`log`](ServerLayer::log), [`leave_out`](ServerLayer::leave_out). They are options of one
 //! layer, so their order cannot be wrong: the span is outermost, the numbers see what the client
@@ -92,6 +94,7 @@ mod flight;
 mod grpc;
 mod lines;
 mod options;
+mod proxies;
 mod server;
 mod stacked;
 
@@ -102,6 +105,8 @@ pub use server::{ResponseFuture, Server};
 
 use ::http::{HeaderName, Request};
 use options::Options;
+use proxies::Proxies;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_layer::Layer;
@@ -127,6 +132,12 @@ pub trait Route<B> {
     #[doc(hidden)]
     fn path<'r>(&self, request: &'r Request<B>) -> &'r str {
         request.uri().path()
+    }
+
+    /// Who sent the request, as the connection knows: a `SocketAddr` among the request's extensions.
+    #[doc(hidden)]
+    fn peer(&self, request: &Request<B>) -> Option<IpAddr> {
+        request.extensions().get().map(SocketAddr::ip)
     }
 
     /// Counts the bytes of a body, by wrapping it with [`BodyCount::over`]. As it stands, none is counted, and a
@@ -215,6 +226,53 @@ impl<M> ServerLayer<M> {
         self
     }
 
+    /// Believes what this many proxies in front of the service have added to `X-Forwarded-For`, and what the
+    /// outermost of them says by `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`: `url.scheme`, in metrics
+    /// too, and `server.address` and `server.port` are then what the client asked for, and
+    /// [`client_address`](Self::client_address) is the client's.
+    ///
+    /// Clients can send such headers themselves, so without this call none is looked at. Each proxy has to add the
+    /// address that it was asked from, at the end, as nginx (`$proxy_add_x_forwarded_for`), Envoy and load balancers
+    /// do; some add two. The client is the one that stands so many from the end: what stands before it is what the
+    /// client itself has sent. A list that is shorter names no client: somebody has asked past a proxy. A
+    /// scheme but HTTP's, and a host or an address that cannot be read, are as if they were not there. 0 believes nobody.
+    ///
+    /// ```
+    /// // Behind one load balancer that ends TLS.
+    /// let layer = redspan::tower::ServerLayer::new().trust_x_forwarded(1);
+    /// # let _ = layer;
+    /// ```
+    pub fn trust_x_forwarded(mut self, proxies: usize) -> Self {
+        self.options.proxies = Some(Proxies::x_forwarded(proxies));
+        self
+    }
+
+    /// As [`trust_x_forwarded`](Self::trust_x_forwarded), by the one header
+    /// [`Forwarded`](https://www.rfc-editor.org/rfc/rfc7239) in place of all of those: of these two calls the last
+    /// holds, since proxies that write one of them pass the other on as it came.
+    pub fn trust_forwarded(mut self, proxies: usize) -> Self {
+        self.options.proxies = Some(Proxies::forwarded(proxies));
+        self
+    }
+
+    /// Shows who asked, as `client.address`, on the span and on the lines of [`log`](Self::log). It is personal data in
+    /// many places, so without this call it is nowhere.
+    ///
+    /// It is the address, without its port, that the proxies name which are
+    /// [believed](Self::trust_x_forwarded). Where none is, it is that of the connection: for axum's
+    /// [`ConnectInfo<SocketAddr>`](https://docs.rs/axum/0.8/axum/extract/struct.ConnectInfo.html) the router has to be served by
+    /// `into_make_service_with_connect_info`, and any other service is asked with a `SocketAddr` among the request's
+    /// extensions. Where nobody says it there is none.
+    ///
+    /// ```
+    /// let layer = redspan::tower::ServerLayer::new().trust_x_forwarded(1).client_address().log();
+    /// # let _ = layer;
+    /// ```
+    pub fn client_address(mut self) -> Self {
+        self.options.shows_client = true;
+        self
+    }
+
     /// Shows headers of requests as attributes `http.request.header.<name>`, each a list of its
     /// values. None is shown that is not named here, and of one that is marked as sensitive
     /// ([`HeaderValue::set_sensitive`](https://docs.rs/http/1/http/header/struct.HeaderValue.html#method.set_sensitive)) only
@@ -240,7 +298,7 @@ impl<M> ServerLayer<M> {
     /// `http.request.method`, `http.route`, `url.path` (never the query) and, of the second,
     /// `http.response.status_code`, `http.response.body.size` in bytes, `duration_ms` in milliseconds to the
     /// last byte, `outcome`, `error.type` and `exception.message`; with [`request_id`](Self::request_id) also
-    /// `request_id`.
+    /// `request_id`, with [`client_address`](Self::client_address) `client.address`.
     ///
     /// ```
     /// let layer = redspan::tower::ServerLayer::new().request_id().log();

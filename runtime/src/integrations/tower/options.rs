@@ -1,5 +1,6 @@
 //! What a [`ServerLayer`](super::ServerLayer) was asked to do besides.
 
+use super::proxies::Proxies;
 use crate::context::ids::{self, hex};
 use crate::integrations::interned;
 use crate::redact::REDACTED;
@@ -19,6 +20,9 @@ pub(super) struct Options {
     request_headers: Captured,
     response_headers: Captured,
     request_id: Option<Shown>,
+    pub(super) proxies: Option<Proxies>,
+    /// Whether it is shown who asked.
+    pub(super) shows_client: bool,
     pub(super) slow: Option<Duration>,
     pub(super) timeout: Option<Duration>,
     /// Whether each request has lines of its own.
@@ -32,6 +36,8 @@ impl Default for Options {
             request_headers: Captured::default(),
             response_headers: Captured::default(),
             request_id: None,
+            proxies: None,
+            shows_client: false,
             slow: None,
             timeout: None,
             log: false,
