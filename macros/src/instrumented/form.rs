@@ -5,6 +5,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, ReturnType, Type};
 
 use super::model::{Model, Output};
+use super::params;
 use super::returns::{self, Later};
 use crate::compat::tail::{self, Tail};
 use crate::diag::Diag;
@@ -44,6 +45,8 @@ pub(crate) fn of(model: &Model) -> Form {
         _ if model.sig.asyncness.is_none() => without_async(model),
         // `!` is no type argument.
         Output::Never => Form::AsyncFn,
+        // Only an `async fn` may say `impl Executor<'_>`, or `impl Iterator<Item = &str>`.
+        _ if params::bounds_are_elided(&model.sig) => Form::AsyncFn,
         _ if model.attrs.iter().all(same) => Form::OneCoroutine,
         _ => Form::AsyncFn,
     }

@@ -1,6 +1,6 @@
 //! The function's parameters: one name each outside, the user's own patterns inside.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -133,6 +133,48 @@ pub(crate) fn may_move(sig: &Signature, given: &[TokenStream]) -> bool {
         }
         names.iter().any(|name| given.iter().any(|given| takes(given, name, Of::Parts)))
     })
+}
+
+/// Whether an `impl Trait` among the parameters' types has a lifetime without a name: `'_`, or a `&` with none.
+pub(crate) fn bounds_are_elided(sig: &Signature) -> bool {
+    sig.inputs.iter().any(|input| match input {
+        FnArg::Receiver(_) => false,
+        FnArg::Typed(typed) => is_elided(typed.ty.to_token_stream(), false),
+    })
+}
+
+/// `bounds` says whether these tokens stand in an `impl Trait`; from that word on all are taken to, which costs a
+/// function at worst its shorter form.
+fn is_elided(tokens: TokenStream, mut bounds: bool) -> bool {
+    let is = |token: Option<&TokenTree>, sign| match token {
+        Some(TokenTree::Punct(punct)) => punct.as_char() == sign,
+        _ => false,
+    };
+    let mut tokens = tokens.into_iter().peekable();
+    let mut named = false;
+    while let Some(token) = tokens.next() {
+        let elided = match &token {
+            TokenTree::Ident(word) if word == "impl" => {
+                bounds = true;
+                false
+            }
+            TokenTree::Punct(sign) if bounds && sign.as_char() == '&' => !is(tokens.peek(), '\''),
+            TokenTree::Punct(sign) if bounds && sign.as_char() == '\'' => {
+                matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "_")
+            }
+            // What `Fn(&str)` takes has a lifetime of its own for each call.
+            TokenTree::Group(group) => {
+                let takes = named && group.delimiter() == Delimiter::Parenthesis;
+                !takes && is_elided(group.stream(), bounds)
+            }
+            _ => false,
+        };
+        if elided {
+            return true;
+        }
+        named = matches!(token, TokenTree::Ident(_));
+    }
+    false
 }
 
 /// The parameter is written twice, and only in one place there is what its author expects to be warned of.
