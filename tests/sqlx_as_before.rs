@@ -155,6 +155,13 @@ async fn connections_are_locked_detached_and_closed_as_before() {
     let guard = lock.acquire(pool.begin().await.unwrap()).await.unwrap();
     let transaction: Transaction<'_, Pg> = guard.release_now().await.unwrap();
     transaction.commit().await.unwrap();
+    // As of sqlx's own, of which `&mut *` is the connection below.
+    let mut connection = pool.acquire().await.unwrap();
+    lock.acquire(&mut *connection).await.unwrap().release_now().await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    lock.acquire(&mut *transaction).await.unwrap().release_now().await.unwrap();
+    transaction.commit().await.unwrap();
+    drop(connection);
 
     let first = pid(&pool).await;
     pool.acquire().await.unwrap().close().await.unwrap();

@@ -78,7 +78,7 @@ impl EventLayer {
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     {
-        if event.is_root() {
+        if span_ids::is_root(event) {
             return None;
         }
         let parent = event.parent();
@@ -348,6 +348,20 @@ mod tests {
         };
         assert_eq!(names(&spans[0]), ["inner"]);
         assert_eq!(names(&spans[1]), ["outer"]);
+    }
+
+    #[test]
+    fn what_tower_http_says_of_a_span_that_is_off_goes_to_the_innermost() {
+        let spans = in_span(|tracer| {
+            let off = tracing::Span::none();
+            let failed = || {
+                tracing::error!(target: "tower_http::trace::on_failure", parent: &off, "failed");
+            };
+            tracer.in_span("inner", |_| failed());
+        });
+        assert_eq!(spans[0].events.len(), 1);
+        assert_eq!(spans[0].events.events[0].name, "failed");
+        assert_eq!(spans[1].events.len(), 0);
     }
 
     #[test]

@@ -296,7 +296,7 @@ where
         let mut here = Here::default();
         if !own_message {
             here = current::with(|cx| {
-                if !event.is_root() {
+                if !span_ids::is_root(event) {
                     scope::each(cx, |key, value| recorder.bound(key, value));
                     baggage::copied(cx).for_each(|pair| recorder.context(&pair));
                 }
@@ -312,7 +312,7 @@ where
             recorder.suppressed(before);
         }
         recorder.finish();
-        let span = if settled.names_span && !own_message && !event.is_root() {
+        let span = if settled.names_span && !own_message && !span_ids::is_root(event) {
             current::name().or_else(|| layers.current_span().metadata().map(|it| it.name()))
         } else {
             None

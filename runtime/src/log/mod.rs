@@ -12,8 +12,9 @@
 //! are a list under `<field>.chain`.
 //!
 //! The ids are those of the current OpenTelemetry span, or of the parent that the event names
-//! (`info!(parent: &span, …)`); with `parent: None` there are none. What the OpenTelemetry crates say
-//! about themselves has no ids.
+//! (`info!(parent: &span, …)`); with `parent: None` there are none, nor where the parent is a span that is off, which
+//! to tracing is the same: what tower-http's `TraceLayer` says has the current ids all the same. What the OpenTelemetry
+//! crates say about themselves has no ids.
 //!
 //! After `init!`, what is logged through the crate `log` is a line as well, and its key-values are its fields.
 

@@ -48,6 +48,14 @@ pub(crate) fn from_opentelemetry(target: &str) -> bool {
     target.starts_with("opentelemetry")
 }
 
+/// Whether the event is to belong to no span: `parent: None`.
+///
+/// tracing says the same of an event whose parent is a span that is off. Those of tower-http's `TraceLayer` are, unless
+/// asked for: its spans are of level debug, what it says of a failure is an error, of the request that it happens in.
+pub(crate) fn is_root(event: &Event<'_>) -> bool {
+    event.is_root() && !event.metadata().target().starts_with("tower_http::trace::")
+}
+
 /// What a `log` record says of itself; `None` for an event of tracing's own.
 #[inline]
 pub(crate) fn of_log_record<'a>(event: &'a Event<'_>) -> Option<Metadata<'a>> {
@@ -91,7 +99,7 @@ impl Bridge {
     where
         S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     {
-        if event.is_root() {
+        if is_root(event) {
             return None;
         }
         if let Some(parent) = event.parent() {

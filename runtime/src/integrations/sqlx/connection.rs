@@ -219,6 +219,22 @@ impl<H: Held + DerefMut<Target = <H::Database as Database>::Connection>> DerefMu
     }
 }
 
+/// sqlx's own connection: queries that it is given are not seen.
+impl<H: Held + Deref<Target = <H::Database as Database>::Connection>> AsRef<H::Target>
+    for Connection<H>
+{
+    fn as_ref(&self) -> &H::Target {
+        &self.held
+    }
+}
+
+/// sqlx's own connection: queries that it is given are not seen.
+impl<H: Held> AsMut<<H::Database as Database>::Connection> for Connection<H> {
+    fn as_mut(&mut self) -> &mut <H::Database as Database>::Connection {
+        self.held.held()
+    }
+}
+
 impl<H: Held> Debug for Connection<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()

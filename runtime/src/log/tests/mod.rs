@@ -282,6 +282,18 @@ fn a_named_parent_gives_the_ids_and_a_named_root_gives_none() {
 }
 
 #[test]
+fn what_tower_http_says_of_a_span_that_is_off_has_the_current_ids_and_fields() {
+    let line = one(|| {
+        let _span = inside(1, 2, TraceFlags::SAMPLED);
+        let _bound = super::scope().with("request_id", "r1").enter();
+        let off = tracing::Span::none();
+        error!(target: "tower_http::trace::on_failure", parent: &off, "response failed");
+    });
+    assert_eq!(line.ids(), Some((format!("{:032x}", 1), format!("{:016x}", 2))));
+    assert_eq!(line.get("request_id"), Some(&json!("r1")));
+}
+
+#[test]
 fn a_foreign_tracing_span_gives_its_ids_whether_or_not_it_activates_a_context() {
     // A macro, since the layer's type holds the layers below it.
     macro_rules! bridge {
