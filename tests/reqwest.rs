@@ -206,3 +206,72 @@ async fn redirects_are_part_of_the_one_span() {
         assert!(parent.contains(&span.span_id().to_string()));
     }
 }
+
+/// As what stands around reqwest has it.
+#[derive(Debug)]
+enum Around {
+    Refused,
+    Reqwest(reqwest::Error),
+}
+
+impl std::fmt::Display for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Around::Refused => f.write_str("refused"),
+            Around::Reqwest(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Around {}
+
+async fn by_hand(url: String, refuses: bool) -> Result<reqwest::Response, Around> {
+    let client = reqwest::Client::new();
+    let request = client.get(url).build().unwrap();
+    let send = |request| async move {
+        assert!(Context::current().span().span_context().is_valid());
+        if refuses {
+            return Err(Around::Refused);
+        }
+        client.execute(request).await.map_err(Around::Reqwest)
+    };
+    redspan::reqwest::traced(request, send, |error| match error {
+        Around::Reqwest(error) => Some(error),
+        Around::Refused => None,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_by_hand_is_a_client_span_whose_id_the_peer_gets() {
+    let (address, mut received) = peer(vec![OK]).await;
+    let (result, seen) =
+        testing::scope_async(by_hand(format!("http://{address}/stock?token=1"), false)).await;
+    assert_eq!(result.unwrap().status(), 200);
+    let span = only(&seen);
+    assert_eq!((span.name(), span.kind()), ("GET", &SpanKind::Client));
+    assert_eq!(text(&span, "url.full"), Some(format!("http://{address}/stock")));
+    assert_eq!(span.attribute("http.response.status_code"), Some(200.into()));
+    let parent = header(&received.recv().await.unwrap(), "traceparent").unwrap();
+    assert_eq!(parent, format!("00-{}-{}-03", span.trace_id(), span.span_id()));
+}
+
+#[tokio::test]
+async fn an_error_around_reqwests_has_its_words_and_keeps_its_url_to_itself() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let url = format!("http://me:secret@{closed}/stock?token=1");
+    let (result, seen) = testing::scope_async(by_hand(url.clone(), false)).await;
+    let Err(Around::Reqwest(error)) = result else { panic!("{result:?}") };
+    let full = error.url().unwrap();
+    assert_eq!(full.query(), Some("token=1"));
+    let span = only(&seen);
+    assert_eq!(text(&span, "error.type"), Some("connect".to_owned()));
+    let shown = format!("error sending request for url (http://{closed}/stock)");
+    assert_eq!(span.status(), &Status::error(shown));
+
+    let (result, seen) = testing::scope_async(by_hand(url, true)).await;
+    assert!(matches!(result, Err(Around::Refused)), "{result:?}");
+    let span = only(&seen);
+    assert_eq!(text(&span, "error.type"), Some("reqwest::Around".to_owned()));
+    assert_eq!(span.status(), &Status::error("refused"));
+}

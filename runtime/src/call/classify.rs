@@ -131,6 +131,13 @@ pub(crate) fn any<E: fmt::Display + 'static>(error: &E) -> (&'static str, Failed
     (otherwise, failed)
 }
 
+/// An error with its `error.type`: that of the innermost that is known.
+#[cfg(feature = "reqwest")]
+pub(crate) fn known<E: Error + 'static>(error: &E) -> (&'static str, Failed) {
+    let error_type = root::type_of(error, type_name::<E>());
+    (error_type, described(error_type, error))
+}
+
 /// An error with what is behind it.
 pub(crate) fn described(error_type: &'static str, error: &(dyn Error + 'static)) -> Failed {
     let message = Some(Shown(error));

@@ -26,6 +26,10 @@
 //! `http.request.method`, `server.address`, `server.port`, `url.scheme`, `http.response.status_code`,
 //! `network.protocol.version` and `error.type`.
 //!
+//! A request that is there already is sent as `RequestBuilder::from_parts(client, request).send_traced()`, in place of
+//! `client.execute(request)`. What stands between a program and reqwest, such as reqwest-middleware, sends with [`traced`].
+//! What another crate sends with a client that it is given is not seen, and carries no context.
+//!
 //! A request that is sent again, by a loop around it, is another span each time. What redirects
 //! lead to is shown by [`redirects`], and what reqwest itself sends again by [`retries`].
 //!
@@ -40,13 +44,13 @@ use crate::context::current;
 use crate::context::propagation;
 use ::http::{Method, StatusCode, Uri};
 use ::reqwest::redirect::{Action, Policy};
-use ::reqwest::{Client, Error, Request, RequestBuilder, Response, Url, retry};
+use ::reqwest::{Error, Request, RequestBuilder, Response, Url, retry};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceContextExt;
 use std::borrow::Cow;
 use std::error;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 /// Sends requests as client spans. See the [module](self).
@@ -145,10 +149,10 @@ where
             && let Some((request, template)) = asked.take()
         {
             let (client, request) = request.build_split();
-            let request = request?;
+            let mut request = request?;
             let template = template(&request);
-            let (executing, sending) = begin(&client, request, template.as_deref());
-            stage = Stage::Sent(executing, sending);
+            let sending = begin(&mut request, template.as_deref());
+            stage = Stage::Sent(client.execute(request), sending);
         }
         let Stage::Sent(executing, sending) = &mut stage else {
             // Polled after it was ready.
@@ -164,18 +168,112 @@ where
 }
 
 /// Begins the span of a request, and lets it send its context.
-fn begin(
-    client: &Client,
-    mut request: Request,
-    template: Option<&str>,
-) -> (impl Future<Output = Result<Response, Error>> + Unpin + use<>, Sending) {
+fn begin(request: &mut Request, template: Option<&str>) -> Sending {
     let url = request.url();
     let scheme = if url.scheme() == "https" { "https" } else { "http" };
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
     let full = || Some(without_secrets(url));
     let sending = Sending::begin(request.method(), scheme, host, port, template, full);
     propagation::inject_context(sending.span.context(), request.headers_mut());
-    (client.execute(request), sending)
+    sending
+}
+
+/// Sends a request by a function of yours, as [`SendTraced::send_traced`] does by its client: for what stands between a
+/// program and reqwest, such as reqwest-middleware, of which this is a middleware:
+///
+/// ```
+/// # mod reqwest_middleware {
+/// #     pub type Result<T> = std::result::Result<T, Error>;
+/// #     #[derive(Debug)] pub enum Error { Middleware, Reqwest(reqwest::Error) }
+/// #     impl std::fmt::Display for Error {
+/// #         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") }
+/// #     }
+/// #     impl std::error::Error for Error {}
+/// #     pub struct Next<'a>(&'a ());
+/// #     impl Next<'_> {
+/// #         pub async fn run(self, _: reqwest::Request, _: &mut http::Extensions) -> Result<reqwest::Response> {
+/// #             Err(Error::Middleware)
+/// #         }
+/// #     }
+/// #     pub trait Middleware {
+/// #         fn handle(&self, request: reqwest::Request, extensions: &mut http::Extensions, next: Next<'_>)
+/// #         -> impl Future<Output = Result<reqwest::Response>> + Send;
+/// #     }
+/// # }
+/// use reqwest_middleware::{Error, Middleware, Next, Result};
+///
+/// struct Traced;
+///
+/// # /*
+/// #[async_trait::async_trait]
+/// # */
+/// impl Middleware for Traced {
+///     async fn handle(
+///         &self,
+///         request: reqwest::Request,
+///         extensions: &mut http::Extensions,
+///         next: Next<'_>,
+///     ) -> Result<reqwest::Response> {
+///         let send = |request| next.run(request, extensions);
+///         redspan::reqwest::traced(request, send, |error| match error {
+///             Error::Reqwest(error) => Some(error),
+///             _ => None,
+///         })
+///         .await
+///     }
+/// }
+/// ```
+///
+/// Behind one that sends again, as reqwest-retry does, each attempt is a span.
+///
+/// `of_reqwest` finds reqwest's own error in one of yours, whose words are then those of the [module](self), and whose
+/// text shows the URL without credentials and query; where it finds none, the error is named by its type.
+///
+/// # Errors
+/// Those of `send`.
+pub async fn traced<F, E>(
+    mut request: Request,
+    send: impl FnOnce(Request) -> F,
+    of_reqwest: impl FnOnce(&mut E) -> Option<&mut Error>,
+) -> Result<Response, E>
+where
+    F: Future<Output = Result<Response, E>>,
+    E: error::Error + 'static,
+{
+    let mut sending = begin(&mut request, None);
+    let mut executing = pin!(sending.span.inside(|| send(request)));
+    let mut of_reqwest = Some(of_reqwest);
+    poll_fn(|context| {
+        let head = |answer: &Response| (answer.status(), answer.version());
+        let judge = |numbers: &mut Numbers, error| judge_by(numbers, error, of_reqwest.take());
+        sending.poll(|| executing.as_mut().poll(context), head, judge)
+    })
+    .await
+}
+
+/// As [`judge`], of an error that may be around reqwest's.
+fn judge_by<E: error::Error + 'static>(
+    numbers: &mut Numbers,
+    mut error: E,
+    of_reqwest: Option<impl FnOnce(&mut E) -> Option<&mut Error>>,
+) -> (E, Ending) {
+    let ending = match of_reqwest.and_then(|of_reqwest| of_reqwest(&mut error)) {
+        Some(found) => {
+            let url = found.url().cloned();
+            found.url_mut().map(strip);
+            let error_type = error_type(found);
+            let ending = numbers.failed(error_type, classify::described(error_type, found));
+            if let (Some(shown), Some(url)) = (found.url_mut(), url) {
+                *shown = url;
+            }
+            ending
+        }
+        None => {
+            let (error_type, failed) = classify::known(&error);
+            numbers.failed(error_type, failed)
+        }
+    };
+    (error, ending)
 }
 
 /// The URL without what may be secret or personal: nobody named it.
@@ -187,12 +285,16 @@ fn without_secrets(url: &Url) -> String {
         return url.as_str()[..shown].to_owned();
     }
     let mut url = url.clone();
+    strip(&mut url);
+    url.into()
+}
+
+fn strip(url: &mut Url) {
     // Refused where a URL cannot have them.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
-    url.into()
 }
 
 fn judge(numbers: &mut Numbers, error: Error) -> (Error, Ending) {
