@@ -21,6 +21,59 @@
 //! One call wraps the pool; everything that takes an [`Executor`](https://docs.rs/sqlx/0.9/sqlx/trait.Executor.html) goes on as before: the
 //! functions and macros `query…`, `QueryBuilder`, streams, and functions that are generic over it.
 //!
+//! # In a service that has its queries already
+//!
+//! The wrapped pool is of a type of its own, and so is what it lends. Where a struct, a `State` or a function names
+//! sqlx's, name these; the queries stay as they are:
+//!
+//! | in place of | write | called with |
+//! |---|---|---|
+//! | `sqlx::PgPool` | `redspan::sqlx::Pool<Postgres>`, once, under that name | `&pool` |
+//! | `sqlx::Transaction<'_, Postgres>` | `redspan::sqlx::Transaction<'_, Postgres>` | `&mut transaction`, `transaction` |
+//! | `&mut PgConnection`, for one query | `impl PgExecutor<'_>` | `&pool`, `&mut *transaction` |
+//! | `&mut PgConnection`, for several | `&mut Connection<impl Held<Database = Postgres>>` | `&mut transaction`, `&mut connection` |
+//!
+//! ```no_run
+//! use redspan::instrumented;
+//! use redspan::sqlx::{Connection, Held, Transaction};
+//! use sqlx::{PgExecutor, Postgres};
+//!
+//! type PgPool = redspan::sqlx::Pool<Postgres>;
+//!
+//! struct Users {
+//!     pool: PgPool,
+//! }
+//!
+//! #[instrumented]
+//! impl Users {
+//!     async fn rename(&self, id: i64, name: &str) -> sqlx::Result<Transaction<'static, Postgres>> {
+//!         let mut transaction = self.pool.begin().await?;
+//!         if exists(&mut *transaction, id).await? {
+//!             write(&mut transaction, id, name).await?;
+//!         }
+//!         Ok(transaction)
+//!     }
+//! }
+//!
+//! #[instrumented]
+//! async fn exists(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<bool> {
+//!     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE id = $1)").bind(id).fetch_one(db).await
+//! }
+//!
+//! #[instrumented]
+//! async fn write(
+//!     db: &mut Connection<impl Held<Database = Postgres>>,
+//!     id: i64,
+//!     name: &str,
+//! ) -> sqlx::Result<()> {
+//!     sqlx::query("UPDATE users SET name = $2 WHERE id = $1").bind(id).bind(name).execute(&mut *db).await?;
+//!     sqlx::query("INSERT INTO renamed (id) VALUES ($1)").bind(id).execute(db).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! What still takes sqlx's own pool or connection compiles as well, and is [not seen](#what-is-not-seen).
+//!
 //! # Spans
 //!
 //! By OpenTelemetry's [conventions for databases][spans]: named by the verb and the first table, or the one
@@ -58,7 +111,7 @@
 //! # What is not seen
 //!
 //! Whatever is given the pool or the connection below: a function that wants a `&PgPool` takes `&pool`, and the compiler says
-//! nothing of it; `&mut **transaction`, where one wants a `&mut PgConnection`; [`as_sqlx_mut`](Connection::as_sqlx_mut), where
+//! nothing of it; `&mut transaction`, where one wants a `&mut PgConnection`; [`as_sqlx_mut`](Connection::as_sqlx_mut), where
 //! it wants sqlx's own transaction; and what sqlx's own `Acquire` borrows or begins, as migrations do. Make such functions
 //! generic over `Executor`, or let them take a [`Pool`] or a [`Connection`]. Nor is `COPY`, which is sent by methods of the
 //! pool and of the connection below: [`Pool::operation`] and [`Connection::operation`] make one operation of it, as of any
