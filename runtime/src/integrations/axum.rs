@@ -32,6 +32,53 @@
 //! let app: Router = Router::new().nest_service("/files", files).layer(redspan::axum::layer());
 //! ```
 //!
+//! # Errors of handlers
+//!
+//! An annotated handler that returns a status, a tuple that begins with one, or an extractor's rejection in its `Err`, is
+//! judged by that as the request is: 404 is no error. An error type of your own is one, whatever status it becomes
+//! (`error_if` says otherwise for a function, and [`derive@ErrorType`](macro@crate::ErrorType) whose fault it is), and its
+//! span shows the text that its `Display` gives. The wrapper that makes any error an answer often has none:
+//!
+//! ```
+//! use axum::http::StatusCode;
+//! use axum::response::{IntoResponse, Response};
+//! use redspan::instrumented;
+//! use std::fmt;
+//!
+//! struct AppError(anyhow::Error);
+//!
+//! impl<E: Into<anyhow::Error>> From<E> for AppError {
+//!     fn from(error: E) -> Self {
+//!         AppError(error.into())
+//!     }
+//! }
+//!
+//! impl IntoResponse for AppError {
+//!     fn into_response(self) -> Response {
+//!         StatusCode::INTERNAL_SERVER_ERROR.into_response()
+//!     }
+//! }
+//!
+//! /// For the span.
+//! impl fmt::Display for AppError {
+//!     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+//!         write!(f, "{:#}", self.0)
+//!     }
+//! }
+//!
+//! #[instrumented]
+//! async fn stock() -> Result<String, AppError> {
+//!     Ok("many".parse::<u32>().map(|stock| stock.to_string())?)
+//! }
+//! # #[cfg(all(feature = "testing", feature = "instrument"))] {
+//! # use opentelemetry::trace::Status;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # let (result, seen) = runtime.block_on(redspan::testing::scope_async(stock()));
+//! # assert!(result.is_err());
+//! # assert_eq!(seen.span("stock").status(), &Status::error("invalid digit found in string"));
+//! # }
+//! ```
+//!
 //! # Websockets
 //!
 //! A request that is upgraded ends with its head, a 101, or over HTTP/2 a 200: its duration, its place among the active

@@ -72,7 +72,8 @@
 //! }
 //! ```
 //!
-//! What still takes sqlx's own pool or connection compiles as well, and is [not seen](#what-is-not-seen).
+//! What still takes sqlx's own pool or connection compiles as well, and is [not seen](#what-is-not-seen); where a pool is
+//! taken by value, as other crates do, `(*pool).clone()` is sqlx's own.
 //!
 //! # Spans
 //!
