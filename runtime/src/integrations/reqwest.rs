@@ -12,7 +12,9 @@
 //! The span is named by the method, follows OpenTelemetry's [conventions], and its context travels
 //! in the request's headers, as the global propagator writes them
 //! ([`propagation`](crate::propagation)), so the server's span becomes its child. Of the URL, credentials, query
-//! and fragment stay out.
+//! and fragment stay out. An annotated function that hands on the error shows that error's own text, which has the whole
+//! URL: where it is secret, `map_err(reqwest::Error::without_url)`, `#[instrumented(err = "type")]`, or a
+//! [redaction](crate::redact).
 //!
 //! It covers redirects and ends when the head of the last response has arrived, as
 //!
