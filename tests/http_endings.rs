@@ -281,6 +281,22 @@ async fn a_status_that_another_has_to_follow_is_no_answer() {
 }
 
 #[tokio::test]
+async fn over_http_2_nothing_follows_a_101_and_it_is_no_answer() {
+    let switched = async || StatusCode::SWITCHING_PROTOCOLS;
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(Router::new().route("/", get(switched))).await;
+        let url = format!("http://{shop}/");
+        assert_eq!(reqwest::get(&url).await.unwrap().status(), 101);
+        let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+        two.get(&url).send().await.unwrap_err();
+    })
+    .await;
+    let spans = wait_for(&seen, 2).await;
+    let errors: Vec<_> = spans.iter().map(|span| span.attribute("error.type")).collect();
+    assert_eq!(errors, [None, Some("incomplete".into())]);
+}
+
+#[tokio::test]
 async fn an_empty_answer_has_no_bytes_whatever_its_status() {
     let app = Router::new()
         .route("/404", get(async || StatusCode::NOT_FOUND))

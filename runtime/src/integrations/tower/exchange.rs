@@ -349,12 +349,10 @@ impl Numbers {
             Some(status) if status.as_u16() >= 500 => {
                 (Outcome::Error, Some(conventions::failed(status)))
             }
+            // Only HTTP/1 switches protocols so.
+            Some(StatusCode::SWITCHING_PROTOCOLS) if measured.is_http_1() => (Outcome::Ok, None),
             // Another one has to follow: as the last it is none, and servers send 500 in its place.
-            Some(status)
-                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS =>
-            {
-                measured.broke_off()
-            }
+            Some(status) if status.is_informational() => measured.broke_off(),
             _ => (Outcome::Ok, None),
         }
     }
@@ -373,8 +371,8 @@ impl Numbers {
     /// How it ended, as nothing comes after its head. Over HTTP/1 the length that this has said is taken back before
     /// anybody sees it; any later client is told that the answer broke off.
     pub(super) fn was_empty(&mut self) -> Ending {
-        match self.measured.as_ref().and_then(|measured| measured.labels.version) {
-            Some("1.0" | "1.1") => self.completed(),
+        match &self.measured {
+            Some(measured) if measured.is_http_1() => self.completed(),
             _ => self.ended(),
         }
     }
@@ -417,6 +415,10 @@ impl Numbers {
 }
 
 impl Measured {
+    fn is_http_1(&self) -> bool {
+        matches!(self.labels.version, Some("1.0" | "1.1"))
+    }
+
     /// It ended before its answer was complete.
     fn broke_off(&mut self) -> Ending {
         const INCOMPLETE: &str = "incomplete";

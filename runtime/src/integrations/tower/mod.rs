@@ -30,7 +30,7 @@
 //!
 //! * `ok`, also with a status of 4xx: then it is the client that erred;
 //! * `error`, with a status of 5xx, or when the service itself or its body returns an error, or the body
-//!   is shorter than the answer said, or a status of 1xx is all of it;
+//!   is shorter than the answer said, or a status of 1xx is all of it, but for a 101 over HTTP/1;
 //! * `panic`, when the service panics. The client gets a 500 with an empty body, and the connection
 //!   lives on; if it is the body that panics, the connection breaks. A client of gRPC is told the status
 //!   `INTERNAL` in either case;
