@@ -1,13 +1,16 @@
 //! Clients that do what a plan says.
 
-use crate::plan::{Asks, Plan, Reads};
-use crate::server::Script;
-use crate::world::{ASKED_SO_FAR, SERVER, Sent, WORLD, begun, current, wrong};
+use crate::bodies::Script;
+use crate::plan::{Asked, Asks, End, Leaves, Plan, Raw, Reads};
+use crate::sessions::{begins, talk};
+use crate::world::{ASKED_SO_FAR, PLANS, SERVER, Sent, WORLD, begun, current, wrong};
 use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt;
+use hyper::ext::Protocol;
+use hyper::upgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry::trace::SpanContext;
 use redspan::instrumented;
 use redspan::reqwest::{Attempt, SendTraced, redirects, retries};
@@ -17,9 +20,11 @@ use std::any::type_name;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tokio::try_join;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -56,10 +61,10 @@ pub(crate) async fn ask(parent: SpanContext, plan: Arc<Plan>) {
     let own = begun("ask", parent);
     // A handler that is asked twice asks on twice.
     let number = plan.seed * 10_000 + ASKED_SO_FAR.fetch_add(1, Relaxed) % 10_000;
-    WORLD.lock().unwrap().plans.insert(number, plan.clone());
+    PLANS.lock().unwrap().insert(number, plan.clone());
     // Some go away before their answer has come; what did come is seen by the server.
     let _ = match plan.asks {
-        Asks::Raw(..) => timeout(plan.patience, ask_raw(number, &plan)).await.map(drop),
+        Asks::Raw(raw) => timeout(plan.patience, ask_raw(raw, number, &plan)).await.map(drop),
         Asks::Tower => timeout(plan.patience, ask_tower(number, &plan)).await.map(drop),
         _ => timeout(plan.patience, ask_reqwest(number, &plan)).await.map(drop),
     };
@@ -75,15 +80,26 @@ fn url(number: u64, plan: &Plan) -> String {
 async fn ask_tower(number: u64, plan: &Plan) -> Result<(), Error> {
     let request = Request::builder().method(plan.method).uri(url(number, plan));
     let request = plan
-        .headers()
+        .headers(number)
         .into_iter()
         .fold(request.version(plan.version), |request, it| request.header(it.0, it.1));
-    let request = request.body(Script::of(&plan.body, None)).unwrap();
+    let mut request = request.body(Script::of(&plan.body)).unwrap();
+    if plan.session.is_some_and(|it| it.asked == Asked::Upgrade) {
+        // Over HTTP/1 nobody looks at it.
+        request.extensions_mut().insert(Protocol::from_static("talk"));
+    }
     let sent = sent(number, plan, Some(TEMPLATE));
     let answer = TOWER[usize::from(plan.version == Version::HTTP_2)].clone().call(request).await;
     let came = answer.as_ref().map(|answer| (answer.status().as_u16(), answer.version()));
     *sent.answer.lock().unwrap() = Some(came.map_err(|_| type_name::<Error>()));
-    let mut body = answer?.into_body();
+    let answer = answer?;
+    if let Some(session) = begins(plan, answer.status().as_u16()) {
+        if let Ok(upgraded) = upgrade::on(answer).await {
+            let _ = talk(TokioIo::new(upgraded), session).await;
+        }
+        return Ok(());
+    }
+    let mut body = answer.into_body();
     for _ in 0..plan.client_reads.most() {
         let Some(Ok(_)) = body.frame().await else { break };
     }
@@ -93,11 +109,11 @@ async fn ask_tower(number: u64, plan: &Plan) -> Result<(), Error> {
 async fn ask_reqwest(number: u64, plan: &Plan) -> reqwest::Result<()> {
     let client = &CLIENTS[usize::from(plan.version == Version::HTTP_2)];
     let mut request = client.request(plan.method.parse().unwrap(), url(number, plan));
-    for (name, value) in plan.headers() {
+    for (name, value) in plan.headers(number) {
         request = request.header(name, value);
     }
     if !plan.body.sizes.is_empty() {
-        request = request.body(reqwest::Body::wrap(Script::of(&plan.body, None)));
+        request = request.body(reqwest::Body::wrap(Script::of(&plan.body)));
     }
     if plan.has_timeout {
         request = request.timeout(plan.patience);
@@ -106,6 +122,10 @@ async fn ask_reqwest(number: u64, plan: &Plan) -> reqwest::Result<()> {
         Asks::Plain => request.send().await?,
         _ => send(number, plan, request).await?,
     };
+    if let Some(session) = begins(plan, answer.status().as_u16()) {
+        let _ = talk(answer.upgrade().await?, session).await;
+        return Ok(());
+    }
     for _ in 0..plan.client_reads.most() {
         let Ok(Some(_)) = answer.chunk().await else { break };
     }
@@ -149,38 +169,78 @@ async fn send(
     answer
 }
 
-/// Sends it, or a part of it, over a socket.
-async fn ask_raw(number: u64, plan: &Plan) -> io::Result<()> {
-    let Asks::Raw(most, times, resets) = plan.asks else { return Ok(()) };
-    let path = plan.place.path(number);
+/// What is sent over a socket: the head, and all.
+fn text(raw: Raw, number: u64, plan: &Plan) -> (usize, String) {
+    let is_tunnel = plan.session.is_some_and(|it| it.asked == Asked::Tunnel);
+    let path = if is_tunnel { "shop:443".to_owned() } else { plan.place.path(number) };
     let mut text = format!("{} {path} {:?}\r\nhost: shop\r\n", plan.method, plan.version);
-    for (name, value) in plan.headers() {
+    for (name, value) in plan.headers(number) {
         text += &format!("{name}: {value}\r\n");
     }
-    text += match times {
-        1 => "connection: close\r\n",
-        _ => "connection: keep-alive\r\nexpect: 100-continue\r\n",
-    };
+    text += if raw.times == 1 { "connection: close\r\n" } else { "connection: keep-alive\r\n" };
     let is_chunked = plan.body.length().is_none() && !plan.body.sizes.is_empty();
     text += if is_chunked { "transfer-encoding: chunked\r\n\r\n" } else { "\r\n" };
+    let head = text.len();
     for &size in &plan.body.sizes {
         let part = "x".repeat(size);
         text += &if is_chunked { format!("{size:x}\r\n{part}\r\n") } else { part };
     }
     if is_chunked {
-        text += "0\r\n\r\n";
+        text += if plan.body.end == End::Trailers { "0\r\nchecksum: 17\r\n" } else { "0\r\n" };
+        text += "\r\n";
     }
-    let all = text.repeat(times);
+    (head, text)
+}
+
+/// Sends it, or a part of it, over a socket, while it reads.
+async fn ask_raw(raw: Raw, number: u64, plan: &Plan) -> io::Result<()> {
+    let (head, text) = text(raw, number, plan);
+    let all = text.repeat(raw.times);
+    let most = all.len() * raw.most.min(1_000) / 1_000;
+    let head = head.min(most);
     let mut stream = TcpStream::connect(SERVER.get().unwrap()).await?;
-    if resets {
+    if raw.leaves == Leaves::Resets {
         stream.set_zero_linger()?;
     }
-    stream.write_all(&all.as_bytes()[..all.len() * most.min(1_000) / 1_000]).await?;
     let mut answer = vec![0; 1_000];
-    match plan.client_reads {
-        Reads::Nothing => {}
-        Reads::One => drop(stream.read(&mut answer).await?),
-        Reads::All => while stream.read(&mut answer).await? > 0 {},
+    stream.write_all(&all.as_bytes()[..head]).await?;
+    if plan.expects && raw.waits {
+        let _ = stream.read(&mut answer).await?;
     }
-    Ok(())
+    let (mut from, mut to) = stream.split();
+    let writes = async {
+        for part in all.as_bytes()[head..most].chunks(most / 4 + 1) {
+            to.write_all(part).await?;
+            if plan.body.pauses {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        if raw.leaves == Leaves::StopsSending && plan.session.is_none() {
+            to.shutdown().await?;
+        }
+        io::Result::Ok(())
+    };
+    match plan.client_reads {
+        Reads::Nothing => writes.await,
+        Reads::One if plan.session.is_none() => tokio::select! {
+            read = from.read(&mut answer) => read.map(drop),
+            Err(error) = writes => Err(error),
+        },
+        Reads::All if plan.session.is_none() => {
+            let reads = async {
+                while from.read(&mut answer).await? > 0 {}
+                Ok(())
+            };
+            try_join!(writes, reads).map(drop)
+        }
+        Reads::One | Reads::All => {
+            writes.await?;
+            let read = stream.read(&mut answer).await?;
+            let status = answer[..read].get(9..12).and_then(|it| str::from_utf8(it).ok());
+            match begins(plan, status.and_then(|it| it.parse().ok()).unwrap_or_default()) {
+                Some(session) => talk(stream, session).await,
+                None => Ok(()),
+            }
+        }
+    }
 }

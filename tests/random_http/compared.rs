@@ -1,17 +1,16 @@
 //! What spans, numbers and lines say of what happened.
 
 use crate::plan::{Place, REDIRECTS};
-use crate::world::{SERVER, Sent, Served, World};
+use crate::world::{SAID, SERVER, Sent, Served, World};
 use http::{Method, Version};
 use opentelemetry::Value;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
-use redspan_tests::{Kept, Lines};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
 /// What a line of the log says.
-type Line = serde_json::Value;
+pub(crate) type Line = serde_json::Value;
 
 /// Series of metrics, by name and labels.
 pub(crate) type Numbers = BTreeMap<String, f64>;
@@ -71,6 +70,7 @@ struct Expected<'a> {
     own: SpanId,
     parent: &'a SpanContext,
     is_error: bool,
+    link: Option<SpanId>,
     attributes: Vec<(&'static str, Option<Value>)>,
 }
 
@@ -98,7 +98,9 @@ impl Exported {
         let is = (&*span.name, &span.span_kind, span.parent_span_id, is_below);
         let has_to_be = (&*expected.name, &expected.kind, expected.parent.span_id(), true);
         let is_error = matches!(span.status, Status::Error { .. });
-        if is != has_to_be || is_error != expected.is_error || differs.is_some() {
+        let links = span.links.iter().map(|link| link.span_context.span_id());
+        let is_linked = links.eq(expected.link);
+        if is != has_to_be || is_error != expected.is_error || !is_linked || differs.is_some() {
             let what = format!("{what:?}: {differs:?}, {is:?} is to be {has_to_be:?}");
             self.wrong.push(format!("{what}: {span:?}"));
         }
@@ -136,6 +138,7 @@ impl Served {
                 own: own.span_id(),
                 parent,
                 is_error: matches!(outcome, "error" | "panic"),
+                link: None,
                 attributes: vec![
                     ("http.response.status_code", seen.status.map(|it| i64::from(it).into())),
                     ("http.route", route.map(Value::from)),
@@ -171,7 +174,7 @@ impl Served {
             "request_id": seen.id,
             "trace_id": own.trace_id().to_string(),
             "span_id": own.span_id().to_string(),
-            "url.path": self.place.path(self.number),
+            "url.path": Some(self.place.path(self.number)).filter(|path| !path.is_empty()),
             "http.request.method": self.method.as_str(),
             "http.route": route,
             "http.response.status_code": seen.status,
@@ -209,6 +212,7 @@ impl Sent {
                 own: id,
                 parent: &self.parent,
                 is_error: outcome == "error",
+                link: None,
                 attributes: vec![
                     ("http.response.status_code", status.map(|it| i64::from(it).into())),
                     ("url.template", self.template.map(Value::from)),
@@ -255,13 +259,13 @@ impl Sent {
 /// All that is wrong with what was exported.
 pub(crate) fn compared(
     world: &World,
-    kept: &Kept,
-    lines: &Lines,
+    spans: Vec<SpanData>,
+    lines: Vec<Line>,
     numbers: &mut Numbers,
     shown: &Numbers,
 ) -> Vec<String> {
     let mut exported = Exported { by_id: HashMap::new(), wrong: world.wrong.clone() };
-    for span in std::mem::take(&mut *kept.0.lock().unwrap()) {
+    for span in spans {
         exported.by_id.entry(span.span_context.span_id()).or_default().push(span);
     }
     for call in &world.calls {
@@ -273,6 +277,7 @@ pub(crate) fn compared(
                 own: call.own.span_id(),
                 parent: &call.parent,
                 is_error: false,
+                link: call.link.as_ref().map(SpanContext::span_id),
                 attributes: Vec::new(),
             };
             exported.compare(call, expected);
@@ -287,7 +292,7 @@ pub(crate) fn compared(
     }
     let Exported { by_id, mut wrong } = exported;
     wrong.extend(by_id.values().flatten().map(|span| format!("nobody began {span:?}")));
-    for line in lines.take_json() {
+    for line in lines {
         if line["message"] == "request completed" {
             let is_it =
                 |it: &Line| it.as_object().unwrap().iter().all(|(key, is)| line[key] == *is);
@@ -295,9 +300,10 @@ pub(crate) fn compared(
                 Some(at) => drop(expected.swap_remove(at)),
                 None => wrong.push(format!("no request is {line}")),
             }
-        } else if [("trace", "trace_id"), ("span", "span_id"), ("id", "request_id")]
-            .iter()
-            .any(|(is, said)| line[is] != line[said])
+        } else if line["target"] == SAID
+            && [("trace", "trace_id"), ("span", "span_id"), ("id", "request_id")]
+                .iter()
+                .any(|(is, said)| line[is] != line[said])
         {
             wrong.push(format!("it names something else: {line}"));
         }

@@ -1,145 +1,33 @@
 //! Handlers that do what a plan says, behind the layer and what looks at it from both sides.
 
+use crate::bodies::Script;
 use crate::client::ask;
-use crate::plan::{Does, End, LIMIT, Parts, Says};
+use crate::plan::{Does, LIMIT};
+use crate::sessions;
 use crate::world::{
-    HELD, Handler, Holds, Over, Served, WORLD, begun, current, nothing_is_current, say,
+    HELD, Handler, Holds, PLANS, Served, WORLD, begun, current, nothing_is_current, say,
 };
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{Route, any, get};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{Method, StatusCode};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
 use opentelemetry::Context;
 use opentelemetry::trace::SpanContext;
 use redspan::instrumented;
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
-use std::io;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{self, Poll};
-use std::time::Duration;
 use tokio::task::yield_now;
-use tokio::time::{Sleep, sleep};
 use tower_layer::layer_fn;
 use tower_service::Service;
-
-/// A body that does what is written.
-pub(crate) struct Script {
-    parts: Parts,
-    next: usize,
-    given: u64,
-    pause: Option<Pin<Box<Sleep>>>,
-    is_over: bool,
-    served: Option<Arc<Served>>,
-}
-
-impl Script {
-    pub(crate) fn of(parts: &Parts, served: Option<Arc<Served>>) -> Script {
-        let parts = parts.clone();
-        let mut it = Script { parts, next: 0, given: 0, pause: None, is_over: false, served };
-        let is_one = it.served.as_ref().is_some_and(|it| it.version != Version::HTTP_2);
-        if is_one && it.is_end_stream() {
-            // What it said is taken back.
-            it.over(Over::Complete);
-        }
-        it.has_given(0);
-        it
-    }
-
-    /// Whoever sends it does not ask for more than it said.
-    fn has_given(&mut self, size: usize) {
-        self.given += size as u64;
-        if self.is_end_stream() || self.parts.said().is_some_and(|said| self.given >= said) {
-            self.ends();
-        }
-    }
-
-    fn ends(&mut self) {
-        let is_short = self.parts.said().is_some_and(|said| self.given < said);
-        self.over(if is_short { Over::TooShort } else { Over::Complete });
-    }
-
-    fn over(&mut self, over: Over) {
-        self.is_over = true;
-        self.served.iter().for_each(|served| served.over(over));
-    }
-}
-
-impl http_body::Body for Script {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut task::Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let this = &mut *self;
-        if this.is_over {
-            return Poll::Ready(None);
-        }
-        this.served.iter().for_each(|served| served.look("in a body"));
-        if this.parts.pauses {
-            let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(2))));
-            task::ready!(pause.as_mut().poll(context));
-            this.pause = None;
-        }
-        if let Some(&size) = this.parts.sizes.get(this.next) {
-            this.next += 1;
-            this.has_given(size);
-            return Poll::Ready(Some(Ok(Frame::data(vec![b'x'; size].into()))));
-        }
-        Poll::Ready(match this.parts.end {
-            End::Stalls => return Poll::Pending,
-            End::Ends => {
-                this.ends();
-                None
-            }
-            End::Trailers => {
-                this.ends();
-                let checksum = HeaderName::from_static("checksum");
-                let trailers = HeaderMap::from_iter([(checksum, HeaderValue::from_static("17"))]);
-                Some(Ok(Frame::trailers(trailers)))
-            }
-            End::Fails => {
-                this.over(Over::Failed);
-                Some(Err(io::Error::other("on purpose")))
-            }
-            End::Panics => {
-                this.over(Over::Panicked);
-                resume_unwind(Box::new("on purpose"));
-            }
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let is_last = self.next == self.parts.sizes.len() && self.parts.end == End::Ends;
-        is_last && self.parts.says_end
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match (self.parts.says, self.parts.said()) {
-            (Says::Hint, Some(said)) => SizeHint::with_exact(said - self.given),
-            _ => SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        if let (false, Some(served)) = (self.is_over, &self.served) {
-            served.over(Over::Left);
-            if served.method != Method::HEAD {
-                served.look("when a body is dropped");
-            }
-        }
-    }
-}
 
 /// Looks where it is dropped.
 struct Looks(Arc<Served>);
@@ -150,12 +38,13 @@ impl Drop for Looks {
     }
 }
 
-async fn handle(request: Request) -> Response {
+async fn handle(mut request: Request) -> Response {
     let served = request.extensions().get::<Arc<Served>>().unwrap().clone();
-    let plan = WORLD.lock().unwrap().plans[&served.number].clone();
+    let plan = PLANS.lock().unwrap()[&served.number].clone();
     let state = |handler| served.see(|seen| seen.handler = handler);
     state(Handler::Runs);
     let _looks = Looks(served.clone());
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let mut body = request.into_body();
     for _ in 0..plan.handler_reads.most() {
         let Some(Ok(frame)) = body.frame().await else { break };
@@ -185,11 +74,14 @@ async fn handle(request: Request) -> Response {
         Does::Answers => {}
     }
     state(Handler::Returned);
+    if let Some(session) = plan.session {
+        return sessions::answer(served, session, upgrade);
+    }
     let mut answer = Response::builder().status(plan.status);
     if let Some(length) = plan.answer.length() {
         answer = answer.header("content-length", length);
     }
-    answer.body(Body::new(Script::of(&plan.answer, Some(served)))).unwrap()
+    answer.body(Body::new(Script::answer(&plan.answer, served, body))).unwrap()
 }
 
 #[instrumented]
@@ -284,6 +176,14 @@ impl http_body::Body for Passing {
     }
 }
 
+/// A tunnel is asked for where no route is.
+async fn fall_back(request: Request) -> Response {
+    match *request.method() {
+        Method::CONNECT if request.uri().path().is_empty() => handle(request).await,
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 pub(crate) fn router() -> Router {
     let deep = || Router::new().route("/deep/{number}", any(handle));
     Router::new()
@@ -292,6 +192,7 @@ pub(crate) fn router() -> Router {
         .route("/health", any(async || "fine"))
         .nest("/nested", deep())
         .nest_service("/served", deep().layer(redspan::axum::layer().log().timeout(LIMIT / 2)))
+        .fallback(fall_back)
         .layer(layer_fn(|inner| Seeing(inner, inside)))
         .layer(redspan::axum::layer().request_id().log().timeout(LIMIT))
         .layer(layer_fn(|inner| Seeing(inner, outside)))

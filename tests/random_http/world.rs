@@ -75,11 +75,11 @@ pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) own: SpanContext,
     pub(crate) parent: SpanContext,
+    pub(crate) link: Option<SpanContext>,
 }
 
 #[derive(Default)]
 pub(crate) struct World {
-    pub(crate) plans: HashMap<u64, Arc<Plan>>,
     pub(crate) served: Vec<Arc<Served>>,
     pub(crate) sent: Vec<Arc<Sent>>,
     pub(crate) calls: Vec<Call>,
@@ -87,8 +87,14 @@ pub(crate) struct World {
 }
 
 pub(crate) static WORLD: LazyLock<Mutex<World>> = LazyLock::new(Mutex::default);
+pub(crate) static PLANS: LazyLock<Mutex<HashMap<u64, Arc<Plan>>>> = LazyLock::new(Mutex::default);
 pub(crate) static SERVER: OnceLock<SocketAddr> = OnceLock::new();
 pub(crate) static ASKED_SO_FAR: AtomicU64 = AtomicU64::new(0);
+
+/// Whether nothing of what was served is anywhere else.
+pub(crate) fn is_settled(served: &[Arc<Served>]) -> bool {
+    served.iter().all(|it| Arc::strong_count(it) == 1)
+}
 
 /// Held by the context around each request that is still somewhere.
 pub(crate) static HELD: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
@@ -104,13 +110,26 @@ pub(crate) fn current() -> SpanContext {
 }
 
 pub(crate) fn begun(name: &'static str, parent: SpanContext) -> SpanContext {
+    begun_by(name, parent, None)
+}
+
+/// What may be linked to another.
+pub(crate) fn begun_by(
+    name: &'static str,
+    parent: SpanContext,
+    link: Option<SpanContext>,
+) -> SpanContext {
     let own = current();
-    WORLD.lock().unwrap().calls.push(Call { name, own: own.clone(), parent });
+    WORLD.lock().unwrap().calls.push(Call { name, own: own.clone(), parent, link });
     own
 }
 
-/// A line that says where it is to be.
+/// The target of such lines.
+pub(crate) const SAID: &str = module_path!();
+
+/// A line that says where it is to be, and of which request, if of any.
 pub(crate) fn say(here: &SpanContext, id: &str, place: &str) {
+    let id = Some(id).filter(|id| !id.is_empty());
     let (trace, span) = (here.trace_id().to_string(), here.span_id().to_string());
     tracing::info!(trace, span, id, "{place}");
 }
@@ -135,9 +154,12 @@ pub(crate) fn parsed(text: &str) -> Option<SpanContext> {
 impl Served {
     pub(crate) fn of(request: &Request) -> Arc<Served> {
         let path = request.uri().path();
-        let number = path.rsplit('/').next().and_then(|it| it.parse().ok()).unwrap_or_default();
-        let places =
-            [Place::Some, Place::Any, Place::Nested, Place::Served, Place::Nowhere, Place::LeftOut];
+        let said = request.headers().get("number").and_then(|it| it.to_str().ok());
+        let number = said.or(path.rsplit('/').next()).and_then(|it| it.parse().ok());
+        let number = number.unwrap_or_default();
+        let places = [Place::Some, Place::Any, Place::Nested, Place::Served, Place::Nowhere]
+            .into_iter()
+            .chain([Place::LeftOut, Place::Tunnel]);
         let place = places.into_iter().find(|it| it.path(number) == path);
         let parent = request.headers().get("traceparent").map(|it| it.to_str().unwrap());
         let hop = request.uri().query().and_then(|it| it.parse().ok());
@@ -186,11 +208,17 @@ impl Served {
     /// Its outcome, and its `error.type`.
     pub(crate) fn outcome(&self) -> (&'static str, Option<String>) {
         let seen = self.see(|seen| seen.clone());
-        let is_bare = self.method == Method::HEAD || matches!(seen.status, Some(204 | 304));
+        let is_tunnel = self.method == Method::CONNECT && matches!(seen.status, Some(200..300));
+        let is_bare = self.method == Method::HEAD
+            || matches!(seen.status, Some(101 | 204 | 304))
+            || is_tunnel;
+        // HTTP/2 knows no 101: another status has to follow, as after all below 200.
+        let is_switched = seen.status == Some(101) && self.version != Version::HTTP_2;
         let (outcome, error) = match (seen.handler, seen.status, seen.over) {
             (Handler::Panicked, ..) => ("panic", "panic"),
             (_, None, _) => ("cancelled", "cancelled"),
             (Handler::Runs, ..) => ("error", "timeout"),
+            (_, Some(100..200), _) if !is_switched => ("error", "incomplete"),
             (_, _, Some(Over::Left)) if !is_bare => ("cancelled", "cancelled"),
             (_, _, Some(Over::TooShort)) if !is_bare => ("error", "incomplete"),
             (_, _, Some(Over::Failed)) if !is_bare => ("error", "std::io::error::Error"),
