@@ -9,6 +9,7 @@ use axum::routing::get;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use opentelemetry::trace::{SpanKind, Status};
+use redspan::instrumented;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan_tests::serve_in_scope;
 use std::collections::VecDeque;
@@ -137,6 +138,66 @@ async fn an_answer_that_ends_with_trailers_is_complete() {
     })
     .await;
     assert_all_ok(&seen, 2).await;
+}
+
+#[tokio::test]
+async fn what_makes_the_trailers_belongs_to_the_request_also_behind_all_that_its_body_said() {
+    #[instrumented]
+    async fn checksum() -> HeaderMap {
+        trailers()
+    }
+    let streamed = async || {
+        let body = Full::new(Bytes::from("hello"));
+        Response::new(Body::new(body.with_trailers(async { Some(Ok(checksum().await)) })))
+    };
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(Router::new().route("/", get(streamed))).await;
+        // HTTP/1 would have no trailers here.
+        let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+        let answer = two.get(format!("http://{shop}/")).send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "hello");
+    })
+    .await;
+    assert_all_ok(&seen, 1).await;
+    assert_eq!(seen.span("checksum").parent_id(), Some(served(&seen)[0].span_id()));
+}
+
+#[tokio::test]
+async fn over_http_2_an_answer_that_breaks_off_behind_all_that_it_said_is_an_error() {
+    /// A checksum that is wrong, say.
+    struct Wrong(Option<Bytes>, u64);
+    impl http_body::Body for Wrong {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut task::Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            let part = self.0.take();
+            Poll::Ready(Some(part.map(Frame::data).ok_or_else(|| io::Error::other("wrong"))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.1)
+        }
+    }
+    let app = Router::new()
+        .route("/", get(async || Body::new(Wrong(Some(Bytes::from("hello")), 5))))
+        .route("/none", get(async || Body::new(Wrong(None, 0))));
+    let ((), seen) = testing::scope_async(async {
+        let shop = serve(app).await;
+        let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+        for path in ["", "none"] {
+            let url = format!("http://{shop}/{path}");
+            let read = async { two.get(url).send().await?.bytes().await };
+            read.await.unwrap_err();
+        }
+    })
+    .await;
+    for span in wait_for(&seen, 2).await {
+        assert_eq!(span.attribute("error.type"), Some("std::io::error::Error".into()), "{span:?}");
+    }
 }
 
 #[tokio::test]

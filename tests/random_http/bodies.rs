@@ -51,12 +51,17 @@ impl Script {
         it
     }
 
-    /// Whoever sends it does not ask for more than it said.
+    /// Over HTTP/1 nobody asks for more than it said.
     fn has_given(&mut self, size: usize) {
         self.given += size as u64;
-        if self.is_end_stream() || self.parts.said().is_some_and(|said| self.given >= said) {
+        let is_two = self.served.as_ref().is_some_and(|it| it.version == Version::HTTP_2);
+        if self.is_end_stream() || (self.is_whole() && !is_two) {
             self.ends();
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.parts.said().is_some_and(|said| self.given >= said)
     }
 
     /// Reads on in the request, as long as there is more of it and that is to be given back.
@@ -165,7 +170,7 @@ impl http_body::Body for Script {
 impl Drop for Script {
     fn drop(&mut self) {
         if let (false, Some(served)) = (self.is_over, &self.served) {
-            served.over(Over::Left);
+            served.over(if self.is_whole() { Over::Complete } else { Over::Left });
             if served.method != Method::HEAD {
                 served.look("when a body is dropped");
             }

@@ -321,19 +321,29 @@ impl Exchange {
 }
 
 impl Numbers {
-    /// The answer's body says how long it is, if its head did not. Returns whether nothing of it will come:
-    /// whoever sends it stops where it ends, and does not ask whether there is more.
+    /// The answer's body says how long it is, if its head did not. Returns whether nobody asks for any of it.
     pub(super) fn expect(&mut self, bytes: Option<u64>) -> bool {
         let Some(measured) = &mut self.measured else { return false };
         measured.said = measured.said.or(bytes);
-        measured.said == Some(0)
+        measured.is_last()
     }
 
-    /// Another part of the answer's body was handed over. Returns whether it was the last.
+    /// Another part of the answer's body was handed over. Returns whether nobody asks for one more.
     pub(super) fn sent(&mut self, bytes: usize) -> bool {
         let Some(measured) = &mut self.measured else { return false };
         measured.sent = measured.sent.saturating_add(bytes as u64);
-        measured.said.is_some_and(|said| measured.sent >= said)
+        measured.is_last()
+    }
+
+    /// How it ended, as it was dropped.
+    fn dropped(&mut self, outcome: Outcome) -> Ending {
+        let is_whole = self.measured.as_ref().is_some_and(Measured::is_whole);
+        match outcome {
+            // What may have stood behind it was trailers.
+            Outcome::Cancelled if is_whole => self.completed(),
+            Outcome::Panic => (outcome, Some(Failed::panic())),
+            _ => (outcome, None),
+        }
     }
 
     /// How it ended, as the answer is complete.
@@ -419,6 +429,16 @@ impl Measured {
         matches!(self.labels.version, Some("1.0" | "1.1"))
     }
 
+    /// All that the answer said has been handed over.
+    fn is_whole(&self) -> bool {
+        self.said.is_some_and(|said| self.sent >= said)
+    }
+
+    /// HTTP/1 stops there. Any later server asks on, since trailers may follow, or an error.
+    fn is_last(&self) -> bool {
+        self.is_http_1() && self.is_whole()
+    }
+
     /// It ended before its answer was complete.
     fn broke_off(&mut self) -> Ending {
         const INCOMPLETE: &str = "incomplete";
@@ -448,8 +468,8 @@ impl Measured {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if self.numbers.measured.is_some() {
-            let outcome = self.span.if_dropped;
-            self.end((outcome, (outcome == Outcome::Panic).then(Failed::panic)));
+            let ending = self.numbers.dropped(self.span.if_dropped);
+            self.end(ending);
         }
     }
 }
