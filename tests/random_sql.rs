@@ -1,7 +1,8 @@
-//! Programs made by chance against a database: connections that are waited for, lent, given back, detached, closed or
-//! leaked; queries, streams, transactions and savepoints on them, within calls or not, sampled or not; futures that are
-//! dropped after so many polls, panics, and a pool that is closed meanwhile, on several threads at once. Whatever they are
-//! told by sqlx, spans and numbers say the same, each once, and in the end nobody waits, and nothing is lent.
+//! Programs made by chance against a database, SQLite, PostgreSQL or MariaDB: connections that are waited for, lent, given
+//! back, detached, closed or leaked; queries, streams, transactions and savepoints on them, within calls or not, sampled or
+//! not; futures that are dropped after so many polls, panics, and a pool that is closed meanwhile, on several threads at
+//! once. Whatever they are told by sqlx, spans and numbers say the same, each once, and in the end nobody waits, and
+//! nothing is lent.
 //!
 //! `cargo test` runs some hundreds of them. More, or one again:
 //! `REDSPAN_PROGRAMS=10000 cargo test --test random_sql`, `REDSPAN_PROGRAM=17 cargo test --test random_sql`.
@@ -14,12 +15,14 @@ use opentelemetry::trace::{
 use redspan::sample::{parent_based, trace_id_ratio};
 use redspan::sqlx::{Connection, Held, Pool, PoolConnection, Transaction};
 use redspan::{catalog, instrumented};
+use redspan_tests::mariadb::MariaDb;
 use redspan_tests::postgres::Postgres;
 use redspan_tests::{Kept, Random, process, seeds};
+use sqlx::mysql::MySqlConnectOptions;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Database, Error, Executor, IntoArguments, Postgres as Pg, Sqlite};
+use sqlx::{ConnectOptions, Database, Error, Executor, MySql, Postgres as Pg, Sqlite};
 use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -31,6 +34,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+#[path = "random_sql/databases.rs"]
+mod databases;
 #[path = "random_sql/queries.rs"]
 mod queries;
 #[path = "random_sql/steps.rs"]
@@ -38,7 +43,8 @@ mod steps;
 #[path = "random_sql/told.rs"]
 mod told;
 
-use queries::{MADE, Query};
+use databases::Asked;
+use queries::{MADE, Query, SECRET};
 use steps::{Around, Back, DEEP, Over, Step, Steps, Works, steps};
 use told::{Below, Done, Ending, Expected, Numbers, POOL, Ran, Wait, shown};
 
@@ -101,7 +107,7 @@ fn work<'c>(turns: usize, works: Works) -> BoxFuture<'c, Result<(), Error>> {
 
 impl<DB> Program<DB>
 where
-    DB: Database<Arguments: IntoArguments<DB>>,
+    DB: Asked,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
     fn is_wrong(&self, what: impl Into<String>) {
@@ -196,12 +202,17 @@ where
         query: Query,
         of_pool: bool,
     ) {
+        let polls = match query.is_prepared() && !DB::LEAVES_PREPARED {
+            true if around.polls > 0 => usize::MAX,
+            _ => around.polls,
+        };
+        let around = &Around { polls, ..*around };
         let (id, ran) = self.ran(around, query.asked(executor)).await;
-        if !query.may(&ran, of_pool) {
+        if !query.may::<DB>(&ran, of_pool) {
             let ended = if let Ran::Ended(ended) = &ran { Some(ended) } else { None };
             self.is_wrong(format!("{query:?}: {ended:?}"));
         }
-        let ending = query.ending(&ran);
+        let ending = query.ending::<DB>(&ran);
         let wait = ran.wait().filter(|_| of_pool && ending.is_some());
         let operation = ending.map(|ending| (query.operation(), ending));
         self.done((id, around, &ran), wait, operation);
@@ -238,8 +249,9 @@ where
                                 depth.set(depth.get() + 1);
                                 self.within(begun, depth, inside, last, *over).await;
                             }
-                            // It takes two of those around it along, where sqlx's driver and sqlx itself do.
-                            Ran::Ended(Err(_)) => depth.set(depth.get().saturating_sub(2)),
+                            Ran::Ended(Err(_)) => {
+                                depth.set(depth.get().saturating_sub(DB::TAKES_ALONG));
+                            }
                             _ => {}
                         }
                     }
@@ -383,7 +395,7 @@ struct Reached<DB: Database> {
 /// Runs a program to its end: when all is given back, what its pool is made of.
 fn run_program<DB>(seed: u64, reached: &Reached<DB>, handle: &Handle) -> (Program<DB>, (u64, u64))
 where
-    DB: Database<Arguments: IntoArguments<DB>>,
+    DB: Asked,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
     let mut random = Random(seed);
@@ -436,7 +448,7 @@ where
 
 fn run_programs<DB>(reached: &Reached<DB>, usually: u64)
 where
-    DB: Database<Arguments: IntoArguments<DB>>,
+    DB: Asked,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
     let kept = Kept::default();
@@ -456,6 +468,11 @@ where
         assert!(telemetry.flush(LONG));
         let mut below = Below::new();
         for span in std::mem::take(&mut *kept.0.lock().unwrap()) {
+            // An error's message is the database's own, and quotes what it will.
+            let values = span.attributes.iter().map(|it| it.value.to_string());
+            if values.chain([span.name.to_string()]).any(|it| it.contains(&SECRET.to_string())) {
+                world.wrong.push(format!("a value is shown: {}", shown([&span])));
+            }
             below.entry(span.parent_span_id).or_default().push(span);
         }
         let mut expected = Expected { loans: (world.loans, 0), ..Expected::default() };
@@ -477,6 +494,19 @@ where
     assert_eq!(Arc::strong_count(&HELD), 1, "a context is still held");
     assert!(catalog().all(|site| site.red().in_flight() == 0));
     println!("{all:#?}");
+}
+
+/// Makes what is asked, once for all connections.
+fn make<DB>(reached: &Reached<DB>)
+where
+    DB: Asked,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut connection = reached.options.connect().await.unwrap();
+        connection.execute(MADE).await.unwrap();
+    });
 }
 
 #[test]
@@ -507,11 +537,27 @@ fn whatever_a_program_asks_of_postgres_spans_and_numbers_say_what_it_was_told() 
         let options = options.options([("lock_timeout", "50ms")]);
         let reached =
             Reached::<Pg> { options, first: "SELECT 1", patience: Duration::from_millis(100) };
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let mut connection = reached.options.connect().await.unwrap();
-            sqlx::raw_sql(MADE).execute(&mut connection).await.unwrap();
-        });
+        make(&reached);
         run_programs(&reached, 60);
+    });
+}
+
+#[test]
+fn whatever_a_program_asks_of_mariadb_spans_and_numbers_say_what_it_was_told() {
+    let test = "whatever_a_program_asks_of_mariadb_spans_and_numbers_say_what_it_was_told";
+    if !MariaDb::is_there() {
+        return;
+    }
+    process::alone(test, &[], || {
+        let server = MariaDb::start();
+        let options = server.url().parse::<MySqlConnectOptions>().unwrap();
+        let reached = Reached::<MySql> {
+            options: options.disable_statement_logging(),
+            // A task may ask for what its own transaction has locked.
+            first: "SET innodb_lock_wait_timeout = 0",
+            patience: Duration::from_millis(50),
+        };
+        make(&reached);
+        run_programs(&reached, 40);
     });
 }

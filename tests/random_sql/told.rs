@@ -1,5 +1,6 @@
 //! What spans and numbers are to say of a program.
 
+use crate::databases::code;
 use crate::steps::Around;
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
@@ -23,9 +24,7 @@ pub(crate) enum Ending {
 impl Ending {
     pub(crate) fn of(error: &Error) -> Ending {
         let error_type = match error {
-            Error::Database(error) => {
-                return Ending::Failed(error.code().unwrap_or_default().into_owned(), true);
-            }
+            Error::Database(_) => return Ending::Failed(code(error).unwrap_or_default(), true),
             Error::PoolTimedOut => "pool_timed_out",
             Error::PoolClosed => "pool_closed",
             Error::Protocol(_) => "protocol",
