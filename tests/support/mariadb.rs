@@ -52,6 +52,8 @@ impl MariaDb {
         let mut init = Command::new(program("mariadb-install-db").unwrap());
         init.current_dir(&folder).arg("--no-defaults");
         init.arg(format!("--datadir={}", folder.join("data").display()));
+        // Whoever starts removes what others have there.
+        init.arg(format!("--tmpdir={}", folder.display()));
         init.args(["--skip-test-db", "--auth-root-authentication-method=normal"]);
         init.args(["--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0"]);
         if let Some((user, group)) = as_its_user(&mut init, "mysql") {
@@ -78,6 +80,7 @@ impl MariaDb {
         let mut command = Command::new(program("mariadbd").unwrap());
         command.current_dir(folder).arg("--no-defaults");
         command.arg(format!("--datadir={}", folder.join("data").display()));
+        command.arg(format!("--tmpdir={}", folder.display()));
         command.arg(format!("--init-file={}", folder.join("first.sql").display()));
         command.arg(format!("--socket={}", folder.join("socket").display()));
         command.arg(format!("--port={}", address.port()));
