@@ -96,3 +96,25 @@ async fn mariadb_is_seen_as_the_conventions_have_it() {
     let used = [("db_client_connection_state", "used")];
     assert_eq!(seen.gauge("db_client_connection_count", &used), Some(0.0));
 }
+
+#[tokio::test]
+async fn names_and_comments_end_where_the_server_lets_them_end() {
+    if !MariaDb::is_there() {
+        return;
+    }
+    let server = MariaDb::start();
+    let silent = server.url().parse::<MySqlConnectOptions>().unwrap().disable_statement_logging();
+    let options = MySqlPoolOptions::new().max_connections(1);
+    let pool = redspan::sqlx::traced(options.connect_with(silent).await.unwrap());
+    let ((), seen) = testing::scope_async(async {
+        sqlx::query("CREATE TABLE ग्राहक (id INT)").execute(&pool).await.unwrap();
+        assert!(sqlx::query("SELECT id FROM ग्राहक").fetch_all(&pool).await.unwrap().is_empty());
+        let run = "SELECT /*! 'a */ secret ' */";
+        let answer: String = sqlx::query_scalar(run).fetch_one(&pool).await.unwrap();
+        assert_eq!(answer, "a */ secret ");
+    })
+    .await;
+    seen.span("CREATE ग्राहक");
+    seen.span("SELECT ग्राहक");
+    assert_eq!(text(&seen.span("SELECT"), "db.query.text").as_deref(), Some("SELECT ?"));
+}

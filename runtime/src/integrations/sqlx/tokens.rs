@@ -33,6 +33,11 @@ impl Dialect {
         matches!(self, Dialect::Postgres | Dialect::Other)
     }
 
+    /// `/*! … */` may be run, and `/*M! … */`.
+    fn runs_comments(self) -> bool {
+        matches!(self, Dialect::MySql | Dialect::Other)
+    }
+
     /// `/* … */` may nest.
     fn nests_comments(self) -> bool {
         matches!(self, Dialect::Postgres | Dialect::Other)
@@ -106,10 +111,11 @@ fn end_of_escaped(text: &str) -> Option<usize> {
     let mut end = 0;
     loop {
         end += end_of_quoted(&text[end..], '\'', true)?;
-        let mut next = text[end..].trim_start();
+        let mut next = text[end..].trim_start_matches(is_blank);
         // Each line may have a comment.
         while next.starts_with("--") {
-            next = next.find(['\n', '\r']).map_or("", |line| next[line..].trim_start());
+            let line = next.find(['\n', '\r']);
+            next = line.map_or("", |line| next[line..].trim_start_matches(is_blank));
         }
         let blank = &text[end..text.len() - next.len()];
         if !blank.contains(['\n', '\r']) || !next.starts_with('\'') {
@@ -119,8 +125,19 @@ fn end_of_escaped(text: &str) -> Option<usize> {
     }
 }
 
+/// Nothing that is not ASCII is blank to a database.
+fn is_blank(char: char) -> bool {
+    char.is_ascii_whitespace() || char == '\u{b}'
+}
+
+/// All databases have it that whatever is not ASCII belongs to a name: letters of many languages consist of several
+/// characters, some of which are none by themselves.
 pub(super) fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_' || char == '$'
+    char.is_ascii_alphanumeric() || matches!(char, '_' | '$') || !char.is_ascii()
+}
+
+fn begins_placeholder(char: char) -> bool {
+    is_word(char) && char != '$' && !char.is_ascii_digit()
 }
 
 fn word_length(text: &str) -> usize {
@@ -131,7 +148,7 @@ fn word_length(text: &str) -> usize {
 fn placeholder_length(text: &str) -> usize {
     let belongs: fn(char) -> bool = match text.starts_with(|c: char| c.is_ascii_digit()) {
         true => |c| c.is_ascii_digit(),
-        false => |c| c.is_alphanumeric() || c == '_',
+        false => |c| is_word(c) && c != '$',
     };
     text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
@@ -200,14 +217,15 @@ impl<'a> Iterator for Tokens<'a> {
         };
         let string = |end| quoted(end, literal);
         let (length, token): (usize, fn(&'a str) -> Token<'a>) = match (first, self.dialect) {
-            _ if first.is_whitespace() => {
-                (text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len()), |_| Token::Space)
+            _ if is_blank(first) => {
+                (text.find(|c| !is_blank(c)).unwrap_or(text.len()), |_| Token::Space)
             }
             ('-', _) if self.is_dashed_comment() => (line(), |_| Token::Space),
             ('#', Dialect::MySql) => (line(), |_| Token::Space),
-            ('/', dialect) if text.starts_with("/*") => {
-                (end_of_comment(text, dialect.nests_comments()), |_| Token::Space)
-            }
+            ('/', _) if text.starts_with("/*") => match self.end_of_comment() {
+                Some(end) => (end, |_| Token::Space),
+                None => (text.len(), literal),
+            },
             ('\'', _) => string(self.end_of_string(0)),
             ('"', Dialect::MySql | Dialect::Other) => string(self.end_of_string(0)),
             ('"', Dialect::Sqlite) => quoted(end_of_quoted(text, '"', false), Token::WordOrLiteral),
@@ -232,7 +250,7 @@ impl<'a> Iterator for Tokens<'a> {
             ('?', _) => (1, Token::Placeholder),
             (':', _) if text.starts_with("::") => (2, Token::Other),
             (':' | '@' | '$', Dialect::MySql | Dialect::Sqlite | Dialect::Other)
-                if after_first.starts_with(|c: char| c.is_alphabetic() || c == '_') =>
+                if after_first.starts_with(begins_placeholder) =>
             {
                 (1 + placeholder_length(after_first), Token::Placeholder)
             }
@@ -336,8 +354,30 @@ impl<'a> Tokens<'a> {
     /// `--`, and to MySQL only before something blank: `5--1` is six.
     fn is_dashed_comment(&self) -> bool {
         let Some(after) = self.rest.strip_prefix("--") else { return false };
-        let is_blank = |c: char| c.is_whitespace() || c.is_control();
-        self.dialect != Dialect::MySql || after.is_empty() || after.starts_with(is_blank)
+        let is_over = |c: char| is_blank(c) || c.is_ascii_control();
+        self.dialect != Dialect::MySql || after.is_empty() || after.starts_with(is_over)
+    }
+
+    /// The end of the comment that is there, unless it may be run, and would then end elsewhere: `/*! 'a */ b' */`.
+    fn end_of_comment(&self) -> Option<usize> {
+        let end = end_of_comment(self.rest, self.dialect.nests_comments());
+        let mark = ["/*!", "/*M!"].into_iter().find(|mark| self.rest.starts_with(mark));
+        let Some(mark) = mark.filter(|_| self.dialect.runs_comments()) else { return Some(end) };
+        let is_same = |escapes| {
+            let mut run = self.reading(mark.len(), escapes);
+            while !run.rest.starts_with("*/") {
+                // Where another one begins, versions differ in what they make of it.
+                if run.rest.starts_with("/*") || run.next().is_none() {
+                    return false;
+                }
+            }
+            self.rest.len() - run.rest.len() + "*/".len() == end
+        };
+        match self.escapes {
+            Escapes::Known(escapes) => is_same(escapes),
+            _ => is_same(false) && is_same(true),
+        }
+        .then_some(end)
     }
 
     /// The length of `$tag$…$tag$`, if one begins here.

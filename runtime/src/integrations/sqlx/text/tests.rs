@@ -1,5 +1,7 @@
 use super::*;
 
+mod signs;
+
 const POSTGRES: Dialect = Dialect::Postgres;
 const MYSQL: Dialect = Dialect::MySql;
 const SQLITE: Dialect = Dialect::Sqlite;
@@ -511,7 +513,16 @@ fn a_long_text_is_cut_and_never_inside_a_literal() {
 fn a_text_of_any_length_is_read_to_a_bound_and_what_is_behind_that_tells_nothing() {
     let long = |part: &str| part.repeat(4_000_000 / part.len());
     for dialect in [POSTGRES, MYSQL, SQLITE, Dialect::Other] {
-        for part in ["E'a'          --", "E'a'\n", "'it\\'s', 'a\\', ", "word ", "$a $b$ ", "("] {
+        for part in [
+            "E'a'          --",
+            "E'a'\n",
+            "'it\\'s', 'a\\', ",
+            "word ",
+            "$a $b$ ",
+            "(",
+            "/*!",
+            "/*! */",
+        ] {
             shown(&long(part), dialect);
         }
     }
