@@ -238,21 +238,25 @@ where
                     }
                     Step::Begin(around, inside, last, over)
                     | Step::TryBegin(around, inside, last, over) => {
-                        let (name, polls) = match depth.get() {
-                            0 => ("BEGIN", around.polls),
-                            // Given up, it takes what is around it along, whenever sqlx comes to it.
-                            _ => ("SAVEPOINT", usize::MAX),
-                        };
-                        let around = Around { polls, ..*around };
-                        match self.does(&around, name, false, connection.begin()).await {
-                            Ran::Ended(Ok(begun)) => {
-                                depth.set(depth.get() + 1);
-                                self.within(begun, depth, inside, last, *over).await;
+                        // Who is refused asks once more: fewer are open then.
+                        for _ in 0..2 {
+                            let (name, polls) = match depth.get() {
+                                0 => ("BEGIN", around.polls),
+                                // Given up, it takes what is around it along, whenever sqlx comes to it.
+                                _ => ("SAVEPOINT", usize::MAX),
+                            };
+                            let around = Around { polls, ..*around };
+                            match self.does(&around, name, false, connection.begin()).await {
+                                Ran::Ended(Ok(begun)) => {
+                                    depth.set(depth.get() + 1);
+                                    self.within(begun, depth, inside, last, *over).await;
+                                    break;
+                                }
+                                Ran::Ended(Err(_)) => {
+                                    depth.set(depth.get().saturating_sub(DB::TAKES_ALONG));
+                                }
+                                _ => break,
                             }
-                            Ran::Ended(Err(_)) => {
-                                depth.set(depth.get().saturating_sub(DB::TAKES_ALONG));
-                            }
-                            _ => {}
                         }
                     }
                     Step::Panic => resume_unwind(Box::new(OnPurpose)),
