@@ -99,7 +99,8 @@
 //! It begins when its connection is there. What is asked of the pool and gets none, since the wait fails or is given up,
 //! has ended as the wait has, and lasted as long.
 //!
-//! An error's message is the database's own, and may quote a value (`Duplicate entry 'ann@example.com'`):
+//! An error's message is the database's own, and may quote a value (`Duplicate entry 'ann@example.com'`), or the query itself,
+//! as MySQL and MariaDB do where it is not understood (`syntax to use near 'WHER name = 'ann''`):
 //! [`redact`](crate::redact) is asked about it as about any other error's.
 //!
 //! # Metrics
