@@ -266,7 +266,7 @@ async fn an_error_around_reqwests_has_its_words_and_keeps_its_url_to_itself() {
     assert_eq!(full.query(), Some("token=1"));
     let span = only(&seen);
     assert_eq!(text(&span, "error.type"), Some("connect".to_owned()));
-    let shown = format!("error sending request for url (http://{closed}/stock)");
+    let shown = format!("error sending request for url (http://{closed}/stock?[redacted])");
     assert_eq!(span.status(), &Status::error(shown));
 
     let (result, seen) = testing::scope_async(by_hand(url, true)).await;
@@ -274,4 +274,29 @@ async fn an_error_around_reqwests_has_its_words_and_keeps_its_url_to_itself() {
     let span = only(&seen);
     assert_eq!(text(&span, "error.type"), Some("reqwest::Around".to_owned()));
     assert_eq!(span.status(), &Status::error("refused"));
+}
+
+#[instrumented]
+async fn handed_on(url: String) -> Result<reqwest::Response, reqwest::Error> {
+    let response = reqwest::Client::new().get(url).send_traced().await?;
+    response.error_for_status()
+}
+
+#[tokio::test]
+async fn a_function_that_hands_on_the_error_keeps_the_query_to_itself_too() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (failing, _received) =
+        peer(vec!["HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"]).await;
+    for (address, said) in [
+        (closed, "error sending request"),
+        (failing, "HTTP status server error (503 Service Unavailable)"),
+    ] {
+        let url = format!("http://{address}/stock?token=1#2");
+        let (result, seen) = testing::scope_async(handed_on(url)).await;
+        assert!(result.unwrap_err().to_string().contains("token=1"));
+        let shown = format!("{said} for url (http://{address}/stock?[redacted])");
+        assert_eq!(seen.span("handed_on").status(), &Status::error(shown));
+        assert!(!format!("{:?}", seen.spans()).contains("token"), "{seen:?}");
+        assert!(!format!("{:?}", seen.logs()).contains("token"), "{seen:?}");
+    }
 }

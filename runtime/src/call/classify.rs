@@ -17,6 +17,7 @@ pub use root::name_error;
 
 use crate::callsite::Kind;
 use crate::error_type::ErrorType;
+use crate::redact;
 use crate::span::failed::{Failed, Told};
 use answer::{Answered, Fault};
 use std::any::type_name;
@@ -167,7 +168,7 @@ impl Text {
             // An error means that the text was cut, or that the value itself gave up.
             let _ = fmt::write(&mut text, format_args!("{value}"));
         }));
-        written.ok().map(|()| text.text)
+        written.ok().map(|()| redact::current().of_error(text.text))
     }
 }
 

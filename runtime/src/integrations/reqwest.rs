@@ -12,9 +12,8 @@
 //! The span is named by the method, follows OpenTelemetry's [conventions], and its context travels
 //! in the request's headers, as the global propagator writes them
 //! ([`propagation`](crate::propagation)), so the server's span becomes its child. Of the URL, credentials, query
-//! and fragment stay out. An annotated function that hands on the error shows that error's own text, which has the whole
-//! URL: where it is secret, `map_err(reqwest::Error::without_url)`, `#[instrumented(err = "type")]`, or a
-//! [redaction](crate::redact).
+//! and fragment stay out, also where a function hands on the error, whose text has all of it: a
+//! [redaction](crate::redact) takes them out.
 //!
 //! It covers redirects and ends when the head of the last response has arrived, as
 //!
@@ -228,15 +227,15 @@ fn begin(request: &mut Request, template: Option<&str>) -> Sending {
 ///
 /// Behind one that sends again, as reqwest-retry does, each attempt is a span.
 ///
-/// `of_reqwest` finds reqwest's own error in one of yours, whose words are then those of the [module](self), and whose
-/// text shows the URL without credentials and query; where it finds none, the error is named by its type.
+/// `of_reqwest` finds reqwest's own error in one of yours, whose words are then those of the [module](self); where it
+/// finds none, the error is named by its type.
 ///
 /// # Errors
 /// Those of `send`.
 pub async fn traced<F, E>(
     mut request: Request,
     send: impl FnOnce(Request) -> F,
-    of_reqwest: impl FnOnce(&mut E) -> Option<&mut Error>,
+    of_reqwest: impl FnOnce(&E) -> Option<&Error>,
 ) -> Result<Response, E>
 where
     F: Future<Output = Result<Response, E>>,
@@ -247,35 +246,19 @@ where
     let mut of_reqwest = Some(of_reqwest);
     poll_fn(|context| {
         let head = |answer: &Response| (answer.status(), answer.version());
-        let judge = |numbers: &mut Numbers, error| judge_by(numbers, error, of_reqwest.take());
+        let judge = |numbers: &mut Numbers, error: &E| match of_reqwest
+            .take()
+            .and_then(|of_reqwest| of_reqwest(error))
+        {
+            Some(of_reqwest) => judge(numbers, of_reqwest),
+            None => {
+                let (error_type, failed) = classify::known(error);
+                numbers.failed(error_type, failed)
+            }
+        };
         sending.poll(|| executing.as_mut().poll(context), head, judge)
     })
     .await
-}
-
-/// As [`judge`], of an error that may be around reqwest's.
-fn judge_by<E: error::Error + 'static>(
-    numbers: &mut Numbers,
-    mut error: E,
-    of_reqwest: Option<impl FnOnce(&mut E) -> Option<&mut Error>>,
-) -> (E, Ending) {
-    let ending = match of_reqwest.and_then(|of_reqwest| of_reqwest(&mut error)) {
-        Some(found) => {
-            let url = found.url().cloned();
-            found.url_mut().map(strip);
-            let error_type = error_type(found);
-            let ending = numbers.failed(error_type, classify::described(error_type, found));
-            if let (Some(shown), Some(url)) = (found.url_mut(), url) {
-                *shown = url;
-            }
-            ending
-        }
-        None => {
-            let (error_type, failed) = classify::known(&error);
-            numbers.failed(error_type, failed)
-        }
-    };
-    (error, ending)
 }
 
 /// The URL without what may be secret or personal: nobody named it.
@@ -287,29 +270,17 @@ fn without_secrets(url: &Url) -> String {
         return url.as_str()[..shown].to_owned();
     }
     let mut url = url.clone();
-    strip(&mut url);
-    url.into()
-}
-
-fn strip(url: &mut Url) {
     // Refused where a URL cannot have them.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
+    url.into()
 }
 
-fn judge(numbers: &mut Numbers, error: Error) -> (Error, Ending) {
-    // Its text would show the whole URL.
-    let url = error.url().cloned();
-    let error = error.without_url();
-    let error_type = error_type(&error);
-    let ending = numbers.failed(error_type, classify::described(error_type, &error));
-    let error = match url {
-        Some(url) => error.with_url(url),
-        None => error,
-    };
-    (error, ending)
+fn judge(numbers: &mut Numbers, error: &Error) -> Ending {
+    let error_type = error_type(error);
+    numbers.failed(error_type, classify::described(error_type, error))
 }
 
 /// Shows the redirects that a client follows: each becomes an event `http.redirect` on the request's span,

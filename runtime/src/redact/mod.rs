@@ -6,7 +6,8 @@
 //!
 //! **By key**, always on: a field or attribute of a well-known name ([`KEYS`]) is replaced, whatever
 //! its type, and is not even rendered. **By pattern**, when asked for: regular expressions over the
-//! texts, messages and errors included.
+//! texts, messages and errors included. **In the text of an error**, always on: what a URL has before its host and behind its
+//! path, `https://[redacted]@shop/stock?[redacted]`. Clients of HTTP and of databases show theirs.
 //!
 //! ```no_run
 //! use redspan::redact::{self, Redaction};
@@ -25,6 +26,7 @@
 //! layers of the application write.
 
 mod keys;
+mod urls;
 
 use crate::config::ConfigError;
 pub use keys::KEYS;
@@ -67,6 +69,8 @@ pub const CARD: &str = r"\b(?:\d[ \-]?){12,18}\d\b";
 pub struct Redaction {
     keys: Keys,
     patterns: Vec<Pattern>,
+    /// Whether URLs in the texts of errors are shown whole.
+    shows_urls: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -76,18 +80,18 @@ struct Pattern {
     group: bool,
 }
 
-/// The well-known keys, and no pattern.
+/// The well-known keys, what URLs say in errors, and no pattern.
 impl Default for Redaction {
     fn default() -> Self {
-        let none = Redaction::none();
+        let none = Redaction { shows_urls: false, ..Redaction::none() };
         KEYS.iter().fold(none, |redaction, key| redaction.key(key))
     }
 }
 
 impl Redaction {
-    /// Nothing is secret, not even a field named `password`.
+    /// Nothing is secret, not even a field named `password`, or a URL in an error.
     pub fn none() -> Self {
-        Redaction { keys: Keys::default(), patterns: Vec::new() }
+        Redaction { keys: Keys::default(), patterns: Vec::new(), shows_urls: true }
     }
 
     /// A value under this key is secret. Case, `-` and `_` do not matter. Without a dot, it is the last
@@ -145,6 +149,12 @@ impl Redaction {
         clean
     }
 
+    /// The text of an error as it is to be known.
+    pub(crate) fn of_error(&self, text: String) -> String {
+        let clean = if self.shows_urls { None } else { urls::cleaned(&text) };
+        clean.unwrap_or(text)
+    }
+
     /// Cleans an attribute in place.
     // In the loop that goes through a span's: nearly always there is nothing to do.
     #[inline(always)]
@@ -198,19 +208,24 @@ impl Pattern {
             secrets.extend(self.regex.find_iter(text).map(|found| found.range()));
         }
         secrets.retain(|secret| !secret.is_empty());
-        if secrets.is_empty() {
-            return None;
-        }
-        let mut clean = String::with_capacity(text.len());
-        let mut from = 0;
-        for secret in secrets {
-            clean.push_str(text.get(from..secret.start).unwrap_or_default());
-            clean.push_str(REDACTED);
-            from = secret.end;
-        }
-        clean.push_str(text.get(from..).unwrap_or_default());
-        Some(clean)
+        replaced(text, secrets)
     }
+}
+
+/// The text with something else in the place of its secrets, which come in their order.
+fn replaced(text: &str, secrets: Vec<Range<usize>>) -> Option<String> {
+    if secrets.is_empty() {
+        return None;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut from = 0;
+    for secret in secrets {
+        clean.push_str(text.get(from..secret.start).unwrap_or_default());
+        clean.push_str(REDACTED);
+        from = secret.end;
+    }
+    clean.push_str(text.get(from..).unwrap_or_default());
+    Some(clean)
 }
 
 static IN_EFFECT: OnceLock<Redaction> = OnceLock::new();
@@ -277,6 +292,14 @@ mod tests {
             let error = Redaction::none().pattern(bad).expect_err(bad).to_string();
             assert!(error.contains(bad) && error.contains("such as"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_shows_whole_urls_only_where_nothing_is_secret() {
+        let text = "for url (http://shop/stock?token=1)";
+        let clean = "for url (http://shop/stock?[redacted])";
+        assert_eq!(Redaction::default().of_error(text.into()), clean);
+        assert_eq!(Redaction::none().of_error(text.into()), text);
     }
 
     #[test]

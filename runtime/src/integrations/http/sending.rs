@@ -90,24 +90,20 @@ impl Sending {
         &mut self,
         poll: impl FnOnce() -> Poll<Result<R, E>>,
         head: impl FnOnce(&R) -> (StatusCode, Version),
-        judge: impl FnOnce(&mut Numbers, E) -> (E, Ending),
+        judge: impl FnOnce(&mut Numbers, &E) -> Ending,
     ) -> Poll<Result<R, E>> {
         let Sending { span, numbers } = self;
         let mut ended = None;
         let work = || {
-            let mut polled = poll();
-            let (ending, answer) = match polled {
+            let polled = poll();
+            // Looked at where it lies: answers are large.
+            let (ending, answer) = match &polled {
                 Poll::Pending => return polled,
-                // Looked at where it lies: answers are large.
-                Poll::Ready(Ok(ref answer)) => {
+                Poll::Ready(Ok(answer)) => {
                     let (status, version) = head(answer);
                     (numbers.answered(status, version), Some((status, version)))
                 }
-                Poll::Ready(Err(error)) => {
-                    let (error, ending) = judge(numbers, error);
-                    polled = Poll::Ready(Err(error));
-                    (ending, None)
-                }
+                Poll::Ready(Err(error)) => (judge(numbers, error), None),
             };
             ended = Some((numbers.count(ending.0), ending, answer));
             polled

@@ -164,8 +164,8 @@ where
         };
         let head = |answer: &Response<R>| (answer.status(), answer.version());
         let polled = sending.poll(poll, head, |numbers, error| {
-            let (error_type, failed) = classify::any(&error);
-            (error, numbers.failed(error_type, failed))
+            let (error_type, failed) = classify::any(error);
+            numbers.failed(error_type, failed)
         });
         if polled.is_ready() {
             *this.sending = None;
