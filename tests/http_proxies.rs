@@ -70,6 +70,11 @@ async fn what_a_request_says_of_proxies_is_believed_where_that_is_asked_for() {
     assert_eq!(said(&span), ["203.0.113.7", "https", "other.example", ""]);
     assert_eq!((measured(&seen, "https"), measured(&seen, "http")), (1, 0));
 
+    // Many hand on the host as it came.
+    let behind = [("host", "shop.example"), LINES[3]];
+    let (span, _) = asked(redspan::axum::layer().trust_x_forwarded(1), &behind).await;
+    assert_eq!(said(&span), ["", "http", "shop.example", "8443"]);
+
     for layer in [redspan::axum::layer(), redspan::axum::layer().trust_x_forwarded(0)] {
         let (span, seen) = asked(layer, &LINES).await;
         let [client, scheme, server, _] = said(&span);

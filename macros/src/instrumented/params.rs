@@ -143,6 +143,9 @@ pub(crate) fn bounds_are_elided(sig: &Signature) -> bool {
     })
 }
 
+/// In front of the types of what they take.
+const CALLED: [&str; 7] = ["fn", "Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"];
+
 /// `bounds` says whether these tokens stand in an `impl Trait`; from that word on all are taken to, which costs a
 /// function at worst its shorter form.
 fn is_elided(tokens: TokenStream, mut bounds: bool) -> bool {
@@ -151,7 +154,7 @@ fn is_elided(tokens: TokenStream, mut bounds: bool) -> bool {
         _ => false,
     };
     let mut tokens = tokens.into_iter().peekable();
-    let mut named = false;
+    let mut is_called = false;
     while let Some(token) = tokens.next() {
         let elided = match &token {
             TokenTree::Ident(word) if word == "impl" => {
@@ -164,7 +167,7 @@ fn is_elided(tokens: TokenStream, mut bounds: bool) -> bool {
             }
             // What `Fn(&str)` takes has a lifetime of its own for each call.
             TokenTree::Group(group) => {
-                let takes = named && group.delimiter() == Delimiter::Parenthesis;
+                let takes = is_called && group.delimiter() == Delimiter::Parenthesis;
                 !takes && is_elided(group.stream(), bounds)
             }
             _ => false,
@@ -172,7 +175,7 @@ fn is_elided(tokens: TokenStream, mut bounds: bool) -> bool {
         if elided {
             return true;
         }
-        named = matches!(token, TokenTree::Ident(_));
+        is_called = matches!(&token, TokenTree::Ident(word) if CALLED.iter().any(|it| word == it));
     }
     false
 }

@@ -227,8 +227,9 @@ fn begin(request: &mut Request, template: Option<&str>) -> Sending {
 ///
 /// Behind one that sends again, as reqwest-retry does, each attempt is a span.
 ///
-/// `of_reqwest` finds reqwest's own error in one of yours, whose words are then those of the [module](self); where it
-/// finds none, the error is named by its type.
+/// `of_reqwest` finds reqwest's own error in one of yours (`|error| Some(error)` where it is that), whose words are then
+/// those of the [module](self); where it finds none, the error is named by the innermost type behind it that is known
+/// ([`name_error`](crate::name_error)), or its own.
 ///
 /// # Errors
 /// Those of `send`.

@@ -6,8 +6,10 @@
 //!
 //! **By key**, always on: a field or attribute of a well-known name ([`KEYS`]) is replaced, whatever
 //! its type, and is not even rendered. **By pattern**, when asked for: regular expressions over the
-//! texts, messages and errors included. **In the text of an error**, always on: what a URL has before its host and behind its
-//! path, `https://[redacted]@shop/stock?[redacted]`. Clients of HTTP and of databases show theirs.
+//! texts, messages and errors included. **In the text of an error** that a call, a request or a query
+//! ended with, always on: what a URL has before its host and behind its path,
+//! `https://[redacted]@shop/stock?[redacted]`. Clients of HTTP and of databases show theirs. What a
+//! program itself writes of an error, in a line (`%error`) or a field, is looked at by patterns alone.
 //!
 //! ```no_run
 //! use redspan::redact::{self, Redaction};

@@ -1,37 +1,71 @@
 //! Of the URLs in an error's text: who asks, and what for. Clients of HTTP show the whole URL in theirs, and an annotated
 //! function hands that on.
 
+use std::iter;
 use std::ops::Range;
 
-/// Where no URL goes on. A bracket or a comma may stand in one.
-fn ends(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '<' | '>')
-}
-
-/// What stands around a URL rather than at its end.
+/// What stands behind a URL rather than at its end.
 const AROUND: [char; 9] = [')', ']', '}', '.', ',', ';', ':', '!', '…'];
+
+fn is_of_scheme(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
+}
 
 /// The text without credentials, queries and fragments of URLs; `None` if there are none.
 pub(super) fn cleaned(text: &str) -> Option<String> {
+    const SIGN: &str = "://";
     let mut secrets = Vec::new();
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find("://")) {
-        let begin = from + at + "://".len();
-        let rest = text.get(begin..).unwrap_or_default();
-        let url = rest.split(ends).next().unwrap_or_default();
+    while let Some(at) = text[from..].find(SIGN) {
+        let before = text[..from + at].trim_end_matches(is_of_scheme).chars().next_back();
+        let begin = from + at + SIGN.len();
+        from = begin + length(&text[begin..]);
+        let mut url = &text[begin..from];
+        if text[from..].starts_with(SIGN) {
+            url = url.trim_end_matches(is_of_scheme);
+        }
+        // Quotes may be part of a URL, but for those around it.
+        let quote = before.filter(|before| matches!(before, '\'' | '`'));
+        if let Some((quoted, _)) = quote.and_then(|quote| url.rsplit_once(quote)) {
+            url = quoted;
+        }
         secrets.extend(of_url(url).map(|secret| begin + secret.start..begin + secret.end));
-        from = begin + url.len();
     }
     super::replaced(text, secrets)
 }
 
+/// How long a URL can be, without its scheme. The next one may follow without a blank, as in lists of servers.
+fn length(text: &str) -> usize {
+    let mut is_query = false;
+    let mut ends = |at: usize, c: char| {
+        is_query |= matches!(c, '?' | '#');
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '"' | '<' | '>')
+            || c == ':' && !is_query && text[at..].starts_with("://")
+    };
+    let mut chars = text.char_indices();
+    chars.find(|(at, c)| ends(*at, *c)).map_or(text.len(), |(at, _)| at)
+}
+
 /// Where they stand in what follows the scheme.
 fn of_url(url: &str) -> impl Iterator<Item = Range<usize>> + use<> {
-    let authority = url.find(['/', '?', '#', '\\']).unwrap_or(url.len());
-    let credentials = url.get(..authority).and_then(|it| it.rfind('@')).map(|at| 0..at);
-    let whole = url.trim_end_matches(AROUND).len();
-    let query = url.find(['?', '#']).map(|at| at + 1..whole);
-    credentials.into_iter().chain(query).filter(|secret| !secret.is_empty())
+    let url = url.trim_end_matches(AROUND);
+    let (authority, _) = url.split_at(url.find(['/', '?', '#', '\\']).unwrap_or(url.len()));
+    let credentials = match authority.rfind('@') {
+        Some(at) => at,
+        None if is_place(authority) => 0,
+        // They have a sign that ought to be escaped.
+        None => url.rfind('@').unwrap_or(0),
+    };
+    let query = url[credentials..].find(['?', '#']).map(|at| credentials + at + 1..url.len());
+    iter::once(0..credentials).chain(query).filter(|secret| !secret.is_empty())
+}
+
+/// A host, and a port if there is one.
+fn is_place(authority: &str) -> bool {
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    authority.ends_with(']') || port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -57,6 +91,28 @@ mod tests {
             ("postgres://me:p@ss@db/shop", "postgres://[redacted]@db/shop"),
             ("http://a?x://b?y", "http://a?[redacted]"),
             ("http://a?é…", "http://a?[redacted]…"),
+            // Signs that a URL may have.
+            ("(http://shop/a?f=`x`&token=1)", "(http://shop/a?[redacted])"),
+            ("http://shop/cb#it's&token=1", "http://shop/cb#[redacted]"),
+            (
+                "'http://me:it's@shop/a?b' and `c://d?e`.",
+                "'http://[redacted]@shop/a?[redacted]' and `c://d?[redacted]`.",
+            ),
+            ("postgres://me:it's@db/shop", "postgres://[redacted]@db/shop"),
+            // One after the other, and within each other.
+            (
+                "nats://u:p@a:4222,nats://u:p@b:4222",
+                "nats://[redacted]@a:4222,nats://[redacted]@b:4222",
+            ),
+            ("redis://a:1,redis://:secret@b", "redis://a:1,redis://[redacted]@b"),
+            (
+                "http://gw/fetch/http://u:p@in/?x",
+                "http://gw/fetch/http://[redacted]@in/?[redacted]",
+            ),
+            ("http://gw/?to=http://u:p@in/ x://y?z", "http://gw/?[redacted] x://y?[redacted]"),
+            // What ought to be escaped.
+            ("postgres://me:p/w@db/shop", "postgres://[redacted]@db/shop"),
+            ("postgres://me:p?w@db/shop?a", "postgres://[redacted]@db/shop?[redacted]"),
         ] {
             assert_eq!(cleaned(text).as_deref(), Some(clean));
         }

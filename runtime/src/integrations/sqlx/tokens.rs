@@ -33,7 +33,7 @@ impl Dialect {
         matches!(self, Dialect::Postgres | Dialect::Other)
     }
 
-    /// `/*! … */` may be run, and `/*M! … */`.
+    /// `/*! … */` may be run, and `/*M! … */`, and `/*+ … */` is read.
     fn runs_comments(self) -> bool {
         matches!(self, Dialect::MySql | Dialect::Other)
     }
@@ -361,7 +361,7 @@ impl<'a> Tokens<'a> {
     /// The end of the comment that is there, unless it may be run, and would then end elsewhere: `/*! 'a */ b' */`.
     fn end_of_comment(&self) -> Option<usize> {
         let end = end_of_comment(self.rest, self.dialect.nests_comments());
-        let mark = ["/*!", "/*M!"].into_iter().find(|mark| self.rest.starts_with(mark));
+        let mark = ["/*!", "/*M!", "/*+"].into_iter().find(|mark| self.rest.starts_with(mark));
         let Some(mark) = mark.filter(|_| self.dialect.runs_comments()) else { return Some(end) };
         let is_same = |escapes| {
             let mut run = self.reading(mark.len(), escapes);

@@ -511,8 +511,11 @@ fn attributes<B>(
         attributes.push(KeyValue::new("url.path", path.to_owned()));
     }
     attributes.push(KeyValue::new("url.scheme", scheme));
-    let said = options.proxies.and_then(|proxies| proxies.server(request.headers()));
-    if let Some((host, port)) = said.or_else(|| conventions::asked::server(request)) {
+    let mut server = conventions::asked::server(request);
+    if let Some(proxies) = options.proxies {
+        server = proxies.server(request.headers(), server);
+    }
+    if let Some((host, port)) = server {
         let address = interned::host(conventions::bare(host));
         conventions::push_server(&mut attributes, address, port);
     }

@@ -234,8 +234,9 @@ impl<M> ServerLayer<M> {
     /// Clients can send such headers themselves, so without this call none is looked at. Each proxy has to add the
     /// address that it was asked from, at the end, as nginx (`$proxy_add_x_forwarded_for`), Envoy and load balancers
     /// do; some add two. The client is the one that stands so many from the end: what stands before it is what the
-    /// client itself has sent. A list that is shorter names no client: somebody has asked past a proxy. A
-    /// scheme but HTTP's, and a host or an address that cannot be read, are as if they were not there. 0 believes nobody.
+    /// client itself has sent. A list that is shorter names no client: somebody has asked past a proxy. The outermost has
+    /// to replace the other three, or what a client sends there is shown. A scheme but HTTP's, and what cannot be
+    /// read, is as if it were not there. 0 believes nobody.
     ///
     /// ```
     /// // Behind one load balancer that ends TLS.
@@ -259,7 +260,8 @@ impl<M> ServerLayer<M> {
     /// many places, so without this call it is nowhere.
     ///
     /// It is the address, without its port, that the proxies name which are
-    /// [believed](Self::trust_x_forwarded). Where none is, it is that of the connection: for axum's
+    /// [believed](Self::trust_x_forwarded). Where they name none, or none is believed, it is that of the connection, which may be a
+    /// proxy's: for axum's
     /// [`ConnectInfo<SocketAddr>`](https://docs.rs/axum/0.8/axum/extract/struct.ConnectInfo.html) the router has to be served by
     /// `into_make_service_with_connect_info`, and any other service is asked with a `SocketAddr` among the request's
     /// extensions. Where nobody says it there is none.

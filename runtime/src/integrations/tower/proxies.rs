@@ -52,16 +52,24 @@ impl Proxies {
         })
     }
 
-    /// Whom it was asked for.
-    pub(super) fn server(self, headers: &HeaderMap) -> Option<(&str, Option<u16>)> {
-        match self.headers {
-            Headers::Forwarded => asked::host(pair(self.element(headers, &FORWARDED)?, "host")?),
-            Headers::XForwarded => {
-                let (host, port) = asked::host(self.outermost(headers, &HOST)?)?;
-                let beside = || self.outermost(headers, &PORT)?.parse().ok();
-                Some((host, port.or_else(beside)))
+    /// Whom it was asked for, as far as they say it: some tell the port alone, and hand on the host as it came.
+    pub(super) fn server<'h>(
+        self,
+        headers: &'h HeaderMap,
+        asked: Option<(&'h str, Option<u16>)>,
+    ) -> Option<(&'h str, Option<u16>)> {
+        let (said, port) = match self.headers {
+            Headers::Forwarded => {
+                let element = self.element(headers, &FORWARDED);
+                (element.and_then(|element| pair(element, "host")), None)
             }
-        }
+            Headers::XForwarded => {
+                let port = || self.outermost(headers, &PORT)?.parse().ok();
+                (self.outermost(headers, &HOST), port())
+            }
+        };
+        let (host, of_host) = said.and_then(asked::host).or(asked)?;
+        Some((host, of_host.or(port)))
     }
 
     /// What the outermost has added to a list. None where the list is shorter than there are proxies: somebody asked
@@ -157,7 +165,7 @@ mod tests {
     /// Client, scheme and server, as texts.
     fn said(proxies: Proxies, lines: &[(&HeaderName, &[u8])]) -> [String; 3] {
         let headers = headers(lines);
-        let server = proxies.server(&headers).map(|(host, port)| match port {
+        let server = proxies.server(&headers, None).map(|(host, port)| match port {
             Some(port) => format!("{host} {port}"),
             None => host.to_owned(),
         });

@@ -34,6 +34,17 @@ async fn of_nested(words: Option<(u8, impl AsRef<[Cow<'_, str>]>)>) -> usize {
     words.map_or(0, |(_, words)| words.as_ref().len())
 }
 
+#[instrumented]
+async fn how_many(of: impl IntoIterator<Item = *const (&str, u32)>) -> usize {
+    of.into_iter().count()
+}
+
+#[instrumented]
+async fn called(with: impl Fn(&str) -> usize, other: impl AsyncFn(&u8)) -> usize {
+    other(&1).await;
+    with("abc")
+}
+
 trait Store {
     async fn all(&self, db: impl Executor<'_>) -> &str;
 }
@@ -60,6 +71,9 @@ async fn main() {
     assert_eq!(named("shop", &2).await, Ok(6));
     assert_eq!(longest(["a", "bcd"]).await, 3);
     assert_eq!(of_nested(Some((1, [Cow::Borrowed("a")]))).await, 1);
+    let pair = ("a", 7);
+    assert_eq!(how_many([&raw const pair]).await, 1);
+    assert_eq!(called(str::len, async |_| ()).await, 3);
     let users = Users("ann, bob");
     assert_eq!((users.first(&3).await, users.all(&5).await), ("ann", "bob"));
 }

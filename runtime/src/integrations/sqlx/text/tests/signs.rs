@@ -21,6 +21,8 @@ fn a_comment_that_is_run_ends_where_its_strings_let_it() {
         ("SELECT /*!999999 it's */ secret, 'a' FROM t", "SELECT ?"),
         (r"SELECT /*! 'a\' */ secret ' */ FROM t", "SELECT ?"),
         ("SELECT /*! a", "SELECT ?"),
+        ("SELECT /*+ SET_VAR(a = 'b */ secret') */ c FROM t", "SELECT ?"),
+        ("SELECT /*+ NO_ICP(t) */ a FROM t", "SELECT a FROM t"),
         // It runs for nobody.
         ("SELECT /* 'a */ b FROM t", "SELECT b FROM t"),
     ] {
