@@ -168,7 +168,9 @@ impl Text {
             // An error means that the text was cut, or that the value itself gave up.
             let _ = fmt::write(&mut text, format_args!("{value}"));
         }));
-        written.ok().map(|()| redact::current().of_error(text.text))
+        written.ok()?;
+        redact::current().of_error(&mut text.text);
+        Some(text.text)
     }
 }
 

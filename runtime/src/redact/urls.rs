@@ -11,8 +11,16 @@ fn is_of_scheme(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
 }
 
-/// The text without credentials, queries and fragments of URLs; `None` if there are none.
-pub(super) fn cleaned(text: &str) -> Option<String> {
+/// Takes credentials, queries and fragments of URLs out of a text.
+#[cold]
+pub(super) fn clean(text: &mut String) {
+    if let Some(clean) = cleaned(text) {
+        *text = clean;
+    }
+}
+
+/// The text without them; `None` if there are none.
+fn cleaned(text: &str) -> Option<String> {
     const SIGN: &str = "://";
     let mut secrets = Vec::new();
     let mut from = 0;
