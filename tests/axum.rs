@@ -10,14 +10,13 @@ use opentelemetry::Context;
 use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt};
 use redspan::instrumented;
 use redspan::reqwest::SendTraced;
-use redspan::testing::{self, Seen, SeenSpan};
-use redspan_tests::serve_in_scope;
+use redspan::testing::{self, SeenSpan};
+use redspan_tests::{serve_in_scope, wait_for};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -33,18 +32,6 @@ async fn serve(app: Router) -> SocketAddr {
 
 fn text(span: &SeenSpan, key: &str) -> Option<String> {
     span.attribute(key).map(|value| value.as_str().into_owned())
-}
-
-/// Waits for spans which end after the client has seen the end of its request, or none.
-async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
-    for _ in 0..500 {
-        if seen.spans().len() >= count {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(seen.spans().len(), count, "{seen:?}");
-    seen.spans()
 }
 
 #[derive(Debug, thiserror::Error)]

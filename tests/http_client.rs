@@ -13,8 +13,9 @@ use hyper_util::service::TowerToHyperService;
 use opentelemetry::trace::{FutureExt as _, SpanKind, Status};
 use opentelemetry::{Context, KeyValue, Value};
 use redspan::reqwest::{Attempt, SendTraced, retries};
-use redspan::testing::{self, Seen, SeenSpan};
+use redspan::testing::{self, SeenSpan};
 use redspan::tower::{ClientLayer, ServerLayer};
+use redspan_tests::wait_for;
 use reqwest::redirect::Policy;
 use reqwest::retry;
 use std::convert::Infallible;
@@ -35,17 +36,6 @@ async fn serve(app: Router) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
-}
-
-async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
-    for _ in 0..500 {
-        if seen.spans().len() >= count {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(seen.spans().len(), count, "{seen:?}");
-    seen.spans()
 }
 
 fn text(span: &SeenSpan, key: &str) -> Option<String> {

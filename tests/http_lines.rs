@@ -8,24 +8,13 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use redspan::log::LogRecord;
 use redspan::testing::{self, Seen};
-use redspan_tests::serve_in_scope;
+use redspan_tests::{serve_in_scope, wait_for};
 use std::io;
 use std::pin::Pin;
 use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-/// Waits for the spans: a request's line is written before its span ends.
-async fn wait_for(seen: &Seen, count: usize) {
-    for _ in 0..500 {
-        if seen.spans().len() >= count {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(seen.spans().len(), count, "{seen:?}");
-}
 
 /// A body that breaks off.
 struct Breaks(u8);

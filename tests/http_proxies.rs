@@ -7,9 +7,8 @@ use axum::routing::get;
 use redspan::axum::Matched;
 use redspan::testing::{self, Seen, SeenSpan};
 use redspan::tower::ServerLayer;
-use redspan_tests::serve_in_scope;
+use redspan_tests::{serve_in_scope, wait_for};
 use std::net::SocketAddr;
-use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -34,18 +33,7 @@ async fn asked(layer: ServerLayer<Matched>, lines: &[(&str, &str)]) -> (SeenSpan
         request.send().await.unwrap();
     })
     .await;
-    (the_one(&seen).await, seen)
-}
-
-async fn the_one(seen: &Seen) -> SeenSpan {
-    for _ in 0..500 {
-        if !seen.spans().is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let [span] = &*seen.spans() else { panic!("{seen:?}") };
-    span.clone()
+    (wait_for(&seen, 1).await.remove(0), seen)
 }
 
 /// Who asked, how, and whom.
@@ -135,5 +123,5 @@ async fn a_layer_further_in_adds_the_client_that_it_is_to_show() {
         request.header("x-forwarded-for", "192.0.2.60").send().await.unwrap().text().await.unwrap();
     })
     .await;
-    assert_eq!(said(&the_one(&seen).await)[..2], ["192.0.2.60", "http"]);
+    assert_eq!(said(&wait_for(&seen, 1).await[0])[..2], ["192.0.2.60", "http"]);
 }

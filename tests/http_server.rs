@@ -13,8 +13,8 @@ use opentelemetry::trace::Status;
 use opentelemetry::{Array, Value};
 use redspan::instrumented;
 use redspan::sample::trace_id_ratio;
-use redspan::testing::{self, Seen, SeenSpan};
-use redspan_tests::serve_in_scope;
+use redspan::testing::{self, SeenSpan};
+use redspan_tests::{serve_in_scope, wait_for};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -55,17 +55,6 @@ fn streamed() -> (mpsc::Sender<Result<&'static str, io::Error>>, Body) {
 
 async fn serve(app: Router) -> SocketAddr {
     serve_in_scope(app, redspan::axum::layer()).await
-}
-
-async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
-    for _ in 0..500 {
-        if seen.spans().len() >= count {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(seen.spans().len(), count, "{seen:?}");
-    seen.spans()
 }
 
 fn text(span: &SeenSpan, key: &str) -> Option<String> {

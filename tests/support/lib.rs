@@ -18,7 +18,7 @@ pub use metric::{Exemplar, Point};
 pub use random::{Random, seeds};
 pub use receiver::{Behaviour, Heard, Receiver};
 pub use record::Record;
-pub use served::serve_in_scope;
+pub use served::{serve_in_scope, wait_for};
 pub use span::{Event, Link, Span, Transport, Value};
 
 mod lines;

@@ -4,8 +4,10 @@ use axum::middleware::{Next, from_fn};
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt;
 use redspan::axum::Matched;
+use redspan::testing::{Seen, SeenSpan};
 use redspan::tower::ServerLayer;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Serves `app` behind `layer` on a free port. The server's tasks run in the current testing scope: what axum
@@ -21,4 +23,19 @@ pub async fn serve_in_scope(app: Router, layer: ServerLayer<Matched>) -> SocketA
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
+}
+
+/// Waits for so many spans: what serves a request may end its own after the client has the end of its answer.
+///
+/// # Panics
+/// If there are not so many after five seconds, or more.
+pub async fn wait_for(seen: &Seen, count: usize) -> Vec<SeenSpan> {
+    for _ in 0..500 {
+        if seen.spans().len() >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(seen.spans().len(), count, "{seen:?}");
+    seen.spans()
 }

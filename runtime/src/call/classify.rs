@@ -122,8 +122,7 @@ pub(crate) fn shown(error_type: &'static str, error: &dyn fmt::Display) -> Faile
 pub(crate) fn any<E: fmt::Display + 'static>(error: &E) -> (&'static str, Failed) {
     let (any, otherwise): (&dyn std::any::Any, _) = (error, type_name::<E>());
     if let Some(boxed) = root::boxed(any) {
-        let error_type = root::type_of(boxed, otherwise);
-        return (error_type, described(error_type, boxed));
+        return known(boxed, otherwise);
     }
     let failed = match root::within(any) {
         Some(error) => described(otherwise, error),
@@ -132,10 +131,13 @@ pub(crate) fn any<E: fmt::Display + 'static>(error: &E) -> (&'static str, Failed
     (otherwise, failed)
 }
 
-/// An error with its `error.type`: that of the innermost that is known.
-#[cfg(feature = "reqwest")]
-pub(crate) fn known<E: Error + 'static>(error: &E) -> (&'static str, Failed) {
-    let error_type = root::type_of(error, type_name::<E>());
+/// An error with its `error.type`: that of the innermost that is known, or else `otherwise`.
+#[cfg(feature = "_http")]
+pub(crate) fn known(
+    error: &(dyn Error + 'static),
+    otherwise: &'static str,
+) -> (&'static str, Failed) {
+    let error_type = root::type_of(error, otherwise);
     (error_type, described(error_type, error))
 }
 

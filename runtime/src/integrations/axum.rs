@@ -158,8 +158,8 @@ impl<B: 'static> Route<B> for Matched {
     }
 
     fn peer(&self, request: &Request<B>) -> Option<IpAddr> {
-        let info = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        info.or_else(|| request.extensions().get().copied()).map(|address| address.ip())
+        let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        info.map(|info| info.0.ip()).or_else(|| ().peer(request))
     }
 
     // Whatever stands outside of this layer may have put its own body around axum's, which is counted alone.

@@ -48,6 +48,7 @@ use ::reqwest::redirect::{Action, Policy};
 use ::reqwest::{Error, Request, RequestBuilder, Response, Url, retry};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceContextExt;
+use std::any::type_name;
 use std::borrow::Cow;
 use std::error;
 use std::future::{Future, poll_fn};
@@ -253,7 +254,7 @@ where
         {
             Some(of_reqwest) => judge(numbers, of_reqwest),
             None => {
-                let (error_type, failed) = classify::known(error);
+                let (error_type, failed) = classify::known(error, type_name::<E>());
                 numbers.failed(error_type, failed)
             }
         };

@@ -354,7 +354,7 @@ impl<'a> Tokens<'a> {
     /// `--`, and to MySQL only before something blank: `5--1` is six.
     fn is_dashed_comment(&self) -> bool {
         let Some(after) = self.rest.strip_prefix("--") else { return false };
-        let is_over = |c: char| is_blank(c) || c.is_ascii_control();
+        let is_over = |c: char| c == ' ' || c.is_ascii_control();
         self.dialect != Dialect::MySql || after.is_empty() || after.starts_with(is_over)
     }
 
